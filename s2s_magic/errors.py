@@ -1,0 +1,115 @@
+"""The family of expected errors: what is wrong, where, what was expected, the nearest right thing.
+
+Everything a user can cause is a `Seq2SeqError`; anything else that comes out of this package is a bug of ours and keeps
+its full traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, order=True)
+class Fault:
+    """One thing that is wrong in a cell.
+
+    Parameters
+    ----------
+    line, column
+        Place in the cell, both counted from 1; the ``%%seq2seq`` line is line 1. Zero where a fault has no place.
+    message
+        What is wrong, what was expected, and the nearest right thing where there is one.
+    """
+
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}, column {self.column}: {self.message}" if self.line else self.message
+
+
+class Seq2SeqError(Exception):
+    """An expected error: shown as one clean line, and a real error for whoever runs the notebook.
+
+    Attributes
+    ----------
+    full_traceback : bool
+        Show the whole traceback, chained causes included (``%config Seq2SeqMagics.full_tracebacks = True``).
+    """
+
+    full_traceback: bool = False
+
+    def _render_traceback_(self) -> list[str]:
+        """Give IPython the lines to show; see IPython's ``InteractiveShell.showtraceback``."""
+        if self.full_traceback:
+            from IPython.core.getipython import get_ipython
+
+            shell = get_ipython()
+            if shell is not None:
+                lines: list[str] = shell.InteractiveTB.structured_traceback(type(self), self, self.__traceback__)
+                return lines
+        return [f"{type(self).__name__}: {self}"]
+
+
+class UsageError(Seq2SeqError):
+    """The magic's line cannot be read: an unknown verb, option or name."""
+
+
+class FaultsError(Seq2SeqError):
+    """Faults of a cell's body, all of them at once.
+
+    Parameters
+    ----------
+    faults
+        What is wrong, and where.
+    """
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults: Sequence[Fault] = tuple(sorted(faults))
+        super().__init__("\n".join(map(str, self.faults)))
+
+
+class SpecError(FaultsError):
+    """A spec that cannot become a model, or a fit body that cannot be read."""
+
+
+class DataError(FaultsError):
+    """Data that do not fit the model: found before the first step, with nothing changed."""
+
+
+class BuildError(Seq2SeqError):
+    """The code was read, and no model came of it."""
+
+
+class FitError(Seq2SeqError):
+    """Training could not go on; the model is left at its last sound state."""
+
+
+class DecodeError(Seq2SeqError):
+    """The model cannot be decoded."""
+
+
+class LookupFailed(Seq2SeqError):
+    """No tensor, layer, variable, event or model of that name."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Say what was probably meant.
+
+    Parameters
+    ----------
+    word
+        What was written.
+    known
+        What could have been written.
+
+    Returns
+    -------
+    str
+        ``"; did you mean 'encoder'?"``, or the empty string when nothing is near.
+    """
+    found = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""

@@ -1,0 +1,1 @@
+"""Recurrent layers and losses with forward and gradient written out."""

@@ -1,0 +1,43 @@
+"""The ledger: plain data, no Keras. Everything else feeds it or shows it."""
+
+from s2s_magic.ledger.evidence import CallShare, Evidence, Run, VariableEvidence, Verdict
+from s2s_magic.ledger.ledger import SCHEMA, Ledger, LedgerFormatError
+from s2s_magic.ledger.records import (
+    Called,
+    Cell,
+    Constructed,
+    Event,
+    Finding,
+    Layer,
+    ModelRecord,
+    Part,
+    Place,
+    Tensor,
+    Totals,
+    Variable,
+    Wire,
+)
+
+__all__ = [
+    "SCHEMA",
+    "CallShare",
+    "Called",
+    "Cell",
+    "Constructed",
+    "Event",
+    "Evidence",
+    "Finding",
+    "Layer",
+    "Ledger",
+    "LedgerFormatError",
+    "ModelRecord",
+    "Part",
+    "Place",
+    "Run",
+    "Tensor",
+    "Totals",
+    "Variable",
+    "VariableEvidence",
+    "Verdict",
+    "Wire",
+]

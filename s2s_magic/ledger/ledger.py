@@ -1,0 +1,170 @@
+"""The ledger: every construction and every call, in order, and who owns which variable after each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from s2s_magic.errors import Seq2SeqError
+from s2s_magic.ledger.evidence import Evidence
+from s2s_magic.ledger.records import AnyEvent, Called, Cell, Constructed, Finding, Layer, ModelRecord, Totals, Variable
+
+SCHEMA = "s2s_magic.ledger/1"
+
+
+class LedgerFormatError(Seq2SeqError):
+    """A document that is not a ledger of this schema."""
+
+
+class _Document(BaseModel):
+    """The JSON document of a ledger."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: str
+    cells: list[Cell] = []
+    events: list[AnyEvent] = []
+    layers: dict[str, Layer] = {}
+    variables: dict[str, Variable] = {}
+    models: list[ModelRecord] = []
+    findings: list[Finding] = []
+    training: Evidence | None = None
+
+
+class Ledger:
+    """An append-only record of how a model came to be. Plain data: it needs no TensorFlow to be read or shown.
+
+    Parameters
+    ----------
+    name
+        The name the model is bound to.
+    cells, events, layers, variables, models, findings
+        The records; see `s2s_magic.ledger.records`.
+    training
+        What fitting showed, where there was a fit.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        cells: Iterable[Cell] = (),
+        events: Iterable[Constructed | Called] = (),
+        layers: Mapping[str, Layer] | None = None,
+        variables: Mapping[str, Variable] | None = None,
+        models: Iterable[ModelRecord] = (),
+        findings: Iterable[Finding] = (),
+        training: Evidence | None = None,
+    ) -> None:
+        self.name = name
+        self.cells: Sequence[Cell] = tuple(cells)
+        self.events: Sequence[Constructed | Called] = tuple(events)
+        self.layers: Mapping[str, Layer] = dict(layers or {})
+        self.variables: Mapping[str, Variable] = dict(variables or {})
+        self.models: Sequence[ModelRecord] = tuple(models)
+        self.findings: Sequence[Finding] = tuple(findings)
+        self.training = training
+
+    def __repr__(self) -> str:
+        return f"<Ledger {self.name!r}: {len(self.events)} events, {len(self.layers)} layers, {len(self.variables)} variables>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Ledger) and self.to_dict() == other.to_dict()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def main_model(self) -> ModelRecord | None:
+        """The model that is meant by the ledger's name: the last one made, or None."""
+        return self.models[-1] if self.models else None
+
+    def created_until(self, after: int | None = None) -> dict[str, Variable]:
+        """Variables that exist once event ``after`` is done (all of them by default), by key."""
+        return {
+            key: variable
+            for key, variable in self.variables.items()
+            if after is None or variable.created_by is None or variable.created_by <= after
+        }
+
+    def owners(self, after: int | None = None) -> dict[str, list[Variable]]:
+        """Who owns which variables once event ``after`` is done.
+
+        Parameters
+        ----------
+        after
+            Index of an event; the end of the ledger by default.
+
+        Returns
+        -------
+        dict
+            Owner's name to its variables, in order of construction. A layer object that was constructed and owns nothing yet has an
+            empty list; operations such as ``tf.nn.softmax`` are left out.
+        """
+        table: dict[str, list[Variable]] = {
+            layer.name: []
+            for layer in self.layers.values()
+            if layer.constructed is not None and not layer.implicit and (after is None or layer.constructed <= after)
+        }
+        for variable in self.created_until(after).values():
+            table.setdefault(variable.owner, []).append(variable)
+        return table
+
+    def totals(self) -> Totals:
+        """Count parameters so that ``row_sum - shared == total``, over the main model, or over everything where there is none."""
+        model = self.main_model
+        rows = set(model.layers) if model else None
+        counted = [v for v in self.variables.values() if model is None or model.name in v.in_models]
+        total = sum(v.params for v in counted)
+        row_sum = sum(
+            v.params * max(1, len([h for h in v.held_by if rows is None or h in rows])) for v in counted
+        )
+        return Totals(
+            row_sum=row_sum,
+            shared=row_sum - total,
+            trainable=sum(v.params for v in counted if v.trainable),
+            total=total,
+        )
+
+    def with_training(self, training: Evidence | None) -> Ledger:
+        """Give the same ledger with other evidence."""
+        return self._replaced(training=training)
+
+    def _replaced(self, **changes: Any) -> Ledger:
+        fields = {key: value for key, value in vars(self).items() if key != "name"}
+        return Ledger(self.name, **{**fields, **changes})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the JSON document, complete enough to draw every view again."""
+        document = {"schema": SCHEMA, "name": self.name}
+        for part in ("cells", "events", "models", "findings"):
+            document[part] = [record.model_dump(mode="json", by_alias=True) for record in getattr(self, part)]
+        for part in ("layers", "variables"):
+            document[part] = {
+                key: record.model_dump(mode="json", by_alias=True) for key, record in getattr(self, part).items()
+            }
+        document["totals"] = self.totals().model_dump(mode="json")  # type: ignore[assignment]
+        if self.training is not None:
+            document["training"] = self.training.model_dump(mode="json")  # type: ignore[assignment]
+        return document
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Ledger:
+        """Read a document that `to_dict` gave.
+
+        Raises
+        ------
+        LedgerFormatError
+            When it is no mapping of this schema, with the place of the first fault.
+        """
+        schema = document.get("schema") if isinstance(document, Mapping) else None
+        if schema != SCHEMA:
+            raise LedgerFormatError(f"not a ledger: the key 'schema' is {schema!r}, expected {SCHEMA!r}")
+        try:
+            read = _Document.model_validate(document)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise LedgerFormatError(f"not a ledger: {where}: {first['msg']}") from error
+        return cls(**{name: getattr(read, name) for name in _Document.model_fields})

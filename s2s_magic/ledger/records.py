@@ -1,0 +1,236 @@
+"""The records of a ledger: frozen, plain, JSON both ways.
+
+Lines count from 1 as the notebook's gutter shows them, columns from 0 and half-open as in Python's `ast`.
+Shapes are tuples in which None stands for a size that is not known before data flow.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Shape = tuple[int | None, ...]
+
+
+class Record(BaseModel):
+    """Base of all records: immutable; keys that a later version added are ignored."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, extra="ignore")
+
+
+class Place(Record):
+    """Where an expression stands: cell, line, columns, and its text."""
+
+    cell: int
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    source: str
+
+
+class Tensor(Record):
+    """A tensor that an event made. Tensors own nothing: they are wires."""
+
+    name: str | None
+    shape: Shape | None
+    dtype: str
+
+
+class Wire(Tensor):
+    """A tensor that went into a call, and the event (`from`) and output number that made it."""
+
+    from_event: int | None = Field(alias="from")
+    output: int = 0
+
+
+class Part(Record):
+    """A layer object that another layer's constructor made: ``LSTM(512)`` makes an ``LSTMCell``."""
+
+    object: str
+    path: str
+    class_name: str = Field(alias="class")
+
+
+class Event(Place):
+    """What constructing and calling have in common.
+
+    ``object`` is the key into the ledger's layers; ``layer`` the name to show; ``outer`` the outermost place in the cell when
+    the expression itself stands in a helper function.
+    """
+
+    index: int
+    object: str
+    layer: str
+    class_name: str = Field(alias="class")
+    keras_name: str
+    outer: Place | None = None
+    inputs: tuple[Wire, ...] = ()
+    outputs: tuple[Tensor, ...] = ()
+
+
+class Constructed(Event):
+    """A layer object came into being; it ``owns`` the variables listed, mostly none yet.
+
+    An input layer has its tensor in ``outputs``; a functional model has the tensors it was given in ``inputs``, and its outputs
+    in ``ends``.
+    """
+
+    kind: Literal["constructed"] = "constructed"
+    owns: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+    ends: tuple[Wire, ...] = ()
+
+
+class Called(Event):
+    """The ``call``-th call of a layer object.
+
+    ``folded`` counts the deeper calls that Keras made inside it; ``phase`` is "wiring" when the tensors were symbolic and
+    "data" when numbers flowed; ``trainable_params`` is the total over the whole ledger after this event.
+    """
+
+    kind: Literal["called"] = "called"
+    call: int
+    in_graph: bool
+    phase: Literal["wiring", "data"] = "wiring"
+    folded: int = 0
+    created: tuple[str, ...] = ()
+    reused: tuple[str, ...] = ()
+    trainable_params: int = 0
+
+
+AnyEvent = Annotated[Constructed | Called, Field(discriminator="kind")]
+
+
+class Layer(Record):
+    """A layer object: the thing that can own variables.
+
+    Attributes
+    ----------
+    name
+        The user's name for the object, else the path from the nearest named object (``encoder.cell``). Unique in a ledger.
+    aliases
+        Further names the user has for the same object.
+    constructed
+        The event that made it; None for an object older than the trace.
+    parent, attribute
+        The object that holds it, and by which attribute (``decoder``, ``cell``); None for one that stands alone.
+    held_by
+        Paths of all further holders (``decoder.output_layer``).
+    own_weights
+        Variables of the object itself and of all that it holds, as Keras lists them.
+    trainable
+        The object's own ``trainable`` switch.
+    ghost
+        It was handed to another layer, which made copies and never used it (``Bidirectional``).
+    implicit
+        It stands for an operation such as ``tf.nn.softmax(x)``; the user wrote no layer.
+    in_models
+        Names of the models that reach it.
+    """
+
+    name: str
+    class_name: str = Field(alias="class")
+    keras_name: str
+    aliases: tuple[str, ...] = ()
+    constructed: int | None = None
+    parent: str | None = None
+    attribute: str | None = None
+    held_by: tuple[str, ...] = ()
+    own_weights: tuple[str, ...] = ()
+    trainable: bool = True
+    ghost: bool = False
+    implicit: bool = False
+    in_models: tuple[str, ...] = ()
+
+
+class Variable(Record):
+    """A variable: the thing that is trained.
+
+    Attributes
+    ----------
+    owner, object
+        The one primary owner: its name, and its key into the ledger's layers (None where no layer object owns it).
+    paths
+        Every attribute path that reaches it, the primary owner's first; empty for one that Keras does not track.
+    name
+        Keras's name, which may say something else than the owner.
+    params, bytes
+        Size in numbers and in bytes.
+    trainable
+        Whether the owner lists it in its ``trainable_weights``. Keras 2 leaves the variable's own flag True when a layer is frozen.
+    frozen_by
+        Path of the outermost object whose ``trainable`` is False and so froze it.
+    created_by
+        The event in which it was made; None for one older than the trace.
+    held_by
+        Keys of the outermost layer objects (the rows of ``model.summary()``) that list it.
+    in_models
+        Names of the models whose ``weights`` have it.
+    tracked
+        Whether any layer object lists it.
+    initial_norm
+        Euclidean norm at creation.
+    """
+
+    owner: str
+    object: str | None = None
+    paths: tuple[str, ...]
+    name: str
+    shape: Shape
+    dtype: str
+    bytes: int
+    params: int
+    trainable: bool
+    frozen_by: str | None = None
+    initializer: str | None = None
+    created_by: int | None = None
+    held_by: tuple[str, ...] = ()
+    in_models: tuple[str, ...] = ()
+    tracked: bool = True
+    initial_norm: float | None = None
+
+
+class ModelRecord(Record):
+    """A Keras model seen by the trace: its ends, and the layer objects found between them.
+
+    ``layers`` are keys into the ledger's layers, in the order of ``model.layers``; ``trainable`` and ``total`` count parameters as
+    ``count_params()`` does.
+    """
+
+    name: str
+    object: str
+    event: int | None = None
+    inputs: tuple[Wire, ...] = ()
+    outputs: tuple[Wire, ...] = ()
+    layers: tuple[str, ...] = ()
+    trainable: int
+    total: int
+
+
+class Cell(Record):
+    """The text of a traced cell, so that every view can be drawn again. ``first_line`` is the line of its first line of code."""
+
+    number: int
+    text: str
+    title: str = ""
+    first_line: int = 1
+
+
+class Finding(Record):
+    """Something a reader should know, in words. ``event`` is where it shows first."""
+
+    kind: str
+    about: str
+    text: str
+    event: int | None = None
+
+
+class Totals(Record):
+    """Parameters: ``row_sum`` over the rows of a summary, minus ``shared`` (counted in more than one row), is ``total``."""
+
+    row_sum: int
+    shared: int
+    trainable: int
+    total: int

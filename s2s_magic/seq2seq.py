@@ -1,0 +1,77 @@
+"""The object that a notebook name is bound to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from s2s_magic.ledger import Evidence, Ledger
+from s2s_magic.trace.live import Live
+
+if TYPE_CHECKING:
+    from s2s_magic.spec import Spec
+    from s2s_magic.text import Tokenizer
+
+
+@dataclass(eq=False)
+class Seq2Seq:
+    """A model with the ledger of how it came to be.
+
+    Attributes
+    ----------
+    name : str
+        The notebook name it is bound to.
+    ledger : Ledger
+        Every construction and call, and who owns which variable.
+    live : Live
+        The layer objects, variables and tensors behind the ledger's keys.
+    source : str
+        The code that ran: generated from the spec, or the traced cell's own.
+    namespace : dict
+        Where the names of that code live (the notebook's own for a traced cell).
+    spec : Spec or None
+        The plan it was built from; None for a traced model.
+    tokenizers : dict
+        ``source`` and ``target`` tokenizers once they are known; empty for integer ids.
+    evidence : Evidence or None
+        What the fits showed.
+    inference : Seq2Seq or None
+        The decoding model, once there was one: its ledger shows that it owns nothing of its own.
+    """
+
+    name: str
+    ledger: Ledger
+    live: Live
+    source: str
+    namespace: dict[str, Any] = field(repr=False)
+    spec: Spec | None = None
+    tokenizers: dict[str, Tokenizer] = field(default_factory=dict)
+    evidence: Evidence | None = None
+    inference: Seq2Seq | None = None
+
+    @property
+    def model(self) -> Any:
+        """The keras Model, or None where the traced code made none."""
+        main = self.ledger.main_model
+        return self.live.models[main.name] if main else None
+
+    @property
+    def layers(self) -> dict[str, Any]:
+        """Layer objects by the names in the code."""
+        return {record.name: self.live.layers[key] for key, record in self.ledger.layers.items() if not record.implicit}
+
+    @property
+    def tensors(self) -> dict[str, Any]:
+        """Symbolic tensors by the names in the code; the last one where a name was bound again."""
+        return {
+            tensor.name: self.live.tensors[event.index, number]
+            for event in self.ledger.events
+            for number, tensor in enumerate(event.outputs)
+            if tensor.name and (event.index, number) in self.live.tensors
+        }
+
+    @property
+    def history(self) -> Mapping[str, tuple[float | None, ...]]:
+        """Loss and metrics by epoch, over all fits."""
+        return self.evidence.history if self.evidence else {}

@@ -1,0 +1,1 @@
+"""YAML text to a validated plan, with the line and column of every fault."""

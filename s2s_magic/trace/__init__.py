@@ -1,0 +1,1 @@
+"""Running code under capture: from a cell to a ledger."""

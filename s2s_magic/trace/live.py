@@ -1,0 +1,48 @@
+"""The live objects behind a ledger's keys, held so that identities stay true."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from s2s_magic.ledger import Ledger
+
+
+@dataclass
+class Live:
+    """Keras and TensorFlow objects by the ledger's keys.
+
+    Attributes
+    ----------
+    layers, variables
+        Layer objects and ``tf.Variable`` objects by ledger key (``L3``, ``v0``).
+    tensors
+        Symbolic tensors by (event index, output number).
+    models
+        Keras models by the names they have in the ledger's ``models``; the last one is the main model.
+    """
+
+    layers: dict[str, Any] = field(default_factory=dict)
+    variables: dict[str, Any] = field(default_factory=dict)
+    tensors: dict[tuple[int, int], Any] = field(default_factory=dict)
+    models: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Traced:
+    """What running a cell under capture gave.
+
+    Attributes
+    ----------
+    ledger, live
+        What happened, as plain data, and the objects it happened to.
+    namespace
+        Where the code's names live.
+    error
+        What the code raised, KeyboardInterrupt included; the ledger then goes up to there. None when it ran through.
+    """
+
+    ledger: Ledger
+    live: Live
+    namespace: dict[str, Any]
+    error: BaseException | None = None

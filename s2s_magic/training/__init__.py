@@ -1,0 +1,1 @@
+"""From notebook data to a fitted model with evidence."""

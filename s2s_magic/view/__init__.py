@@ -1,0 +1,1 @@
+"""Reports of a ledger, as text, HTML, SVG and widgets."""
