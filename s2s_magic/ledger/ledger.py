@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -29,7 +30,6 @@ class _Document(BaseModel):
     layers: dict[str, Layer] = {}
     variables: dict[str, Variable] = {}
     models: list[ModelRecord] = []
-    findings: list[Finding] = []
     training: Evidence | None = None
 
 
@@ -40,7 +40,7 @@ class Ledger:
     ----------
     name
         The name the model is bound to.
-    cells, events, layers, variables, models, findings
+    cells, events, layers, variables, models
         The records; see `s2s_magic.ledger.records`.
     training
         What fitting showed, where there was a fit.
@@ -55,7 +55,6 @@ class Ledger:
         layers: Mapping[str, Layer] | None = None,
         variables: Mapping[str, Variable] | None = None,
         models: Iterable[ModelRecord] = (),
-        findings: Iterable[Finding] = (),
         training: Evidence | None = None,
     ) -> None:
         self.name = name
@@ -64,7 +63,6 @@ class Ledger:
         self.layers: Mapping[str, Layer] = dict(layers or {})
         self.variables: Mapping[str, Variable] = dict(variables or {})
         self.models: Sequence[ModelRecord] = tuple(models)
-        self.findings: Sequence[Finding] = tuple(findings)
         self.training = training
 
     def __repr__(self) -> str:
@@ -74,6 +72,13 @@ class Ledger:
         return isinstance(other, Ledger) and self.to_dict() == other.to_dict()
 
     __hash__ = None  # type: ignore[assignment]
+
+    @cached_property
+    def findings(self) -> Sequence[Finding]:
+        """What a reader should know, in words; derived from the records."""
+        from s2s_magic.ledger.findings import find
+
+        return find(self)
 
     @property
     def main_model(self) -> ModelRecord | None:
@@ -117,9 +122,7 @@ class Ledger:
         rows = set(model.layers) if model else None
         counted = [v for v in self.variables.values() if model is None or model.name in v.in_models]
         total = sum(v.params for v in counted)
-        row_sum = sum(
-            v.params * max(1, len([h for h in v.held_by if rows is None or h in rows])) for v in counted
-        )
+        row_sum = sum(v.params * max(1, len([h for h in v.held_by if rows is None or h in rows])) for v in counted)
         return Totals(
             row_sum=row_sum,
             shared=row_sum - total,
@@ -129,11 +132,8 @@ class Ledger:
 
     def with_training(self, training: Evidence | None) -> Ledger:
         """Give the same ledger with other evidence."""
-        return self._replaced(training=training)
-
-    def _replaced(self, **changes: Any) -> Ledger:
-        fields = {key: value for key, value in vars(self).items() if key != "name"}
-        return Ledger(self.name, **{**fields, **changes})
+        parts = ("cells", "events", "layers", "variables", "models")
+        return Ledger(self.name, training=training, **{part: getattr(self, part) for part in parts})
 
     def to_dict(self) -> dict[str, Any]:
         """Give the JSON document, complete enough to draw every view again."""

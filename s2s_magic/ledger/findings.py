@@ -1,0 +1,253 @@
+"""What a reader of a ledger should know, in words. Every finding is derived from the records alone."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from s2s_magic.ledger.ledger import Ledger
+from s2s_magic.ledger.records import Called, Finding, Layer, Variable
+from s2s_magic.ledger.wires import calls_using, gradient_events, holders
+
+NUMBER_WORDS = {1: "once", 2: "twice"}
+
+
+def times(count: int) -> str:
+    """Say how often: once, twice, 3 times."""
+    return NUMBER_WORDS.get(count, f"{count} times")
+
+
+def counted(count: int, noun: str) -> str:
+    """Give a count with its noun: 1 variable, 3 variables."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def short_name(variable: Variable) -> str:
+    """Give the variable's own last name: ``kernel`` of ``decoder_cell.kernel``."""
+    path = variable.paths[0] if variable.paths else variable.name.partition(":")[0].replace("/", ".")
+    return path.rpartition(".")[2]
+
+
+def full_name(variable: Variable) -> str:
+    """Give the owner's name and the variable's own: ``decoder_cell.kernel``."""
+    return f"{variable.owner}.{short_name(variable)}"
+
+
+def find(ledger: Ledger) -> tuple[Finding, ...]:
+    """List what is worth saying of a ledger.
+
+    Kinds: ``shared``, ``tied``, ``alias``, ``ghost``, ``never called``, ``not in the model``, ``untracked``, ``frozen``, ``no gradient``,
+    ``name``.
+
+    Parameters
+    ----------
+    ledger
+        The records.
+
+    Returns
+    -------
+    tuple of Finding
+        In that order of kinds; each names the event where it shows first.
+    """
+    calls: dict[str, list[Called]] = defaultdict(list)
+    for event in ledger.events:
+        if isinstance(event, Called):
+            calls[event.object].append(event)
+    rules = (
+        _shared,
+        _tied,
+        _alias,
+        _ghost,
+        _never_called,
+        _not_in_model,
+        _untracked,
+        _frozen,
+        _no_gradient,
+        _named_otherwise,
+    )
+    return tuple(finding for rule in rules for finding in rule(ledger, calls))
+
+
+_Calls = dict[str, list[Called]]
+
+
+def _shared(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
+    for key, layer in ledger.layers.items():
+        wired = [call for call in calls.get(key, ()) if call.in_graph]
+        if len(wired) > 1 and layer.own_weights:
+            which = "both calls use" if len(wired) == 2 else "all calls use"
+            yield Finding(
+                kind="shared",
+                about=layer.name,
+                text=f"{layer.name} is called {times(len(wired))} and owns {counted(len(layer.own_weights), 'variable')}: "
+                f"{which} the same weights.",
+                event=wired[1].index,
+            )
+
+
+def _tied(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
+    for variable in ledger.variables.values():
+        others = [
+            key for key in variable.held_by if variable.object is None or key not in holders(ledger, variable.object)
+        ]
+        if others and len(variable.held_by) > 1:
+            names = " and ".join(ledger.layers[key].name for key in others)
+            first = next((call.index for key in others for call in calls.get(key, ())), None)
+            yield Finding(
+                kind="tied",
+                about=full_name(variable),
+                text=f"{full_name(variable)} is listed by {names} too: one variable in {len(variable.held_by)} layers, "
+                f"counted more than once in the rows of summary() and trained once.",
+                event=first,
+            )
+
+
+def _alias(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
+    for layer in ledger.layers.values():
+        if layer.aliases:
+            yield Finding(
+                kind="alias",
+                about=layer.name,
+                text=f"{', '.join(layer.aliases)} and {layer.name} are names of one object: what one trains, the other has.",
+                event=layer.constructed,
+            )
+
+
+def _ghost(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
+    for layer in ledger.layers.values():
+        if layer.ghost:
+            yield Finding(
+                kind="ghost",
+                about=layer.name,
+                text=f"{layer.name} ({layer.class_name}) was handed to another layer, which works with copies of its settings: "
+                "this object is never called and never owns a variable.",
+                event=layer.constructed,
+            )
+
+
+def _is_plain_layer(layer: Layer) -> bool:
+    return not layer.implicit and layer.class_name != "InputLayer"
+
+
+def _never_called(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
+    models = {model.object for model in ledger.models}
+    for key, layer in ledger.layers.items():
+        idle = key not in calls and not layer.own_weights and layer.parent is None and key not in models
+        if (
+            idle
+            and not layer.ghost
+            and not layer.in_models
+            and layer.constructed is not None
+            and _is_plain_layer(layer)
+        ):
+            yield Finding(
+                kind="never called",
+                about=layer.name,
+                text=f"{layer.name} ({layer.class_name}) was constructed and never called: it owns nothing.",
+                event=layer.constructed,
+            )
+
+
+def _not_in_model(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
+    model = ledger.main_model
+    if model is None:
+        return
+    models = {record.object for record in ledger.models}
+    for key, layer in ledger.layers.items():
+        if (
+            key in calls
+            and not layer.in_models
+            and key not in models
+            and _is_plain_layer(layer)
+            and layer.parent is None
+        ):
+            owned = counted(len(layer.own_weights), "variable")
+            yield Finding(
+                kind="not in the model",
+                about=layer.name,
+                text=f"{layer.name} was called, but no wire leads from it to the outputs of {model.name}: "
+                f"the model does not have it, and fit does not train its {owned}.",
+                event=calls[key][0].index,
+            )
+
+
+def _untracked(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
+    for variable in ledger.variables.values():
+        if not variable.tracked:
+            yield Finding(
+                kind="untracked",
+                about=full_name(variable),
+                text=f"{full_name(variable)} ({variable.params:,} numbers) is used, but no layer of a model lists it: "
+                "the optimizer never sees it, and it is not saved with the model.",
+                event=variable.created_by,
+            )
+
+
+def _frozen(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
+    by_switch: dict[str, list[Variable]] = defaultdict(list)
+    for variable in ledger.variables.values():
+        if variable.frozen_by is not None:
+            by_switch[variable.frozen_by].append(variable)
+    for switch, variables in by_switch.items():
+        yield Finding(
+            kind="frozen",
+            about=switch,
+            text=f"{switch}.trainable is False: {counted(len(variables), 'variable')} "
+            f"({sum(v.params for v in variables):,} parameters) below it {'is' if len(variables) == 1 else 'are'} not trained.",
+            event=variables[0].created_by,
+        )
+
+
+def _no_gradient(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
+    model = ledger.main_model
+    if model is None or not model.outputs:
+        return
+    reached = gradient_events(ledger, model.outputs)
+    lost: dict[str, list[Variable]] = defaultdict(list)
+    for variable in ledger.variables.values():
+        if variable.trainable and variable.object is not None and model.name in variable.in_models:
+            lost[variable.object].append(variable)
+    for key, variables in lost.items():
+        uses = [
+            call for holder in {key, *variables[0].held_by} for call in calls_using(ledger, holder) if call.in_graph
+        ]
+        if uses and not any(call.index in reached for call in uses):
+            name = ledger.layers[key].name
+            yield Finding(
+                kind="no gradient",
+                about=name,
+                text=f"{name} is in {model.name} and its {counted(len(variables), 'variable')} "
+                f"{'is' if len(variables) == 1 else 'are'} trainable, but every wire from it to the outputs passes through integers "
+                "or an operation without a derivative: no gradient comes back, so it stays as it is.",
+                event=uses[0].index,
+            )
+
+
+def _named_otherwise(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
+    same: dict[str, list[Variable]] = defaultdict(list)
+    told: set[str] = set()
+    for variable in ledger.variables.values():
+        same[variable.name].append(variable)
+        owner = ledger.layers.get(variable.object or "")
+        first = variable.name.split("/")[0]
+        if owner is None or "/" not in variable.name or owner.name in told:
+            continue
+        outer = [ledger.layers[key] for key in holders(ledger, variable.object or "")]
+        named = next((layer for layer in outer if "." not in layer.name), outer[-1])
+        if named.keras_name != first and any(layer.keras_name == first for layer in outer[1:]):
+            told.add(owner.name)
+            yield Finding(
+                kind="name",
+                about=owner.name,
+                text=f"Keras names a variable {variable.name!r}, after the layer that was called; its owner is {owner.name}.",
+                event=variable.created_by,
+            )
+    for name, variables in same.items():
+        if len(variables) > 1:
+            yield Finding(
+                kind="name",
+                about=name,
+                text=f"{counted(len(variables), 'variable')} are called {name!r} by Keras; their owners are "
+                f"{', '.join(dict.fromkeys(v.owner for v in variables))}.",
+                event=variables[1].created_by,
+            )

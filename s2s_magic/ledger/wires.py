@@ -1,0 +1,105 @@
+"""Following the wires of a ledger: forward to the model's outputs, and back as a gradient goes."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable
+
+from s2s_magic.ledger.ledger import Ledger
+from s2s_magic.ledger.records import Called, Constructed, Layer, Wire
+
+# Operations whose derivative is zero or not defined, though what they give may be of a floating type.
+_STOPS_GRADIENT = ("stop_gradient", "argmax", "argmin", "round", "sign", "floor", "ceil", "one_hot")
+
+
+def carries_gradient(dtype: str) -> bool:
+    """Say whether a tensor of this dtype lets a gradient through: floating and complex ones do."""
+    return dtype.startswith(("float", "bfloat", "complex"))
+
+
+def lets_gradient_through(event: Constructed | Called) -> bool:
+    """Say whether the layer or operation called in an event has a useful derivative."""
+    return not event.layer.rpartition(".")[2].startswith(_STOPS_GRADIENT)
+
+
+def calls_of(ledger: Ledger, key: str) -> list[Called]:
+    """List the calls of a layer object, in order."""
+    return [event for event in ledger.events if isinstance(event, Called) and event.object == key]
+
+
+def holders(ledger: Ledger, key: str) -> list[str]:
+    """List the keys of an object and of those that hold it, outward."""
+    chain = [key]
+    while (parent := ledger.layers[chain[-1]].parent) is not None and parent not in chain:
+        chain.append(parent)
+    return chain
+
+
+def calls_using(ledger: Ledger, key: str) -> list[Called]:
+    """List the calls that use an object: its own, or else those of the nearest object that holds it."""
+    for holder in holders(ledger, key):
+        if calls := calls_of(ledger, holder):
+            return calls
+    return []
+
+
+def variables_of(ledger: Ledger, layer: Layer) -> list[str]:
+    """List the keys of the variables that a layer object and all it holds own."""
+    return [key for key in layer.own_weights if key in ledger.variables]
+
+
+def gradient_events(ledger: Ledger, outputs: Iterable[Wire]) -> set[int]:
+    """Find the events that the loss's gradient reaches, walking back from a model's outputs.
+
+    A wire of an integer type, and an operation such as ``argmax`` or ``tf.stop_gradient``, lets nothing through.
+
+    Returns
+    -------
+    set of int
+        Event indexes.
+    """
+    by_index = {event.index: event for event in ledger.events}
+    reached: set[int] = set()
+    waiting = deque(outputs)
+    while waiting:
+        wire = waiting.popleft()
+        event = by_index.get(wire.from_event) if wire.from_event is not None else None
+        if event is None or event.index in reached or not carries_gradient(wire.dtype):
+            continue
+        reached.add(event.index)
+        if isinstance(event, Called) and lets_gradient_through(event):
+            waiting.extend(event.inputs)
+    return reached
+
+
+def route_to_output(ledger: Ledger, start: int, outputs: Iterable[Wire]) -> list[int] | None:
+    """Find a shortest way along the wires from an event to one of a model's outputs.
+
+    Returns
+    -------
+    list of int or None
+        Event indexes from ``start`` to the one that made the output; None where no wire leads there.
+    """
+    goals = {wire.from_event for wire in outputs}
+    onward: dict[int, list[int]] = defaultdict(list)
+    for event in ledger.events:
+        if isinstance(event, Called):
+            for wire in event.inputs:
+                if wire.from_event is not None:
+                    onward[wire.from_event].append(event.index)
+    came_from: dict[int, int | None] = {start: None}
+    waiting = deque([start])
+    while waiting:
+        here: int | None = waiting.popleft()
+        if here in goals:
+            route: list[int] = []
+            while here is not None:
+                route.append(here)
+                here = came_from[here]
+            return route[::-1]
+        assert here is not None
+        for following in onward[here]:
+            if following not in came_from:
+                came_from[following] = here
+                waiting.append(following)
+    return None
