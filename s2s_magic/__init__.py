@@ -1,3 +1,54 @@
-"""s2s_magic: see which layers of a sequence-to-sequence model own the weights, and whether they are being trained."""
+"""s2s_magic: see which layers of a sequence-to-sequence model own the weights, and whether they are being trained.
+
+In a notebook: ``%load_ext s2s_magic``, then ``%%seq2seq build NAME`` or ``%%seq2seq trace NAME``; ``%seq2seq?`` tells
+the rest. In Python: `build`, `trace`, `fit`, `decode`, `explain`, `compare`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from s2s_magic.acceleration import accelerate
+    from s2s_magic.api import build, compare, decode, explain, fit, trace
+    from s2s_magic.errors import Seq2SeqError
+    from s2s_magic.ledger import Ledger
+    from s2s_magic.seq2seq import Seq2Seq
 
 __version__ = "0.1.0"
+
+# public name -> the module that has it; loaded when first asked for, so that the import costs next to nothing
+_HOMES = {
+    **dict.fromkeys(("build", "compare", "decode", "explain", "fit", "trace"), "s2s_magic.api"),
+    "accelerate": "s2s_magic.acceleration",
+    "Ledger": "s2s_magic.ledger",
+    "Seq2Seq": "s2s_magic.seq2seq",
+    "Seq2SeqError": "s2s_magic.errors",
+}
+
+__all__ = ["Ledger", "Seq2Seq", "Seq2SeqError", "accelerate", "build", "compare", "decode", "explain", "fit", "trace"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Register the magics and the completer; IPython calls this for ``%load_ext s2s_magic``."""
+    from s2s_magic.magics import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Take everything back that loading registered; settings made by ``%config`` stay for the next load."""
+    from s2s_magic.magics import unload
+
+    unload(shell)

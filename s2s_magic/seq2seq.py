@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from s2s_magic.text import Tokenizer
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Seq2Seq:
     """A model with the ledger of how it came to be.
 
@@ -38,17 +38,34 @@ class Seq2Seq:
         What the fits showed.
     inference : Seq2Seq or None
         The decoding model, once there was one: its ledger shows that it owns nothing of its own.
+    attempt : Ledger or None
+        The ledger of a later traced cell that raised, when this model was kept under the name.
     """
 
     name: str
     ledger: Ledger
     live: Live
     source: str
-    namespace: dict[str, Any] = field(repr=False)
+    namespace: dict[str, Any]
     spec: Spec | None = None
     tokenizers: dict[str, Tokenizer] = field(default_factory=dict)
     evidence: Evidence | None = None
     inference: Seq2Seq | None = None
+    attempt: Ledger | None = None
+
+    def __repr__(self) -> str:
+        if (main := self.ledger.main_model) is None:
+            made = "no model"
+        else:
+            made = f"{main.total:,} parameters, {main.trainable:,} trainable"
+        fitted = f", fitted {sum(run.epochs for run in self.evidence.runs)} epochs" if self.evidence else ""
+        return f"<Seq2Seq {self.name!r}: {made}, {len(self.ledger.events)} events{fitted}>"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        from s2s_magic.view import report, to_html, to_text
+
+        shown = report(self.ledger)
+        return {"text/plain": to_text(shown), "text/html": to_html(shown)}
 
     @property
     def model(self) -> Any:

@@ -1,0 +1,280 @@
+"""Everything the magics do, as Python functions. Each takes and gives plain objects; none needs a notebook."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from s2s_magic.errors import BuildError, FitError, LookupFailed
+
+if TYPE_CHECKING:
+    from s2s_magic.ledger import Ledger
+    from s2s_magic.ledger.compare import Comparison
+    from s2s_magic.ledger.explain import Explanation
+    from s2s_magic.seq2seq import Seq2Seq
+    from s2s_magic.trace import Traced
+
+
+def build(
+    spec_text: str, *, name: str = "model", namespace: Mapping[str, Any] | None = None, first_line: int = 1
+) -> Seq2Seq:
+    """Build a model from a spec: generate plain Keras source, and run that source under capture.
+
+    Parameters
+    ----------
+    spec_text
+        The spec, in YAML.
+    name
+        The name the ledger goes by.
+    namespace
+        Where names in the spec are looked up (texts to count a vocabulary from).
+    first_line
+        The line that faults count from; 2 for the body of a cell magic.
+
+    Returns
+    -------
+    Seq2Seq
+        The model, its layers and tensors by name, its source and its ledger.
+
+    Raises
+    ------
+    SpecError
+        With every fault of the spec, each with its line and column.
+    BuildError
+        When the model does not fit into memory.
+    """
+    from s2s_magic.seq2seq import Seq2Seq
+    from s2s_magic.source import generate
+    from s2s_magic.spec import parse_spec
+    from s2s_magic.text import count_vocabularies
+    from s2s_magic.trace import run
+
+    spec, tokenizers = count_vocabularies(parse_spec(spec_text, first_line=first_line), namespace or {})
+    source = generate(spec)
+    traced = run(source, {}, name=name, title="generated from the spec")
+    if traced.error is not None:
+        if _out_of_memory(traced.error):
+            raise BuildError(f"the model does not fit into memory: {_first_line(traced.error)}") from traced.error
+        raise traced.error
+    return Seq2Seq(
+        name=name,
+        ledger=traced.ledger,
+        live=traced.live,
+        source=source,
+        namespace=traced.namespace,
+        spec=spec,
+        tokenizers=tokenizers,
+    )
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def trace(
+    code: str, namespace: dict[str, Any] | None = None, *, name: str = "model", before: Seq2Seq | None = None
+) -> Seq2Seq:
+    """Run functional Keras code under capture.
+
+    Parameters
+    ----------
+    code
+        Python source; its variables land in ``namespace``.
+    namespace
+        Where the code runs; a new one by default.
+    name
+        The name the ledger goes by.
+    before
+        Go on with this ledger.
+
+    Returns
+    -------
+    Seq2Seq
+        The last model that the code made (``model`` is None where it made none), and the ledger.
+
+    Raises
+    ------
+    BaseException
+        What the code raised, unchanged.
+    """
+    seen, error = trace_cell(code, {} if namespace is None else namespace, name=name, before=before)
+    if error is not None:
+        raise error
+    return seen
+
+
+def trace_cell(
+    code: str,
+    namespace: dict[str, Any],
+    *,
+    name: str,
+    before: Seq2Seq | None = None,
+    shell: Any = None,
+    first_line: int = 1,
+) -> tuple[Seq2Seq, BaseException | None]:
+    """Run code under capture and give the ledger up to where it ended, with what it raised (None where it ran through).
+
+    ``shell`` is the InteractiveShell whose cell it is, so that magics and ``await`` work; ``first_line`` the gutter's
+    number of the first line of code.
+    """
+    from s2s_magic.seq2seq import Seq2Seq
+    from s2s_magic.trace import run
+
+    earlier = _as_traced(before) if before is not None else None
+    traced = run(code, namespace, name=name, shell=shell, before=earlier, first_line=first_line)
+    ledger = traced.ledger.with_training(before.evidence) if before is not None else traced.ledger
+    seen = Seq2Seq(
+        name=name,
+        ledger=ledger,
+        live=traced.live,
+        source=f"{before.source}\n\n{code}" if before is not None else code,
+        namespace=traced.namespace,
+        evidence=before.evidence if before is not None else None,
+    )
+    return seen, traced.error
+
+
+def _as_traced(seen: Seq2Seq) -> Traced:
+    from s2s_magic.trace import Traced
+
+    return Traced(ledger=seen.ledger, live=seen.live, namespace=seen.namespace)
+
+
+def fit(
+    model: Seq2Seq, body: str, namespace: Mapping[str, Any], *, first_line: int = 1, progress: Any = None
+) -> Seq2Seq:
+    """Train a model on data, and keep evidence for every variable.
+
+    Parameters
+    ----------
+    model
+        What `build` or `trace` gave; it is changed in place.
+    body
+        The keys of a fit, in YAML: ``source``, ``target``, ``epochs`` and so on.
+    namespace
+        Where the names in the body are looked up.
+    first_line
+        The line that faults count from.
+    progress
+        Shows the progress; None chooses by where this runs.
+
+    Returns
+    -------
+    Seq2Seq
+        The same object.
+
+    Raises
+    ------
+    SpecError
+        When the body cannot be read.
+    DataError
+        When the data do not fit the model; nothing is changed then.
+    FitError
+        When there is no model, or the loss became non-finite (the last finite epoch's weights are put back).
+    KeyboardInterrupt
+        When interrupted; weights, optimizer and history are kept.
+    """
+    from s2s_magic.spec import parse_fit
+    from s2s_magic.training import fit as train
+
+    plan = parse_fit(body, first_line=first_line)
+    if model.model is None:
+        raise FitError(f"{model.name} has no model to fit: its cell ended before a Model was made")
+    train(model, plan, namespace, progress=progress)
+    return model
+
+
+def decode(model: Seq2Seq, sources: Any, *, max_length: int | None = None) -> list[Any]:
+    """Decode greedily, over the same layer objects that were trained.
+
+    Parameters
+    ----------
+    model
+        A model whose decoder is TFA's ``BasicDecoder``.
+    sources
+        One text, or a sequence of texts or id sequences.
+    max_length
+        Longest output; by default the spec's, else the longest target that was fitted.
+
+    Returns
+    -------
+    list
+        Texts, or lists of ids, up to the end id.
+
+    Raises
+    ------
+    DecodeError
+        When the model cannot be decoded, or a source does not fit it.
+    """
+    from s2s_magic.decoding import decode as run_decoding
+
+    return list(run_decoding(model, [sources] if isinstance(sources, str) else sources, max_length=max_length))
+
+
+def current_ledger(model: Seq2Seq) -> Ledger:
+    """Give the ledger with what its objects say now: a layer frozen since then is frozen in it."""
+    from s2s_magic.trace import refresh
+
+    model.ledger = refresh(model.ledger, model.live)
+    return model.ledger
+
+
+def explain(model: Seq2Seq, what: str) -> Explanation:
+    """Say who owns what about one tensor, layer or variable, and whether it is trained.
+
+    Parameters
+    ----------
+    model
+        What `build` or `trace` gave.
+    what
+        A name of the cell (``encoder_embeddings``, ``decoder_cell``, ``decoder_cell.kernel``).
+
+    Raises
+    ------
+    LookupFailed
+        When there is no such name.
+    """
+    from s2s_magic.ledger.explain import explain as explain_ledger
+
+    return explain_ledger(current_ledger(model), what, norms=_norms(model))
+
+
+def _norms(model: Seq2Seq) -> dict[str, float]:
+    import numpy as np
+
+    return {
+        key: float(np.linalg.norm(np.asarray(variable.numpy(), dtype=np.float64)))
+        for key, variable in model.live.variables.items()
+        if variable.dtype.is_floating
+    }
+
+
+def compare(one: Seq2Seq, other: Seq2Seq) -> Comparison:
+    """Compare who owns what in two models; see `s2s_magic.ledger.compare`."""
+    from s2s_magic.ledger.compare import compare as compare_ledgers
+
+    return compare_ledgers(current_ledger(one), current_ledger(other))
+
+
+def check_event(ledger: Ledger, after: int | None) -> None:
+    """Raise `LookupFailed` for an event the ledger does not have."""
+    if after is not None and not 0 <= after < len(ledger.events):
+        last = len(ledger.events) - 1
+        raise LookupFailed(f"{ledger.name} has no event {after}; expected a number from 0 to {last}")
+
+
+def models_in(namespace: Mapping[str, Any]) -> dict[str, Seq2Seq]:
+    """List the models of a namespace by the names they are bound to."""
+    if "s2s_magic.seq2seq" not in sys.modules:
+        return {}  # nothing was built yet, and the module is not worth loading to find that out
+    from s2s_magic.seq2seq import Seq2Seq
+
+    return {name: value for name, value in namespace.items() if isinstance(value, Seq2Seq) and not name.startswith("_")}
+
+
+__all__: Sequence[str] = ["build", "compare", "decode", "explain", "fit", "trace"]

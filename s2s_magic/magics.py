@@ -1,0 +1,237 @@
+"""The magics: read the line, call one function, show its result. No logic of their own."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
+from traitlets import Bool, Enum
+from traitlets.config import Config
+
+from s2s_magic import api
+from s2s_magic.completion import matcher
+from s2s_magic.errors import LookupFailed, Seq2SeqError, nearest
+from s2s_magic.options import HelpShown, Quoted, help_text, parse_line
+
+if TYPE_CHECKING:
+    from s2s_magic.seq2seq import Seq2Seq
+
+
+@magics_class
+class Seq2SeqMagics(Magics):  # type: ignore[misc]
+    """``%seq2seq`` and ``%%seq2seq``."""
+
+    full_tracebacks = Bool(False, help="Show expected errors with their whole traceback and its causes.").tag(
+        config=True
+    )
+    display = Enum(
+        ("auto", "widget", "html", "text"),
+        "auto",
+        help="How reports are shown: as a widget where the front-end can, as HTML, or as text.",
+    ).tag(config=True)
+
+    @no_var_expand  # type: ignore[untyped-decorator]
+    @line_magic  # type: ignore[untyped-decorator]
+    def seq2seq(self, line: str) -> Any:  # noqa: D102 - help_text() is the docstring
+        return self._run(line, None)
+
+    @no_var_expand  # type: ignore[untyped-decorator]
+    @cell_magic("seq2seq")  # type: ignore[untyped-decorator]
+    def seq2seq_cell(self, line: str, cell: str) -> Any:  # noqa: D102 - help_text() is the docstring
+        return self._run(line, cell)
+
+    seq2seq.__doc__ = seq2seq_cell.__doc__ = help_text()
+
+    def _run(self, line: str, cell: str | None) -> Any:
+        __tracebackhide__ = True
+        try:
+            verb, options = parse_line(line, has_body=cell is not None)
+            run: Callable[..., Any] = getattr(self, f"_{verb}")
+            return run(options) if cell is None else run(options, cell)
+        except HelpShown as shown:
+            print(shown)
+            return None
+        except Seq2SeqError as error:
+            error.full_traceback = self.full_tracebacks
+            raise
+
+    # -- cell verbs; the cell's first line of code is line 2 of the notebook's gutter ------------------------------
+
+    def _build(self, options: Namespace, cell: str) -> None:
+        self._bind(api.build(cell, name=options.name, namespace=self.shell.user_ns, first_line=2))
+
+    def _trace(self, options: Namespace, cell: str) -> None:
+        __tracebackhide__ = True
+        before = self._model(options.name) if options.going_on else None
+        had = api.models_in(self.shell.user_ns).get(options.name)
+        seen, error = api.trace_cell(
+            cell, self.shell.user_ns, name=options.name, before=before, shell=self.shell, first_line=2
+        )
+        if error is None:
+            self._bind(seen)
+            return
+        if had is not None and had.model is not None:
+            had.attempt = seen.ledger
+            self.shell.push({options.name: had})
+            self._show(seen)
+        else:
+            self._bind(seen)
+        raise error
+
+    def _fit(self, options: Namespace, cell: str) -> None:
+        __tracebackhide__ = True
+        api.fit(self._model(options.name), cell, self.shell.user_ns, first_line=2)
+
+    # -- line verbs --------------------------------------------------------------------------------------------------
+
+    def _inspect(self, options: Namespace) -> Any:
+        model = self._model(options.name)
+        ledger = api.current_ledger(model)
+        api.check_event(ledger, options.after)
+        if options.wanted:
+            return ledger
+        if not self._write(model, options):
+            self._show(model, after=options.after, training=options.training)
+        return None
+
+    def _write(self, model: Seq2Seq, options: Namespace) -> list[Path]:
+        from s2s_magic import view
+
+        writers: dict[str, Callable[[Path], object]] = {
+            "json": lambda path: path.write_text(json.dumps(model.ledger.to_dict(), indent=1), encoding="utf-8"),
+            "html": lambda path: path.write_text(
+                view.to_html(view.report(model.ledger, after=options.after, training=options.training), page=True),
+                encoding="utf-8",
+            ),
+            "svg": lambda path: path.write_text(view.to_svg(model.ledger, after=options.after), encoding="utf-8"),
+            "png": lambda path: view.to_png(model.ledger, path, after=options.after),
+        }
+        written = []
+        for kind, write in writers.items():
+            if (target := getattr(options, kind)) is not None:
+                path = Path(target).expanduser()
+                try:
+                    write(path)
+                except OSError as error:
+                    raise LookupFailed(f"{path} cannot be written: {error.strerror}") from error
+                written.append(path)
+        for path in written:
+            print(f"wrote {path}")
+        return written
+
+    def _explain(self, options: Namespace) -> Any:
+        explanation = api.explain(self._model(options.name), options.what)
+        return explanation if options.wanted else self._show_view("explanation", explanation)
+
+    def _code(self, options: Namespace) -> str | None:
+        model = self._model(options.name)
+        if options.inference:
+            model = self._decoding_model(model)
+        if options.cell:
+            self.shell.set_next_input(model.source)
+        elif options.wanted:
+            return model.source
+        else:
+            from IPython.display import Code, display
+
+            display(Code(model.source, language="python"))
+        return None
+
+    def _decoding_model(self, model: Seq2Seq) -> Seq2Seq:
+        from s2s_magic.decoding import inference_model
+
+        return inference_model(model)
+
+    def _decode(self, options: Namespace) -> list[Any] | None:
+        from s2s_magic.decoding import shown
+
+        model = self._model(options.name)
+        sources = self._sources(model, options.source)
+        outputs = api.decode(model, sources, max_length=options.max_length)
+        if options.wanted:
+            return outputs
+        self._display(shown(model, sources, outputs))
+        return None
+
+    def _sources(self, model: Seq2Seq, word: str) -> Any:
+        """Read what is to be decoded: text in quotes (ids for a model of ids), or a notebook variable."""
+        if not isinstance(word, Quoted) and word.isidentifier():
+            if word in self.shell.user_ns:
+                return self.shell.user_ns[word]
+            if not model.tokenizers:
+                raise LookupFailed(f"no notebook variable {word!r}{nearest(word, self.shell.user_ns)}")
+        if model.tokenizers:
+            return [str(word)]
+        try:
+            return [[int(part) for part in word.replace(",", " ").split()]]
+        except ValueError as error:
+            raise LookupFailed(f"{model.name} works on ids: expected whole numbers, got {str(word)!r}") from error
+
+    def _compare(self, options: Namespace) -> Any:
+        comparison = api.compare(self._model(options.name), self._model(options.other))
+        return comparison if options.wanted else self._show_view("comparison", comparison)
+
+    def _list(self, options: Namespace) -> None:
+        models = api.models_in(self.shell.user_ns)
+        print("\n".join(f"{name:<16} {model!r}" for name, model in models.items()) or "no models in this notebook yet")
+
+    # -- names and displays ------------------------------------------------------------------------------------------
+
+    def _model(self, name: str) -> Seq2Seq:
+        known = api.models_in(self.shell.user_ns)
+        if name in known:
+            return known[name]
+        if name in self.shell.user_ns:
+            kind = type(self.shell.user_ns[name]).__name__
+            raise LookupFailed(
+                f"{name!r} is {kind}, not a model that %%seq2seq build or trace bound{nearest(name, known)}"
+            )
+        hint = nearest(name, known) or (f"; known are {', '.join(known)}" if known else "; there is none yet")
+        raise LookupFailed(f"no model named {name!r}{hint}")
+
+    def _bind(self, model: Seq2Seq) -> None:
+        self.shell.push({model.name: model})
+        self._show(model)
+
+    def _show(self, model: Seq2Seq, *, after: int | None = None, training: bool = False) -> None:
+        from s2s_magic.view.display import show_report
+
+        show_report(model, self.shell, mode=self.display, after=after, training=training)
+
+    def _show_view(self, kind: str, value: Any) -> None:
+        from s2s_magic.view import display
+
+        self._display(getattr(display, f"show_{kind}")(value))
+
+    def _display(self, value: Any) -> None:
+        from IPython.display import display
+
+        display(value)
+
+
+def load(shell: Any) -> None:
+    """Register the magics and the completer with a shell."""
+    magics = Seq2SeqMagics(shell=shell, config=Config(shell.config))
+    shell.register_magics(magics)
+    magics.matcher = matcher(lambda: api.models_in(shell.user_ns))
+    shell.Completer.custom_matchers.append(magics.matcher)
+
+
+def unload(shell: Any) -> None:
+    """Take the magics and the completer back; what ``%config`` set is kept in the shell's own configuration."""
+    manager = shell.magics_manager
+    magics = manager.registry.pop("Seq2SeqMagics", None)
+    if magics is None:
+        return
+    for kind in ("line", "cell"):
+        manager.magics[kind].pop("seq2seq", None)
+    shell.configurables[:] = [each for each in shell.configurables if each is not magics]
+    shell.Completer.custom_matchers[:] = [
+        each for each in shell.Completer.custom_matchers if each is not magics.matcher
+    ]
+    settings = {name: getattr(magics, name) for name in magics.trait_names(config=True)}
+    shell.config.Seq2SeqMagics.update(settings)
