@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 
-from s2s_magic.ledger import Called, Ledger
+from s2s_magic.ledger import Ledger
 from s2s_magic.view.wiring_fold import fold
 from s2s_magic.view.wiring_graph import Graph, Inner, Link, Node, graph_of
 from s2s_magic.view.wiring_layout import GAP, HEAD, INNER, MOST_INNER, Box, Layout, Point, lay_out
@@ -113,16 +113,14 @@ def _parts(plan: Plan, moment: Moment) -> Iterator[str]:
         if returning and link.gradient:
             yield _gradient(route)
     for key, node in graph.nodes.items():
-        if moment.has(node.born):
-            yield _node(plan, node, layout.boxes[key], moment)
+        yield _node(plan, node, layout.boxes[key], moment) if moment.has(node.born) else _to_come(layout.boxes[key])
     taken = [(box.x, box.y, box.x + box.width, box.bottom) for box in layout.boxes.values()]
     for link, route in pairs:
         yield from _labels(graph, link, route, moment, taken)
     for key, node in graph.nodes.items():
         if focused is not None and moment.has(node.born) and _concerns(node, focused.index):
-            number = f" · call {focused.call}" if isinstance(focused, Called) and len(node.calls) > 1 else ""
             box = layout.boxes[key]
-            yield _text(box.x, box.y - 7, f"▸ event {focused.index}{number}", f'fill="{ACCENT}" font-weight="700" {_halo()}')
+            yield _text(box.x, box.y - 6, f"▸ event {focused.index}", f'fill="{ACCENT}" font-size="11" font-weight="700" {_halo()}')
     if layout.lone is not None and any(moment.has(graph.nodes[k].born) for k in graph.nodes if k not in graph.wired):
         yield _text(GAP, layout.lone + GAP / 2, "Not wired", 'fill="currentColor" font-weight="600"')
     yield from _legend(plan, returning and any(link.gradient for link, _ in pairs))
@@ -216,9 +214,12 @@ def _labels(
     """Write the tensors' names beside a wire where there is room, and the numbers of the calls at its ends."""
     (x0, y0), (x1, y1) = route[:2]
     if link.source_call:
-        yield _text(x0 - 11, y0 + 13, str(link.source_call), f'fill="currentColor" font-size="10" {_halo()}')
+        yield _text(x0 - 11, y0 + 14, str(link.source_call), f'fill="currentColor" font-size="10" {_halo()}')
     if link.target_call:
-        yield _text(route[-1][0] - 13, route[-1][1] - 5, str(link.target_call), f'fill="currentColor" font-size="10" {_halo()}')
+        now = any(event == moment.focus for event, _ in link.tensors)
+        words = f"call {link.target_call}" if now else str(link.target_call)
+        style = f'fill="{ACCENT}" font-size="11" font-weight="700"' if now else 'fill="currentColor" font-size="10"'
+        yield _text(route[-1][0] + 7, route[-1][1] - 6, words, f"{style} {_halo()}")
     count = sum(moment.has(event) for event, _ in link.tensors)
     names = _tensor_names(link, moment)
     if names in (graph.nodes[link.source].label, graph.nodes[link.target].label):
@@ -249,6 +250,14 @@ def _node(plan: Plan, node: Node, box: Box, moment: Moment) -> str:
         more = f"and {len(node.inner) - MOST_INNER} more"
         parts.append(_text(box.x + 18, box.y + HEAD + MOST_INNER * INNER + 14, more, 'fill="currentColor" font-size="11"'))
     return "<g>" + "".join(parts) + "</g>"
+
+
+def _to_come(box: Box) -> str:
+    """Keep the place of a node that is still to come, so that the graph does not jump while it grows."""
+    return (
+        f'<rect x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" rx="6" stroke="currentColor" '
+        'stroke-opacity="0.25" stroke-dasharray="1 4" stroke-linecap="round"/>'
+    )
 
 
 def _said(node: Node, moment: Moment) -> str:

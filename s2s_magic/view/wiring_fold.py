@@ -64,7 +64,7 @@ def longest_run(signatures: Sequence[object], start: int) -> tuple[int, int]:
 
 def _signature(node: Node) -> object:
     name = node.class_name if node.kind == "layer" else node.label.rstrip("0123456789_")
-    return node.kind, name, len(node.calls), tuple(item.class_name for item in node.inner)
+    return node.kind, name, min(len(node.calls), 2), tuple(item.class_name for item in node.inner)
 
 
 def _block(members: Sequence[Node], period: int, repeats: int) -> Node:
