@@ -1,1 +1,26 @@
 """Reports of a ledger, as text, HTML, SVG and widgets."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+# Not lazily: the function has to take the name from the module it lives in.
+from s2s_magic.view.report import Report, report
+
+if TYPE_CHECKING:
+    from s2s_magic.view.html import to_html
+    from s2s_magic.view.text import to_text
+    from s2s_magic.view.widget import to_widget
+    from s2s_magic.view.wiring import to_svg
+
+_HOMES = {"to_html": "html", "to_svg": "wiring", "to_text": "text", "to_widget": "widget"}
+
+__all__ = ["Report", "report", "to_html", "to_svg", "to_text", "to_widget"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for and no more: text needs no widgets, and no view needs TensorFlow."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

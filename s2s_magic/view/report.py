@@ -1,0 +1,379 @@
+"""A report: everything that the views show, computed once from a ledger, as plain data."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from s2s_magic.errors import LookupFailed
+from s2s_magic.ledger import Called, Cell, Constructed, Evidence, Finding, Ledger, Totals, Variable, Wire
+from s2s_magic.ledger.findings import full_name, short_name
+from s2s_magic.ledger.records import Place
+from s2s_magic.view.words import sentence, shape_text
+
+
+@dataclass(frozen=True)
+class Port:
+    """A tensor that went into an event or came out of it; ``step`` made it (None: from outside the trace)."""
+
+    name: str
+    shape: str
+    dtype: str
+    step: int | None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One event.
+
+    ``created`` and ``reused`` are keys into the report's variables; ``trainable`` is the number of trainable parameters
+    once the event is done.
+    """
+
+    index: int
+    kind: str
+    place: Place
+    outer: Place | None
+    layer: str
+    call: int | None
+    phase: str
+    sentence: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    created: tuple[str, ...]
+    reused: tuple[str, ...]
+    trainable: int
+
+
+@dataclass(frozen=True)
+class VariableRow:
+    """One variable under its owner; ``born`` is the step that made it, -1 for one older than the trace."""
+
+    key: str
+    owner: str
+    owner_name: str
+    name: str
+    keras_name: str
+    shape: str
+    params: int
+    bytes: int
+    dtype: str
+    state: str
+    initializer: str
+    born: int
+    steps: tuple[int, ...]
+    shared: tuple[str, ...]
+    findings: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class OwnerRow:
+    """One layer object; ``parent`` holds it. ``variables`` are its own, without those of the objects it holds."""
+
+    key: str
+    name: str
+    class_name: str
+    parent: str | None
+    born: int
+    variables: tuple[str, ...]
+    steps: tuple[int, ...]
+    shared: tuple[str, ...]
+    findings: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TreeRow:
+    """A line of the owner tree as of some step: an owner with the sum of all below it, or one of its variables."""
+
+    depth: int
+    row: OwnerRow | VariableRow
+    params: int
+    bytes: int
+    state: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the views show of a ledger.
+
+    Attributes
+    ----------
+    name, cells
+        The model's name and the code.
+    steps
+        One per event, up to ``after``.
+    owners, variables
+        All rows, by key; `tree` gives them as of a step.
+    totals
+        Parameters as of the last step: row sum − shared = total.
+    findings
+        What a reader should know; rows name them by their number.
+    training
+        What fitting showed, where it was asked for.
+    fitted
+        Whether it was asked for.
+    after
+        The step that the report stops after.
+    ledger
+        The records it was made from.
+    """
+
+    name: str
+    cells: Sequence[Cell]
+    steps: Sequence[Step]
+    owners: dict[str, OwnerRow]
+    variables: dict[str, VariableRow]
+    totals: Totals
+    findings: Sequence[Finding]
+    training: Evidence | None
+    fitted: bool
+    after: int
+    ledger: Ledger
+
+    def tree(self, after: int | None = None) -> list[TreeRow]:
+        """Give the owner tree once step ``after`` is done: each owner, then its variables, then the objects it holds.
+
+        Parameters
+        ----------
+        after
+            A step; the report's last one by default.
+        """
+        last = self.after if after is None else after
+        below: dict[str | None, list[OwnerRow]] = defaultdict(list)
+        for owner in self.owners.values():
+            if owner.born <= last:
+                below[self._holder(owner, last)].append(owner)
+        rows: list[TreeRow] = []
+        for owner in below[None]:
+            self._add(rows, owner, 0, last, below)
+        return rows
+
+    def _holder(self, owner: OwnerRow, last: int) -> str | None:
+        """Find the nearest holder that exists by then: a cell stands alone until its decoder is made."""
+        parent = self.owners.get(owner.parent or "")
+        while parent is not None and parent.born > last:
+            parent = self.owners.get(parent.parent or "")
+        return parent.key if parent else None
+
+    def _add(
+        self, rows: list[TreeRow], owner: OwnerRow, depth: int, last: int, below: dict[str | None, list[OwnerRow]]
+    ) -> None:
+        place = len(rows)
+        own = [self.variables[key] for key in owner.variables if self.variables[key].born <= last]
+        rows.extend(TreeRow(depth + 1, row, row.params, row.bytes, row.state) for row in own)
+        for held in below.get(owner.key, ()):
+            self._add(rows, held, depth + 1, last, below)
+        leaves = [row.row for row in rows[place:] if isinstance(row.row, VariableRow)]
+        params, size = sum(leaf.params for leaf in leaves), sum(leaf.bytes for leaf in leaves)
+        rows.insert(place, TreeRow(depth, owner, params, size, _state_of_all([leaf.state for leaf in leaves])))
+
+
+def _state_of_all(states: list[str]) -> str:
+    if not states:
+        return "owns nothing"
+    if len(set(states)) == 1:
+        return states[0]
+    trained = states.count("trainable")
+    return f"{trained} of {len(states)} trainable"
+
+
+def report(ledger: Ledger, *, after: int | None = None, training: bool = False) -> Report:
+    """Compute what the views show, in time linear in the ledger's size.
+
+    Parameters
+    ----------
+    ledger
+        The records.
+    after
+        Index of the event to stop after; the last one by default.
+    training
+        Show what fitting did, too.
+
+    Raises
+    ------
+    LookupFailed
+        When there is no event of that index.
+    """
+    last = len(ledger.events) - 1
+    if after is not None and not 0 <= after <= last:
+        known = f"its events are 0 to {last}" if ledger.events else "it has no events"
+        raise LookupFailed(f"{ledger.name} has no event {after}: {known}")
+    last = last if after is None else after
+    findings = [f for f in ledger.findings if f.event is None or f.event <= last]
+    events = ledger.events[: last + 1]
+    steps = tuple(_steps(ledger, events))
+    uses = _uses(events)
+    marks = _marks(ledger, findings)
+    variables = {key: _variable_row(ledger, key, uses, marks) for key in ledger.created_until(last)}
+    return Report(
+        name=ledger.name,
+        cells=ledger.cells,
+        steps=steps,
+        owners=_owner_rows(ledger, last, variables, uses, marks),
+        variables=variables,
+        totals=_totals(ledger, last),
+        findings=findings,
+        training=ledger.training if training else None,
+        fitted=training,
+        after=last,
+        ledger=ledger,
+    )
+
+
+def _totals(ledger: Ledger, last: int) -> Totals:
+    models = [model for model in ledger.models if model.event is None or model.event <= last]
+    return Ledger(ledger.name, variables=ledger.created_until(last), models=models).totals()
+
+
+def _steps(ledger: Ledger, events: Sequence[Constructed | Called]) -> Iterator[Step]:
+    held: dict[str, list[str]] = defaultdict(list)
+    for layer in ledger.layers.values():
+        if layer.parent is not None:
+            held[layer.parent].append(layer.name)
+    trainable = sum(v.params for v in ledger.variables.values() if v.created_by is None and v.trainable)
+    for event in events:
+        if isinstance(event, Called):
+            created, reused, trainable = event.created, event.reused, event.trainable_params
+        else:
+            created = tuple(key for key in event.owns if ledger.variables[key].created_by == event.index)
+            reused = tuple(key for key in event.owns if ledger.variables[key].created_by != event.index)
+            trainable += sum(ledger.variables[key].params for key in created if ledger.variables[key].trainable)
+        yield Step(
+            index=event.index,
+            kind=event.kind,
+            place=event,
+            outer=event.outer,
+            layer=event.layer,
+            call=event.call if isinstance(event, Called) else None,
+            phase="data flowing" if isinstance(event, Called) and event.phase == "data" else "wiring only",
+            sentence=sentence(event, ledger, held),
+            inputs=tuple(_port(wire) for wire in event.inputs),
+            outputs=tuple(
+                Port(tensor.name or "(no name)", shape_text(tensor.shape), tensor.dtype, event.index)
+                for tensor in event.outputs
+            ),
+            created=created,
+            reused=reused,
+            trainable=trainable,
+        )
+
+
+def _port(wire: Wire) -> Port:
+    return Port(wire.name or "(no name)", shape_text(wire.shape), wire.dtype, wire.from_event)
+
+
+def _uses(events: Sequence[Constructed | Called]) -> dict[str, list[int]]:
+    """List the calls that used each layer object and each variable, by key."""
+    uses: dict[str, list[int]] = defaultdict(list)
+    for event in events:
+        if isinstance(event, Called):
+            for key in (event.object, *event.created, *event.reused):
+                uses[key].append(event.index)
+    return uses
+
+
+def _marks(ledger: Ledger, findings: Sequence[Finding]) -> dict[str, list[int]]:
+    """List the numbers of the findings about each name: a layer, ``owner.variable``, Keras's, or the switch that froze."""
+    marks: dict[str, list[int]] = defaultdict(list)
+    for number, finding in enumerate(findings):
+        marks[finding.about].append(number)
+    return marks
+
+
+def _variable_row(ledger: Ledger, key: str, uses: dict[str, list[int]], marks: dict[str, list[int]]) -> VariableRow:
+    variable = ledger.variables[key]
+    names = (full_name(variable), variable.name, variable.frozen_by or "")
+    return VariableRow(
+        key=key,
+        owner=_owner_key(variable),
+        owner_name=variable.owner,
+        name=short_name(variable),
+        keras_name=variable.name,
+        shape=shape_text(variable.shape),
+        params=variable.params,
+        bytes=variable.bytes,
+        dtype=variable.dtype,
+        state=_state(variable),
+        initializer=variable.initializer or "",
+        born=-1 if variable.created_by is None else variable.created_by,
+        steps=tuple(uses.get(key, ())),
+        shared=variable.paths[1:],
+        findings=tuple(dict.fromkeys(number for name in names for number in marks.get(name, ()))),
+    )
+
+
+def _owner_key(variable: Variable) -> str:
+    return variable.object or f"?{variable.owner}"
+
+
+def _state(variable: Variable) -> str:
+    if not variable.tracked:
+        return "untracked: never trained"
+    if variable.trainable:
+        return "trainable"
+    return f"frozen by {variable.frozen_by}" if variable.frozen_by else "not trainable"
+
+
+def _owner_rows(
+    ledger: Ledger,
+    last: int,
+    variables: dict[str, VariableRow],
+    uses: dict[str, list[int]],
+    marks: dict[str, list[int]],
+) -> dict[str, OwnerRow]:
+    own: dict[str, list[str]] = defaultdict(list)
+    for row in variables.values():
+        own[row.owner].append(row.key)
+    holds = {layer.parent for layer in ledger.layers.values()}
+    models = {model.object for model in ledger.models}
+    rows = {}
+    for key, layer in ledger.layers.items():
+        born = _born(ledger, key)
+        idle = layer.implicit or layer.class_name == "InputLayer" or (key in models and key not in holds)
+        if born > last or (idle and key not in own):
+            continue
+        steps = {*uses.get(key, ()), *(step for held in own.get(key, ()) for step in variables[held].steps)}
+        rows[key] = OwnerRow(
+            key=key,
+            name=layer.name,
+            class_name=layer.class_name,
+            parent=layer.parent,
+            born=born,
+            variables=tuple(own.get(key, ())),
+            steps=tuple(sorted(steps)),
+            shared=(*layer.aliases, *layer.held_by),
+            findings=tuple(marks.get(layer.name, ())),
+        )
+    for key in own:
+        if key not in rows:
+            rows[key] = _nameless_owner(key, [variables[held] for held in own[key]])
+    return rows
+
+
+def _nameless_owner(key: str, held: list[VariableRow]) -> OwnerRow:
+    """Give the row of what owns variables and is no layer object: a closure, a plain object."""
+    return OwnerRow(
+        key=key,
+        name=held[0].owner_name,
+        class_name="not a layer",
+        parent=None,
+        born=min(row.born for row in held),
+        variables=tuple(row.key for row in held),
+        steps=tuple(sorted({step for row in held for step in row.steps})),
+        shared=(),
+        findings=(),
+    )
+
+
+def _born(ledger: Ledger, key: str) -> int:
+    """Find the step in which an object came into being: its own, else that of the object that made it, else -1."""
+    seen = set()
+    here: str | None = key
+    while here is not None and here not in seen:
+        seen.add(here)
+        layer = ledger.layers[here]
+        if layer.constructed is not None:
+            return layer.constructed
+        here = layer.parent
+    return -1
