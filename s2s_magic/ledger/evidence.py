@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from s2s_magic.ledger.records import Record
 
 Verdict = Literal["trained", "no gradient", "did not move", "barely moved", "frozen", "not in the model"]
@@ -15,9 +17,10 @@ class VariableEvidence(Record):
     Attributes
     ----------
     gradient_norm
-        Euclidean norm of the gradient, root mean square over the epoch's steps, before clipping. Zero where there was none.
+        Euclidean norm of the gradient, root mean square over the epoch's measured steps, before clipping. Zero where
+        there was none.
     update_norm
-        Euclidean norm of one step's change, root mean square over the epoch's steps.
+        Euclidean norm of one step's change, root mean square over the epoch's measured steps.
     update_ratio
         Update norm divided by the variable's norm.
     distance
@@ -52,16 +55,17 @@ class Run(Record):
     optimizer: str
     interrupted: bool = False
     stopped: str | None = None
-    accelerated: dict[str, str] = {}
+    accelerated: dict[str, str] = Field(default_factory=dict)
 
 
 class Evidence(Record):
     """All that was measured while fitting: histories by epoch, evidence by variable, the runs.
 
-    ``history`` has one number an epoch for ``loss``, each metric and their ``val_`` twins (None where a run did not have it).
+    ``history`` has one number an epoch for ``loss``, each metric and their ``val_`` twins (None where a run did not
+    have it).
     """
 
-    history: dict[str, tuple[float | None, ...]] = {}
-    variables: dict[str, VariableEvidence] = {}
+    history: dict[str, tuple[float | None, ...]] = Field(default_factory=dict)
+    variables: dict[str, VariableEvidence] = Field(default_factory=dict)
     by_call: tuple[CallShare, ...] = ()
     runs: tuple[Run, ...] = ()

@@ -8,10 +8,11 @@ from typing import Literal
 from s2s_magic.errors import LookupFailed, nearest
 from s2s_magic.ledger.findings import counted, find, full_name, times
 from s2s_magic.ledger.ledger import Ledger
-from s2s_magic.ledger.records import Called, Constructed, Layer, Record, Shape, Variable
+from s2s_magic.ledger.records import Called, Constructed, Layer, ModelRecord, Record, Shape, Variable, Wire
 from s2s_magic.ledger.wires import (
     calls_of,
     calls_using,
+    carries_gradient,
     gradient_events,
     holders,
     lets_gradient_through,
@@ -75,8 +76,8 @@ def explain(ledger: Ledger, what: str, *, norms: Mapping[str, float] | None = No
     ledger
         The records.
     what
-        A tensor's name (``encoder_embeddings``), a layer's name, alias or path (``decoder.cell``), or a variable: its key (``v0``), path
-        (``decoder_cell.kernel``) or Keras name.
+        A tensor's name (``encoder_embeddings``), a layer's name, alias or path (``decoder.cell``), or a variable: its
+        key (``v0``), path (``decoder_cell.kernel``) or Keras name.
     norms
         Present Euclidean norms by variable key, where the live variables are at hand.
 
@@ -115,6 +116,11 @@ def at(event: Event) -> str:
     return f"{cell}line {event.line}"
 
 
+def one_line(source: str) -> str:
+    """Write an expression on one line."""
+    return " ".join(source.split()).replace("( ", "(").replace(" )", ")")
+
+
 def _a(noun: str) -> str:
     return f"{'an' if noun[:1].upper() in 'AEIOU' or noun[:2] in ('LS', 'RN') else 'a'} {noun}"
 
@@ -133,16 +139,19 @@ def _owned(ledger: Ledger, layer: Layer) -> str:
     return f"{layer.name} owns {counted(len(variables), 'variable')}, {params:,} parameters: {_listing(described)}."
 
 
-def _origin(ledger: Ledger, event: Event, name: str) -> Iterator[str]:
+def _origin(ledger: Ledger, event: Event) -> Iterator[str]:
     if isinstance(event, Constructed):
-        yield f"It is an input of the model, declared in {at(event)}: {event.source}. Data enter here when fit or predict runs."
+        yield f"It is an input of the model, declared in {at(event)}: {one_line(event.source)}."
+        yield "Data enter here when fit or predict runs."
         return
     layer = ledger.layers[event.object]
     if layer.implicit:
-        yield f"It was made in {at(event)} by the operation {event.layer}, which owns no variables: {event.source}."
+        made = f"It was made in {at(event)} by the operation {event.layer}, which owns no variables"
+        yield f"{made}: {one_line(event.source)}."
         return
     yield (
-        f"It was made in {at(event)} by call {event.call} of {layer.name}, {_a(layer.class_name)} layer object: {event.source}. "
+        f"It was made in {at(event)} by call {event.call} of {layer.name}, {_a(layer.class_name)} layer object: "
+        f"{one_line(event.source)}. "
         f"The tensor is what the call returned; the object stays, and it is the object that keeps the weights."
     )
     yield _owned(ledger, layer)
@@ -158,40 +167,65 @@ def _origin(ledger: Ledger, event: Event, name: str) -> Iterator[str]:
         yield f"The same object is also used by {which}: the same weights, trained by both."
 
 
-def _route(ledger: Ledger, event: Event) -> list[str] | None:
+def _way_out(ledger: Ledger, event: Event, number: int) -> Iterator[str]:
     model = ledger.main_model
-    route = route_to_output(ledger, event.index, model.outputs) if model else None
-    if route is None:
-        return None
-    by_index = {e.index: e for e in ledger.events}
-    return [f"{by_index[index].layer} ({at(by_index[index])})" for index in route]
-
-
-def _way_out(ledger: Ledger, event: Event, name: str) -> Iterator[str]:
-    model = ledger.main_model
+    tensor = event.outputs[number]
     if model is None:
         yield "The cell made no model, so nothing is trained yet."
         return
-    route = _route(ledger, event)
+    start = Wire(name=tensor.name, shape=tensor.shape, dtype=tensor.dtype, from_event=event.index, output=number)
+    route = route_to_output(ledger, start, model.outputs)
     if route is None:
-        yield f"No wire leads from it to the outputs of {model.name}: what made it gets no gradient from this model's loss."
+        yield from _dead_end(ledger, event, model)
         return
-    onward = " → ".join(route[1:]) if len(route) > 1 else "it is itself the output"
-    yield f"From here the wires go on to the output of {model.name}: {onward}."
+    by_index = {e.index: e for e in ledger.events}
+    stations = [f"{by_index[index].layer} ({at(by_index[index])})" for index in route]
+    ends = " and ".join(wire.name or "its output" for wire in model.outputs)
+    yield (
+        f"From here the wires go on to the output of {model.name}: {' → '.join([*stations, ends])}."
+        if route
+        else f"It is itself an output of {model.name}: the loss is computed from it."
+    )
     if not isinstance(event, Called):
-        yield "An input owns nothing; the layers it is wired into are part of the model because the wires lead back to them."
-    elif event.index in gradient_events(ledger, model.outputs) and lets_gradient_through(event):
-        owners = [key for key in ledger.layers[event.object].own_weights if key in ledger.variables]
-        trainable = [key for key in owners if ledger.variables[key].trainable]
-        if trainable:
-            yield (
-                f"In fit, the gradient of the loss comes back the same way, into {counted(len(trainable), 'trainable variable')} "
-                f"of {event.layer}, and the optimizer changes {'it' if len(trainable) == 1 else 'them'}."
-            )
-        elif owners:
-            yield f"The gradient of the loss comes back the same way, but the variables of {event.layer} are frozen."
-    else:
+        yield "An input owns nothing; the layers it is wired into are in the model because the wires lead back to them."
+    elif not _gets_gradient(ledger, event, tensor.dtype):
         yield "Every way there passes through integers or an operation without a derivative: no gradient comes back."
+    else:
+        yield from _gradient(ledger, event)
+
+
+def _gradient(ledger: Ledger, event: Called) -> Iterator[str]:
+    owned = [ledger.variables[key] for key in ledger.layers[event.object].own_weights if key in ledger.variables]
+    trainable = sum(variable.trainable for variable in owned)
+    if trainable:
+        yield (
+            "In fit, the gradient of the loss comes back the same way, "
+            f"into {counted(trainable, 'trainable variable')} of {event.layer}, "
+            f"and the optimizer changes {'it' if trainable == 1 else 'them'}."
+        )
+    elif owned:
+        yield f"The gradient of the loss comes back the same way, but the variables of {event.layer} are frozen."
+
+
+def _gets_gradient(ledger: Ledger, event: Called, dtype: str) -> bool:
+    model = ledger.main_model
+    reached = gradient_events(ledger, model.outputs) if model else set()
+    return event.index in reached and carries_gradient(dtype) and lets_gradient_through(event)
+
+
+def _dead_end(ledger: Ledger, event: Event, model: ModelRecord) -> Iterator[str]:
+    yield f"No wire leads from it to the outputs of {model.name}: no gradient comes back through it."
+    if not isinstance(event, Called):
+        return
+    others = [t.name for t in event.outputs if t.name and t.name in _used_names(ledger, event, model)]
+    if others and _gets_gradient(ledger, event, "float32"):
+        also = f"The same call also gave {_listing(others)}, whose wires do lead there"
+        yield f"{also}, so {event.layer} is trained all the same."
+
+
+def _used_names(ledger: Ledger, event: Event, model: ModelRecord) -> set[str]:
+    ends = (wire for e in ledger.events if isinstance(e, Called) for wire in e.inputs)
+    return {wire.name for wire in (*ends, *model.outputs) if wire.from_event == event.index and wire.name}
 
 
 def _evidence(ledger: Ledger, keys: list[str]) -> Iterator[str]:
@@ -203,11 +237,11 @@ def _evidence(ledger: Ledger, keys: list[str]) -> Iterator[str]:
 
 
 def _explain_tensor(ledger: Ledger, event: Event, name: str) -> Explanation:
-    tensor = next(tensor for tensor in event.outputs if tensor.name == name)
+    number, tensor = next((n, tensor) for n, tensor in enumerate(event.outputs) if tensor.name == name)
     sentences = [
         f"{name} is a tensor of shape {shape_text(tensor.shape)}, {tensor.dtype}: a wire. It holds no weights.",
-        *_origin(ledger, event, name),
-        *_way_out(ledger, event, name),
+        *_origin(ledger, event),
+        *_way_out(ledger, event, number),
         *_evidence(ledger, list(ledger.layers[event.object].own_weights)),
     ]
     users = [e for e in ledger.events for wire in e.inputs if wire.from_event == event.index and wire.name == name]
@@ -223,7 +257,9 @@ def _explain_tensor(ledger: Ledger, event: Event, name: str) -> Explanation:
 
 def _layer_story(ledger: Ledger, key: str, layer: Layer, asked: str) -> Iterator[str]:
     constructed = next((e for e in ledger.events if e.index == layer.constructed), None)
-    born = f"constructed in {at(constructed)}: {constructed.source}" if constructed else "older than this trace"
+    born = (
+        f"constructed in {at(constructed)}: {one_line(constructed.source)}" if constructed else "older than this trace"
+    )
     also = f" ({asked} is the same object)" if asked != layer.name else ""
     yield f"{layer.name} is {_a(layer.class_name)} layer object{also}, {born}."
     yield _owned(ledger, layer)
@@ -286,7 +322,7 @@ def _variable_story(ledger: Ledger, variable: Variable) -> Iterator[str]:
         doing = (
             f"call {event.call} of {event.layer}" if isinstance(event, Called) else f"the construction of {event.layer}"
         )
-        yield f"It was created in {at(event)} by {doing}: {event.source}."
+        yield f"It was created in {at(event)} by {doing}: {one_line(event.source)}."
     if variable.object is not None:
         uses = calls_using(ledger, variable.object)
         if len(uses) > 1:

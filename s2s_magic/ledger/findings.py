@@ -36,7 +36,8 @@ def full_name(variable: Variable) -> str:
 def find(ledger: Ledger) -> tuple[Finding, ...]:
     """List what is worth saying of a ledger.
 
-    Kinds: ``shared``, ``tied``, ``alias``, ``ghost``, ``never called``, ``not in the model``, ``untracked``, ``frozen``, ``no gradient``,
+    Kinds: ``shared``, ``tied``, ``alias``, ``ghost``, ``never called``, ``not in the model``, ``untracked``,
+    ``frozen``, ``no gradient``,
     ``name``.
 
     Parameters
@@ -79,8 +80,8 @@ def _shared(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
             yield Finding(
                 kind="shared",
                 about=layer.name,
-                text=f"{layer.name} is called {times(len(wired))} and owns {counted(len(layer.own_weights), 'variable')}: "
-                f"{which} the same weights.",
+                text=f"{layer.name} is called {times(len(wired))} and owns "
+                f"{counted(len(layer.own_weights), 'variable')}: {which} the same weights.",
                 event=wired[1].index,
             )
 
@@ -108,7 +109,8 @@ def _alias(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
             yield Finding(
                 kind="alias",
                 about=layer.name,
-                text=f"{', '.join(layer.aliases)} and {layer.name} are names of one object: what one trains, the other has.",
+                text=f"{', '.join(layer.aliases)} and {layer.name} are names of one object: "
+                "what one trains, the other has.",
                 event=layer.constructed,
             )
 
@@ -119,8 +121,8 @@ def _ghost(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
             yield Finding(
                 kind="ghost",
                 about=layer.name,
-                text=f"{layer.name} ({layer.class_name}) was handed to another layer, which works with copies of its settings: "
-                "this object is never called and never owns a variable.",
+                text=f"{layer.name} ({layer.class_name}) was handed to another layer, which works with copies of its "
+                "settings: this object is never called and never owns a variable.",
                 event=layer.constructed,
             )
 
@@ -193,7 +195,8 @@ def _frozen(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
             kind="frozen",
             about=switch,
             text=f"{switch}.trainable is False: {counted(len(variables), 'variable')} "
-            f"({sum(v.params for v in variables):,} parameters) below it {'is' if len(variables) == 1 else 'are'} not trained.",
+            f"({sum(v.params for v in variables):,} parameters) below it "
+            f"{'is' if len(variables) == 1 else 'are'} not trained.",
             event=variables[0].created_by,
         )
 
@@ -217,8 +220,8 @@ def _no_gradient(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
                 kind="no gradient",
                 about=name,
                 text=f"{name} is in {model.name} and its {counted(len(variables), 'variable')} "
-                f"{'is' if len(variables) == 1 else 'are'} trainable, but every wire from it to the outputs passes through integers "
-                "or an operation without a derivative: no gradient comes back, so it stays as it is.",
+                f"{'is' if len(variables) == 1 else 'are'} trainable, but every wire from it to the outputs passes "
+                "through integers or an operation without a derivative: no gradient comes back, so it stays as it is.",
                 event=uses[0].index,
             )
 
@@ -239,7 +242,8 @@ def _named_otherwise(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
             yield Finding(
                 kind="name",
                 about=owner.name,
-                text=f"Keras names a variable {variable.name!r}, after the layer that was called; its owner is {owner.name}.",
+                text=f"Keras names a variable {variable.name!r}, after the layer that was called; "
+                f"its owner is {owner.name}.",
                 event=variable.created_by,
             )
     for name, variables in same.items():

@@ -66,7 +66,8 @@ class Ledger:
         self.training = training
 
     def __repr__(self) -> str:
-        return f"<Ledger {self.name!r}: {len(self.events)} events, {len(self.layers)} layers, {len(self.variables)} variables>"
+        sizes = f"{len(self.events)} events, {len(self.layers)} layers, {len(self.variables)} variables"
+        return f"<Ledger {self.name!r}: {sizes}>"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Ledger) and self.to_dict() == other.to_dict()
@@ -104,7 +105,8 @@ class Ledger:
         Returns
         -------
         dict
-            Owner's name to its variables, in order of construction. A layer object that was constructed and owns nothing yet has an
+            Owner's name to its variables, in order of construction. A layer object that was constructed and owns
+            nothing yet has an
             empty list; operations such as ``tf.nn.softmax`` are left out.
         """
         table: dict[str, list[Variable]] = {
@@ -117,7 +119,7 @@ class Ledger:
         return table
 
     def totals(self) -> Totals:
-        """Count parameters so that ``row_sum - shared == total``, over the main model, or over everything where there is none."""
+        """Count parameters so that ``row_sum - shared == total``: those of the main model, or all where there is none."""
         model = self.main_model
         rows = set(model.layers) if model else None
         counted = [v for v in self.variables.values() if model is None or model.name in v.in_models]
@@ -137,16 +139,16 @@ class Ledger:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the JSON document, complete enough to draw every view again."""
-        document = {"schema": SCHEMA, "name": self.name}
+        document: dict[str, Any] = {"schema": SCHEMA, "name": self.name}
         for part in ("cells", "events", "models", "findings"):
             document[part] = [record.model_dump(mode="json", by_alias=True) for record in getattr(self, part)]
         for part in ("layers", "variables"):
             document[part] = {
                 key: record.model_dump(mode="json", by_alias=True) for key, record in getattr(self, part).items()
             }
-        document["totals"] = self.totals().model_dump(mode="json")  # type: ignore[assignment]
+        document["totals"] = self.totals().model_dump(mode="json")
         if self.training is not None:
-            document["training"] = self.training.model_dump(mode="json")  # type: ignore[assignment]
+            document["training"] = self.training.model_dump(mode="json")
         return document
 
     @classmethod

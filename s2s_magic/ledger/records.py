@@ -56,7 +56,8 @@ class Part(Record):
 class Event(Place):
     """What constructing and calling have in common.
 
-    ``object`` is the key into the ledger's layers; ``layer`` the name to show; ``outer`` the outermost place in the cell when
+    ``object`` is the key into the ledger's layers; ``layer`` the name to show; ``outer`` the outermost place in the
+    cell when
     the expression itself stands in a helper function.
     """
 
@@ -73,7 +74,8 @@ class Event(Place):
 class Constructed(Event):
     """A layer object came into being; it ``owns`` the variables listed, mostly none yet.
 
-    An input layer has its tensor in ``outputs``; a functional model has the tensors it was given in ``inputs``, and its outputs
+    An input layer has its tensor in ``outputs``; a functional model has the tensors it was given in ``inputs``, and
+    its outputs
     in ``ends``.
     """
 
@@ -86,7 +88,8 @@ class Constructed(Event):
 class Called(Event):
     """The ``call``-th call of a layer object.
 
-    ``folded`` counts the deeper calls that Keras made inside it; ``phase`` is "wiring" when the tensors were symbolic and
+    ``folded`` counts the deeper calls that Keras made inside it; ``phase`` is "wiring" when the tensors were
+    symbolic and
     "data" when numbers flowed; ``trainable_params`` is the total over the whole ledger after this event.
     """
 
@@ -109,7 +112,8 @@ class Layer(Record):
     Attributes
     ----------
     name
-        The user's name for the object, else the path from the nearest named object (``encoder.cell``). Unique in a ledger.
+        The user's name for the object, else the path from the nearest named object (``encoder.cell``). Unique in a
+        ledger.
     aliases
         Further names the user has for the same object.
     constructed
@@ -159,7 +163,8 @@ class Variable(Record):
     params, bytes
         Size in numbers and in bytes.
     trainable
-        Whether the owner lists it in its ``trainable_weights``. Keras 2 leaves the variable's own flag True when a layer is frozen.
+        Whether the owner lists it in its ``trainable_weights``. Keras 2 leaves the variable's own flag True when a
+        layer is frozen.
     frozen_by
         Path of the outermost object whose ``trainable`` is False and so froze it.
     created_by
@@ -195,7 +200,8 @@ class Variable(Record):
 class ModelRecord(Record):
     """A Keras model seen by the trace: its ends, and the layer objects found between them.
 
-    ``layers`` are keys into the ledger's layers, in the order of ``model.layers``; ``trainable`` and ``total`` count parameters as
+    ``layers`` are keys into the ledger's layers, in the order of ``model.layers``; ``trainable`` and ``total`` count
+    parameters as
     ``count_params()`` does.
     """
 
@@ -210,7 +216,7 @@ class ModelRecord(Record):
 
 
 class Cell(Record):
-    """The text of a traced cell, so that every view can be drawn again. ``first_line`` is the line of its first line of code."""
+    """The text of a traced cell, so that every view can be drawn again; its first line of code has ``first_line``."""
 
     number: int
     text: str
@@ -228,7 +234,7 @@ class Finding(Record):
 
 
 class Totals(Record):
-    """Parameters: ``row_sum`` over the rows of a summary, minus ``shared`` (counted in more than one row), is ``total``."""
+    """Parameters: ``row_sum`` over a summary's rows, minus ``shared`` (in more than one row), is ``total``."""
 
     row_sum: int
     shared: int

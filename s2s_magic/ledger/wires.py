@@ -72,34 +72,41 @@ def gradient_events(ledger: Ledger, outputs: Iterable[Wire]) -> set[int]:
     return reached
 
 
-def route_to_output(ledger: Ledger, start: int, outputs: Iterable[Wire]) -> list[int] | None:
-    """Find a shortest way along the wires from an event to one of a model's outputs.
+def route_to_output(ledger: Ledger, start: Wire, outputs: Iterable[Wire]) -> list[int] | None:
+    """Find a shortest way along the wires from a tensor to one of a model's outputs.
 
     Returns
     -------
     list of int or None
-        Event indexes from ``start`` to the one that made the output; None where no wire leads there.
+        Indexes of the events on the way, after the one that made the tensor: empty for a tensor that is an output
+        itself, None
+        where no wire leads to an output.
     """
-    goals = {wire.from_event for wire in outputs}
-    onward: dict[int, list[int]] = defaultdict(list)
+    goals = {(wire.from_event, wire.output) for wire in outputs}
+    if (start.from_event, start.output) in goals:
+        return []
+    goal_events = {event for event, _ in goals}
+    users: dict[int, list[Called]] = defaultdict(list)
     for event in ledger.events:
         if isinstance(event, Called):
-            for wire in event.inputs:
-                if wire.from_event is not None:
-                    onward[wire.from_event].append(event.index)
-    came_from: dict[int, int | None] = {start: None}
-    waiting = deque([start])
+            for made_by in {wire.from_event for wire in event.inputs if wire.from_event is not None}:
+                users[made_by].append(event)
+    came_from: dict[int, int | None] = {}
+    for user in users[start.from_event if start.from_event is not None else -1]:
+        if any((wire.from_event, wire.output) == (start.from_event, start.output) for wire in user.inputs):
+            came_from[user.index] = None
+    waiting = deque(came_from)
     while waiting:
         here: int | None = waiting.popleft()
-        if here in goals:
+        if here in goal_events:
             route: list[int] = []
             while here is not None:
                 route.append(here)
                 here = came_from[here]
             return route[::-1]
         assert here is not None
-        for following in onward[here]:
-            if following not in came_from:
-                came_from[following] = here
-                waiting.append(following)
+        for user in users[here]:
+            if user.index not in came_from:
+                came_from[user.index] = here
+                waiting.append(user.index)
     return None

@@ -1,0 +1,136 @@
+"""The magics in a real InteractiveShell: loading, unloading, help, errors."""
+
+import subprocess
+import sys
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+
+from s2s_magic.errors import LookupFailed, SpecError, UsageError
+
+
+@pytest.fixture(scope="module")
+def one_shell():
+    shell = InteractiveShell.instance()
+    yield shell
+    InteractiveShell.clear_instance()
+
+
+@pytest.fixture
+def shell(one_shell):
+    one_shell.run_line_magic("load_ext", "s2s_magic")
+    yield one_shell
+    if "s2s_magic" in one_shell.extension_manager.loaded:
+        one_shell.run_line_magic("unload_ext", "s2s_magic")
+    one_shell.config.pop("Seq2SeqMagics", None)
+    one_shell.reset(new_session=False)
+
+
+def run(shell, cell):
+    """Run a cell and raise what it raised, as a notebook's reader would see it."""
+    result = shell.run_cell(cell)
+    result.raise_error()
+    return result.result
+
+
+def left_behind(shell):
+    return (
+        [c for c in shell.configurables if type(c).__name__ == "Seq2SeqMagics"],
+        [m for m in shell.Completer.custom_matchers if "s2s_magic" in str(m.__module__)],
+        [kind for kind in ("line", "cell") if "seq2seq" in shell.magics_manager.magics[kind]],
+        [name for name in shell.magics_manager.registry if name == "Seq2SeqMagics"],
+    )
+
+
+def test_loading_imports_nothing_heavy_and_is_quick():
+    code = """
+import sys, time
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+started = time.perf_counter()
+shell.run_line_magic("load_ext", "s2s_magic")
+seconds = time.perf_counter() - started
+heavy = [name for name in ("tensorflow", "keras", "tensorflow_addons", "matplotlib", "ipywidgets") if name in sys.modules]
+assert heavy == [], heavy
+assert "seq2seq" in shell.magics_manager.magics["cell"]
+print(seconds)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.split()[-1]) < 1.0  # a slow machine may take long; the benchmark tells the real figure
+
+
+def test_unloading_and_reloading_leave_nothing_behind_or_doubled(shell):
+    for _ in range(3):
+        shell.run_line_magic("reload_ext", "s2s_magic")
+    assert [len(found) for found in left_behind(shell)] == [1, 1, 2, 1]
+    shell.run_line_magic("unload_ext", "s2s_magic")
+    assert [len(found) for found in left_behind(shell)] == [0, 0, 0, 0]
+
+
+def test_settings_survive_a_reload(shell):
+    run(shell, "%config Seq2SeqMagics.display = 'text'")
+    run(shell, "%config Seq2SeqMagics.full_tracebacks = True")
+    shell.run_line_magic("reload_ext", "s2s_magic")
+    magics = shell.magics_manager.registry["Seq2SeqMagics"]
+    assert (magics.display, magics.full_tracebacks) == ("text", True)
+
+
+def test_a_setting_that_is_none_of_the_choices_is_refused(shell, capsys):
+    with pytest.raises(Exception, match="auto"):
+        run(shell, "%config Seq2SeqMagics.display = 'sound'")
+
+
+def test_the_question_mark_shows_the_overview(shell, capsys):
+    run(shell, "%seq2seq?")
+    assert "%%seq2seq build" in capsys.readouterr().out
+    run(shell, "%seq2seq inspect --help")
+    assert "--after" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind", "words"),
+    [
+        ("%seq2seq inspect nothing", LookupFailed, "no model named 'nothing'"),
+        ("%seq2seq inspekt nothing", UsageError, "did you mean 'inspect'"),
+        ("%%seq2seq build m\nvocab: 100\nembed: 10\nencodr: lstm(8)\ndecoder: lstm(8)", SpecError, "line 4, column 1"),
+    ],
+)
+def test_an_expected_error_is_one_clean_line_and_a_real_error(shell, capsys, cell, kind, words):
+    result = shell.run_cell(cell)
+    assert isinstance(result.error_in_exec, kind)
+    assert words in str(result.error_in_exec)
+    shown = capsys.readouterr()
+    assert "Traceback" not in shown.out + shown.err
+    assert kind.__name__ in shown.out + shown.err
+
+
+def test_full_tracebacks_show_the_frames(shell, capsys):
+    run(shell, "%config Seq2SeqMagics.full_tracebacks = True")
+    shell.run_cell("%seq2seq inspect nothing")
+    shown = capsys.readouterr()
+    assert "Traceback" in shown.out + shown.err
+
+
+def test_a_name_that_is_no_model_is_said_to_be_what_it_is(shell):
+    run(shell, "translator = 3")
+    with pytest.raises(LookupFailed, match="'translator' is int"):
+        run(shell, "%seq2seq inspect translator")
+
+
+def completions(shell, text):
+    return [c.text for c in shell.Completer.completions(text, len(text)) if c.type != "magic"]
+
+
+def complete(shell, text):
+    return shell.complete(text.split("\n")[-1].split(" ")[-1], text.split("\n")[-1], len(text.split("\n")[-1]))[1]
+
+
+def test_completion_offers_verbs_options_and_spec_keys(shell):
+    from IPython.core.completer import provisionalcompleter
+
+    with provisionalcompleter():
+        assert "inspect" in [text.strip() for text in completions(shell, "%seq2seq insp")]
+        assert any("after" in text for text in completions(shell, "%seq2seq inspect m --af"))
+        assert any("encoder" in text for text in completions(shell, "%%seq2seq build m\nvocab: 100\nenc"))
+        assert any("epochs" in text for text in completions(shell, "%%seq2seq fit m\nep"))

@@ -1,0 +1,57 @@
+"""The magic's line."""
+
+import pytest
+
+from s2s_magic.errors import UsageError
+from s2s_magic.options import VERBS, HelpShown, Quoted, flags_of, help_text, parse_line, prefix
+
+
+def read(line, has_body=False):
+    return parse_line(line, has_body=has_body)
+
+
+def test_a_quoted_word_is_text_and_a_bare_word_is_a_name():
+    _, options = read('decode dates "July 14, 1789"')
+    assert options.source == "July 14, 1789"
+    assert isinstance(options.source, Quoted)
+    _, options = read("decode dates held_back --max-length 12")
+    assert (options.source, options.max_length) == ("held_back", 12)
+    assert not isinstance(options.source, Quoted)
+
+
+@pytest.mark.parametrize(
+    ("line", "has_body", "expected"),
+    [
+        ("inspct m", False, "unknown verb 'inspct'; did you mean 'inspect'?"),
+        ("inspect m --aftr 3", False, "unknown option '--aftr'; did you mean '--after'?"),
+        ("inspect m --aft 3", False, "unknown option '--aft'; did you mean '--after'?"),
+        ("inspect m --after 3 --after 4", False, "--after is given twice"),
+        ("inspect m --training --training", False, "--training is given twice"),
+        ("inspect m --after x", False, "invalid int value: 'x'"),
+        ("inspect", False, "required: NAME"),
+        ("build 3x", True, "'3x' is not a name that Python can bind"),
+        ("build class", True, "'class' is not a name"),
+        ("fit m", False, "needs a cell body"),
+        ("inspect m", True, "takes no cell body"),
+        ("list m", False, "unrecognized arguments: m"),
+        ('decode m "open', False, "a quotation mark is not closed"),
+    ],
+)
+def test_a_wrong_line_says_what_is_wrong_and_the_nearest_right_thing(line, has_body, expected):
+    with pytest.raises(UsageError) as caught:
+        read(line, has_body)
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_real_help_with_an_example(verb):
+    with pytest.raises(HelpShown) as shown:
+        read(f"{verb} --help", has_body=verb in ("build", "trace", "fit"))
+    text = str(shown.value)
+    assert "example:" in text
+    assert f"{prefix(verb)} {verb}" in text
+    assert all(flag in text for flag in flags_of(verb))
+
+
+def test_the_overview_has_every_verb():
+    assert all(f"{prefix(verb)} {verb}" in help_text() for verb in VERBS)
