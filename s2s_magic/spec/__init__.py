@@ -1,1 +1,23 @@
 """YAML text to a validated plan, with the line and column of every fault."""
+
+from s2s_magic.spec.fit import FIT_KEYS, LOSSES, METRICS, OPTIMIZERS, parse_fit
+from s2s_magic.spec.keys import Key
+from s2s_magic.spec.model import CELLS, SPEC_KEYS, parse_spec
+from s2s_magic.spec.records import FitPlan, Named, Recurrent, Sides, Spec
+
+__all__ = [
+    "CELLS",
+    "FIT_KEYS",
+    "LOSSES",
+    "METRICS",
+    "OPTIMIZERS",
+    "SPEC_KEYS",
+    "FitPlan",
+    "Key",
+    "Named",
+    "Recurrent",
+    "Sides",
+    "Spec",
+    "parse_fit",
+    "parse_spec",
+]

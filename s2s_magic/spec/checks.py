@@ -1,0 +1,88 @@
+"""Checks across the keys of a spec."""
+
+from __future__ import annotations
+
+from s2s_magic.spec.reading import Faults
+from s2s_magic.spec.records import Recurrent, Spec
+
+SPECIAL_IDS = {"padding": 0, "start": 1, "end": 2}
+SMALLEST_COUNTED = 5  # padding, start, end, unknown, and one token
+
+
+def check_spec(spec: Spec, faults: Faults) -> None:
+    """Note whatever does not fit together."""
+    _check_sharing(spec, faults)
+    _check_states(spec, faults)
+    check_ids(spec, faults)
+
+
+def check_ids(spec: Spec, faults: Faults) -> None:
+    """Note special ids outside a vocabulary or in each other's way; sizes that are still names are passed over."""
+    for key in ("start", "end", "padding"):
+        number = getattr(spec, key)
+        for side in ("source", "target") if key == "padding" else ("target",):
+            size = getattr(spec.vocab, side)
+            if number is not None and isinstance(size, int) and number >= size:
+                place = spec.place_of(key) if key in spec.given else spec.place_of("vocab." + side)
+                faults.add(place, f"{key} is {number}, outside the {side} vocabulary of ids 0 to {size - 1:,}")
+                break
+    if spec.tokens != "none":
+        _check_token_ids(spec, faults)
+    elif spec.padding is not None and spec.padding in (spec.start, spec.end):
+        role = "start" if spec.start == spec.padding else "end"
+        how = "" if role in spec.given else f" ({role} is {getattr(spec, role)} unless given)"
+        faults.add(
+            spec.place_of("padding"),
+            f"padding and {role} are both {spec.padding}{how}: padding is masked, so it cannot {role} a sequence; "
+            f"give '{role}' an id of its own",
+        )
+
+
+def _check_token_ids(spec: Spec, faults: Faults) -> None:
+    for key, number in SPECIAL_IDS.items():
+        if getattr(spec, key) != number:
+            faults.add(spec.place_of(key), f"with tokens: {spec.tokens}, {key} is {number}: leave '{key}' out")
+    for side in ("source", "target"):
+        size = getattr(spec.vocab, side)
+        if isinstance(size, int) and size < SMALLEST_COUNTED:
+            faults.add(
+                spec.place_of("vocab." + side),
+                f"{size} is too small: tokens: {spec.tokens} takes ids 0 to 3 for padding, start, end and unknown",
+            )
+            break
+
+
+def _check_sharing(spec: Spec, faults: Faults) -> None:
+    if spec.share:
+        for key, what in (("vocab", "vocabularies"), ("embed", "embedding sizes")):
+            if not getattr(spec, key).one:
+                faults.add(
+                    spec.place_of("share"),
+                    f"with two {what} nothing can be shared: give one '{key}', or leave 'share' out",
+                )
+
+
+def _check_states(spec: Spec, faults: Faults) -> None:
+    if spec.decoder.bidirectional:
+        faults.add(spec.place_of("decoder"), "a decoder reads forward only: leave out 'bidirectional'")
+    elif spec.bridge == "none" and not same_states(spec.encoder, spec.decoder):
+        fitting = spec.decoder.model_copy(
+            update={"kind": spec.encoder.kind, "layers": spec.encoder.layers, "units": spec.encoder.state_units}
+        )
+        faults.add(
+            spec.place_of("decoder"),
+            f"the encoder {spec.encoder} ends with {_states(spec.encoder)}, but the decoder {spec.decoder} starts from "
+            f"{_states(spec.decoder)}: give 'bridge: dense' (learned) or 'bridge: zero' (zeros where none fits), "
+            f"or make the decoder {fitting}",
+        )
+
+
+def same_states(encoder: Recurrent, decoder: Recurrent) -> bool:
+    """Say whether the encoder's final states can be the decoder's first as they are."""
+    one, other = ((part.kind, part.layers, part.state_units) for part in (encoder, decoder))
+    return one == other
+
+
+def _states(part: Recurrent) -> str:
+    layers = "" if part.layers == 1 else f" in each of {part.layers} layers"
+    return f"{' and '.join(part.state_names)} of {part.state_units} units{layers}"

@@ -1,0 +1,73 @@
+"""What the keys of a spec and of a fit body have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from s2s_magic.spec.literals import Check, read_value
+from s2s_magic.spec.reading import Entries, Faults, Node, Place, read_document, read_entries
+
+Read = Callable[[Node, Faults, dict[str, Place]], Any]
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key: one line of help, an example of a value, and how a value is read.
+
+    ``read`` gets the value's node, the faults to add to, and a table in which it notes the places of parts; it gives
+    None for a value at fault.
+    """
+
+    help: str
+    example: str
+    read: Read
+
+
+def plain(check: Check, expected: str) -> Read:
+    """Make a reader of a value on one line from a check of it."""
+
+    def read(node: Node, faults: Faults, places: dict[str, Place]) -> Any:
+        value = read_value(node, faults, expected)
+        return None if value is None else check(value, faults)
+
+    return read
+
+
+def read_keys(
+    text: str, first_line: int, keys: Mapping[str, Key], required: tuple[str, ...], faults: Faults
+) -> dict[str, Any]:
+    """Read a text's keys by a table.
+
+    Parameters
+    ----------
+    text
+        The cell's body.
+    first_line
+        The cell line of its first line.
+    keys
+        The table.
+    required
+        Keys that must be there.
+    faults
+        Where faults go.
+
+    Returns
+    -------
+    dict
+        Values by key, without those that are None or at fault; ``given`` and ``places`` as records want them.
+    """
+    root = read_document(text, first_line, faults)
+    if root is None:
+        root = Entries((first_line, 1), ())
+    examples = {name: f"{name}: {keys[name].example}" for name in required}
+    if not isinstance(root, Entries):
+        lines = ", ".join(f"'{line}'" for line in examples.values())
+        faults.add(root.place, f"expected keys with values, such as {lines}")
+        return {"given": frozenset(), "places": {}}
+    entries = read_entries(root, faults, known=keys, required=examples, what="key")
+    places = {name: entry.value.place for name, entry in entries.items()}
+    values = {name: keys[name].read(entry.value, faults, places) for name, entry in entries.items()}
+    present = {name: value for name, value in values.items() if value is not None}
+    return {**present, "given": frozenset(entries), "places": places}

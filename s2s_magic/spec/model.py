@@ -1,0 +1,169 @@
+"""The keys of a spec, and from its text to a plan."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from typing import Any
+
+from s2s_magic.spec.checks import SPECIAL_IDS, check_spec
+from s2s_magic.spec.keys import Key, Read, plain, read_keys
+from s2s_magic.spec.literals import (
+    Check,
+    Value,
+    call,
+    either,
+    name_in,
+    number_in,
+    or_none,
+    read_value,
+    real,
+    truth,
+    variable,
+    whole,
+    word,
+)
+from s2s_magic.spec.reading import Entries, Faults, Node, Place, read_entries
+from s2s_magic.spec.records import Spec
+
+MAX_VOCAB = 10_000_000
+MAX_UNITS = 16_384
+MAX_LAYERS = 16
+MAX_LENGTH = 100_000
+
+REQUIRED = ("vocab", "embed", "encoder", "decoder")
+RATES: Mapping[str, Check] = {"dropout": real(0, 1, closed=True), "recurrent_dropout": real(0, 1, closed=True)}
+CELLS: Mapping[str, Mapping[str, Check]] = {kind: {"units": whole(1, MAX_UNITS), **RATES} for kind in ("lstm", "gru")}
+
+
+def _sides(key: str, check: Check, expected: str) -> Read:
+    """Read one value for both sides, or one for each."""
+    read_one = plain(check, expected)
+
+    def read(node: Node, faults: Faults, places: dict[str, Place]) -> dict[str, Any] | None:
+        if not isinstance(node, Entries):
+            both = read_one(node, faults, places)
+            return None if both is None else {"source": both, "target": both, "one": True}
+        required = {side: f"{side}: 100" for side in ("source", "target")}
+        entries = read_entries(node, faults, known=required, required=required, what="side")
+        places.update({f"{key}.{side}": entry.value.place for side, entry in entries.items()})
+        values = {side: read_one(entry.value, faults, places) for side, entry in entries.items()}
+        return None if None in values.values() or len(values) < 2 else {**values, "one": False}
+
+    return read
+
+
+def _recurrent(node: Node, faults: Faults, places: dict[str, Place]) -> dict[str, Any] | None:
+    """Read ``2 * bidirectional(lstm(256, dropout=0.2))`` from the outside in."""
+    expected = "a recurrent kind such as lstm(512) or 2 * gru(256)"
+    value = read_value(node, faults, expected)
+    if value is None:
+        return None
+    value, layers = _repeated(value, faults)
+    inner, bidirectional = _wrapped(value, faults)
+    if inner is None:
+        return None
+    table = CELLS if bidirectional else {**CELLS, "bidirectional": {}}
+    cell = call(inner, faults, table, expected)
+    if cell is None:
+        return None
+    if "units" not in cell.arguments:
+        faults.add(inner.place, f"{cell.kind} needs its number of units, such as {cell.kind}(256)")
+        return None
+    if layers is None or None in cell.arguments.values():
+        return None
+    return {"kind": cell.kind, "layers": layers, "bidirectional": bidirectional, **cell.arguments}
+
+
+def _repeated(value: Value, faults: Faults) -> tuple[Value, int | None]:
+    """Take ``2 *`` off: the rest, and the number of layers (None when it is at fault)."""
+    tree = value.tree
+    if not (isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.Mult)):
+        return value, 1
+    left, right = value.part(tree.left), value.part(tree.right)
+    if number_in(left) is None and number_in(right) is not None:
+        left, right = right, left
+    return right, whole(1, MAX_LAYERS)(left, faults)
+
+
+def _wrapped(value: Value, faults: Faults) -> tuple[Value | None, bool]:
+    """Take ``bidirectional(...)`` off: the rest (None when it is at fault), and whether it was there."""
+    tree = value.tree
+    head = value.part(tree.func) if isinstance(tree, ast.Call) else value
+    if name_in(head) != "bidirectional":
+        return value, False
+    if not isinstance(tree, ast.Call) or len(tree.args) != 1 or tree.keywords:
+        faults.add(value.place, "bidirectional takes one kind, such as bidirectional(lstm(128))")
+        return None, True
+    inner = value.part(tree.args[0])
+    if isinstance(inner.tree, ast.BinOp):
+        faults.add(inner.place, "the number of layers stands outside: 2 * bidirectional(lstm(128))")
+        return None, True
+    return inner, True
+
+
+_vocab = either(variable, lambda value: name_in(value) is not None, whole(1, MAX_VOCAB))
+_id = whole(0, MAX_VOCAB - 1)
+
+SPEC_KEYS: Mapping[str, Key] = {
+    "vocab": Key(
+        "number of ids, for both sides or {source: ..., target: ...}; or the name of a variable to count them in",
+        "100",
+        _sides("vocab", _vocab, "a number of ids, or the name of a notebook variable"),
+    ),
+    "embed": Key(
+        "embedding size, for both sides or {source: ..., target: ...}",
+        "10",
+        _sides("embed", whole(1, MAX_UNITS), "an embedding size"),
+    ),
+    "encoder": Key("lstm(512), 2 * gru(256, dropout=0.2), bidirectional(lstm(128))", "lstm(512)", _recurrent),
+    "decoder": Key("lstm(512), 2 * gru(256, dropout=0.2, recurrent_dropout=0.1)", "lstm(512)", _recurrent),
+    "share": Key("false for two embeddings over one vocabulary", "false", plain(truth, "true or false")),
+    "bridge": Key(
+        "how encoder states become decoder states: none, dense (learned) or zero (zeros where none fits)",
+        "dense",
+        plain(word("none", "dense", "zero"), "none, dense or zero"),
+    ),
+    "tokens": Key(
+        "what an id stands for: none (ids are given), char or word",
+        "char",
+        plain(word("none", "char", "word"), "none, char or word"),
+    ),
+    "start": Key("id that starts the decoder's input; 0 unless given", "1", plain(_id, "an id")),
+    "end": Key("id that ends a target", "2", plain(or_none(_id), "an id, or none")),
+    "padding": Key("id that fills up short sequences, and is masked", "0", plain(or_none(_id), "an id, or none")),
+    "max_length": Key("longest sequence to decode", "50", plain(whole(1, MAX_LENGTH), "a number of ids")),
+}
+
+
+def parse_spec(text: str, *, first_line: int = 1) -> Spec:
+    """Read a spec.
+
+    Parameters
+    ----------
+    text
+        YAML; see `SPEC_KEYS`.
+    first_line
+        The cell line of the text's first line: 2 under a cell magic.
+
+    Returns
+    -------
+    Spec
+        The plan. Vocabulary sizes may still be names; see `Spec.names_needed`.
+
+    Raises
+    ------
+    SpecError
+        With every fault, each at its line and column.
+    """
+    faults = Faults()
+    values = read_keys(text, first_line, SPEC_KEYS, REQUIRED, faults)
+    if values.get("tokens", "none") != "none":
+        unwritten = {key: number for key, number in SPECIAL_IDS.items() if key not in values["given"]}
+        values = {**values, **unwritten}
+    if any(key not in values for key in REQUIRED):
+        faults.raise_if_any()
+    spec = Spec(**values)
+    check_spec(spec, faults)
+    faults.raise_if_any()
+    return spec

@@ -1,0 +1,237 @@
+"""YAML text to nodes that know their place; whatever a spec has no use for is refused here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import yaml
+
+from s2s_magic.errors import Fault, SpecError, nearest
+
+Place = tuple[int, int]
+
+MAX_CHARACTERS = 10_000
+MAX_DEPTH = 4
+# PyYAML takes these for line breaks or swallows them, so that its lines would not be the cell's.
+_NOT_TEXT = re.compile(r"[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+
+
+class Faults:
+    """Collects what is wrong, so that all of it can be told at once."""
+
+    def __init__(self) -> None:
+        self._found: list[Fault] = []
+
+    def add(self, place: Place, message: str) -> None:
+        """Note one fault at a (line, column)."""
+        self._found.append(Fault(*place, message))
+
+    def raise_if_any(self) -> None:
+        """Raise all faults in one `SpecError`, or do nothing when there is none."""
+        if self._found:
+            raise SpecError(self._found)
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """A value on one line: what is written, and where its first character stands.
+
+    ``exact`` says that the characters of ``text`` stand in the cell as they are, which escapes in quotes prevent.
+    """
+
+    place: Place
+    text: str
+    exact: bool = True
+
+    def place_at(self, offset: int) -> Place:
+        """Give the place of the character at an offset into the text."""
+        if not self.exact:
+            return self.place
+        before = self.text[:offset]
+        lines = before.count("\n")
+        return self.place[0] + lines, len(before) - before.rfind("\n") if lines else self.place[1] + offset
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list."""
+
+    place: Place
+    items: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Keys with values, in the order written; a key may stand there twice."""
+
+    place: Place
+    pairs: tuple[tuple[Node, Node], ...]
+
+
+Node = Scalar | Items | Entries
+
+
+def shown(text: str) -> str:
+    """Quote what was written, cut to a length that fits a message; control characters and surrogates are escaped."""
+    return repr(text if len(text) <= 40 else text[:37] + "...")
+
+
+def read_document(text: str, first_line: int, faults: Faults) -> Node | None:
+    """Read one YAML document.
+
+    Parameters
+    ----------
+    text
+        The cell's body.
+    first_line
+        The cell line of the text's first line.
+    faults
+        Where faults go.
+
+    Returns
+    -------
+    Node or None
+        None for an empty document.
+
+    Raises
+    ------
+    SpecError
+        When the text cannot be read as one plain YAML document: no further fault can be found then.
+    """
+    text = text.replace("\r\n", "\n")
+    if len(text) > MAX_CHARACTERS:
+        faults.add((first_line, 1), f"the text has {len(text):,} characters; at most {MAX_CHARACTERS:,} are read")
+        faults.raise_if_any()
+    _refuse_odd_characters(text, first_line, faults)
+    try:
+        _refuse_odd_events(text, first_line, faults)
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = (first_line, 1) if mark is None else (first_line + mark.line, mark.column + 1)
+        faults.add(place, _in_words(error, text, mark))
+        faults.raise_if_any()
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        # PyYAML converts escapes and directives without looking: "\UFFFFFFFF" is an error of chr().
+        faults.add((first_line, 1), f"not YAML: {error}")
+        faults.raise_if_any()
+    return None if root is None else _node(root, text, first_line)
+
+
+def _refuse_odd_characters(text: str, first_line: int, faults: Faults) -> None:
+    for number, line in enumerate(text.split("\n")):
+        if odd := _NOT_TEXT.search(line):
+            message = f"the character {odd.group()!a} cannot stand in a spec"
+            faults.add((first_line + number, odd.start() + 1), message)
+        indent = line[: len(line) - len(line.lstrip())]
+        if "\t" in indent and line.strip():
+            faults.add((first_line + number, indent.index("\t") + 1), "a tab: YAML indents with spaces only")
+    faults.raise_if_any()
+
+
+def _refuse_odd_events(text: str, first_line: int, faults: Faults) -> None:
+    """Refuse anchors, tags, deep nesting and further documents before anything is composed of them."""
+    depth = documents = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        place = (first_line + event.start_mark.line, event.start_mark.column + 1)
+        if isinstance(event, yaml.DocumentStartEvent):
+            documents += 1
+            if documents == 2:
+                faults.add(place, "a second document: expected one spec in a cell")
+        elif isinstance(event, yaml.NodeEvent):
+            if event.anchor is not None:
+                faults.add(place, "anchors and aliases (& and *) are not read: write the value out")
+            elif getattr(event, "tag", None) is not None:
+                faults.add(place, f"tags are not read: leave out {shown(event.tag)}")
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > MAX_DEPTH:
+                    faults.add(place, f"nested more than {MAX_DEPTH} deep: nothing in a spec is")
+                    break
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    faults.raise_if_any()
+
+
+def _in_words(error: yaml.MarkedYAMLError, text: str, mark: yaml.Mark | None) -> str:
+    if mark is not None and text[mark.index : mark.index + 1] == "\t":
+        return "a tab cannot stand here: use spaces"
+    if error.problem == "mapping values are not allowed here":
+        return "a second ':' on the line: expected 'key: value', or {source: ..., target: ...} on one line"
+    if error.problem == "could not find expected ':'":
+        return "expected ':' and a value after the key of the line before"
+    return f"not YAML: {error.problem or error.context}"
+
+
+def _node(node: yaml.Node, text: str, first_line: int) -> Node:
+    start, end = node.start_mark.index, node.end_mark.index
+    place = (first_line + node.start_mark.line, node.start_mark.column + 1)
+    if isinstance(node, yaml.MappingNode):
+        pairs = ((_node(key, text, first_line), _node(value, text, first_line)) for key, value in node.value)
+        return Entries(place, tuple(pairs))
+    if isinstance(node, yaml.SequenceNode):
+        return Items(place, tuple(_node(item, text, first_line) for item in node.value))
+    if node.style is None:
+        return Scalar(place, text[start:end])
+    inside = text[start + 1 : end - 1]
+    if node.style in "'\"" and inside == node.value:
+        return Scalar((place[0], place[1] + 1), inside)
+    return Scalar(place, node.value, exact=False)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A key's place and its value."""
+
+    key_place: Place
+    value: Node
+
+
+def read_entries(
+    node: Entries, faults: Faults, *, known: Iterable[str] | None, required: dict[str, str], what: str
+) -> dict[str, Entry]:
+    """Look the keys of a mapping up.
+
+    Parameters
+    ----------
+    node
+        The mapping.
+    faults
+        Where faults go: keys that are no words, doubled, unknown or missing, and keys without a value.
+    known
+        Keys that may stand there; None for any.
+    required
+        Keys that must, each with an example of its line.
+    what
+        What a key here is called in messages.
+
+    Returns
+    -------
+    dict
+        The entries without fault, in the order written.
+    """
+    found: dict[str, Entry] = {}
+    names = None if known is None else list(known)
+    meant: set[str] = set()
+    for key, value in node.pairs:
+        if not isinstance(key, Scalar):
+            faults.add(key.place, f"expected a word as {what}")
+        elif key.text in found:
+            first = found[key.text].key_place[0]
+            faults.add(key.place, f"{key.text!r} stands here a second time; first on line {first}")
+        elif names is not None and key.text not in names:
+            near = nearest(key.text, names)
+            meant.update(name for name in names if repr(name) in near)
+            faults.add(key.place, f"unknown {what} {shown(key.text)}{near or f'; expected one of {", ".join(names)}'}")
+        else:
+            found[key.text] = Entry(key.place, value)
+    for name, example in required.items():
+        if name not in found and name not in meant:
+            faults.add(node.place, f"the {what} {name!r} is missing: expected for instance '{example}'")
+    for name, entry in list(found.items()):
+        if isinstance(entry.value, Scalar) and not entry.value.text.strip():
+            faults.add(entry.key_place, f"{shown(name)} has no value")
+            del found[name]
+    return found

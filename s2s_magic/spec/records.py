@@ -1,0 +1,210 @@
+"""What a spec and a fit body say, once they are read: frozen, plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from s2s_magic.spec.reading import Place
+
+T = TypeVar("T")
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Sides(_Record, Generic[T]):
+    """Something that source and target have: ``one`` when it was given once, for both."""
+
+    source: T
+    target: T
+    one: bool
+
+
+class Recurrent(_Record):
+    """An encoder or a decoder: layers of LSTM or GRU cells.
+
+    Attributes
+    ----------
+    kind
+        The cell.
+    units
+        State size of each layer, and in each direction.
+    layers
+        How many are stacked.
+    bidirectional
+        Whether each layer reads in both directions; their states are then concatenated.
+    dropout, recurrent_dropout
+        Rates, from 0 to less than 1.
+    """
+
+    kind: Literal["lstm", "gru"]
+    units: int = Field(gt=0)
+    layers: int = Field(default=1, gt=0)
+    bidirectional: bool = False
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    recurrent_dropout: float = Field(default=0.0, ge=0, lt=1)
+
+    @property
+    def state_units(self) -> int:
+        """Size of a layer's final state: both directions together."""
+        return 2 * self.units if self.bidirectional else self.units
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """Names of a layer's states: h and c of an LSTM, h of a GRU."""
+        return ("h", "c") if self.kind == "lstm" else ("h",)
+
+    def __str__(self) -> str:
+        rates = {"dropout": self.dropout, "recurrent_dropout": self.recurrent_dropout}
+        inside = "".join(f", {name}={rate:g}" for name, rate in rates.items() if rate)
+        text = f"{self.kind}({self.units}{inside})"
+        text = f"bidirectional({text})" if self.bidirectional else text
+        return text if self.layers == 1 else f"{self.layers} * {text}"
+
+
+class Named(_Record):
+    """A kind with arguments: ``adam(1e-3)`` is ``adam`` with ``learning_rate`` 0.001."""
+
+    kind: str
+    arguments: Mapping[str, Any] = {}
+
+    def __str__(self) -> str:
+        return f"{self.kind}({', '.join(f'{name}={value!r}' for name, value in self.arguments.items())})"
+
+
+class _Placed(_Record):
+    """A record that knows where in the cell its values stand.
+
+    Attributes
+    ----------
+    given
+        The keys that were written.
+    places
+        Line and column of each value, by key; ``vocab.source`` for a side.
+    """
+
+    given: frozenset[str] = frozenset()
+    places: Mapping[str, Place] = Field(default={}, repr=False, exclude=True)
+
+    def place_of(self, key: str) -> Place:
+        """Give line and column of a key's value in the cell, for errors found later; (0, 0) where it was not given."""
+        return self.places.get(key) or self.places.get(key.partition(".")[0]) or (0, 0)
+
+
+class Spec(_Placed):
+    """A plan for an encoder-decoder model.
+
+    Attributes
+    ----------
+    vocab
+        Sizes, or names of notebook variables to count them from; see `names_needed`.
+    embed
+        Embedding sizes.
+    share
+        What was said of sharing the embedding, if anything; see `shared`.
+    encoder, decoder
+        The recurrent parts.
+    bridge
+        How encoder states become decoder states: as they are, through Dense layers, or with zeros where none fits.
+    tokens
+        What an id stands for: nothing known ("none"), a character or a word.
+    start, end, padding
+        Target ids that start, end and fill up sequences. With tokens they are 1, 2 and 0.
+    max_length
+        Longest sequence to decode.
+    """
+
+    vocab: Sides[int | str]
+    embed: Sides[int]
+    encoder: Recurrent
+    decoder: Recurrent
+    share: bool | None = None
+    bridge: Literal["none", "dense", "zero"] = "none"
+    tokens: Literal["none", "char", "word"] = "none"
+    start: int = 0
+    end: int | None = None
+    padding: int | None = None
+    max_length: int | None = None
+
+    @property
+    def shared(self) -> bool:
+        """Whether one Embedding serves encoder and decoder."""
+        return self.vocab.one and self.embed.one and self.share is not False
+
+    def names_needed(self) -> dict[str, str]:
+        """List the notebook variables whose contents decide a vocabulary size, by side (``source``, ``target``)."""
+        sides = {"source": self.vocab.source, "target": self.vocab.target}
+        return {side: size for side, size in sides.items() if isinstance(size, str)}
+
+    def with_vocab(self, *, source: int | None = None, target: int | None = None) -> Spec:
+        """Give the same plan with vocabulary sizes filled in.
+
+        Parameters
+        ----------
+        source, target
+            Sizes counted from the variables of `names_needed`; a size that the spec gives as a number stands.
+
+        Raises
+        ------
+        SpecError
+            When an id such as ``end`` is not inside the vocabulary.
+        ValueError
+            When a size is still missing, or one vocabulary is given two sizes.
+        """
+        from s2s_magic.spec.checks import check_ids
+        from s2s_magic.spec.reading import Faults
+
+        source = self.vocab.source if isinstance(self.vocab.source, int) else source
+        target = self.vocab.target if isinstance(self.vocab.target, int) else target
+        if source is None or target is None or (self.vocab.one and source != target):
+            raise ValueError(f"sizes {source} and {target} do not complete the vocabulary {self.vocab}")
+        vocab = Sides[int | str](source=source, target=target, one=self.vocab.one)
+        spec = self.model_copy(update={"vocab": vocab})
+        faults = Faults()
+        check_ids(spec, faults)
+        faults.raise_if_any()
+        return spec
+
+
+class FitPlan(_Placed):
+    """What a fit body asks for.
+
+    Attributes
+    ----------
+    source, target, decoder_input, lengths
+        Names of notebook variables.
+    inputs
+        For each input of a traced model, by name, the notebook variable that feeds it.
+    validation
+        A fraction of the data, or the names of source and target.
+    epochs, batch, patience, seed
+        Whole numbers; patience counts epochs without a better loss.
+    optimizer, loss
+        None leaves what the model was compiled with, or else Adam and sparse categorical crossentropy.
+    metrics
+        Names of Keras metrics.
+    accelerate
+        Whether the recurrent parts may run on faster kernels with the same numbers.
+    shuffle
+        Whether the data are shuffled before each epoch.
+    """
+
+    target: str
+    source: str | None = None
+    inputs: Mapping[str, str] = {}
+    validation: float | tuple[str, str] | None = None
+    epochs: int = 1
+    batch: int = 32
+    optimizer: Named | None = None
+    loss: Named | None = None
+    metrics: tuple[str, ...] = ()
+    patience: int | None = None
+    seed: int | None = None
+    lengths: str | None = None
+    decoder_input: str | None = None
+    accelerate: bool = True
+    shuffle: bool = True
