@@ -89,9 +89,10 @@ def read_value(node: Node, faults: Faults, expected: str) -> Value | None:
 
 def number_in(value: Value) -> int | float | None:
     """Give the number written, with its sign; None where there is none."""
-    tree, sign = value.tree, 1
+    tree = value.tree
+    sign = -1 if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub) else 1
     if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub | ast.UAdd):
-        tree, sign = tree.operand, -1 if isinstance(tree.op, ast.USub) else 1
+        tree = tree.operand
     number = tree.value if isinstance(tree, ast.Constant) else None
     return sign * number if isinstance(number, int | float) and not isinstance(number, bool) else None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
@@ -110,8 +111,7 @@ def read_document(text: str, first_line: int, faults: Faults) -> Node | None:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = (first_line, 1) if mark is None else (first_line + mark.line, mark.column + 1)
-        faults.add(place, _in_words(error, text, mark))
+        faults.add(_place(mark, first_line), _in_words(error, text, mark))
         faults.raise_if_any()
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # PyYAML converts escapes and directives without looking: "\UFFFFFFFF" is an error of chr().
@@ -135,7 +135,7 @@ def _refuse_odd_events(text: str, first_line: int, faults: Faults) -> None:
     """Refuse anchors, tags, deep nesting and further documents before anything is composed of them."""
     depth = documents = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        place = (first_line + event.start_mark.line, event.start_mark.column + 1)
+        place = _place(event.start_mark, first_line)
         if isinstance(event, yaml.DocumentStartEvent):
             documents += 1
             if documents == 2:
@@ -143,8 +143,8 @@ def _refuse_odd_events(text: str, first_line: int, faults: Faults) -> None:
         elif isinstance(event, yaml.NodeEvent):
             if event.anchor is not None:
                 faults.add(place, "anchors and aliases (& and *) are not read: write the value out")
-            elif getattr(event, "tag", None) is not None:
-                faults.add(place, f"tags are not read: leave out {shown(event.tag)}")
+            elif tag := getattr(event, "tag", None):
+                faults.add(place, f"tags are not read: leave out {shown(tag)}")
             if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1
                 if depth > MAX_DEPTH:
@@ -155,7 +155,7 @@ def _refuse_odd_events(text: str, first_line: int, faults: Faults) -> None:
     faults.raise_if_any()
 
 
-def _in_words(error: yaml.MarkedYAMLError, text: str, mark: yaml.Mark | None) -> str:
+def _in_words(error: yaml.MarkedYAMLError, text: str, mark: Any) -> str:
     if mark is not None and text[mark.index : mark.index + 1] == "\t":
         return "a tab cannot stand here: use spaces"
     if error.problem == "mapping values are not allowed here":
@@ -165,9 +165,13 @@ def _in_words(error: yaml.MarkedYAMLError, text: str, mark: yaml.Mark | None) ->
     return f"not YAML: {error.problem or error.context}"
 
 
-def _node(node: yaml.Node, text: str, first_line: int) -> Node:
+def _place(mark: Any, first_line: int) -> Place:
+    return (first_line, 1) if mark is None else (first_line + mark.line, mark.column + 1)
+
+
+def _node(node: Any, text: str, first_line: int) -> Node:
     start, end = node.start_mark.index, node.end_mark.index
-    place = (first_line + node.start_mark.line, node.start_mark.column + 1)
+    place = _place(node.start_mark, first_line)
     if isinstance(node, yaml.MappingNode):
         pairs = ((_node(key, text, first_line), _node(value, text, first_line)) for key, value in node.value)
         return Entries(place, tuple(pairs))
@@ -224,7 +228,8 @@ def read_entries(
         elif names is not None and key.text not in names:
             near = nearest(key.text, names)
             meant.update(name for name in names if repr(name) in near)
-            faults.add(key.place, f"unknown {what} {shown(key.text)}{near or f'; expected one of {", ".join(names)}'}")
+            expected = near or f"; expected one of {', '.join(names)}"
+            faults.add(key.place, f"unknown {what} {shown(key.text)}{expected}")
         else:
             found[key.text] = Entry(key.place, value)
     for name, example in required.items():
