@@ -92,7 +92,7 @@ def explain(ledger: Ledger, what: str, *, norms: Mapping[str, float] | None = No
         When there is no such name; the message has the nearest one.
     """
     for key, layer in ledger.layers.items():
-        known = {layer.name, *layer.aliases, *layer.held_by}
+        known = {layer.name, *layer.aliases, *paths_of(ledger, layer)}
         if what in known and not layer.implicit and layer.class_name != "InputLayer":
             return _explain_layer(ledger, key, layer, what)
     for event in reversed(ledger.events):
@@ -108,6 +108,12 @@ def explain(ledger: Ledger, what: str, *, norms: Mapping[str, float] | None = No
     known_names = names(ledger)
     hint = nearest(what, known_names) or f"; known are {', '.join(known_names[:12])}" if known_names else ""
     raise LookupFailed(f"{ledger.name} has no tensor, layer or variable named {what!r}{hint}")
+
+
+def paths_of(ledger: Ledger, layer: Layer) -> list[str]:
+    """List the attribute paths by which other objects hold a layer: ``decoder.cell``."""
+    held = [f"{ledger.layers[layer.parent].name}.{layer.attribute}"] if layer.parent and layer.attribute else []
+    return list(dict.fromkeys([*held, *layer.held_by]))
 
 
 def at(event: Event) -> str:
@@ -264,7 +270,7 @@ def _layer_story(ledger: Ledger, key: str, layer: Layer, asked: str) -> Iterator
     yield f"{layer.name} is {_a(layer.class_name)} layer object{also}, {born}."
     yield _owned(ledger, layer)
     if layer.parent is not None:
-        yield f"It is held by {ledger.layers[layer.parent].name} (as {', '.join(layer.held_by) or layer.attribute})."
+        yield f"It is held by {ledger.layers[layer.parent].name} (as {', '.join(paths_of(ledger, layer))})."
     calls = calls_of(ledger, key)
     used = calls_using(ledger, key)
     if calls:

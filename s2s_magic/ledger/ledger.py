@@ -119,7 +119,7 @@ class Ledger:
         return table
 
     def totals(self) -> Totals:
-        """Count parameters so that ``row_sum - shared == total``: those of the main model, or all where there is none."""
+        """Count parameters so that ``row_sum - shared == total``: the main model's, or all where there is none."""
         model = self.main_model
         rows = set(model.layers) if model else None
         counted = [v for v in self.variables.values() if model is None or model.name in v.in_models]
