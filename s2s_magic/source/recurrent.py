@@ -1,0 +1,120 @@
+"""The recurrent parts as source: encoder, bridge and decoder cells."""
+
+from __future__ import annotations
+
+from s2s_magic.source.layout import Bracketed, call, listed, statement
+from s2s_magic.spec import Recurrent, Spec, same_states
+
+
+def encoder_block(spec: Spec) -> str:
+    """Write the encoder, down to the names of its final states."""
+    part = spec.encoder
+    lines = ["# Encoder: reads the source; its last states are what the decoder starts from."]
+    masked = {}
+    if spec.padding is not None:
+        lines.append("encoder_mask = tf.not_equal(encoder_inputs, padding)")
+        masked = {"mask": "encoder_mask"}
+    read = "encoder_embeddings"
+    for layer in range(1, part.layers + 1):
+        name = numbered("encoder", layer, part)
+        lines.append(statement(_encoder_layer(part, layer), to=name))
+        states = _state_names(part, layer)
+        if part.bidirectional:
+            halves = [f"{way}_{state[6:]}" for way in ("forward", "backward") for state in states]
+            lines.append(statement(call(name, read, **masked), to=", ".join(["encoder_outputs", *halves])))
+            for state in states:
+                ends = listed([f"forward_{state[6:]}", f"backward_{state[6:]}"])
+                lines.append(statement(call("tf.concat", ends, axis=-1), to=state))
+        else:
+            lines.append(statement(call(name, read, **masked), to=", ".join(["encoder_outputs", *states])))
+        read = "encoder_outputs"
+    if same_states(spec.encoder, spec.decoder):
+        lines.append(statement(_nested(part, [_state_names(part, n) for n in _layers(part)]), to="encoder_state"))
+    return "\n".join(lines)
+
+
+def _layers(part: Recurrent) -> range:
+    return range(1, part.layers + 1)
+
+
+def numbered(name: str, layer: int, part: Recurrent) -> str:
+    """Give a layer's name: numbered from 1 in a stack, as it is where there is only one."""
+    return name if part.layers == 1 else f"{name}_{layer}"
+
+
+def _state_names(part: Recurrent, layer: int, prefix: str = "state") -> list[str]:
+    return [numbered(f"{prefix}_{state}", layer, part) for state in part.state_names]
+
+
+def _nested(part: Recurrent, states: list[list[str]]) -> Bracketed:
+    """Nest states by layer as the decoder's cell takes them: each layer's own in a list, all of a stack in another."""
+    if part.layers == 1:
+        return listed(states[0])
+    return listed([listed(own) for own in states])
+
+
+def _encoder_layer(part: Recurrent, layer: int) -> Bracketed:
+    sequences = {"return_sequences": True} if layer < part.layers else {}
+    inner = call(f"keras.layers.{part.kind.upper()}", str(part.units), **_rates(part), **sequences, return_state=True)
+    return call("keras.layers.Bidirectional", inner) if part.bidirectional else inner
+
+
+def _rates(part: Recurrent) -> dict[str, float]:
+    both = {"dropout": part.dropout, "recurrent_dropout": part.recurrent_dropout}
+    return {name: rate for name, rate in both.items() if rate}
+
+
+def cell_lines(part: Recurrent) -> list[str]:
+    """Write the decoder's cell, or its cells and their stack."""
+    names = [numbered("decoder_cell", layer, part) for layer in _layers(part)]
+    cell = call(f"keras.layers.{part.kind.upper()}Cell", str(part.units), **_rates(part))
+    lines = [statement(cell, to=name) for name in names]
+    if part.layers > 1:
+        lines.append(statement(call("keras.layers.StackedRNNCells", listed(names)), to="decoder_cell"))
+    return lines
+
+
+def bridge_blocks(spec: Spec) -> list[str]:
+    """Write how the decoder's first states come from the encoder's last: nothing where they are the same."""
+    if spec.bridge == "dense":
+        return [_dense_bridge(spec)]
+    return [] if same_states(spec.encoder, spec.decoder) else [_zero_bridge(spec)]
+
+
+def _dense_bridge(spec: Spec) -> str:
+    encoder, decoder = spec.encoder, spec.decoder
+    sources = [name for layer in _layers(encoder) for name in _state_names(encoder, layer)]
+    targets = [_state_names(decoder, layer, prefix="bridge") for layer in _layers(decoder)]
+    lines = ["# Bridge: a dense layer makes each of the decoder's first states."]
+    if (encoder.kind, encoder.layers) != (decoder.kind, decoder.layers) and len(sources) > 1:
+        lines[0] = "# Bridge: a dense layer makes each of the decoder's first states out of all the encoder's."
+        lines.append(statement(call("tf.concat", listed(sources), axis=-1), to="encoder_states"))
+        sources = ["encoder_states"]
+    flat = [name for layer in targets for name in layer]
+    lines += [f"{name} = keras.layers.Dense({decoder.units})" for name in flat]
+    read = dict(zip(flat, sources if len(sources) == len(flat) else sources * len(flat), strict=True))
+    states = [[f"{name}({read[name]})" for name in layer] for layer in targets]
+    lines.append(statement(_nested(decoder, states), to="decoder_state"))
+    return "\n".join(lines)
+
+
+def _zero_bridge(spec: Spec) -> str:
+    encoder, decoder = spec.encoder, spec.decoder
+    fit = (encoder.kind, encoder.state_units) == (decoder.kind, decoder.units)
+    handed_on = min(encoder.layers, decoder.layers) if fit else 0
+    lasts = list(_layers(encoder))[encoder.layers - handed_on :]
+    states: list[Bracketed] = [listed(_state_names(encoder, layer)) for layer in lasts]
+    for layer in list(_layers(decoder))[handed_on:]:
+        states.append(call(f"{numbered('decoder_cell', layer, decoder)}.get_initial_state", "decoder_embeddings"))
+    comment = {
+        0: "# Bridge: none of the encoder's states fits. The decoder starts from zeros, so that it learns\n"
+        "# nothing of the source.",
+        decoder.layers: "# Bridge: the decoder starts from the states of the encoder's last layers.",
+    }.get(handed_on, "# Bridge: the decoder's first layers start from the encoder's states, the others from zeros.")
+    state = states[0] if decoder.layers == 1 else listed(states)
+    return "\n".join([comment, statement(state, to="decoder_state")])
+
+
+def initial_state(spec: Spec) -> str:
+    """Give the name of what the decoder starts from."""
+    return "decoder_state" if bridge_blocks(spec) else "encoder_state"
