@@ -36,6 +36,8 @@ class Seq2Seq:
         ``source`` and ``target`` tokenizers once they are known; empty for integer ids.
     evidence : Evidence or None
         What the fits showed.
+    fitted : Fitted or None
+        What the fits left behind.
     inference : Seq2Seq or None
         The decoding model, once there was one: its ledger shows that it owns nothing of its own.
     attempt : Ledger or None
@@ -50,6 +52,7 @@ class Seq2Seq:
     spec: Spec | None = None
     tokenizers: dict[str, Tokenizer] = field(default_factory=dict)
     evidence: Evidence | None = None
+    fitted: Fitted | None = None
     inference: Seq2Seq | None = None
     attempt: Ledger | None = None
 

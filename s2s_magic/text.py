@@ -6,7 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from s2s_magic.errors import Fault, SpecError, nearest
+
+if TYPE_CHECKING:
+    from s2s_magic.spec import Spec
 
 Unit = Literal["char", "word"]
 
@@ -105,3 +110,63 @@ class Tokenizer:
 
 def _split(text: str, unit: Unit) -> Sequence[str]:
     return text if unit == "char" else text.split()
+
+
+def count_vocabularies(spec: Spec, namespace: Mapping[str, Any]) -> tuple[Spec, dict[str, Tokenizer]]:
+    """Count the vocabulary sizes that a spec leaves to notebook variables.
+
+    Parameters
+    ----------
+    spec
+        A plan whose ``vocab`` may name variables: texts where it has ``tokens``, else rows of ids.
+    namespace
+        Where the names are looked up.
+
+    Returns
+    -------
+    spec : Spec
+        The plan with every size known.
+    tokenizers : dict
+        ``source`` and ``target`` tokenizers (one object where they share a vocabulary); empty for ids, and where the sizes were
+        given as numbers: those are counted from the data of the first fit.
+
+    Raises
+    ------
+    SpecError
+        When a name is unknown, or its variable holds something else.
+    """
+    needed = spec.names_needed()
+    faults, sizes, tokenizers = [], {}, {}
+    for side, name in needed.items():
+        place = spec.place_of(f"vocab.{side}")
+        try:
+            if name not in namespace:
+                raise ValueError(f"there is no variable {name!r}{nearest(name, namespace)}")
+            counted = _count(namespace[name], name, spec.tokens)
+        except ValueError as error:
+            faults.append(Fault(*place, str(error)))
+            continue
+        sizes[side] = counted if isinstance(counted, int) else counted.size
+        if isinstance(counted, Tokenizer):
+            tokenizers[side] = counted
+    if faults:
+        raise SpecError(set(faults))
+    if spec.vocab.one and tokenizers:
+        tokenizers["target"] = tokenizers["source"]
+    return (spec.with_vocab(**sizes) if needed else spec), tokenizers
+
+
+def _count(value: Any, name: str, tokens: str) -> int | Tokenizer:
+    from s2s_magic.training import rows
+
+    value = rows.plain(value)
+    try:
+        if tokens == "none":
+            if rows.is_text(value):
+                raise ValueError(f"{name} holds text, and the spec reads ids: add tokens: char, or tokens: word")
+            return int(rows.ids(value).values.max(initial=-1)) + 1
+        if not rows.is_text(value):
+            raise ValueError(f"{name} holds no texts, and tokens: {tokens} counts them")
+        return Tokenizer.count(rows.texts(value), "char" if tokens == "char" else "word")
+    except rows.Unreadable as error:
+        raise ValueError(f"{name} {error}") from error

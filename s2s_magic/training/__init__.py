@@ -1,1 +1,21 @@
-"""From notebook data to a fitted model with evidence."""
+"""Fitting with evidence: data, batches, the watched training step, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from s2s_magic.seq2seq import Seq2Seq
+    from s2s_magic.spec import FitPlan
+    from s2s_magic.training.progress import Show
+
+
+def fit(seq2seq: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any], *, progress: Show | None = None) -> None:
+    """Train a model; see `s2s_magic.training.fitting.fit`, which is loaded with TensorFlow when it is called first."""
+    from s2s_magic.training import fitting
+
+    fitting.fit(seq2seq, plan, namespace, progress=progress)
+
+
+__all__ = ["fit"]

@@ -1,0 +1,216 @@
+"""Fitting a model on notebook variables, with evidence for every variable."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from s2s_magic.errors import FitError
+from s2s_magic.ledger import Evidence, Run, VariableEvidence
+from s2s_magic.seq2seq import Fitted, Seq2Seq
+from s2s_magic.trace import refresh
+from s2s_magic.training.compiling import compile_for_fit
+from s2s_magic.training.data import Prepared, prepare
+from s2s_magic.training.loop import Loop, NotFinite, merged
+from s2s_magic.training.pipeline import batches, by_length
+from s2s_magic.training.progress import Show, surroundings, throttled
+from s2s_magic.training.recorder import Recorder
+from s2s_magic.training.shares import call_shares
+from s2s_magic.training.verdicts import judge_all
+
+if TYPE_CHECKING:
+    from s2s_magic.spec import FitPlan
+
+HELD = ("gradient_norm", "update_norm", "update_ratio", "distance", "norm")
+
+
+def fit(seq2seq: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any], *, progress: Show | None = None) -> None:
+    """Train a model by ``Model.fit`` and keep evidence; a second fit goes on where the first one ended.
+
+    Parameters
+    ----------
+    seq2seq
+        A built or a traced model; its evidence, its ledger's ``training`` and its tokenizers are updated.
+    plan
+        What `parse_fit` gave.
+    namespace
+        Where the plan's names are looked up.
+    progress
+        Takes every `Progress`, at most four a second; chosen by the surroundings when None.
+
+    Raises
+    ------
+    DataError
+        When something does not fit: before the first step, with nothing changed.
+    FitError
+        When the loss became non-finite: weights and optimizer are those after the last sound epoch.
+    KeyboardInterrupt
+        When interrupted: weights, optimizer, history and evidence are kept, and the run is marked.
+    """
+    seq2seq.ledger = refresh(seq2seq.ledger, seq2seq.live)
+    prepared = prepare(seq2seq, plan, namespace)
+    with seeded(plan.seed):
+        compile_for_fit(seq2seq, plan, prepared.train)
+        _fit(seq2seq, plan, prepared, throttled(progress or surroundings()))
+
+
+def _fit(seq2seq: Seq2Seq, plan: FitPlan, prepared: Prepared, show: Show) -> None:
+    model = seq2seq.model
+    dataset, steps = batches(prepared.train, size=plan.batch, epochs=plan.epochs, shuffle=plan.shuffle)
+    held_back = prepared.validation and batches(by_length(prepared.validation), size=plan.batch)[0]
+    watched = _watched(seq2seq)
+    _remember(seq2seq, prepared, watched)
+    starts = seq2seq.fitted.starts if seq2seq.fitted else {}
+    recorder = Recorder(list(watched.values()), [starts[key] for key in watched], steps)
+    loop = Loop(recorder, show, name=seq2seq.name, epochs=plan.epochs, steps=steps, patience=plan.patience)
+    build_optimizer(model)
+    state, accelerated = "done", {}
+    model.train_function = None  # so that the step is traced with the recorder in it
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(recorder.watching(model.optimizer))
+            accelerated = _accelerated(stack, model, plan)
+            model.fit(
+                dataset,
+                epochs=plan.epochs,
+                steps_per_epoch=steps,
+                validation_data=held_back,
+                callbacks=[loop],
+                verbose=0,
+            )
+            state = loop.stopped or state
+    except KeyboardInterrupt:
+        state = "interrupted"
+        loop.cut_off()
+        raise
+    except NotFinite as error:
+        state = _broken(seq2seq, loop, recorder, list(watched))
+        raise FitError(state) from error
+    except BaseException:
+        state = "failed"
+        raise
+    finally:
+        model.train_function = None
+        run = Run(
+            epochs=len(loop.epochs),
+            seconds=loop.seconds,
+            steps=loop.steps_done,
+            batch=plan.batch,
+            optimizer=_optimizer_text(model.optimizer),
+            interrupted=state == "interrupted",
+            stopped=None if state in ("done", "interrupted") else state,
+            accelerated=accelerated,
+        )
+        _keep(seq2seq, loop, recorder, list(watched), run)
+        loop.finish(state)
+    _keep_shares(seq2seq, next(iter(dataset)))
+
+
+def _watched(seq2seq: Seq2Seq) -> dict[str, Any]:
+    """Give the model's trainable variables that the ledger knows, by its keys."""
+    trained = {id(variable) for variable in seq2seq.model.trainable_variables}
+    return {key: variable for key, variable in seq2seq.live.variables.items() if id(variable) in trained}
+
+
+def _remember(seq2seq: Seq2Seq, prepared: Prepared, watched: Mapping[str, Any]) -> None:
+    """Note what later fits and decoding need: vocabularies, where each variable started, the longest target."""
+    before = seq2seq.fitted or Fitted()
+    starts = {**before.starts, **{key: tf.identity(v) for key, v in watched.items() if key not in before.starts}}
+    longest = max((n for n in (before.longest, prepared.longest) if n is not None), default=None)
+    seq2seq.tokenizers = prepared.tokenizers
+    seq2seq.fitted = Fitted(starts=starts, start=prepared.start, longest=longest)
+
+
+def build_optimizer(model: Any) -> None:
+    """Make the optimizer's variables now, so that their first values can be kept as well."""
+    if hasattr(model.optimizer, "build"):
+        model.optimizer.build(model.trainable_variables)
+
+
+def _accelerated(stack: ExitStack, model: Any, plan: FitPlan) -> dict[str, str]:
+    if not plan.accelerate:
+        return {}
+    from s2s_magic.acceleration import accelerate
+
+    return dict(stack.enter_context(accelerate(model)))
+
+
+def _broken(seq2seq: Seq2Seq, loop: Loop, recorder: Recorder, keys: list[str]) -> str:
+    """Put the last sound state back and say what happened."""
+    epoch = loop.put_back() + 1
+    found = recorder.first_broken()
+    where = f"in epoch {epoch}"
+    cause = "no gradient broke before it"
+    if found is not None:
+        step, numbers = found
+        names = [_variable_name(seq2seq, keys[number]) for number in numbers]
+        others = f" (and of {len(names) - 1} more)" if len(names) > 1 else ""
+        cause = f"the first gradient that was not finite is that of {names[-1]}{others}, in step {step + 1} of epoch {epoch}"
+    kept = f"the state after epoch {epoch - 1}" if epoch > 1 else "the state before the fit"
+    return f"the loss became non-finite {where}: {cause}; {kept} was put back. Try a smaller learning rate, or clipnorm=1"
+
+
+def _variable_name(seq2seq: Seq2Seq, key: str) -> str:
+    variable = seq2seq.ledger.variables[key]
+    return variable.paths[0] if variable.paths else variable.name
+
+
+def _optimizer_text(optimizer: Any) -> str:
+    return f"{type(optimizer).__name__}({float(optimizer.learning_rate):g})"
+
+
+def _keep(seq2seq: Seq2Seq, loop: Loop, recorder: Recorder, keys: list[str], run: Run) -> None:
+    """Join this run to the evidence."""
+    before = seq2seq.evidence or Evidence()
+    past = sum(r.epochs for r in before.runs)
+    measured = {}
+    for number, key in enumerate(keys):
+        held = {name: list(getattr(before.variables[key], name)) if key in before.variables else [] for name in HELD}
+        for name, values in held.items():
+            values += [0.0] * (past - len(values))  # frozen or not there in earlier fits
+            values += [_value(epoch, name, number) for _, epoch in loop.epochs]
+        measured[key] = VariableEvidence(verdict="trained", text="", **{name: tuple(v) for name, v in held.items()})
+    ledger = seq2seq.ledger.with_training(None)
+    variables = judge_all(ledger, measured)
+    history = merged(before.history, [values for values, _ in loop.epochs])
+    seq2seq.evidence = Evidence(
+        history=history, variables=variables, by_call=before.by_call, runs=(*before.runs, run)
+    )
+    seq2seq.ledger = ledger.with_training(seq2seq.evidence)
+
+
+def _value(epoch: Any, name: str, number: int) -> float:
+    if name == "update_ratio":
+        norm = float(epoch.norm[number])
+        return float(epoch.update[number]) / norm if norm else 0.0
+    return float(getattr(epoch, name.removesuffix("_norm"))[number])
+
+
+def _keep_shares(seq2seq: Seq2Seq, batch: Any) -> None:
+    assert seq2seq.evidence is not None
+    by_call = call_shares(seq2seq, batch)
+    seq2seq.evidence = seq2seq.evidence.model_copy(update={"by_call": by_call})
+    seq2seq.ledger = seq2seq.ledger.with_training(seq2seq.evidence)
+
+
+@contextmanager
+def seeded(seed: int | None) -> Iterator[None]:
+    """Seed Python, NumPy and TensorFlow for a while; Python's and NumPy's generators go on afterwards as if nothing had been."""
+    if seed is None:
+        yield
+        return
+    kept, kept_numpy = random.getstate(), np.random.get_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    tf.random.set_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(kept)
+        np.random.set_state(kept_numpy)
+        tf.random.set_seed(None)

@@ -1,0 +1,173 @@
+"""What happens around the steps of ``Model.fit``: evidence, progress, early stopping, and the last sound state."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from tensorflow import keras
+
+from s2s_magic.training.progress import PAUSE, Progress, Show
+from s2s_magic.training.recorder import Epoch, Recorder
+
+
+class NotFinite(Exception):
+    """The loss or a weight became NaN or infinite."""
+
+
+class State:
+    """A copy of all weights of a model and of its optimizer, in the host's memory."""
+
+    def __init__(self, model: Any) -> None:
+        self._variables = [*model.weights, *optimizer_variables(model.optimizer)]
+        self._values = [variable.numpy() for variable in self._variables]
+
+    def put_back(self) -> None:
+        """Give every variable the value it had."""
+        for variable, value in zip(self._variables, self._values, strict=True):
+            variable.assign(value)
+
+
+def optimizer_variables(optimizer: Any) -> list[Any]:
+    """List the variables of a Keras optimizer of either family."""
+    found = optimizer.variables
+    return list(found() if callable(found) else found)
+
+
+class Loop(keras.callbacks.Callback):  # type: ignore[misc]
+    """Looks after one fit.
+
+    Parameters
+    ----------
+    recorder
+        Measures the epochs.
+    show
+        Takes the progress.
+    name, epochs, steps
+        The model's name, and how far the fit goes.
+    patience
+        Epochs without a better loss after which to stop and put the best epoch's state back; None for never.
+
+    Attributes
+    ----------
+    epochs
+        Loss and metrics, and the norms, of each epoch; of one that was cut off too.
+    stopped
+        Why it stopped before the last epoch, in words.
+    """
+
+    _supports_tf_logs = True  # Keras then leaves the values on the device until they are asked for.
+
+    def __init__(
+        self, recorder: Recorder, show: Show, *, name: str, epochs: int, steps: int, patience: int | None
+    ) -> None:
+        super().__init__()
+        self._recorder, self._show = recorder, show
+        self._name, self._planned, self._steps, self._patience = name, epochs, steps, patience
+        self.epochs: list[tuple[dict[str, float], Epoch]] = []
+        self.stopped: str | None = None
+        self.step = self.steps_done = 0
+        self._epoch = 1
+        self._values: Mapping[str, float] = {}
+        self._running: Any = {}
+        self._began = self._looked = time.monotonic()
+        self._best = (math.inf, 0)
+        self._sound: State | None = None
+        self._best_state: State | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the fit began."""
+        return time.monotonic() - self._began
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Keep the state before the first step."""
+        self._sound = State(self.model)
+        self._tell()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Begin to count."""
+        self._epoch, self.step = epoch + 1, 0
+        self._recorder.begin_epoch()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Look at the loss a few times a second only: to read it, the host waits for the device."""
+        self.steps_done += batch + 1 - self.step
+        self.step, self._running = batch + 1, logs
+        now = time.monotonic()
+        if now - self._looked >= PAUSE:
+            self._looked = now
+            self._values = _numbers(logs)
+            self._check(self._values)
+            self._tell()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Measure the epoch, and keep its state if it is sound."""
+        self._values = _numbers(logs)
+        self._check(self._values)
+        measured = self._recorder.end_epoch()
+        if not np.isfinite(measured.norm).all():
+            raise NotFinite
+        self.step = 0
+        self.epochs.append((dict(self._values), measured))
+        self._sound = State(self.model)
+        self._tell(self._steps)
+        if self._patience is not None:
+            self._weigh(epoch + 1)
+
+    def _weigh(self, epoch: int) -> None:
+        monitored = "val_loss" if "val_loss" in self._values else "loss"
+        if self._values[monitored] < self._best[0]:
+            self._best, self._best_state = (self._values[monitored], epoch), self._sound
+        elif epoch - self._best[1] >= (self._patience or 0):
+            self.model.stop_training = True
+            self.stopped = f"no better {monitored} for {epoch - self._best[1]} epochs"
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Put the best epoch's state back where there was patience."""
+        if self._best_state is not None and self._best[1] < len(self.epochs):
+            self._best_state.put_back()
+            self.stopped = f"{self.stopped or 'all epochs done'}; the state after epoch {self._best[1]}, the best, was put back"
+
+    def cut_off(self) -> None:
+        """Keep what an interrupted epoch showed so far."""
+        if self.step:
+            self.epochs.append((_numbers(self._running), self._recorder.end_epoch()))
+
+    def put_back(self) -> int:
+        """Put the state after the last sound epoch back, and give its number; 0 for the state before the fit."""
+        if self._sound is not None:
+            self._sound.put_back()
+        return len(self.epochs)
+
+    def finish(self, state: str) -> None:
+        """Show how it ended."""
+        self._values = self.epochs[-1][0] if self.epochs else {}
+        self._epoch = max(1, len(self.epochs))
+        self._tell(self._steps, state)
+
+    def _check(self, values: Mapping[str, float]) -> None:
+        if not math.isfinite(values.get("loss", 0.0)):
+            raise NotFinite
+
+    def _tell(self, step: int | None = None, state: str = "running") -> None:
+        done = self.step if step is None else step
+        self._show(
+            Progress(self._name, self._epoch, self._planned, done, self._steps, self._values, self.seconds, state)
+        )
+
+
+def _numbers(logs: Mapping[str, Any] | None) -> dict[str, float]:
+    return {name: float(value) for name, value in (logs or {}).items()}
+
+
+def merged(earlier: Mapping[str, Sequence[float | None]], epochs: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """Join the history of earlier fits with that of one more; None where a run did not have a value."""
+    before = max((len(values) for values in earlier.values()), default=0)
+    names = dict.fromkeys([*earlier, *(name for epoch in epochs for name in epoch)])
+    return {
+        name: (*earlier.get(name, [None] * before), *(epoch.get(name) for epoch in epochs)) for name in names
+    }

@@ -1,0 +1,124 @@
+"""How much of a shared layer's gradient came through each of its calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from s2s_magic.ledger import CallShare, Called
+from s2s_magic.seq2seq import Seq2Seq
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """A layer that is called more than once in the model, with its events in the order in which the model runs them."""
+
+    layer: Any
+    events: tuple[int, ...]
+    variables: dict[str, Any]
+
+
+def call_shares(seq2seq: Seq2Seq, batch: Sequence[Any]) -> tuple[CallShare, ...]:
+    """Split the gradient of each layer that is called more than once by its calls, on one batch.
+
+    Every call of the layer gets its own copy of each variable, ``variable + zeros``, and the gradient with respect to those zeros is what
+    came through that call. The parts add up to the whole gradient; ``share`` is a part's norm divided by the sum of the parts' norms.
+
+    Parameters
+    ----------
+    seq2seq
+        A model that is compiled.
+    batch
+        ``(inputs, target)`` or ``(inputs, target, weights)``. The model runs on it as in evaluation, without dropout.
+
+    Returns
+    -------
+    tuple of CallShare
+        Empty when no layer is called more than once.
+    """
+    parts = gradient_parts(seq2seq, batch)
+    shares = []
+    for key, by_event in parts.items():
+        norms = {event: float(tf.norm(tf.cast(part, tf.float64))) for event, part in by_event.items()}
+        total = sum(norms.values())
+        shares += [
+            CallShare(variable=key, event=event, norm=norm, share=norm / total if total else 0.0)
+            for event, norm in sorted(norms.items())
+        ]
+    return tuple(shares)
+
+
+def gradient_parts(seq2seq: Seq2Seq, batch: Sequence[Any]) -> dict[str, dict[int, Any]]:
+    """Give, for each variable of a layer that is called more than once, the gradient's part by event; see `call_shares`."""
+    shared = _shared_layers(seq2seq)
+    if not shared:
+        return {}
+    inputs, target, weights = (*batch, None)[:3]
+    model = seq2seq.model
+    zeros = {
+        (key, event): tf.zeros_like(variable)
+        for one in shared
+        for key, variable in one.variables.items()
+        for event in one.events
+    }
+    with ExitStack() as stack, tf.GradientTape() as tape:
+        tape.watch(list(zeros.values()))
+        for one in shared:
+            stack.enter_context(_own_copies(one, zeros))
+        output = model(inputs, training=False)
+        loss = model.compute_loss(inputs, target, output, weights)
+    gradients = tape.gradient(loss, list(zeros.values()), unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    model.reset_metrics()
+    parts: dict[str, dict[int, Any]] = {}
+    for (key, event), gradient in zip(zeros, gradients, strict=True):
+        parts.setdefault(key, {})[event] = tf.convert_to_tensor(gradient)
+    return parts
+
+
+def _shared_layers(seq2seq: Seq2Seq) -> list[_Shared]:
+    model, ledger = seq2seq.model, seq2seq.ledger
+    nodes = [node for depth in sorted(model._nodes_by_depth, reverse=True) for node in model._nodes_by_depth[depth]]
+    names = {id(variable): key for key, variable in seq2seq.live.variables.items()}
+    found = []
+    for key, layer in seq2seq.live.layers.items():
+        made = getattr(layer, "_inbound_nodes", [])
+        calls = [e.index for e in ledger.events if isinstance(e, Called) and e.object == key and e.in_graph]
+        run = [place for node in nodes for place, own in enumerate(made) if own is node]
+        variables = {names[id(v)]: v for v in getattr(layer, "trainable_weights", ()) if id(v) in names}
+        if len(run) > 1 and len(calls) == len(made) and variables:
+            found.append(_Shared(layer, tuple(calls[place] for place in run), variables))
+    return found
+
+
+@contextmanager
+def _own_copies(shared: _Shared, zeros: dict[tuple[str, int], Any]) -> Iterator[None]:
+    """Let each call of a layer see its own copies; attributes are put back in any case."""
+    call = shared.layer.call
+    events = iter(shared.events)
+    key_of = {id(variable): key for key, variable in shared.variables.items()}
+
+    def with_copies(*args: Any, **kwargs: Any) -> Any:
+        event = next(events)
+        replaced = [
+            (holder, name, value)
+            for holder in shared.layer._flatten_layers()
+            for name, value in vars(holder).items()
+            if id(value) in key_of
+        ]
+        try:
+            for holder, name, value in replaced:
+                vars(holder)[name] = value + zeros[key_of[id(value)], event]
+            return call(*args, **kwargs)
+        finally:
+            for holder, name, value in replaced:
+                vars(holder)[name] = value
+
+    vars(shared.layer)["call"] = with_copies
+    try:
+        yield
+    finally:
+        del vars(shared.layer)["call"]
