@@ -14,6 +14,25 @@ if TYPE_CHECKING:
     from s2s_magic.text import Tokenizer
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """What fitting left behind for later fits and for decoding.
+
+    Attributes
+    ----------
+    starts : dict
+        Each trained variable's value before the first fit (a ``tf.Tensor``), by ledger key.
+    start : int or None
+        The id that the decoder's input began with.
+    longest : int or None
+        Ids in the longest target seen.
+    """
+
+    starts: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    start: int | None = None
+    longest: int | None = None
+
+
 @dataclass(eq=False, repr=False)
 class Seq2Seq:
     """A model with the ledger of how it came to be.
