@@ -28,11 +28,12 @@ class HelpShown(Exception):
 class _Parser(argparse.ArgumentParser):
     """An argument parser that raises instead of leaving, and knows no abbreviations."""
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, verb: str, **kwargs: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
+        self.verb = verb
 
     def print_help(self, file: object = None) -> None:
-        raise HelpShown(self.format_help())
+        raise HelpShown(self.format_help() + keys_text(self.verb))
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{self.prog}: {message} ({' '.join(self.format_usage().split())})")
@@ -160,7 +161,7 @@ def prefix(verb: str) -> str:
 def _parser(verb: str) -> _Parser:
     summary, example, positionals, options = VERBS[verb]
     shown = textwrap.indent(example, "  ")
-    parser = _Parser(prog=f"{prefix(verb)} {verb}", description=summary, epilog=f"example:\n{shown}")
+    parser = _Parser(verb, prog=f"{prefix(verb)} {verb}", description=summary, epilog=f"example:\n{shown}")
     for name, settings in positionals.items():
         parser.add_argument(name, **settings)
     for option in options:
@@ -241,9 +242,14 @@ def _check_options(verb: str, given: Sequence[str]) -> None:
             raise UsageError(f"{prefix(verb)} {verb}: unknown option {word!r}{hint}")
 
 
-def verb_help(verb: str) -> str:
-    """Give the help of one verb."""
-    return _parser(verb).format_help()
+def keys_text(verb: str) -> str:
+    """List the keys that the body of ``build`` or ``fit`` can have; nothing for the other verbs."""
+    if verb not in ("build", "fit"):
+        return ""
+    from s2s_magic.spec import FIT_KEYS, SPEC_KEYS
+
+    keys = SPEC_KEYS if verb == "build" else FIT_KEYS
+    return "\nkeys of the body:\n" + "".join(f"  {name + ':':<15} {key.help}\n" for name, key in keys.items())
 
 
 def help_text() -> str:

@@ -51,6 +51,7 @@ def test_every_verb_has_real_help_with_an_example(verb):
     assert "example:" in text
     assert f"{prefix(verb)} {verb}" in text
     assert all(flag in text for flag in flags_of(verb))
+    assert ("padding:" in text, "epochs:" in text) == (verb == "build", verb == "fit")
 
 
 def test_the_overview_has_every_verb():
