@@ -55,8 +55,8 @@ def generate(spec: Spec) -> str:
     """Write the Keras code of a plan.
 
     The code needs TensorFlow and TensorFlow Addons and nothing else. It binds ``encoder_inputs`` (shape batch, time),
-    ``decoder_inputs`` (batch, time) and ``sequence_lengths`` (batch), the layer objects and tensors between, ``Y_proba``
-    (batch, time, target vocabulary) and ``model``, compiled.
+    ``decoder_inputs`` (batch, time) and ``sequence_lengths`` (batch), the layer objects and tensors between,
+    ``Y_proba`` (batch, time, target vocabulary) and ``model``, compiled.
 
     Parameters
     ----------
