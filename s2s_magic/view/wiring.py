@@ -88,7 +88,7 @@ def _title(plan: Plan, moment: Moment) -> str:
     if not events or moment.after >= events[-1].index:
         return f"Wiring of {plan.ledger.name}"
     source = next((" ".join(e.source.split()) for e in events if e.index == moment.after), "")
-    return f"Wiring of {plan.ledger.name} after event {moment.after}: {source}"
+    return f"Wiring of {plan.ledger.name} after step {moment.after}: {source}"
 
 
 def _description(plan: Plan, moment: Moment) -> str:
@@ -119,8 +119,7 @@ def _parts(plan: Plan, moment: Moment) -> Iterator[str]:
         yield from _labels(graph, link, route, moment, taken)
     for key, node in graph.nodes.items():
         if focused is not None and moment.has(node.born) and _concerns(node, focused.index):
-            box = layout.boxes[key]
-            yield _text(box.x, box.y - 6, f"▸ event {focused.index}", f'fill="{ACCENT}" font-size="11" font-weight="700" {_halo()}')
+            yield _badge(layout.boxes[key], f"step {focused.index}")
     if layout.lone is not None and any(moment.has(graph.nodes[k].born) for k in graph.nodes if k not in graph.wired):
         yield _text(GAP, layout.lone + GAP / 2, "Not wired", 'fill="currentColor" font-weight="600"')
     yield from _legend(plan, returning and any(link.gradient for link, _ in pairs))
@@ -133,12 +132,22 @@ def _concerns(node: Node, event: int) -> bool:
 def _legend(plan: Plan, returning: bool) -> Iterator[str]:
     y = plan.layout.height + LEGEND / 2
     yield f'<rect x="{GAP}" y="{y - 7:.1f}" width="4" height="14" fill="{ACCENT}"/>'
-    yield _text(GAP + 10, y + 4, "owns variables that are trained", 'fill="currentColor" fill-opacity="0.8" font-size="11"')
+    yield _text(
+        GAP + 10, y + 4, "owns variables that are trained", 'fill="currentColor" fill-opacity="0.8" font-size="11"'
+    )
     if returning:
         x = GAP + 200
         yield f'<path d="M{x + 30} {y:.1f}H{x + 5}" stroke="{ACCENT}" stroke-width="1.5" stroke-dasharray="4 3"/>'
         yield f'<path d="M{x} {y:.1f}l7 -4v8z" fill="{ACCENT}"/>'
         yield _text(x + 38, y + 4, "the gradient’s way back", 'fill="currentColor" fill-opacity="0.8" font-size="11"')
+
+
+def _badge(box: Box, words: str) -> str:
+    width = 12 + 6.2 * len(words)
+    return (
+        f'<rect x="{box.x + 8:.1f}" y="{box.y - 9:.1f}" width="{width:.1f}" height="16" rx="3" fill="{ACCENT}"/>'
+        + _text(box.x + 14, box.y + 3, words, f'fill="{HALO}" font-size="10.5" font-weight="700"')
+    )
 
 
 def _halo() -> str:
@@ -248,7 +257,9 @@ def _node(plan: Plan, node: Node, box: Box, moment: Moment) -> str:
             parts.append(_inner(plan, inner, box, box.y + HEAD + at * INNER, moment))
     if len(node.inner) > MOST_INNER:
         more = f"and {len(node.inner) - MOST_INNER} more"
-        parts.append(_text(box.x + 18, box.y + HEAD + MOST_INNER * INNER + 14, more, 'fill="currentColor" font-size="11"'))
+        parts.append(
+            _text(box.x + 18, box.y + HEAD + MOST_INNER * INNER + 14, more, 'fill="currentColor" font-size="11"')
+        )
     return "<g>" + "".join(parts) + "</g>"
 
 
@@ -282,7 +293,9 @@ def _frame(node: Node, box: Box, moment: Moment, in_focus: bool) -> str:
             f'stroke-opacity="0.6" stroke-width="1.2"/>' + shape
         )
     if node.trainable and node.params_after(moment.after):
-        shape += f'<rect x="{box.x + 1.5:.1f}" y="{box.y + 8:.1f}" width="4" height="{box.height - 16:.1f}" fill="{ACCENT}"/>'
+        shape += (
+            f'<rect x="{box.x + 4:.1f}" y="{box.y + 11:.1f}" width="4" height="{box.height - 20:.1f}" fill="{ACCENT}"/>'
+        )
     return shape
 
 
@@ -290,8 +303,13 @@ def _pill(node: Node, box: Box) -> str:
     if node.kind == "operation":
         label = _fit(node.label, box.width - 16)
         return _text(box.middle, box.y + 17, label, 'fill="currentColor" font-size="11.5" text-anchor="middle"')
-    return _text(box.x + 12, box.y + 17, _fit(node.label, box.width - 64), 'fill="currentColor" font-weight="600"') + _text(
-        box.x + box.width - 12, box.y + 17, node.kind, 'fill="currentColor" font-size="10.5" fill-opacity="0.8" text-anchor="end"'
+    return _text(
+        box.x + 12, box.y + 17, _fit(node.label, box.width - 64), 'fill="currentColor" font-weight="600"'
+    ) + _text(
+        box.x + box.width - 12,
+        box.y + 17,
+        node.kind,
+        'fill="currentColor" font-size="10.5" fill-opacity="0.8" text-anchor="end"',
     )
 
 
@@ -304,9 +322,18 @@ def _heading(node: Node, box: Box, moment: Moment) -> str:
         owned += " frozen"
     second = f"{_fit(node.class_name, box.width - 30 - 6.2 * len(owned), 6.2)} · {owned}"
     return (
-        _text(box.x + 13, box.y + 19, _fit(node.label, box.width - 26 - 8 * len(times), 7), 'fill="currentColor" font-weight="700"')
-        + (_text(box.x + box.width - 10, box.y + 19, times, 'fill="currentColor" font-weight="700" text-anchor="end"') if times else "")
-        + _text(box.x + 13, box.y + 35, second, 'fill="currentColor" fill-opacity="0.8" font-size="11"')
+        _text(
+            box.x + 15,
+            box.y + 21,
+            _fit(node.label, box.width - 26 - 8 * len(times), 7),
+            'fill="currentColor" font-weight="700"',
+        )
+        + (
+            _text(box.x + box.width - 10, box.y + 21, times, 'fill="currentColor" font-weight="700" text-anchor="end"')
+            if times
+            else ""
+        )
+        + _text(box.x + 15, box.y + 37, second, 'fill="currentColor" fill-opacity="0.8" font-size="11"')
     )
 
 
@@ -321,9 +348,18 @@ def _inner(plan: Plan, inner: Inner, box: Box, y: float, moment: Moment) -> str:
     words = f"{inner.params:,}" if there and inner.params else ""
     return (
         f"<g><title>{escape(f'{inner.label}: {inner.class_name}, {inner.params:,} parameters of its own')}</title>"
-        f'<rect x="{box.x + 13:.1f}" y="{y:.1f}" width="{box.width - 22:.1f}" height="{INNER - 5}" rx="4" fill="currentColor" '
+        f'<rect x="{box.x + 14:.1f}" y="{y:.1f}" width="{box.width - 23:.1f}" height="{INNER - 5}" rx="4" fill="currentColor" '
         f'fill-opacity="0.05" stroke="{stroke}" stroke-width="{width}" stroke-opacity="{1 if in_focus else 0.45}"/>'
-        + _text(box.x + 20, y + 15, _fit(inner.label, box.width - 42 - 6.2 * len(words)), 'fill="currentColor" font-size="11.5"')
-        + (_text(box.x + box.width - 16, y + 15, words, 'fill="currentColor" font-size="11" text-anchor="end"') if words else "")
+        + _text(
+            box.x + 21,
+            y + 15,
+            _fit(inner.label, box.width - 42 - 6.2 * len(words)),
+            'fill="currentColor" font-size="11.5"',
+        )
+        + (
+            _text(box.x + box.width - 16, y + 15, words, 'fill="currentColor" font-size="11" text-anchor="end"')
+            if words
+            else ""
+        )
         + "</g>"
     )

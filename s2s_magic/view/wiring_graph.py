@@ -123,7 +123,8 @@ def graph_of(ledger: Ledger) -> Graph:
     nodes = {
         key: _node(ledger, key, layer, calls, children)
         for key, layer in ledger.layers.items()
-        if key in calls or (layer.parent is None and layer.constructed is not None and key not in models and not layer.implicit)
+        if key in calls
+        or (layer.parent is None and layer.constructed is not None and key not in models and not layer.implicit)
     }
     links = _links(ledger, nodes)
     model = ledger.main_model

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from s2s_magic.view.wiring_graph import Graph, Link, Node
 
 WIDTH, PILL, GAP = 184, 26, 24
-HEAD, INNER, FOOT = 46, 26, 8
+HEAD, INNER, FOOT = 48, 26, 7
 ROW_GAP = 62
 MOST_INNER = 6
 LONE_COLUMNS = 4
