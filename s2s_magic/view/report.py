@@ -274,7 +274,7 @@ def _uses(events: Sequence[Constructed | Called]) -> dict[str, list[int]]:
 
 
 def _marks(ledger: Ledger, findings: Sequence[Finding]) -> dict[str, list[int]]:
-    """List the numbers of the findings about each name: a layer, ``owner.variable``, Keras's, or the switch that froze."""
+    """List the numbers of the findings about each name: a layer, a variable, or the switch that froze it."""
     marks: dict[str, list[int]] = defaultdict(list)
     for number, finding in enumerate(findings):
         marks[finding.about].append(number)

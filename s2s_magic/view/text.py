@@ -45,7 +45,7 @@ def cut(text: str, width: int) -> str:
 def table(
     head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), width: int = WIDTH
 ) -> list[str]:
-    """Align a table's columns; those numbered in ``right`` end together, and the first gives way where it is too wide."""
+    """Align columns; those numbered in ``right`` end together, and the first gives way where the table is too wide."""
     columns = list(zip(head, *rows, strict=True))
     widths = [max(map(len, column)) for column in columns]
     over = sum(widths) + 2 * (len(widths) - 1) - width

@@ -1,0 +1,77 @@
+"""The code of the cells with every recorded expression marked, so that a step can point at its own."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from html import escape
+
+from s2s_magic.ledger import Cell
+from s2s_magic.view.markup import Markup, tag
+from s2s_magic.view.report import Report
+
+Spans = dict[tuple[int, int], list[str]]
+
+
+def source_html(report: Report, mark: Callable[[Sequence[int]], str]) -> Markup:
+    """Show the cells' code, line by line, in a frame of its own.
+
+    Parameters
+    ----------
+    report
+        What to show.
+    mark
+        Gives the classes of an expression from the steps that it stands for.
+    """
+    steps: dict[tuple[int, int], dict[tuple[int, int, int, int], list[int]]] = defaultdict(lambda: defaultdict(list))
+    for step in report.steps:
+        for place in (step.place, step.outer) if step.outer else (step.place,):
+            key = (place.line, place.column, place.end_line, place.end_column)
+            for line in range(place.line, place.end_line + 1):
+                steps[place.cell, line][key].append(step.index)
+    blocks = [tag("div", *_lines(cell, steps, mark), class_="s2s-cell") for cell in report.cells]
+    if len(blocks) > 1:
+        titles = [tag("div", f"Cell {cell.number}", class_="s2s-small") for cell in report.cells]
+        blocks = [piece for pair in zip(titles, blocks, strict=True) for piece in pair]
+    return tag("div", *blocks, class_="s2s-source", tabindex="0", role="region", aria_label="The code")
+
+
+def _lines(
+    cell: Cell,
+    steps: dict[tuple[int, int], dict[tuple[int, int, int, int], list[int]]],
+    mark: Callable[[Sequence[int]], str],
+) -> list[Markup]:
+    lines = []
+    for number, text in enumerate(cell.text.splitlines(), cell.first_line):
+        spans: Spans = {}
+        for (first, column, last, end), indexes in steps.get((cell.number, number), {}).items():
+            start = character(text, column) if number == first else len(text) - len(text.lstrip())
+            stop = character(text, end) if number == last else len(text)
+            if start < stop:
+                spans.setdefault((start, stop), []).append(mark(indexes))
+        shown = tag("code", marked(text, spans)) if text else Markup("")
+        lines.append(tag("div", tag("span", number, class_="s2s-gutter"), shown, class_="s2s-line"))
+    return lines
+
+
+def character(line: str, column: int) -> int:
+    """Turn a column as Python's ``ast`` counts it, in bytes of UTF-8, into one that counts characters."""
+    return column if line.isascii() else len(line.encode()[:column].decode(errors="ignore"))
+
+
+def marked(text: str, spans: Spans) -> Markup:
+    """Put ``<span>`` elements around parts of a line; of two that cross, the later one ends with the one around it."""
+    opened: list[int] = []
+    pieces: list[str] = []
+    done = 0
+    for (start, stop), classes in sorted(spans.items(), key=lambda item: (item[0][0], -item[0][1])):
+        while opened and opened[-1] <= start:
+            pieces.append(f"{escape(text[done : opened[-1]])}</span>")
+            done = opened.pop()
+        pieces.append(f'{escape(text[done:start])}<span class="{escape(" ".join(classes))}">')
+        done = start
+        opened.append(min(stop, opened[-1]) if opened else stop)
+    while opened:
+        pieces.append(f"{escape(text[done : opened[-1]])}</span>")
+        done = opened.pop()
+    return Markup("".join(pieces) + escape(text[done:]))

@@ -1,0 +1,101 @@
+"""HTML made of escaped text: what is not `Markup` already is text, wherever it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+
+class Markup(str):
+    """Text that is HTML already."""
+
+    __slots__ = ()
+
+
+Content = str | int | None
+
+
+def tag(name: str, /, *content: Content, **attributes: str | int | bool | None) -> Markup:
+    """Make an element.
+
+    Parameters
+    ----------
+    name
+        The element's name.
+    *content
+        Its children: `Markup` goes in as it is, everything else is escaped, None is left out.
+    **attributes
+        ``class_`` and ``for_`` stand for ``class`` and ``for``, ``_`` inside a name for ``-``; False and None leave an
+        attribute out.
+    """
+    opening = "".join(_attribute(key, value) for key, value in attributes.items())
+    return Markup(f"<{name}{opening}>{join(content)}</{name}>")
+
+
+def empty(name: str, /, **attributes: str | int | bool | None) -> Markup:
+    """Make an element that has no content and no end: ``<input>``."""
+    return Markup(f"<{name}{''.join(_attribute(key, value) for key, value in attributes.items())}>")
+
+
+def join(content: Iterable[Content], between: str = "") -> Markup:
+    """Put pieces one after the other, escaping what is not `Markup`."""
+    return Markup(
+        between.join(
+            piece if isinstance(piece, Markup) else escape(str(piece)) for piece in content if piece is not None
+        )
+    )
+
+
+def _attribute(key: str, value: str | int | bool | None) -> str:
+    if value is None or value is False:
+        return ""
+    name = key.rstrip("_").replace("_", "-")
+    return f" {name}" if value is True else f' {name}="{escape(str(value))}"'
+
+
+def table(
+    caption: Content, head: Sequence[Content], rows: Iterable[Markup], *, right: Sequence[int] = (), class_: str = ""
+) -> Markup:
+    """Make a table with a caption and headers that name their columns, in a frame that scrolls where it is too wide.
+
+    Parameters
+    ----------
+    caption
+        What the table is about.
+    head
+        The columns' names; those numbered in ``right`` hold numbers.
+    rows
+        ``<tr>`` elements, each starting with a ``<th scope="row">``.
+    """
+    heads = [
+        tag("th", name, scope="col", class_="s2s-number" if number in right else None)
+        for number, name in enumerate(head)
+    ]
+    return tag(
+        "div",
+        tag(
+            "table",
+            tag("caption", caption),
+            tag("thead", tag("tr", *heads)),
+            tag("tbody", *rows),
+            class_=f"s2s-table {class_}".rstrip(),
+        ),
+        class_="s2s-scroll",
+    )
+
+
+def row(
+    head: Content, *cells: Content, right: Sequence[int] = (), class_: str | None = None, head_class: str | None = None
+) -> Markup:
+    """Make a table row; cells are numbered from 1, as ``head`` is number 0."""
+    return tag(
+        "tr",
+        tag("th", head, scope="row", class_=head_class),
+        *(tag("td", cell, class_="s2s-number" if number in right else None) for number, cell in enumerate(cells, 1)),
+        class_=class_,
+    )
+
+
+def heading(text: str) -> Markup:
+    """Make a section's heading: one that a notebook's table of contents does not pick up."""
+    return tag("div", text, class_="s2s-heading", role="heading", aria_level=3)
