@@ -69,6 +69,7 @@ class Event(Place):
     outer: Place | None = None
     inputs: tuple[Wire, ...] = ()
     outputs: tuple[Tensor, ...] = ()
+    parts: tuple[Part, ...] = ()
 
 
 class Constructed(Event):
@@ -81,7 +82,6 @@ class Constructed(Event):
 
     kind: Literal["constructed"] = "constructed"
     owns: tuple[str, ...] = ()
-    parts: tuple[Part, ...] = ()
     ends: tuple[Wire, ...] = ()
 
 
@@ -97,6 +97,7 @@ class Called(Event):
     call: int
     in_graph: bool
     phase: Literal["wiring", "data"] = "wiring"
+    via: str | None = None
     folded: int = 0
     created: tuple[str, ...] = ()
     reused: tuple[str, ...] = ()

@@ -20,12 +20,15 @@ class Live:
         Symbolic tensors by (event index, output number).
     models
         Keras models by the names they have in the ledger's ``models``; the last one is the main model.
+    filenames
+        Numbers of the traced cells by the file names their code was compiled under: functions of an earlier cell keep their place.
     """
 
     layers: dict[str, Any] = field(default_factory=dict)
     variables: dict[str, Any] = field(default_factory=dict)
     tensors: dict[tuple[int, int], Any] = field(default_factory=dict)
     models: dict[str, Any] = field(default_factory=dict)
+    filenames: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass

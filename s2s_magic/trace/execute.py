@@ -1,0 +1,144 @@
+"""Running a cell's code as the notebook would, apart from showing its error."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import hashlib
+import inspect
+import linecache
+from collections.abc import Coroutine, Iterator
+from contextlib import ExitStack
+from types import CodeType, TracebackType
+from typing import Any
+
+AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+
+
+def filename_of(code: str, first_line: int, number: int, shell: Any) -> tuple[str, str]:
+    """Make code ready to run, and register its text under a file name so that tracebacks show its lines.
+
+    Returns
+    -------
+    text, filename
+        The Python code, moved down so that its first line is line ``first_line``, and the name to compile it under.
+    """
+    padding = "\n" * (first_line - 1)
+    if shell is not None:
+        text = padding + shell.transform_cell(code)
+        return text, shell.compile.cache(text, shell.execution_count, raw_code=padding + code)
+    text = padding + code
+    digest = hashlib.sha1(text.encode(errors="surrogatepass")).hexdigest()[:12]
+    filename = f"<ipython-input-{number}-{digest}>"
+    linecache.cache[filename] = (len(text), None, [line + "\n" for line in text.splitlines()], filename)
+    return text, filename
+
+
+def execute(text: str, filename: str, namespace: dict[str, Any], shell: Any) -> None:
+    """Run the code; whatever it raises comes out.
+
+    Parameters
+    ----------
+    text, filename
+        What `filename_of` gave.
+    namespace
+        Where its names live.
+    shell
+        The IPython shell whose ways to follow (display, ``__future__``, top-level ``await``); None for plain Python.
+    """
+    if shell is None:
+        namespace.setdefault("__name__", "__main__")
+        for statement in ast.parse(text, filename).body:
+            exec(compile(ast.Module([statement], []), filename, "exec", dont_inherit=True), namespace)
+        return
+    with ExitStack() as traps:
+        traps.enter_context(shell.builtin_trap)
+        traps.enter_context(shell.display_trap)
+        tree = shell.transform_ast(shell.compile.ast_parse(text, filename=filename))
+        for node, mode in _steps(tree.body, shell.ast_node_interactivity, text, shell):
+            with shell.compile.extra_flags(AWAIT if shell.autoawait else 0):
+                compiled = shell.compile(node, filename, mode)
+            _run(compiled, shell, namespace)
+
+
+def _run(code: CodeType, shell: Any, namespace: dict[str, Any]) -> None:
+    result = eval(code, shell.user_global_ns, namespace)
+    if code.co_flags & inspect.CO_COROUTINE:
+        _drive(result, shell)
+
+
+def _drive(coroutine: Coroutine[Any, Any, Any], shell: Any) -> None:
+    """Run a cell's coroutine to its end in this thread.
+
+    Under ipykernel the thread's event loop is running already, with the magic's call on its stack, and cannot be entered again: it is set
+    aside, and a loop of its own runs the coroutine.
+    """
+    running = asyncio._get_running_loop()
+    if running is None:
+        shell.loop_runner(coroutine)
+        return
+    loop = asyncio.new_event_loop()
+    asyncio._set_running_loop(None)
+    try:
+        loop.run_until_complete(coroutine)
+    finally:
+        try:
+            _cancel_all(loop)
+        finally:
+            asyncio._set_running_loop(running)
+            loop.close()
+
+
+def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+
+
+def _steps(body: list[ast.stmt], interactivity: str, text: str, shell: Any) -> Iterator[tuple[ast.AST, str]]:
+    """Yield what to compile, and how: statements whose value the shell displays are compiled as "single"."""
+    if (
+        interactivity == "last_expr_or_assign"
+        and body
+        and isinstance(body[-1], (ast.Assign, ast.AnnAssign, ast.AugAssign))
+    ):
+        last = body[-1]
+        target = last.targets[0] if isinstance(last, ast.Assign) else last.target
+        if isinstance(target, ast.Name):
+            shown = ast.copy_location(ast.Expr(ast.Name(target.id, ast.Load())), last)
+            body = [*body, ast.fix_missing_locations(shown)]
+    first_shown = {"all": 0, "none": len(body), "last": len(body) - 1}.get(
+        interactivity, len(body) - 1 if body and isinstance(body[-1], ast.Expr) else len(body)
+    )
+    if shell.displayhook.semicolon_at_end_of_expression(text):
+        first_shown = len(body)
+    for number, statement in enumerate(body):
+        if number < first_shown:
+            yield ast.Module([statement], []), "exec"
+        else:
+            yield ast.Interactive([statement]), "single"
+
+
+def without_frames_of(error: BaseException, folder: str) -> None:
+    """Take the frames of files in ``folder`` out of an error's traceback, and out of those of its causes."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        here = waiting.pop()
+        if here is None or id(here) in seen:
+            continue
+        seen.add(id(here))
+        frames = []
+        traceback = here.__traceback__
+        while traceback is not None:
+            if not traceback.tb_frame.f_code.co_filename.startswith(folder):
+                frames.append(traceback)
+            traceback = traceback.tb_next
+        rest: TracebackType | None = None
+        for kept in reversed(frames):
+            rest = TracebackType(rest, kept.tb_frame, kept.tb_lasti, kept.tb_lineno)
+        here.__traceback__ = rest
+        waiting += [here.__cause__, here.__context__]

@@ -1,0 +1,252 @@
+"""All that is particular to Keras 2 (TensorFlow 2.13 to 2.15)."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from collections.abc import Iterable, Iterator
+from types import CodeType
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from keras.src.engine import base_layer, functional, input_layer, keras_tensor, sequential, training
+from keras.src.layers.core import tf_op_layer
+from keras.src.layers.rnn.bidirectional import Bidirectional
+from keras.src.metrics.base_metric import Metric
+from keras.src.mixed_precision.autocast_variable import AutoCastVariable
+
+Layer = base_layer.Layer
+Model = training.Model
+
+_IMPLICIT = (
+    tf_op_layer.TFOpLambda,
+    tf_op_layer.ClassMethod,
+    tf_op_layer.InstanceProperty,
+    base_layer.TensorFlowOpLayer,
+)
+
+# Keras's own calls of a model, made for the user's sake: none of these calls stands in the user's code.
+_ENGINE = {
+    Model: "fit evaluate predict train_on_batch test_on_batch predict_on_batch train_step test_step predict_step build save "
+    "export summary _init_batch_counters",
+    functional.Functional: "save",
+    sequential.Sequential: "build",
+    Layer: "compute_output_shape compute_output_signature",
+}
+
+# Keras's bookkeeping, which names the same objects a second time.
+_BOOKKEEPING = frozenset(
+    ["_self_tracked_trackables", "_layers", "_metrics", "_inbound_nodes", "_outbound_nodes", "_inbound_nodes_value", "_outbound_nodes_value", "_trainable_weights", "_non_trainable_weights", "_obj_reference_counts_dict", "_self_unconditional_checkpoint_dependencies", "_self_unconditional_dependency_names", "_call_spec", "_thread_local", "_nodes_by_depth", "_layers_by_depth", "_network_nodes", "_saved_model_inputs_spec", "_auto_config", "_compiled_trainable_state"]
+)
+
+
+def engine_codes() -> frozenset[CodeType]:
+    """Give the code of Keras's own drivers: what is called beneath them is a retracing or a probe, not the user's call."""
+    methods = [getattr(owner, name, None) for owner, names in _ENGINE.items() for name in names.split()]
+    codes = {inspect.unwrap(method).__code__ for method in methods if method is not None}
+    return frozenset({*codes, inspect.unwrap(tf.saved_model.save).__code__})
+
+
+def is_layer(value: Any) -> bool:
+    """Say whether a value can be a ledger's layer; metrics are Keras layers too, and are none here."""
+    return isinstance(value, Layer) and not isinstance(value, Metric)
+
+
+def is_model(layer: Any) -> bool:
+    """Say whether a layer is a model."""
+    return isinstance(layer, Model)
+
+
+def is_functional(layer: Any) -> bool:
+    """Say whether a layer is a graph of layers that the user wired, and so holds them by no attribute."""
+    return isinstance(layer, functional.Functional) and not isinstance(layer, sequential.Sequential)
+
+
+def is_input(layer: Any) -> bool:
+    """Say whether a layer is an input."""
+    return isinstance(layer, input_layer.InputLayer)
+
+
+def operation(layer: Any) -> str | None:
+    """Name the TensorFlow operation a layer stands for, or None for a layer that the user wrote."""
+    if not isinstance(layer, _IMPLICIT):
+        return None
+    symbol = getattr(layer, "symbol", None)
+    if symbol:
+        return f"tf.{symbol}"
+    attribute = getattr(layer, "attr_name", None) or getattr(layer, "method_name", None)
+    function = getattr(layer, "function", None)
+    return str(attribute or getattr(function, "__name__", None) or layer.name)
+
+
+def is_tensor(value: Any) -> bool:
+    """Say whether a value is a wire: symbolic, eager, ragged or sparse."""
+    return isinstance(value, (keras_tensor.KerasTensor, tf.Tensor, tf.RaggedTensor, tf.SparseTensor))
+
+
+def is_keras_tensor(value: Any) -> bool:
+    """Say whether a value is one of Keras's symbolic tensors, which remember the layer that made them."""
+    return isinstance(value, keras_tensor.KerasTensor)
+
+
+def carries_numbers(value: Any) -> bool:
+    """Say whether numbers flow through a wire now."""
+    if isinstance(value, (keras_tensor.KerasTensor, np.ndarray)):
+        return isinstance(value, np.ndarray)
+    return hasattr(value, "numpy")
+
+
+def shape_of(value: Any) -> tuple[int | None, ...] | None:
+    """Give a wire's or a variable's shape; None where not even the rank is known."""
+    shape = value.shape
+    if isinstance(shape, tf.TensorShape):
+        return tuple(shape.as_list()) if shape.rank is not None else None
+    return tuple(shape)
+
+
+def dtype_of(value: Any) -> str:
+    """Give a wire's or a variable's dtype by name."""
+    return str(tf.as_dtype(value.dtype).name)
+
+
+def nodes(layer: Any) -> int:
+    """Count how often a layer sits in Keras's graph."""
+    return len(getattr(layer, "_inbound_nodes", ()))
+
+
+def made_tensors(layer: Any) -> Any:
+    """Give an input layer's tensor."""
+    return layer._inbound_nodes[0].outputs if nodes(layer) else ()
+
+
+def bare(variable: Any) -> Any:
+    """Give the variable itself where Keras wrapped it for mixed precision: identity is the bare one's."""
+    return variable._variable if isinstance(variable, AutoCastVariable) else variable
+
+
+def weights(layer: Any) -> tuple[list[Any], list[Any]]:
+    """Give all variables that a layer and what it holds list: trainable ones, and the others."""
+    return (
+        [v for v in layer.trainable_weights if hasattr(v, "shape")],
+        [v for v in layer.non_trainable_weights if hasattr(v, "shape")],
+    )
+
+
+def direct_weights(layer: Any) -> list[Any]:
+    """Give the variables of the layer itself, without those of layers it holds."""
+    return [*layer._trainable_weights, *layer._non_trainable_weights]
+
+
+def meant_to_train(layer: Any) -> list[Any]:
+    """Give the layer's own variables that would be trained if nothing were frozen."""
+    return list(layer._trainable_weights)
+
+
+def rows(model: Any) -> list[Any]:
+    """Give the layers that ``model.summary()`` has a row for."""
+    return [layer for layer in model.layers if is_layer(layer)]
+
+
+def reached(model: Any) -> Iterator[Any]:
+    """Yield every layer within a model, itself included."""
+    return (layer for layer in model._flatten_layers() if is_layer(layer))
+
+
+def children(layer: Any) -> list[tuple[str, Any]]:
+    """Give (attribute path, layer) of the layers that an object holds, each once; public attributes come first.
+
+    A functional model's layers are on its wires, not in its attributes: it holds none.
+    """
+    if isinstance(layer, sequential.Sequential):
+        return [(f"layers[{number}]", part) for number, part in enumerate(layer.layers)]
+    if is_functional(layer) and type(layer) in (functional.Functional, Model):
+        return []
+    found: dict[int, tuple[str, Any]] = {}
+    attributes = [(name, value) for name, value in vars(layer).items() if name not in _BOOKKEEPING]
+    public = (pair for pair in attributes if not pair[0].startswith("_"))
+    private = (pair for pair in attributes if pair[0].startswith("_"))
+    for name, value in itertools.chain(public, private):
+        for path, part in _layers_in(value, name):
+            if part is not layer:
+                found.setdefault(id(part), (path, part))
+    return list(found.values())
+
+
+def _layers_in(value: Any, path: str, depth: int = 2) -> Iterator[tuple[str, Any]]:
+    if is_layer(value):
+        yield path, value
+    elif depth and isinstance(value, (list, tuple)):
+        for number, part in enumerate(value):
+            yield from _layers_in(part, f"{path}[{number}]", depth - 1)
+    elif depth and isinstance(value, dict):
+        for key, part in value.items():
+            yield from _layers_in(part, f"{path}[{key!r}]", depth - 1)
+
+
+def attribute_of(layer: Any, variable: Any) -> str:
+    """Find the attribute by which a layer holds a variable, else the last part of the variable's own name."""
+    wanted = bare(variable)
+    private = None
+    for name, value in vars(layer).items():
+        if name in _BOOKKEEPING:
+            continue
+        if isinstance(value, (list, tuple)):
+            for number, part in enumerate(value):
+                if bare(part) is wanted:
+                    return f"{name}[{number}]"
+        elif bare(value) is wanted:
+            if not name.startswith("_"):
+                return name
+            private = private or name
+    return private or str(variable.name).rpartition("/")[2].partition(":")[0]
+
+
+def is_copied(layer: Any, holders: Iterable[Any]) -> bool:
+    """Say whether one of the holders made copies of a layer, and uses those instead."""
+    return any(
+        isinstance(holder, Bidirectional)
+        and holder.layer is layer
+        and layer is not holder.forward_layer
+        and layer is not holder.backward_layer
+        for holder in holders
+    )
+
+
+def ends(model: Any) -> tuple[list[Any], list[Any]]:
+    """Give a functional model's input and output tensors; a model without wires has none."""
+    if not isinstance(model, functional.Functional):
+        return [], []
+    return list(tf.nest.flatten(model.inputs or [])), list(tf.nest.flatten(model.outputs or []))
+
+
+def initializer_name(initializer: Any, dtype: Any) -> str:
+    """Name what fills a new variable, as `Layer.add_weight` resolves it."""
+    from keras.src import initializers
+
+    if initializer is None:
+        floating = dtype is None or tf.as_dtype(dtype).is_floating
+        return "GlorotUniform" if floating else "Zeros"
+    found = initializers.get(initializer)
+    return str(getattr(found, "__name__", None) or type(found).__name__)
+
+
+def norm(variable: Any) -> float | None:
+    """Measure a variable's Euclidean norm; None where it has no value yet or no numbers."""
+    if not (tf.executing_eagerly() and hasattr(variable, "numpy")):
+        return None
+    dtype = tf.as_dtype(variable.dtype)
+    if not (dtype.is_floating or dtype.is_integer or dtype.is_complex):
+        return None
+    value = variable.numpy()
+    return float(np.linalg.norm(value.astype(np.float32, copy=False).ravel()))
+
+
+def item_size(variable: Any) -> int:
+    """Give the bytes of one number of a variable."""
+    return int(tf.as_dtype(variable.dtype).size)
+
+
+def count(variables: Iterable[Any]) -> int:
+    """Count the numbers in variables."""
+    return sum(int(np.prod(shape_of(v) or (), dtype=np.int64)) for v in variables)

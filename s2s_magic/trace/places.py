@@ -1,0 +1,158 @@
+"""From a running frame to the exact expression in the cell, and to the names that expression is bound to."""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from executing import Source
+
+from s2s_magic.ledger import Place
+
+COMPREHENSIONS = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"})
+
+
+@dataclass(frozen=True, eq=False)
+class Spot:
+    """A place, the targets its value is assigned to, and whether those names are local to a function."""
+
+    place: Place
+    targets: tuple[ast.expr, ...]
+    local: bool
+
+
+class Places:
+    """Places of running frames, each found once: a loop asks ten thousand times for the same expression.
+
+    Parameters
+    ----------
+    filenames
+        Numbers of the traced cells by the file names their code was compiled under.
+    """
+
+    def __init__(self, filenames: dict[str, int]) -> None:
+        self.filenames = filenames
+        self._spots: dict[tuple[object, int], Spot] = {}
+
+    def spot(self, frame: FrameType) -> Spot:
+        """Find the expression that ``frame``, a frame of a traced cell, is at."""
+        key = frame.f_code, frame.f_lasti
+        found = self._spots.get(key)
+        if found is None:
+            executing = Source.executing(frame)
+            node = executing.node or min(executing.statements, key=_start, default=None)
+            found = self._spots[key] = self._of(frame.f_code.co_filename, frame.f_lineno, node, not at_top(frame))
+        return found
+
+    def line(self, filename: str, line: int, local: bool) -> Spot:
+        """Find the place of a line of a traced cell, where no running frame tells the expression: its outermost call."""
+        calls = [node for node in ast.walk(_tree(filename)) if isinstance(node, ast.Call) and node.lineno == line]
+        return self._of(filename, line, min(calls, key=_start, default=None), local)
+
+    def _of(self, filename: str, line: int, node: ast.AST | None, local: bool) -> Spot:
+        cell = self.filenames[filename]
+        source = Source.for_filename(filename)
+        if node is None:
+            text = source.lines[line - 1] if line <= len(source.lines) else ""
+            place = Place(cell=cell, line=line, column=0, end_line=line, end_column=len(text), source=text.strip())
+            return Spot(place, (), local)
+        place = Place(
+            cell=cell,
+            line=node.lineno,  # type: ignore[attr-defined]
+            column=_characters(source.lines[node.lineno - 1], node.col_offset),  # type: ignore[attr-defined]
+            end_line=node.end_lineno,  # type: ignore[attr-defined]
+            end_column=_characters(source.lines[node.end_lineno - 1], node.end_col_offset),  # type: ignore[attr-defined]
+            source=ast.get_source_segment(source.text, node) or "",
+        )
+        return Spot(place, tuple(_targets(node)), local)
+
+
+def at_top(frame: FrameType) -> bool:
+    """Say whether a frame runs a cell's own statements rather than a function's."""
+    return frame.f_code.co_name == "<module>" or frame.f_code.co_name.startswith("<cell line")
+
+
+def _start(node: Any) -> tuple[int, int]:
+    return node.lineno, node.col_offset
+
+
+@functools.lru_cache(maxsize=8)
+def _tree(filename: str) -> ast.AST:
+    return Source.for_filename(filename).tree or ast.Module([], [])
+
+
+def _characters(line: str, offset: int) -> int:
+    """Turn an offset in UTF-8 bytes, as `ast` counts, into one in characters."""
+    return offset if line.isascii() else len(line.encode()[:offset].decode(errors="ignore"))
+
+
+def _targets(node: Any) -> Iterator[ast.expr]:
+    """Yield the assignment targets that get exactly the value of ``node``."""
+    parent = getattr(node, "parent", None)
+    if (isinstance(parent, ast.IfExp) and node is not parent.test) or isinstance(parent, ast.Await):
+        yield from _targets(parent)
+    elif isinstance(parent, ast.NamedExpr):
+        yield parent.target
+        yield from _targets(parent)
+    elif isinstance(parent, ast.Assign):
+        yield from parent.targets
+    elif isinstance(parent, ast.AnnAssign):
+        yield parent.target
+    elif isinstance(parent, (ast.Tuple, ast.List)):
+        number = parent.elts.index(node)
+        for target in _targets(parent):
+            if isinstance(target, (ast.Tuple, ast.List)) and not any(isinstance(e, ast.Starred) for e in target.elts):
+                yield target.elts[number]
+
+
+def leaves(target: ast.expr, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield (name, object) for all that an assignment of ``value`` to ``target`` gives a name.
+
+    Nested containers are named by the path into them: ``final_outputs.rnn_output``, ``states[0]``.
+    """
+    if isinstance(target, (ast.Tuple, ast.List)):
+        if not isinstance(value, (tuple, list)):
+            return
+        stars = [number for number, part in enumerate(target.elts) if isinstance(part, ast.Starred)]
+        after = len(target.elts) - stars[0] - 1 if stars else 0
+        for number, part in enumerate(target.elts):
+            if isinstance(part, ast.Starred):
+                yield from leaves(part.value, list(value[number : len(value) - after]))
+            else:
+                place = number if not stars or number < stars[0] else number - len(target.elts)
+                if -len(value) <= place < len(value):
+                    yield from leaves(part, value[place])
+    else:
+        base = ast.unparse(target)
+        for path, leaf in flatten(value):
+            yield base + path, leaf
+
+
+def flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (path, leaf) of nested tuples, lists, dictionaries and named tuples, in their own order."""
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        for field in value._fields:
+            yield from flatten(getattr(value, field), f"{path}.{field}")
+    elif isinstance(value, (tuple, list)):
+        for number, part in enumerate(value):
+            yield from flatten(part, f"{path}[{number}]")
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            yield from flatten(part, f"{path}[{key!r}]")
+    else:
+        yield path, value
+
+
+def plain(target: ast.expr, local: bool) -> bool:
+    """Say whether a target is a name a reader can use: at the top also ``self.x`` or ``layers[0]``, in a function its locals."""
+    if isinstance(target, ast.Name):
+        return True
+    if isinstance(target, ast.Attribute):
+        return not local and plain(target.value, local)
+    if isinstance(target, ast.Subscript):
+        return not local and isinstance(target.slice, ast.Constant) and plain(target.value, local)
+    return isinstance(target, (ast.Tuple, ast.List, ast.Starred))
