@@ -44,7 +44,7 @@ def to_html(report: Report, *, page: bool = False, number: int = 0) -> str:
     small = 0 < len(report.steps) <= LARGE
     parts = [
         tag("style", Markup(asset("report.css") + (step_rules(report, uid) if small else ""))),
-        _title(report),
+        title_html(report),
         *(_small(report, uid) if small else _large(report)),
         _findings(report),
         _wiring(report),
@@ -66,7 +66,8 @@ def asset(name: str) -> str:
     return files("s2s_magic.view").joinpath(name).read_text(encoding="utf-8")
 
 
-def _title(report: Report) -> Markup:
+def title_html(report: Report) -> Markup:
+    """Show the model's name, and how much there is of it."""
     totals = report.totals
     return tag(
         "div",

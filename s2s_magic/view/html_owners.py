@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from s2s_magic.view.markup import Markup, empty, heading, join, row, table, tag
+from s2s_magic.view.markup import Content, Markup, empty, heading, join, row, table, tag
 from s2s_magic.view.report import OwnerRow, Report, TreeRow, VariableRow
 from s2s_magic.view.words import bytes_text, listed, steps_text
 
@@ -47,7 +47,7 @@ def owners_html(report: Report, uid: str) -> Markup:
     )
 
 
-def _is(row: OwnerRow | VariableRow, state: str) -> set[str]:
+def passes(row: OwnerRow | VariableRow, state: str) -> set[str]:
     """Name the filters that a row passes."""
     named = {"shared"} if row.shared or len(row.steps) > 1 else set()
     if state not in ("trainable", "owns nothing"):
@@ -59,40 +59,46 @@ def _is(row: OwnerRow | VariableRow, state: str) -> set[str]:
 
 def _noted(lines: list[TreeRow]) -> list[set[str]]:
     """Name for each line the filters that it, or a line below it, passes."""
-    passes = [_is(line.row, line.state) for line in lines]
+    named = [passes(line.row, line.state) for line in lines]
     for place in range(len(lines) - 1, -1, -1):
         above = place - 1
         while above >= 0 and lines[above].depth >= lines[place].depth:
             above -= 1
         if above >= 0:
-            passes[above] |= passes[place]
-    return passes
+            named[above] |= named[place]
+    return named
 
 
-def _line(report: Report, lines: list[TreeRow], place: int, passes: set[str]) -> Markup:
+def _line(report: Report, lines: list[TreeRow], place: int, names: set[str]) -> Markup:
     line = lines[place]
     seen = line.row
-    kinds = " ".join(f"s2s-is-{name}" for name in sorted(passes))
+    kinds = " ".join(f"s2s-is-{name}" for name in sorted(names))
     owner = isinstance(seen, OwnerRow)
     uses = " ".join(f"u{step}" for step in seen.steps if step != seen.born) if not owner else ""
-    classes = f"b{seen.born} n{seen.born} {uses} {kinds} {'s2s-owner' if owner else ''}"
+    now = [tag("span", "○ made" if owner else "+ new", class_="s2s-new"), tag("span", "↻ again", class_="s2s-again")]
+    parameters = _grown(lines, place) if owner else f"{line.params:,}"
+    return tree_line(report, line, now=join(now), parameters=parameters, classes=f"b{seen.born} n{seen.born} {uses} {kinds}")
+
+
+def tree_line(report: Report, line: TreeRow, *, now: Content, parameters: Content, classes: str = "") -> Markup:
+    """Make one row of the tree; ``now`` says what the chosen step did to it."""
+    seen = line.row
+    owner = isinstance(seen, OwnerRow)
     name = tag("span", seen.name, title=None if isinstance(seen, OwnerRow) else seen.keras_name)
     class_name = tag("span", f" {seen.class_name}", class_="s2s-small") if isinstance(seen, OwnerRow) else None
     indent = tag("span", name, class_name, style=f"padding-left:{1.3 * line.depth:.1f}em")
     return row(
         indent,
-        join(
-            [tag("span", "○ made" if owner else "+ new", class_="s2s-new"), tag("span", "↻ again", class_="s2s-again")]
-        ),
+        now,
         None if isinstance(seen, OwnerRow) else seen.shape,
-        _grown(lines, place) if owner else f"{line.params:,}",
+        parameters,
         bytes_text(line.bytes) if line.params else None,
         steps_text(seen.steps) if seen.steps else "–",
         line.state,
         None if isinstance(seen, OwnerRow) else seen.initializer,
         _notes(report, seen),
         right=(3, 4),
-        class_=" ".join(classes.split()),
+        class_=" ".join(f"{classes} {'s2s-owner' if owner else ''}".split()),
         head_class="s2s-tree-name",
     )
 

@@ -8,9 +8,11 @@ from html import escape
 
 from s2s_magic.ledger import Cell
 from s2s_magic.view.markup import Markup, tag
-from s2s_magic.view.report import Report
+from s2s_magic.view.report import Report, Step
 
 Spans = dict[tuple[int, int], list[str]]
+_Steps = dict[tuple[int, int], dict[tuple[int, int, int, int], list[int]]]
+LINES_AROUND = 14
 
 
 def source_html(report: Report, mark: Callable[[Sequence[int]], str]) -> Markup:
@@ -23,12 +25,7 @@ def source_html(report: Report, mark: Callable[[Sequence[int]], str]) -> Markup:
     mark
         Gives the classes of an expression from the steps that it stands for.
     """
-    steps: dict[tuple[int, int], dict[tuple[int, int, int, int], list[int]]] = defaultdict(lambda: defaultdict(list))
-    for step in report.steps:
-        for place in (step.place, step.outer) if step.outer else (step.place,):
-            key = (place.line, place.column, place.end_line, place.end_column)
-            for line in range(place.line, place.end_line + 1):
-                steps[place.cell, line][key].append(step.index)
+    steps = _by_line(report.steps)
     blocks = [tag("div", *_lines(cell, steps, mark), class_="s2s-cell") for cell in report.cells]
     if len(blocks) > 1:
         titles = [tag("div", f"Cell {cell.number}", class_="s2s-small") for cell in report.cells]
@@ -36,9 +33,46 @@ def source_html(report: Report, mark: Callable[[Sequence[int]], str]) -> Markup:
     return tag("div", *blocks, class_="s2s-source", tabindex="0", role="region", aria_label="The code")
 
 
+def present_source_html(report: Report, step: Step) -> Markup:
+    """Show the code around one step's expression, with that expression alone marked.
+
+    Only some lines around it are shown, so that it is in sight without a script and a long cell does not slow stepping down.
+    """
+    cell = next((each for each in report.cells if each.number == step.place.cell), None)
+    if cell is None:
+        return Markup("")
+    lines = _lines(cell, _by_line([step]), lambda _: "s2s-present")
+    start = max(0, step.place.line - cell.first_line - LINES_AROUND)
+    end = step.place.end_line - cell.first_line + 1 + LINES_AROUND
+    before, after = start, max(0, len(lines) - end)
+    title = f"Cell {cell.number}" if len(report.cells) > 1 else None
+    return tag(
+        "div",
+        tag("div", title, class_="s2s-small") if title else None,
+        tag("div", f"… {before} lines above", class_="s2s-small s2s-more") if before else None,
+        tag("div", *lines[start:end], class_="s2s-cell"),
+        tag("div", f"… {after} lines below", class_="s2s-small s2s-more") if after else None,
+        class_="s2s-source",
+        tabindex="0",
+        role="region",
+        aria_label=f"The code, line {step.place.line} marked",
+    )
+
+
+def _by_line(shown: Sequence[Step]) -> _Steps:
+    """Sort steps by cell and line, and there by the place of their expression."""
+    steps: _Steps = defaultdict(lambda: defaultdict(list))
+    for step in shown:
+        for place in (step.place, step.outer) if step.outer else (step.place,):
+            key = (place.line, place.column, place.end_line, place.end_column)
+            for line in range(place.line, place.end_line + 1):
+                steps[place.cell, line][key].append(step.index)
+    return steps
+
+
 def _lines(
     cell: Cell,
-    steps: dict[tuple[int, int], dict[tuple[int, int, int, int], list[int]]],
+    steps: _Steps,
     mark: Callable[[Sequence[int]], str],
 ) -> list[Markup]:
     lines = []

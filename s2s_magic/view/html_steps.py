@@ -61,24 +61,33 @@ def _panel(report: Report, step: Step, uid: str, last: int) -> Markup:
         tag("label", text, for_=f"{uid}-r{index}", class_="s2s-button") if 0 <= index <= last else None
         for text, index in (("‹ Previous", step.index - 1), ("Next ›", step.index + 1))
     ]
-    call = f", call {step.call}" if step.call is not None else ""
     return tag(
         "div",
-        tag(
-            "div",
-            tag("b", f"Step {step.index}"),
-            f" of {last} · line {step.place.line}{call} · {step.phase}",
-            class_="s2s-small",
-        ),
-        tag("pre", tag("code", step.place.source), class_="s2s-expression"),
-        tag("p", step.sentence),
-        _changes(report, step),
-        _ports(step),
-        _growth(report, step),
-        *(tag("p", f"⚑ {f.kind}: {f.text}") for f in report.findings if f.event == step.index),
+        step_html(report, step),
         tag("div", *near, class_="s2s-buttons"),
         class_="s2s-panel",
         id=f"{uid}-p{step.index}",
+    )
+
+
+def step_html(report: Report, step: Step) -> Markup:
+    """Say what one step did: its expression, a sentence, variables, tensors, the growing total, and what was found."""
+    call = f", call {step.call}" if step.call is not None else ""
+    return join(
+        [
+            tag(
+                "div",
+                tag("b", f"Step {step.index}"),
+                f" of {len(report.steps) - 1} · line {step.place.line}{call} · {step.phase}",
+                class_="s2s-small",
+            ),
+            tag("pre", tag("code", step.place.source), class_="s2s-expression"),
+            tag("p", step.sentence),
+            _changes(report, step),
+            _ports(step),
+            _growth(report, step),
+            *(tag("p", f"⚑ {f.kind}: {f.text}") for f in report.findings if f.event == step.index),
+        ]
     )
 
 

@@ -1,0 +1,216 @@
+"""Two ledgers beside each other: what one owns that the other does not, and what they share differently."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+
+from s2s_magic.ledger.findings import counted, full_name, times
+from s2s_magic.ledger.ledger import Ledger
+from s2s_magic.ledger.records import Called, Record, Shape, Variable
+
+
+class Held(Record):
+    """A variable as one ledger has it.
+
+    ``calls`` use it, ``holders`` rows of a summary list it; ``created`` is False for one that is older than the trace.
+    """
+
+    shape: Shape
+    params: int
+    calls: int
+    holders: int
+    trainable: bool
+    created: bool
+
+
+class Pair(Record):
+    """What two ledgers hold under one name; None where one has nothing of that name."""
+
+    owner: str
+    name: str
+    first: Held | None
+    second: Held | None
+
+    @property
+    def full_name(self) -> str:
+        """The owner's name and the variable's."""
+        return f"{self.owner}.{self.name}"
+
+    @property
+    def one(self) -> Held:
+        """What there is of it: the first ledger's, else the second's."""
+        held = self.first or self.second
+        assert held is not None
+        return held
+
+
+class Comparison(Record):
+    """Two ledgers compared by the names of owners and variables.
+
+    Attributes
+    ----------
+    first, second
+        The ledgers' names.
+    pairs
+        Every variable of either, in the first's order, then what only the second has.
+    sentences
+        What differs, in words: ownership, shapes, sharing, totals.
+    first_total, second_total
+        Parameters, each counted once.
+    """
+
+    first: str
+    second: str
+    pairs: tuple[Pair, ...]
+    sentences: tuple[str, ...]
+    first_total: int
+    second_total: int
+
+
+def compare(first: Ledger, second: Ledger) -> Comparison:
+    """Compare who owns what in two ledgers.
+
+    Parameters
+    ----------
+    first, second
+        Any two ledgers; variables are matched by their owner's name and their own (``decoder_cell.kernel``).
+    """
+    pairs = _pairs(first, second)
+    totals = first.totals().total, second.totals().total
+    names = _told_apart(first.name, second.name)
+    return Comparison(
+        first=names[0],
+        second=names[1],
+        pairs=pairs,
+        sentences=tuple(_differences(pairs, names, totals)),
+        first_total=totals[0],
+        second_total=totals[1],
+    )
+
+
+def side_by_side(training: Ledger, inference: Ledger) -> Comparison:
+    """Put a model for training beside the one that decodes with the same layer objects.
+
+    Parameters
+    ----------
+    training
+        The ledger in which the variables were made.
+    inference
+        The decoding model's ledger: it calls the same objects, so it should create nothing.
+    """
+    pairs = _pairs(training, inference)
+    own = [pair for pair in pairs if pair.second is not None and pair.second.created]
+    both = [pair for pair in pairs if pair.first and pair.second and pair not in own]
+    if own:
+        said = f"Decoding makes {counted(len(own), 'variable')} of its own: {', '.join(_by_owner(own))}."
+    else:
+        said = "Decoding owns nothing of its own: it creates no variable."
+    owners = list(dict.fromkeys(pair.owner for pair in both))
+    shared = (
+        f"It uses {counted(len(both), 'variable')} of the training model again, owned by {', '.join(owners)}: "
+        "what training changes is what decoding reads."
+    )
+    return Comparison(
+        first="training",
+        second="decoding",
+        pairs=pairs,
+        sentences=(said, shared) if both else (said,),
+        first_total=training.totals().total,
+        second_total=inference.totals().total,
+    )
+
+
+def _told_apart(first: str, second: str) -> tuple[str, str]:
+    return (first, second) if first != second else (f"{first} (first)", f"{second} (second)")
+
+
+def _pairs(first: Ledger, second: Ledger) -> tuple[Pair, ...]:
+    held = _held(first), _held(second)
+    keys = dict.fromkeys((*held[0], *held[1]))
+    return tuple(
+        Pair(
+            owner=owner, name=name, first=held[0].get((owner, name, number)), second=held[1].get((owner, name, number))
+        )
+        for owner, name, number in keys
+    )
+
+
+def _held(ledger: Ledger) -> dict[tuple[str, str, int], Held]:
+    """Give a ledger's variables by owner, name, and a number where several have the same name."""
+    calls = Counter(
+        key for event in ledger.events if isinstance(event, Called) for key in (*event.created, *event.reused)
+    )
+    seen: Counter[str] = Counter()
+    held = {}
+    for key, variable in ledger.variables.items():
+        name = full_name(variable)
+        held[variable.owner, name[len(variable.owner) + 1 :], seen[name]] = _as_held(variable, calls[key])
+        seen[name] += 1
+    return held
+
+
+def _as_held(variable: Variable, calls: int) -> Held:
+    return Held(
+        shape=variable.shape,
+        params=variable.params,
+        calls=calls,
+        holders=len(variable.held_by),
+        trainable=variable.trainable,
+        created=variable.created_by is not None,
+    )
+
+
+def _differences(pairs: tuple[Pair, ...], names: tuple[str, str], totals: tuple[int, int]) -> Iterator[str]:
+    for here, (has, lacks) in enumerate((names, names[::-1])):
+        alone = [pair for pair in pairs if (pair.second if here == 0 else pair.first) is None]
+        if alone:
+            size = sum(pair.one.params for pair in alone)
+            yield (
+                f"{has} owns {counted(len(alone), 'variable')} that {lacks} does not have ({size:,} parameters): "
+                f"{', '.join(_by_owner(alone))}."
+            )
+    # Said once for all variables of an owner of which it is true.
+    said: dict[str, list[Pair]] = defaultdict(list)
+    for pair in pairs:
+        for difference in _differing(pair, names):
+            said[difference].append(pair)
+    for difference, alike in said.items():
+        yield from (f"{group}{difference}" for group in _by_owner(alike))
+    difference_in_total = totals[1] - totals[0]
+    if difference_in_total:
+        larger, smaller = (names[1], names[0]) if difference_in_total > 0 else names
+        yield f"In total {larger} has {abs(difference_in_total):,} parameters more than {smaller}."
+    else:
+        yield f"In total both have {totals[0]:,} parameters."
+
+
+def _by_owner(pairs: Iterable[Pair]) -> list[str]:
+    """Name variables by their owners: ``embeddings.embeddings``, ``decoder_cell (kernel, bias)``."""
+    owners: dict[str, list[str]] = defaultdict(list)
+    for pair in pairs:
+        owners[pair.owner].append(pair.name)
+    return [
+        f"{owner}.{names[0]}" if len(names) == 1 else f"{owner} ({', '.join(names)})" for owner, names in owners.items()
+    ]
+
+
+def _differing(pair: Pair, names: tuple[str, str]) -> Iterator[str]:
+    """Say how a variable differs; the sentences go on after its name."""
+    first, second = pair.first, pair.second
+    if first is None or second is None:
+        held, has = pair.one, names[first is None]
+        if held.calls > 1:
+            yield f": shared in {has}, used {times(held.calls)}."
+        if held.holders > 1:
+            yield f": tied in {has}, listed by {held.holders} layers."
+        return
+    if first.shape != second.shape:
+        yield f": shape {first.shape} in {names[0]}, {second.shape} in {names[1]}."
+    if first.calls != second.calls:
+        yield f": used {times(first.calls)} in {names[0]}, {times(second.calls)} in {names[1]}."
+    if first.holders != second.holders:
+        yield f": listed by {counted(first.holders, 'layer')} in {names[0]}, by {second.holders} in {names[1]}."
+    if first.trainable != second.trainable:
+        trained, frozen = names if first.trainable else names[::-1]
+        yield f": trainable in {trained}, not in {frozen}."

@@ -1,0 +1,67 @@
+"""Two ledgers beside each other, as text and HTML."""
+
+from __future__ import annotations
+
+import textwrap
+
+from s2s_magic.ledger.compare import Comparison, Held, Pair
+from s2s_magic.view import markup
+from s2s_magic.view.html import asset
+from s2s_magic.view.markup import Markup, tag
+from s2s_magic.view.text import WIDTH, table
+from s2s_magic.view.words import shape_text
+
+
+def comparison_text(comparison: Comparison, *, width: int = WIDTH) -> str:
+    """Render a comparison as text: what differs in words, then a line for each variable."""
+    lines = [f"{comparison.first} and {comparison.second}", ""]
+    for said in comparison.sentences:
+        lines += textwrap.wrap(said, width, subsequent_indent="    ")
+    lines += [
+        "",
+        *table(_head(comparison), [_cells(pair) for pair in comparison.pairs], right=(1, 2, 3, 4), width=width),
+    ]
+    lines.append(
+        f"total: {comparison.first_total:,} in {comparison.first}, {comparison.second_total:,} in {comparison.second}"
+    )
+    return "\n".join(lines) + "\n"
+
+
+def comparison_html(comparison: Comparison) -> str:
+    """Render a comparison as an HTML fragment: one line for what both own."""
+    rows = [markup.row(*_cells(pair), right=(1, 2, 3, 4)) for pair in comparison.pairs]
+    total = markup.row(
+        tag("b", "total"),
+        f"{comparison.first_total:,}", None, f"{comparison.second_total:,}", None, None, right=(1, 2, 3, 4),
+    )  # fmt: skip
+    return tag(
+        "div",
+        tag("style", Markup(asset("report.css"))),
+        tag("div", f"{comparison.first} and {comparison.second}", class_="s2s-name", role="heading", aria_level=2),
+        tag("ul", *(tag("li", said) for said in comparison.sentences)),
+        markup.table("Variables, by owner", _head(comparison), [*rows, total], right=(1, 2, 3, 4)),
+        class_="s2s",
+    )
+
+
+def _head(comparison: Comparison) -> tuple[str, ...]:
+    first, second = comparison.first, comparison.second
+    return "Variable", first, f"Calls in {first}", second, f"Calls in {second}", "Verdict"
+
+
+def _cells(pair: Pair) -> tuple[str, ...]:
+    return pair.full_name, *_sizes(pair.first), *_sizes(pair.second), _verdict(pair)
+
+
+def _sizes(held: Held | None) -> tuple[str, str]:
+    return (f"{held.params:,}", str(held.calls)) if held else ("–", "–")
+
+
+def _verdict(pair: Pair) -> str:
+    if pair.second is None:
+        return "only the first"
+    if pair.first is None:
+        return "only the second"
+    if pair.first.shape != pair.second.shape:
+        return f"{shape_text(pair.first.shape)} / {shape_text(pair.second.shape)}"
+    return "same shape" if pair.second.created else "the same variable"
