@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 class Seq2SeqMagics(Magics):  # type: ignore[misc]
     """``%seq2seq`` and ``%%seq2seq``."""
 
+    def __init__(self, shell: Any, **settings: Any) -> None:
+        super().__init__(shell, **settings)
+        self.widgets: dict[str, Any] = {}
+        self.matcher = matcher(lambda: api.models_in(shell.user_ns))
+
     full_tracebacks = Bool(False, help="Show expected errors with their whole traceback and its causes.").tag(
         config=True
     )
@@ -198,9 +203,16 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         self._show(model)
 
     def _show(self, model: Seq2Seq, *, after: int | None = None, training: bool = False) -> None:
-        from s2s_magic.view.display import show_report
+        from s2s_magic.showing import show_model
 
-        show_report(model, self.shell, mode=self.display, after=after, training=training)
+        self.widgets[model.name] = show_model(
+            model,
+            self.shell,
+            mode=self.display,
+            after=after,
+            training=training,
+            replaced=self.widgets.get(model.name),
+        )
 
     def _show_view(self, kind: str, value: Any) -> None:
         from s2s_magic.view import display
@@ -217,7 +229,6 @@ def load(shell: Any) -> None:
     """Register the magics and the completer with a shell."""
     magics = Seq2SeqMagics(shell=shell, config=Config(shell.config))
     shell.register_magics(magics)
-    magics.matcher = matcher(lambda: api.models_in(shell.user_ns))
     shell.Completer.custom_matchers.append(magics.matcher)
 
 

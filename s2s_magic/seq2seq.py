@@ -83,11 +83,10 @@ class Seq2Seq:
         fitted = f", fitted {sum(run.epochs for run in self.evidence.runs)} epochs" if self.evidence else ""
         return f"<Seq2Seq {self.name!r}: {made}, {len(self.ledger.events)} events{fitted}>"
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        from s2s_magic.view import report, to_html, to_text
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        from s2s_magic.view.display import report_display
 
-        shown = report(self.ledger)
-        return {"text/plain": to_text(shown), "text/html": to_html(shown)}
+        return report_display(self.ledger)._repr_mimebundle_()
 
     @property
     def model(self) -> Any:
