@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -133,7 +134,7 @@ def build_optimizer(model: Any) -> None:
 
 
 def _accelerated(stack: ExitStack, model: Any, plan: FitPlan) -> dict[str, str]:
-    if not plan.accelerate:
+    if not plan.accelerate or find_spec("s2s_magic.acceleration") is None:
         return {}
     from s2s_magic.acceleration import accelerate
 

@@ -1,0 +1,185 @@
+"""Greedy decoding: one compiled loop over batches of rows of about the same length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from s2s_magic.decoding.source import decoding_source
+from s2s_magic.errors import DecodeError
+from s2s_magic.seq2seq import Seq2Seq
+from s2s_magic.trace import Traced, run
+from s2s_magic.training import rows
+from s2s_magic.training.inputs import inputs_of
+from s2s_magic.training.rows import Rows
+
+BATCH = 256
+
+
+def decode(seq2seq: Seq2Seq, sources: Any, *, max_length: int | None = None) -> list[Any]:
+    """Decode greedily, through TFA's ``GreedyEmbeddingSampler``, over the very layer objects that were trained.
+
+    The decoding model is made once, by code in the user's own names that is run under capture in a copy of their namespace; it is kept as
+    ``seq2seq.inference``, whose ledger shows that it created no variable.
+
+    Parameters
+    ----------
+    seq2seq
+        A built or traced model whose decoder is a TFA ``BasicDecoder`` with a ``TrainingSampler``.
+    sources
+        Texts for a model that reads text, else rows of ids: an array of shape (rows, steps), or a sequence of rows.
+    max_length
+        Most ids a row; by default the spec's ``max_length``, else the longest target that was fitted, else twice the longest source
+        and ten more.
+
+    Returns
+    -------
+    list
+        For each source a text, or a list of ids; both end before the end id.
+
+    Raises
+    ------
+    DecodeError
+        When the model cannot be decoded so, or a source does not fit it.
+
+    Notes
+    -----
+    The loop starts with the spec's ``start`` id; for a traced model with the one that its decoder's input began with when it was fitted, 0
+    before that. It ends when each row of the batch gave the spec's ``end`` id; where there is none, after ``max_length`` ids. A model that
+    masks no padding gets rows of one length together, so that its encoder never reads the filling.
+    """
+    source = _read(seq2seq, sources)
+    if not len(source):
+        return []
+    inference = _inference(seq2seq, max_length or _longest(seq2seq, source))
+    found: list[Any] = [None] * len(source)
+    step = _compiled(inference)
+    for numbers, batch in _batches(source, _padding(seq2seq)):
+        ids, _ = step(batch, tf.fill([len(numbers)], _start(seq2seq)))
+        for number, row in zip(numbers, ids.numpy(), strict=True):
+            found[number] = _ended(row.tolist(), _end(seq2seq))
+    if "target" in seq2seq.tokenizers:
+        return [seq2seq.tokenizers["target"].decode(row) for row in found]
+    return found
+
+
+def _read(seq2seq: Seq2Seq, sources: Any) -> Rows:
+    value = rows.plain(sources)
+    tokenizer = seq2seq.tokenizers.get("source")
+    try:
+        if tokenizer is None and seq2seq.spec is not None and seq2seq.spec.tokens != "none":
+            raise rows.Unreadable(f"cannot be read before the first fit, which counts the vocabulary of {seq2seq.name}")
+        if isinstance(value, list | tuple) and not value:
+            return Rows.of([])
+        if tokenizer is not None:
+            if not rows.is_text(value):
+                raise rows.Unreadable(f"hold no texts, and {seq2seq.name} reads texts")
+            found = Rows.of([tokenizer.encode(text) for text in rows.texts(value)])
+        elif rows.is_text(value):
+            raise rows.Unreadable(f"hold text, and {seq2seq.name} reads ids")
+        else:
+            found = rows.ids(value)
+    except rows.Unreadable as error:
+        raise DecodeError(f"the sources {error}") from error
+    padding = _padding(seq2seq)
+    return found if padding is None else found.without_padding(padding)
+
+
+def _check(source: Rows, vocabulary: int | None) -> None:
+    empty = np.flatnonzero(source.lengths == 0)
+    if len(empty):
+        raise DecodeError(f"source {int(empty[0])} is empty")
+    outside = np.flatnonzero((source.values < 0) | (source.values >= (vocabulary or np.inf)))
+    if len(outside):
+        row, position = source.place(int(outside[0]))
+        number = int(source.values[outside[0]])
+        raise DecodeError(f"source {row}, position {position} (both from 0) is id {number}, outside the vocabulary of {vocabulary}")
+
+
+def _padding(seq2seq: Seq2Seq) -> int | None:
+    return seq2seq.spec.padding if seq2seq.spec is not None else None
+
+
+def _start(seq2seq: Seq2Seq) -> int:
+    if seq2seq.spec is not None:
+        return seq2seq.spec.start
+    return (seq2seq.fitted.start if seq2seq.fitted else None) or 0
+
+
+def _end(seq2seq: Seq2Seq) -> int | None:
+    return seq2seq.spec.end if seq2seq.spec is not None else None
+
+
+def _longest(seq2seq: Seq2Seq, source: Rows) -> int:
+    if seq2seq.spec is not None and seq2seq.spec.max_length is not None:
+        return seq2seq.spec.max_length
+    if seq2seq.fitted is not None and seq2seq.fitted.longest is not None:
+        return seq2seq.fitted.longest
+    return 2 * int(source.lengths.max()) + 10
+
+
+def _inference(seq2seq: Seq2Seq, longest: int) -> Seq2Seq:
+    """Give the decoding model, made anew when its code is another than the last one's."""
+    written = decoding_source(seq2seq, longest=longest, end=_end(seq2seq))
+    before = seq2seq.inference
+    if before is not None and before.source == written.code and before.namespace["__trained__"] is seq2seq.model:
+        return before
+    namespace = {**seq2seq.namespace, "__trained__": seq2seq.model}
+    traced = run(
+        written.code,
+        namespace,
+        name=seq2seq.name,
+        before=Traced(ledger=seq2seq.ledger, live=seq2seq.live, namespace=seq2seq.namespace),
+        title="decoding",
+    )
+    if traced.error is not None:
+        if isinstance(traced.error, Exception):
+            raise DecodeError(f"the decoding model of {seq2seq.name} cannot be made: {traced.error}") from traced.error
+        raise traced.error
+    seq2seq.inference = Seq2Seq(
+        name=f"{seq2seq.name}.inference",
+        ledger=traced.ledger,
+        live=traced.live,
+        source=written.code,
+        namespace=traced.namespace,
+        tokenizers=seq2seq.tokenizers,
+    )
+    return seq2seq.inference
+
+
+def _compiled(inference: Seq2Seq) -> Any:
+    """Give the decoding model as one graph for batches of any size, compiled once."""
+    name = "__compiled__"
+    if name not in inference.namespace:
+        model = inference.model
+        ids = model.inputs[0].dtype
+
+        @tf.function(input_signature=[tf.TensorSpec([None, None], ids), tf.TensorSpec([None], tf.int32)])
+        def compiled(source: Any, start: Any) -> Any:
+            return model([source, start], training=False)
+
+        inference.namespace[name] = compiled
+    return inference.namespace[name]
+
+
+def _batches(source: Rows, padding: int | None) -> list[tuple[Sequence[int], Any]]:
+    """Sort rows by length and cut them into batches; without padding, a batch has one length."""
+    order = np.argsort(source.lengths, kind="stable")
+    lengths = source.lengths[order]
+    edges = [0] if padding is not None else [0, *(np.flatnonzero(np.diff(lengths)) + 1)]
+    batches = []
+    for start, stop in zip(edges, [*edges[1:], len(order)], strict=True):
+        for first in range(start, stop, BATCH):
+            numbers = order[first : min(first + BATCH, stop)]
+            filled = np.full((len(numbers), int(source.lengths[numbers].max())), padding or 0, np.int32)
+            for place, number in enumerate(numbers):
+                filled[place, : source.lengths[number]] = source[number]
+            batches.append((numbers.tolist(), filled))
+    return batches
+
+
+def _ended(row: list[int], end: int | None) -> list[int]:
+    return row[: row.index(end)] if end in row else row
