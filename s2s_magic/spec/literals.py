@@ -136,7 +136,8 @@ def word(*words: str) -> Check:
         name = "none" if isinstance(value.tree, ast.Constant) and value.tree.value is None else name_in(value)
         if name is not None and name in words:
             return name
-        message = f"expected {' or '.join(words)}, got {shown(value.text)}"
+        *others, last = words
+        message = f"expected {', '.join(others)} or {last}, got {shown(value.text)}"
         faults.add(value.place, message + nearest(value.text, words))
         return None
 
