@@ -114,22 +114,28 @@ def mutated(draw: st.DrawFn) -> str:
     return text
 
 
-sizes = st.sampled_from(["1", "5", "100", "texts", "{source: 7, target: 9}", "{source: a, target: 9}", "0"])
+sizes = st.sampled_from(["8", "100", "{source: 7, target: 9}"])
 parts = st.builds(
     "{}{}({}{})".format,
     st.sampled_from(["", "", "1 * ", "2 * "]),
     st.sampled_from(["lstm", "lstm", "gru"]),
     st.sampled_from([4, 8]),
-    st.sampled_from(["", "", ", dropout=0.5", ", recurrent_dropout=1"]),
+    st.sampled_from(["", "", ", dropout=0.5", ", recurrent_dropout=0.1"]),
 )
-ids = st.sampled_from(["0", "1", "2", "8", "none"])
 plausible = st.fixed_dictionaries(
-    {"vocab": sizes, "embed": sizes, "encoder": parts | parts.map("bidirectional({})".format), "decoder": parts},
+    {
+        "vocab": sizes | st.sampled_from(["texts", "{source: a, target: 9}", "2"]),
+        "embed": sizes,
+        "encoder": parts | parts.map(lambda part: re.sub(r"([lg].*\))", r"bidirectional(\1)", part)),
+        "decoder": parts,
+        "bridge": st.sampled_from(["none", "dense", "dense", "zero"]),
+        "start": st.sampled_from(["0", "1", "1", "1", "8"]),
+    },
     optional={
         "share": st.sampled_from(["true", "false"]),
-        "bridge": st.sampled_from(["none", "dense", "zero"]),
-        "tokens": st.sampled_from(["none", "char", "word"]),
-        **dict.fromkeys(("start", "end", "padding"), ids),
+        "tokens": st.sampled_from(["none", "none", "char", "word"]),
+        "end": st.sampled_from(["2", "2", "none"]),
+        "padding": st.sampled_from(["0", "0", "none"]),
     },
 ).map(lambda lines: "".join(f"{key}: {value}\n" for key, value in lines.items()))
 
