@@ -17,6 +17,7 @@ from s2s_magic.ledger.wires import (
     holders,
     lets_gradient_through,
     route_to_output,
+    uses_of,
 )
 
 Event = Constructed | Called
@@ -274,10 +275,12 @@ def _layer_story(ledger: Ledger, key: str, layer: Layer, asked: str) -> Iterator
     calls = calls_of(ledger, key)
     used = calls_using(ledger, key)
     if calls:
-        where = _listing([f"{at(call)} ({', '.join(w.name or '?' for w in call.inputs)})" for call in calls])
+        where = _listing([f"{at(call)}{_given(call)}" for call in calls])
         yield f"It is called {times(len(calls))}: {where}."
         if len(calls) > 1 and layer.own_weights:
             yield "Every call uses the same variables, and every call sends its part of the gradient to them."
+    elif layer.ghost:
+        return
     elif used:
         yield f"It is never called by the cell itself; {used[0].layer} calls it inside ({at(used[0])})."
     else:
@@ -292,6 +295,11 @@ def _layer_story(ledger: Ledger, key: str, layer: Layer, asked: str) -> Iterator
             if inside
             else f"It is not part of {model.name}: no wire leads from it to the model's outputs."
         )
+
+
+def _given(call: Called) -> str:
+    named = [wire.name for wire in call.inputs if wire.name]
+    return f" ({', '.join(named)})" if named else ""
 
 
 def _explain_layer(ledger: Ledger, key: str, layer: Layer, asked: str) -> Explanation:
@@ -329,10 +337,10 @@ def _variable_story(ledger: Ledger, variable: Variable) -> Iterator[str]:
             f"call {event.call} of {event.layer}" if isinstance(event, Called) else f"the construction of {event.layer}"
         )
         yield f"It was created in {at(event)} by {doing}: {one_line(event.source)}."
-    if variable.object is not None:
-        uses = calls_using(ledger, variable.object)
-        if len(uses) > 1:
-            yield f"It is used by {len(uses)} calls ({_listing([at(call) for call in uses])}) and exists once."
+    uses = uses_of(ledger, variable)
+    if len(uses) > 1:
+        where = _listing([f"{call.layer} in {at(call)}" for call in uses])
+        yield f"It is used by {len(uses)} calls ({where}) and exists once."
     if len(variable.paths) > 1:
         yield f"It is also reached as {_listing(list(variable.paths[1:]))}."
     if not variable.tracked:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from s2s_magic.ledger.ledger import Ledger
 from s2s_magic.ledger.records import Called, Finding, Layer, Variable
-from s2s_magic.ledger.wires import calls_using, gradient_events, holders
+from s2s_magic.ledger.wires import gradient_events, holders, uses_of
 
 NUMBER_WORDS = {1: "once", 2: "twice"}
 
@@ -29,8 +29,8 @@ def short_name(variable: Variable) -> str:
 
 
 def full_name(variable: Variable) -> str:
-    """Give the owner's name and the variable's own: ``decoder_cell.kernel``."""
-    return f"{variable.owner}.{short_name(variable)}"
+    """Give the owner's name and the variable's own, ``decoder_cell.kernel``; its own alone where no layer owns it."""
+    return variable.owner if variable.object is None else f"{variable.owner}.{short_name(variable)}"
 
 
 def find(ledger: Ledger) -> tuple[Finding, ...]:
@@ -88,10 +88,9 @@ def _shared(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
 
 def _tied(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
     for variable in ledger.variables.values():
-        others = [
-            key for key in variable.held_by if variable.object is None or key not in holders(ledger, variable.object)
-        ]
-        if others and len(variable.held_by) > 1:
+        if len(variable.held_by) > 1:
+            first_holder = variable.object if variable.object in variable.held_by else variable.held_by[0]
+            others = [key for key in variable.held_by if key != first_holder]
             names = " and ".join(ledger.layers[key].name for key in others)
             first = next((call.index for key in others for call in calls.get(key, ())), None)
             yield Finding(
@@ -211,9 +210,7 @@ def _no_gradient(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
         if variable.trainable and variable.object is not None and model.name in variable.in_models:
             lost[variable.object].append(variable)
     for key, variables in lost.items():
-        uses = [
-            call for holder in {key, *variables[0].held_by} for call in calls_using(ledger, holder) if call.in_graph
-        ]
+        uses = [call for call in uses_of(ledger, variables[0]) if call.in_graph]
         if uses and not any(call.index in reached for call in uses):
             name = ledger.layers[key].name
             yield Finding(

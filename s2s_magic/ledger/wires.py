@@ -6,7 +6,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable
 
 from s2s_magic.ledger.ledger import Ledger
-from s2s_magic.ledger.records import Called, Constructed, Layer, Wire
+from s2s_magic.ledger.records import Called, Constructed, Variable, Wire
 
 # Operations whose derivative is zero or not defined, though what they give may be of a floating type.
 _STOPS_GRADIENT = ("stop_gradient", "argmax", "argmin", "round", "sign", "floor", "ceil", "one_hot")
@@ -43,9 +43,11 @@ def calls_using(ledger: Ledger, key: str) -> list[Called]:
     return []
 
 
-def variables_of(ledger: Ledger, layer: Layer) -> list[str]:
-    """List the keys of the variables that a layer object and all it holds own."""
-    return [key for key in layer.own_weights if key in ledger.variables]
+def uses_of(ledger: Ledger, variable: Variable) -> list[Called]:
+    """List the calls that use a variable: through its owner, and through every other layer that lists it."""
+    keys = dict.fromkeys([*([variable.object] if variable.object else []), *variable.held_by])
+    found = {call.index: call for key in keys for call in calls_using(ledger, key)}
+    return [found[index] for index in sorted(found)]
 
 
 def gradient_events(ledger: Ledger, outputs: Iterable[Wire]) -> set[int]:

@@ -1,0 +1,92 @@
+"""The example notebooks, executed in a real kernel; what they claim is asserted."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+NOTEBOOKS = sorted(path.stem for path in EXAMPLES.glob("*.ipynb"))
+
+
+@cache
+def executed(name):
+    notebook = nbformat.read(EXAMPLES / f"{name}.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=600, kernel_name="python3").execute()  # raises where a cell raises
+    return notebook
+
+
+def shown(notebook, first_words):
+    """Give what the first cell that begins with some words printed and displayed, as text."""
+    cell = next(c for c in notebook.cells if c.cell_type == "code" and c.source.startswith(first_words))
+    texts = [out.get("text") or out.get("data", {}).get("text/plain", "") for out in cell.outputs]
+    return " ".join("\n".join(texts).split())
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_notebook_ships_without_outputs_and_without_widget_state(name):
+    notebook = nbformat.read(EXAMPLES / f"{name}.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    assert "widgets" not in notebook.metadata
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert all(not cell.outputs for cell in notebook.cells if cell.cell_type == "code")
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_every_display_has_text_and_html(name):
+    for cell in executed(name).cells:
+        for out in cell.get("outputs", []):
+            if out.output_type == "display_data":
+                assert {"text/plain", "text/html"} <= set(out.data), cell.source
+
+
+@pytest.mark.slow
+def test_the_quickstart_reads_dates_it_has_never_seen():
+    notebook = executed("quickstart")
+    assert "1789-07-14" in shown(notebook, "%seq2seq decode translator")
+    score = re.search(r"500 held-back dates: ([\d.]+)%", shown(notebook, "decoded ="))
+    assert score is not None
+    assert float(score[1]) >= 99.0
+    assert "variables created for decoding: 0" in shown(notebook, "created =")
+    assert "It holds no weights" in shown(notebook, "%seq2seq explain translator encoder_embeddings")
+
+
+def test_the_story_by_hand_answers_who_owns_the_weights():
+    notebook = executed("by_hand")
+    assert "given_vectors is a tensor" in shown(notebook, "%seq2seq explain reverser given_vectors")
+    embedding = shown(notebook, "%seq2seq explain reverser embedding")
+    assert "It is called twice" in embedding
+    assert "It is part of model" in embedding
+    inspected = shown(notebook, "%seq2seq inspect reverser")
+    assert "row sum 46,332 − shared 0 = total 46,332" in inspected
+    after_fit = shown(notebook, "%seq2seq explain reverser embedding.embeddings")
+    assert "used by 2 calls" in after_fit
+    assert "distance" in after_fit or "moved" in after_fit
+
+
+def test_shared_separate_and_tied_models_are_told_apart():
+    notebook = executed("shared_or_not")
+    assert "600" in shown(notebook, "%seq2seq compare shared separate")  # one matrix of 50 x 12 more
+    tied = shown(notebook, "%seq2seq explain tied")
+    assert "to_words" in tied
+
+
+@pytest.mark.parametrize(
+    ("first_words", "expected"),
+    [
+        ("%seq2seq explain frozen_cell", "decoder_cell.trainable is False"),
+        ("%seq2seq explain forgotten_state", "no wire leads from it to the model's outputs"),
+        ("%seq2seq explain closure", "the optimizer never sees it"),
+        ("%%seq2seq trace hard_choice", "no gradient comes back"),
+        ("%seq2seq explain ghost", "never called and never owns a variable"),
+    ],
+)
+def test_each_way_to_stay_untrained_is_found_in_words(first_words, expected):
+    assert expected in shown(executed("stays_untrained"), first_words)
+
+
+def test_training_shows_what_did_not_move():
+    assert "no gradient" in shown(executed("stays_untrained"), "%seq2seq inspect hard_choice --training")
