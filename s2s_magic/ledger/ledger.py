@@ -81,6 +81,15 @@ class Ledger:
 
         return find(self)
 
+    @cached_property
+    def calls(self) -> Mapping[str, Sequence[Called]]:
+        """The calls of each layer object, in order, by its key."""
+        calls: dict[str, list[Called]] = {}
+        for event in self.events:
+            if isinstance(event, Called):
+                calls.setdefault(event.object, []).append(event)
+        return calls
+
     @property
     def main_model(self) -> ModelRecord | None:
         """The model that is meant by the ledger's name: the last one made, or None."""

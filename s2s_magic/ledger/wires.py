@@ -24,7 +24,7 @@ def lets_gradient_through(event: Constructed | Called) -> bool:
 
 def calls_of(ledger: Ledger, key: str) -> list[Called]:
     """List the calls of a layer object, in order."""
-    return [event for event in ledger.events if isinstance(event, Called) and event.object == key]
+    return list(ledger.calls.get(key, ()))
 
 
 def holders(ledger: Ledger, key: str) -> list[str]:

@@ -35,6 +35,7 @@ class Display:
         return self.text()
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        """Give all forms at once; the front-end takes the best that it can show."""
         return {"text/plain": self.text(), "text/html": self.html(), **self.more}
 
 

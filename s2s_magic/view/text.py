@@ -12,6 +12,7 @@ from s2s_magic.view.words import bytes_text, number_text, steps_text
 
 WIDTH = 100
 _CUT = "…"
+_LEAST = 6
 
 
 def to_text(report: Report, *, width: int = WIDTH) -> str:
@@ -49,8 +50,7 @@ def table(
     columns = list(zip(head, *rows, strict=True))
     widths = [max(map(len, column)) for column in columns]
     over = sum(widths) + 2 * (len(widths) - 1) - width
-    if over > 0:
-        widths[0] = max(len(head[0]), widths[0] - over)
+    widths[0] = max(_LEAST, widths[0] - max(0, over))
     lines = []
     for row in (head, ["─" * size for size in widths], *rows):
         cells = [
@@ -178,7 +178,7 @@ def _training(report: Report, width: int) -> list[str]:
         "",
         *table(head, rows, right=(3, 4, 5), width=width),
         *(line for text in said for line in textwrap.wrap(text, width, subsequent_indent="    ")),
-        *_shares(report, evidence),
+        *_shares(report, evidence, width),
     ]
 
 
@@ -207,12 +207,14 @@ def _history(evidence: Evidence) -> Iterator[str]:
             yield f"{name}: {number_text(known[0])} → {number_text(known[-1])}"
 
 
-def _shares(report: Report, evidence: Evidence) -> Iterator[str]:
+def _shares(report: Report, evidence: Evidence, width: int) -> Iterator[str]:
     sources = {step.index: step.place.source for step in report.steps}
     for share in evidence.by_call:
         if share.variable in report.variables and share.event in sources:
             row = report.variables[share.variable]
-            yield (
+            yield from textwrap.wrap(
                 f"{row.owner_name}.{row.name}: {share.share:.0%} of its gradient (norm {number_text(share.norm)}) "
-                f"came through step {share.event}, {cut(sources[share.event], 40)}"
+                f"came through step {share.event}, {cut(sources[share.event], 40)}",
+                width,
+                subsequent_indent="    ",
             )

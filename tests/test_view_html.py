@@ -1,0 +1,292 @@
+"""The report as HTML: self-contained, escaped, accessible, and small."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from bs4 import BeautifulSoup
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from ledgers import large_ledger, mission_ledger
+
+from s2s_magic.ledger import Cell, Ledger
+from s2s_magic.ledger.compare import compare
+from s2s_magic.ledger.explain import explain
+from s2s_magic.view import report, to_html
+from s2s_magic.view.comparison import comparison_html
+from s2s_magic.view.explanation import explanation_html
+from s2s_magic.view.html_source import character, marked
+
+VOID = {"input", "meta", "br", "img", "link"}
+
+
+class Strict(HTMLParser):
+    """Fails where an element is not closed by its own end tag."""
+
+    def __init__(self):
+        super().__init__()
+        self.open = []
+        self.text = []
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+    def handle_starttag(self, tag, attrs):
+        assert len({name for name, _ in attrs}) == len(attrs), f"<{tag}> has an attribute twice"
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        pass
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def read(html):
+    parser = Strict()
+    parser.feed(html)
+    assert parser.open == []
+    return BeautifulSoup(html, "html.parser")
+
+
+@pytest.fixture(scope="module")
+def mission():
+    return report(mission_ledger(training=True), training=True)
+
+
+@pytest.fixture(scope="module", params=["fragment", "page", "large", "comparison", "explanation"])
+def any_view(request, mission):
+    return {
+        "fragment": lambda: to_html(mission),
+        "page": lambda: to_html(mission, page=True),
+        "large": lambda: to_html(report(large_ledger(50, 400)), page=True),
+        "comparison": lambda: comparison_html(compare(mission_ledger(), large_ledger(4, 20))),
+        "explanation": lambda: explanation_html(explain(mission_ledger(), "embeddings")),
+    }[request.param]()
+
+
+def test_every_table_has_a_caption_and_scoped_headers(any_view):
+    tables = read(any_view).find_all("table")
+    assert tables
+    for table in tables:
+        assert table.caption is not None
+        assert table.caption.get_text().strip()
+        assert all(head.get("scope") in ("row", "col") for head in table.find_all("th"))
+        assert all(row.find("th") for row in table.find_all("tr"))
+
+
+def test_every_id_is_there_once_and_every_label_has_its_control(any_view):
+    page = read(any_view)
+    ids = [element["id"] for element in page.find_all(id=True)]
+    assert len(ids) == len(set(ids))
+    assert {label["for"] for label in page.find_all("label")} <= set(ids)
+
+
+def test_nothing_is_asked_of_the_network(any_view):
+    page = read(any_view)
+    assert not page.find_all(["img", "link", "iframe", "object", "embed", "base", "form"])
+    assert not page.find_all(src=True)
+    assert all(element["href"].startswith("#") for element in page.find_all(href=True))
+    style = " ".join(element.get_text() for element in page.find_all("style"))
+    assert "@import" not in style
+    assert "url(" not in style
+    assert not re.search(r"https?://", any_view.replace("http://www.w3.org/2000/svg", ""))
+
+
+def test_styles_stay_inside_the_display(mission):
+    style = read(to_html(mission)).find("style").get_text()
+    style = re.sub(r"/\*.*?\*/", "", style, flags=re.DOTALL)
+    for selectors in re.findall(r"([^{}]+)\{", style):
+        if not selectors.strip().startswith("@"):
+            for selector in re.sub(r"\([^()]*\)", "", re.sub(r"\([^()]*\([^()]*\)[^()]*\)", "", selectors)).split(","):
+                assert selector.strip().startswith((".s2s", "#s")), selector
+
+
+def test_a_page_is_a_whole_document(mission):
+    html = to_html(mission, page=True)
+    assert html.startswith("<!DOCTYPE html>")
+    assert read(html).html["lang"] == "en"
+
+
+def test_two_displays_of_one_report_share_no_id_and_no_radio_group(mission):
+    first, second = (read(to_html(mission, number=number)) for number in (1, 2))
+    for attribute in ("id", "name"):
+        here, there = ({e[attribute] for e in page.find_all(attrs={attribute: True})} for page in (first, second))
+        assert here
+        assert not here & there
+
+
+def test_the_same_report_gives_the_same_html(mission):
+    assert to_html(mission) == to_html(report(mission_ledger(training=True), training=True))
+
+
+def test_every_step_has_a_named_radio_button_and_a_panel_and_the_last_is_chosen(mission):
+    page = read(to_html(mission))
+    radios = page.find_all("input", type="radio")
+    assert len(radios) == len(page.find_all(class_="s2s-panel")) == 14
+    assert [radio["id"].endswith("-r13") for radio in radios if radio.has_attr("checked")] == [True]
+    assert "Call 2 of embeddings creates nothing" in radios[5]["aria-label"]
+
+
+def test_new_and_again_are_said_in_words(mission):
+    panels = read(to_html(mission)).find_all(class_="s2s-panel")
+    assert "+ new" in panels[4].get_text()
+    assert "↻ again" in panels[5].get_text()
+
+
+def test_the_code_marks_the_expression_of_each_step_and_not_the_whole_line(mission):
+    page = read(to_html(mission))
+    assert [mark.get_text() for mark in page.find_all(class_="e5")] == ["embeddings(decoder_inputs)"]
+    assert page.find(class_="s2s-source").find(class_="e11").get_text() == "decoder("
+
+
+def test_the_tree_knows_an_owner_s_sum_at_each_stage(mission):
+    rows = {row.th.get_text().split()[0]: row for row in read(to_html(mission)).select(".s2s-tree tbody tr")}
+    decoder = rows["decoder"].find_all("td")[2].find_all("span")
+    assert [(stage.get_text(), stage["class"]) for stage in decoder] == [
+        ("0", ["b10", "x11", "s2s-past"]),
+        ("1,122,404", ["b11"]),
+    ]
+
+
+def test_training_says_what_did_not_move_and_whose_gradient_came_from_where(mission):
+    text = read(to_html(mission)).get_text(" ")
+    assert "encoder.cell.bias got a gradient and did not move." in text
+    assert "71%" in text
+    assert len(read(to_html(mission)).select("svg.s2s-chart title")) == 2 + 4 * 3
+
+
+def test_the_wiring_is_drawn_in_it(mission):
+    assert read(to_html(mission)).select_one("svg.s2s-wiring") is not None
+
+
+def test_a_large_report_is_folded_and_still_has_every_step():
+    page = read(to_html(report(large_ledger(50, 1200))))
+    rows = [
+        int(row.th.get_text()) for table in page.select("table.s2s-compact")[:3] for row in table.select("tbody tr")
+    ]
+    assert rows == list(range(1200))
+    assert not page.find_all("input")
+
+
+def test_an_empty_ledger_is_shown_as_one():
+    assert "Nothing was recorded." in read(to_html(report(Ledger("nothing")))).get_text()
+
+
+# -- escaping --------------------------------------------------------------------------------------------------------
+
+HOSTILE = st.one_of(
+    st.sampled_from(
+        [
+            "<img src=x onerror=alert(1)>",
+            "\"><script>alert(1)</script>",
+            "' onmouseover='alert(1)",
+            "</style><script>alert(1)</script>",
+            "</script><b>",
+            "&lt;b&gt;",
+            "<!--",
+            "]]>",
+        ]
+    ),
+    st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=30),
+)  # fmt: skip
+
+
+def renamed(ledger, name):
+    """Give a ledger in which every name that a user can choose is ``name``."""
+    document = ledger.to_dict()
+
+    def rename(value):
+        if isinstance(value, dict):
+            names = (
+                "name",
+                "layer",
+                "owner",
+                "keras_name",
+                "source",
+                "text",
+                "title",
+                "initializer",
+                "class",
+                "frozen_by",
+            )
+            return {
+                key: name if key in names and isinstance(inner, str) else rename(inner) for key, inner in value.items()
+            }
+        return [rename(inner) for inner in value] if isinstance(value, list) else value
+
+    document = rename(document)
+    document["cells"][0]["text"] = f"{name}\n" * 30
+    document["variables"] = {key: {**v, "paths": [f"{name}.{name}", name]} for key, v in document["variables"].items()}
+    return Ledger.from_dict(document)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(name=HOSTILE, large=st.booleans())
+def test_whatever_a_layer_is_called_it_shows_as_text(name, large):
+    plain = large_ledger(8, 320) if large else mission_ledger()
+    hostile = to_html(report(renamed(plain, name), training=True), page=True)
+    page = read(hostile)
+    harmless = read(to_html(report(renamed(plain, "plain"), training=True), page=True))
+    allowed = {element.name for element in harmless.find_all()}
+    assert {element.name for element in page.find_all()} <= allowed
+    assert len(page.find_all("script")) == len(harmless.find_all("script"))
+    assert not [element for element in page.find_all() for key in element.attrs if key.startswith("on")]
+    wanted = " ".join(name.split())
+    assert wanted == " ".join(page.find(class_="s2s-name").get_text().split())
+
+
+@given(name=HOSTILE)
+@settings(max_examples=20, deadline=None)
+def test_whatever_is_explained_or_compared_shows_as_text(name):
+    ledger = renamed(mission_ledger(), name)
+    page = read(comparison_html(compare(ledger, mission_ledger())))
+    assert not page.find_all(["script", "img", "b"])[1:]
+    assert {element.name for element in page.find_all(["script", "img"])} == set()
+
+
+# -- marks in the code -----------------------------------------------------------------------------------------------
+
+
+def test_nested_expressions_are_marked_inside_each_other():
+    html = marked("Dense(3)(Dense(4)(x))", {(0, 21): ["e3"], (0, 8): ["e0"], (9, 20): ["e2"], (9, 17): ["e1"]})
+    assert html == (
+        '<span class="e3"><span class="e0">Dense(3)</span>('
+        '<span class="e2"><span class="e1">Dense(4)</span>(x)</span>)</span>'
+    )
+
+
+@given(
+    text=st.text(st.sampled_from("ab<&é𝄞 "), max_size=12),
+    spans=st.dictionaries(
+        st.tuples(st.integers(0, 12), st.integers(0, 12)).filter(lambda pair: pair[0] < pair[1]),
+        st.just(["e1"]),
+        max_size=6,
+    ),
+)
+def test_marks_never_change_the_text_and_are_always_well_formed(text, spans):
+    spans = {(start, min(stop, len(text))): classes for (start, stop), classes in spans.items() if start < len(text)}
+    reader = Strict()
+    reader.feed(marked(text, spans))
+    assert reader.open == []
+    assert "".join(reader.text) == text
+
+
+def test_columns_count_bytes_as_python_s_ast_does():
+    line = "größe = Dense(3)(é)"
+    assert character(line, len("größe = ".encode())) == 8
+
+
+def test_a_mark_in_a_line_with_umlauts_stands_where_it_should():
+    text = "größe = embeddings(x)"
+    ledger = mission_ledger()
+    event = ledger.events[4].model_copy(
+        update={"line": 1, "end_line": 1, "column": 10, "end_column": 23, "source": "embeddings(x)"}
+    )
+    moved = Ledger(
+        "m", cells=[Cell(number=1, text=text)], events=[*ledger.events[:4], event], layers=ledger.layers,
+        variables=ledger.variables,
+    )  # fmt: skip
+    page = read(to_html(report(moved)))
+    assert page.find(class_="e4").get_text() == "embeddings(x)"
