@@ -12,7 +12,7 @@ from s2s_magic.view.report import Report, Step
 
 Spans = dict[tuple[int, int], list[str]]
 _Steps = dict[tuple[int, int], dict[tuple[int, int, int, int], list[int]]]
-LINES_AROUND = 14
+LINES_WHOLE, LINES_AROUND = 24, 8
 
 
 def source_html(report: Report, mark: Callable[[Sequence[int]], str]) -> Markup:
@@ -42,8 +42,9 @@ def present_source_html(report: Report, step: Step) -> Markup:
     if cell is None:
         return Markup("")
     lines = _lines(cell, _by_line([step]), lambda _: "s2s-present")
-    start = max(0, step.place.line - cell.first_line - LINES_AROUND)
-    end = step.place.end_line - cell.first_line + 1 + LINES_AROUND
+    around = LINES_AROUND if len(lines) > LINES_WHOLE else len(lines)
+    start = max(0, step.place.line - cell.first_line - around)
+    end = step.place.end_line - cell.first_line + 1 + around
     before, after = start, max(0, len(lines) - end)
     title = f"Cell {cell.number}" if len(report.cells) > 1 else None
     return tag(

@@ -98,13 +98,13 @@ def _changes(report: Report, step: Step) -> Markup | None:
             seen = report.variables[key]
             name = f"{seen.owner_name}.{seen.name}"
             rows.append(row(name, said, seen.shape, f"{seen.params:,}", right=(3,)))
-    return table("Variables", ("Variable", "", "Shape", "Parameters"), rows, right=(3,)) if rows else None
+    return table("Variables", ("Variable", "Now", "Shape", "Parameters"), rows, right=(3,)) if rows else None
 
 
 def _ports(step: Step) -> Markup | None:
     rows = [row(port.name, "in", port.shape, port.dtype, _origin(port)) for port in step.inputs]
     rows += [row(port.name, "out", port.shape, port.dtype, "this step") for port in step.outputs]
-    return table("Tensors", ("Tensor", "", "Shape", "Type", "Made by"), rows) if rows else None
+    return table("Tensors", ("Tensor", "Way", "Shape", "Type", "Made by"), rows) if rows else None
 
 
 def _origin(port: Port) -> str:

@@ -66,6 +66,8 @@ def table(
         The columns' names; those numbered in ``right`` hold numbers.
     rows
         ``<tr>`` elements, each starting with a ``<th scope="row">``.
+    class_
+        Class of a wide table: its frame takes the focus, so that the keyboard scrolls it.
     """
     heads = [
         tag("th", name, scope="col", class_="s2s-number" if number in right else None)
@@ -81,6 +83,7 @@ def table(
             class_=f"s2s-table {class_}".rstrip(),
         ),
         class_="s2s-scroll",
+        **({"tabindex": 0, "role": "region", "aria_label": "A wide table"} if class_ else {}),
     )
 
 

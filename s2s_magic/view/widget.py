@@ -82,26 +82,26 @@ class Inspector(ipywidgets.VBox):  # type: ignore[misc]
         self._inference = inference
         self._plan: Plan | None = None
         self._titles = ["Steps", "Owners", "Wiring", "Training", "Lookup"] + ["Inference"] * (inference is not None)
-        wide = ipywidgets.Layout(width="100%")
+        wide = ipywidgets.Layout(width="auto")
         head = ipywidgets.HTML(layout=wide)
         self._html = {title: ipywidgets.HTML(layout=wide, style=head.style) for title in self._titles} | {"": head}
         self._stale = set(self._titles)
         last = max(0, len(shown.steps) - 1)
-        self._slider = ipywidgets.IntSlider(last, 0, last, description="Step", layout=ipywidgets.Layout(width="98%"))
+        self._slider = ipywidgets.IntSlider(last, 0, last, description="Step", layout=ipywidgets.Layout(flex="1 1 18em"))
         self._slider.observe(lambda change: self._stepped(), "value")
-        self._tabs = ipywidgets.Tab(children=self._pages(wide), layout=wide)
+        self._tabs = ipywidgets.Tab(children=self._pages(wide))
         for number, title in enumerate(self._titles):
             self._tabs.set_title(number, title)
         self._tabs.observe(lambda change: self._draw(), "selected_index")
         self._tabs.selected_index = 0
         self._draw_title()
         self._draw()
-        super().__init__(children=[self._html[""], self._buttons(), self._slider, self._tabs], layout=wide)
+        super().__init__(children=[self._html[""], self._stepping(), self._tabs])
         self.add_class("s2s-inspector")
 
     # -- controls ----------------------------------------------------------------------------------------------------
 
-    def _buttons(self) -> ipywidgets.HBox:
+    def _stepping(self) -> ipywidgets.HBox:
         style, layout = ipywidgets.ButtonStyle(), ipywidgets.Layout(width="auto")
         moves = {
             "First": lambda: 0,
@@ -115,7 +115,7 @@ class Inspector(ipywidgets.VBox):  # type: ignore[misc]
             button.on_click(lambda _, goal=goal: setattr(self._slider, "value", goal()))
             made.append(button)
         made[2:2] = self._play(layout)
-        return ipywidgets.HBox(made, layout=ipywidgets.Layout(flex_flow="row wrap"))
+        return ipywidgets.HBox([*made, self._slider], layout=ipywidgets.Layout(flex_flow="row wrap"))
 
     def _play(self, layout: ipywidgets.Layout) -> list[ipywidgets.Widget]:
         """Give a button that plays the steps.

@@ -317,7 +317,7 @@ def _heading(node: Node, box: Box, moment: Moment) -> str:
     calls = sum(map(moment.has, node.calls))
     times = f"×{calls}" if calls > 1 and node.kind != "block" else ""
     params = node.params_after(moment.after)
-    owned = f"{params:,}" if params else "owns nothing" + ("" if moment.after >= node.made and calls else " yet")
+    owned = f"{params:,}" if params else "owns nothing" if calls else "nothing yet"
     if params and not node.trainable:
         owned += " frozen"
     second = f"{_fit(node.class_name, box.width - 30 - 6.2 * len(owned), 6.2)} · {owned}"

@@ -78,7 +78,9 @@ def jupyter(front_end: str, folder: Path, home: Path) -> Iterator[str]:
         "--IdentityProvider.token=",
         f"--ServerApp.root_dir={folder}",
     ]
-    command += ["--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    silent = home / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    silent.parent.mkdir(parents=True)
+    silent.write_text('{"fetchNews": "false", "checkForUpdates": false}')
     log = home / "server.log"
     with log.open("wb") as output:
         server = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT, cwd=folder)
