@@ -127,8 +127,8 @@ def count_vocabularies(spec: Spec, namespace: Mapping[str, Any]) -> tuple[Spec, 
     spec : Spec
         The plan with every size known.
     tokenizers : dict
-        ``source`` and ``target`` tokenizers (one object where they share a vocabulary); empty for ids, and where the sizes were
-        given as numbers: those are counted from the data of the first fit.
+        ``source`` and ``target`` tokenizers (one object where they share a vocabulary); empty for ids, and where the
+        sizes were given as numbers: those are counted from the data of the first fit.
 
     Raises
     ------

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from s2s_magic.decoding.shown import Decoded, shown
+
 if TYPE_CHECKING:
     from s2s_magic.seq2seq import Seq2Seq
 
 
 def decode(seq2seq: Seq2Seq, sources: Any, *, max_length: int | None = None) -> list[Any]:
-    """Decode greedily; see `s2s_magic.decoding.greedy.decode`, which is loaded with TensorFlow when it is called first."""
+    """Decode greedily; see `s2s_magic.decoding.greedy.decode`, which is loaded with TensorFlow when first called."""
     from s2s_magic.decoding import greedy
 
     return greedy.decode(seq2seq, sources, max_length=max_length)
 
 
-__all__ = ["decode"]
+def inference_model(seq2seq: Seq2Seq, *, max_length: int | None = None) -> Seq2Seq:
+    """Give the decoding model; see `s2s_magic.decoding.greedy.inference_model`."""
+    from s2s_magic.decoding import greedy
+
+    return greedy.inference_model(seq2seq, max_length=max_length)
+
+
+__all__ = ["Decoded", "decode", "inference_model", "shown"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from s2s_magic.decoding.source import decoding_source
+from s2s_magic.decoding.source import decoding_source, encoder_event
 from s2s_magic.errors import DecodeError
 from s2s_magic.seq2seq import Seq2Seq
 from s2s_magic.trace import Traced, run
@@ -17,13 +17,14 @@ from s2s_magic.training.inputs import inputs_of
 from s2s_magic.training.rows import Rows
 
 BATCH = 256
+UNKNOWN_LENGTH = 50
 
 
 def decode(seq2seq: Seq2Seq, sources: Any, *, max_length: int | None = None) -> list[Any]:
     """Decode greedily, through TFA's ``GreedyEmbeddingSampler``, over the very layer objects that were trained.
 
-    The decoding model is made once, by code in the user's own names that is run under capture in a copy of their namespace; it is kept as
-    ``seq2seq.inference``, whose ledger shows that it created no variable.
+    The decoding model is made once, by code in the user's own names that is run under capture in a copy of their
+    namespace; it is kept as ``seq2seq.inference``, whose ledger shows that it created no variable.
 
     Parameters
     ----------
@@ -32,8 +33,8 @@ def decode(seq2seq: Seq2Seq, sources: Any, *, max_length: int | None = None) -> 
     sources
         Texts for a model that reads text, else rows of ids: an array of shape (rows, steps), or a sequence of rows.
     max_length
-        Most ids a row; by default the spec's ``max_length``, else the longest target that was fitted, else twice the longest source
-        and ten more.
+        Most ids a row; by default the spec's ``max_length``, else the longest target that was fitted, else twice the
+        longest source and ten more.
 
     Returns
     -------
@@ -47,14 +48,16 @@ def decode(seq2seq: Seq2Seq, sources: Any, *, max_length: int | None = None) -> 
 
     Notes
     -----
-    The loop starts with the spec's ``start`` id; for a traced model with the one that its decoder's input began with when it was fitted, 0
-    before that. It ends when each row of the batch gave the spec's ``end`` id; where there is none, after ``max_length`` ids. A model that
-    masks no padding gets rows of one length together, so that its encoder never reads the filling.
+    The loop starts with the spec's ``start`` id; for a traced model with the one that its decoder's input began with
+    when it was fitted, 0 before that. It ends when each row of the batch gave the spec's ``end`` id; where there is
+    none, after ``max_length`` ids. A model that masks no padding gets rows of one length together, so that its encoder
+    never reads the filling.
     """
     source = _read(seq2seq, sources)
     if not len(source):
         return []
-    inference = _inference(seq2seq, max_length or _longest(seq2seq, source))
+    inference = inference_model(seq2seq, max_length=max_length or _longest(seq2seq, source))
+    _check(source, _source_vocabulary(seq2seq))
     found: list[Any] = [None] * len(source)
     step = _compiled(inference)
     for numbers, batch in _batches(source, _padding(seq2seq)):
@@ -96,7 +99,9 @@ def _check(source: Rows, vocabulary: int | None) -> None:
     if len(outside):
         row, position = source.place(int(outside[0]))
         number = int(source.values[outside[0]])
-        raise DecodeError(f"source {row}, position {position} (both from 0) is id {number}, outside the vocabulary of {vocabulary}")
+        raise DecodeError(
+            f"source {row}, position {position} (both from 0) is id {number}, outside the vocabulary of {vocabulary}"
+        )
 
 
 def _padding(seq2seq: Seq2Seq) -> int | None:
@@ -113,23 +118,41 @@ def _end(seq2seq: Seq2Seq) -> int | None:
     return seq2seq.spec.end if seq2seq.spec is not None else None
 
 
-def _longest(seq2seq: Seq2Seq, source: Rows) -> int:
+def _source_vocabulary(seq2seq: Seq2Seq) -> int | None:
+    event = encoder_event(seq2seq)
+    return next((i.vocabulary for i in inputs_of(seq2seq) if i.event == event), None)
+
+
+def _longest(seq2seq: Seq2Seq, source: Rows | None) -> int:
     if seq2seq.spec is not None and seq2seq.spec.max_length is not None:
         return seq2seq.spec.max_length
     if seq2seq.fitted is not None and seq2seq.fitted.longest is not None:
         return seq2seq.fitted.longest
-    return 2 * int(source.lengths.max()) + 10
+    return UNKNOWN_LENGTH if source is None else 2 * int(source.lengths.max()) + 10
 
 
-def _inference(seq2seq: Seq2Seq, longest: int) -> Seq2Seq:
-    """Give the decoding model, made anew when its code is another than the last one's."""
-    written = decoding_source(seq2seq, longest=longest, end=_end(seq2seq))
+def inference_model(seq2seq: Seq2Seq, *, max_length: int | None = None) -> Seq2Seq:
+    """Give the decoding model, with its own ledger; it is made anew only when its code is another than the last one's.
+
+    Parameters
+    ----------
+    seq2seq
+        The trained model.
+    max_length
+        Most ids to decode; by default the spec's, else the longest target that was fitted, else 50.
+
+    Raises
+    ------
+    DecodeError
+        When the model cannot be decoded.
+    """
+    code = decoding_source(seq2seq, longest=max_length or _longest(seq2seq, None), end=_end(seq2seq))
     before = seq2seq.inference
-    if before is not None and before.source == written.code and before.namespace["__trained__"] is seq2seq.model:
+    if before is not None and before.source == code and before.namespace["__trained__"] is seq2seq.model:
         return before
     namespace = {**seq2seq.namespace, "__trained__": seq2seq.model}
     traced = run(
-        written.code,
+        code,
         namespace,
         name=seq2seq.name,
         before=Traced(ledger=seq2seq.ledger, live=seq2seq.live, namespace=seq2seq.namespace),
@@ -143,7 +166,7 @@ def _inference(seq2seq: Seq2Seq, longest: int) -> Seq2Seq:
         name=f"{seq2seq.name}.inference",
         ledger=traced.ledger,
         live=traced.live,
-        source=written.code,
+        source=code,
         namespace=traced.namespace,
         tokenizers=seq2seq.tokenizers,
     )
@@ -157,11 +180,10 @@ def _compiled(inference: Seq2Seq) -> Any:
         model = inference.model
         ids = model.inputs[0].dtype
 
-        @tf.function(input_signature=[tf.TensorSpec([None, None], ids), tf.TensorSpec([None], tf.int32)])
-        def compiled(source: Any, start: Any) -> Any:
-            return model([source, start], training=False)
-
-        inference.namespace[name] = compiled
+        signature = [tf.TensorSpec([None, None], ids), tf.TensorSpec([None], tf.int32)]
+        inference.namespace[name] = tf.function(
+            lambda source, start: model([source, start], training=False), input_signature=signature
+        )
     return inference.namespace[name]
 
 

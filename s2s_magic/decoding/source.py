@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 
 from s2s_magic.errors import DecodeError
-from s2s_magic.ledger import Called, Constructed, Ledger
+from s2s_magic.ledger import Called, Constructed
 from s2s_magic.seq2seq import Seq2Seq
 
 _WITHOUT_NEIGHBOURS = (
@@ -24,7 +23,7 @@ _WITHOUT_NEIGHBOURS = (
 )
 """Layers that treat every position by itself, so that one id at a time goes through them as a whole row does."""
 
-_TEMPLATE = '''\
+_TEMPLATE = """\
 {imports}
 # The encoder, from its input to the states that the decoder starts from: these wires exist already.
 {encoder_model} = keras.models.Model(inputs={encoder_input}, outputs={state})
@@ -45,7 +44,12 @@ _TEMPLATE = '''\
     None, initial_state={encoder_model}({source_ids}), start_tokens={start_ids}, end_token={end}
 )
 {inference_model} = keras.models.Model(inputs=[{source_ids}, {start_ids}], outputs=[{outputs}.sample_id, {lengths}])
-'''
+"""
+
+_EMBEDDING_TEMPLATE = """
+# From an id to what the decoder reads, by the wires of the training model.
+{model} = keras.models.Model(inputs={source}, outputs={output})
+"""
 
 _NEW_NAMES = {
     "encoder_model": "encoder_model",
@@ -60,16 +64,7 @@ _NEW_NAMES = {
 }
 
 
-@dataclass(frozen=True)
-class DecodingSource:
-    """The code, and the names in it that its caller needs."""
-
-    code: str
-    model: str
-    encoder_event: int
-
-
-def decoding_source(seq2seq: Seq2Seq, *, longest: int, end: int | None) -> DecodingSource:
+def decoding_source(seq2seq: Seq2Seq, *, longest: int, end: int | None) -> str:
     """Write the decoding model of a built or a traced model.
 
     Parameters
@@ -89,12 +84,12 @@ def decoding_source(seq2seq: Seq2Seq, *, longest: int, end: int | None) -> Decod
     names = _Names(seq2seq)
     call = training_decoder(seq2seq)
     decoder = seq2seq.live.layers[call.object]
-    wires = decoder._inbound_nodes[_node_number(seq2seq.ledger, call)]
+    wires = _wires(seq2seq, call)
     state = wires.call_kwargs.get("initial_state")
     if state is None:
         raise DecodeError(f"{call.layer} is called without initial_state, so nothing of the source reaches it")
     embedding, embedding_fn, embedding_model = _embedding(seq2seq, names, wires.call_args[0])
-    encoder_event, encoder_input = _encoder_input(seq2seq, names, tf.nest.flatten(state))
+    _, encoder_input = _encoder_input(seq2seq, names, tf.nest.flatten(state))
     new = {role: names.fresh(name) for role, name in _NEW_NAMES.items()}
     code = _TEMPLATE.format(
         imports=_imports(seq2seq.namespace),
@@ -110,7 +105,15 @@ def decoding_source(seq2seq: Seq2Seq, *, longest: int, end: int | None) -> Decod
         dtype=encoder_input.dtype.name,
         **new,
     )
-    return DecodingSource(code.lstrip("\n"), new["inference_model"], encoder_event)
+    return code.lstrip("\n")
+
+
+def encoder_event(seq2seq: Seq2Seq) -> int:
+    """Find the event that made the encoder's input."""
+    call = training_decoder(seq2seq)
+    return _encoder_input(
+        seq2seq, _Names(seq2seq), tf.nest.flatten(_wires(seq2seq, call).call_kwargs["initial_state"])
+    )[0]
 
 
 def training_decoder(seq2seq: Seq2Seq) -> Called:
@@ -123,13 +126,15 @@ def training_decoder(seq2seq: Seq2Seq) -> Called:
     """
     if seq2seq.model is None:
         raise DecodeError(f"{seq2seq.name} has no model")
-    calls = [e for e in seq2seq.ledger.events if isinstance(e, Called) and e.class_name == "BasicDecoder" and e.in_graph]
+    calls = [
+        e for e in seq2seq.ledger.events if isinstance(e, Called) and e.class_name == "BasicDecoder" and e.in_graph
+    ]
     nodes = {id(n) for nodes in seq2seq.model._nodes_by_depth.values() for n in nodes}
-    calls = [c for c in calls if id(seq2seq.live.layers[c.object]._inbound_nodes[_node_number(seq2seq.ledger, c)]) in nodes]
+    calls = [c for c in calls if id(_wires(seq2seq, c)) in nodes]
     if not calls:
         raise DecodeError(
-            f"{seq2seq.name} cannot be decoded: its model has no call of tfa.seq2seq.BasicDecoder, whose cell and output layer "
-            "greedy decoding would run step by step"
+            f"{seq2seq.name} cannot be decoded: its model has no call of tfa.seq2seq.BasicDecoder, whose "
+            "cell and output layer greedy decoding runs step by step"
         )
     call = calls[-1]
     sampler = type(seq2seq.live.layers[call.object].sampler).__name__
@@ -138,9 +143,11 @@ def training_decoder(seq2seq: Seq2Seq) -> Called:
     return call
 
 
-def _node_number(ledger: Ledger, call: Called) -> int:
-    """Count the calls of the same object that entered the graph before this one."""
-    return sum(isinstance(e, Called) and e.object == call.object and e.in_graph for e in ledger.events[: call.index])
+def _wires(seq2seq: Seq2Seq, call: Called) -> Any:
+    """Give the Keras node of a call: the calls of an object that entered the graph made its nodes, in order."""
+    earlier = seq2seq.ledger.events[: call.index]
+    number = sum(isinstance(e, Called) and e.object == call.object and e.in_graph for e in earlier)
+    return seq2seq.live.layers[call.object]._inbound_nodes[number]
 
 
 def _imports(namespace: Mapping[str, Any]) -> str:
@@ -158,20 +165,20 @@ def _encoder_input(seq2seq: Seq2Seq, names: _Names, state: list[Any]) -> tuple[i
     if len(found) != 1:
         shown = ", ".join(sorted(str(seq2seq.ledger.events[e].outputs[0].name) for e in found)) or "none"
         raise DecodeError(
-            f"{seq2seq.name} cannot be decoded: the decoder's initial state must come from one input, and comes from {shown}"
+            f"{seq2seq.name} cannot be decoded: the initial state must come from one input, and comes from {shown}"
         )
     event = found.pop()
     return event, seq2seq.live.tensors[event, 0]
 
 
 def _embedding(seq2seq: Seq2Seq, names: _Names, tensor: Any) -> tuple[str, str, str]:
-    """Say how an id becomes what the decoder reads: the object to track, the function, and the code that makes it, if any."""
+    """Say how an id becomes what the decoder reads: the object to track, the function, and the code that makes it."""
     path = names.path_back(tensor)
     other = [event for event in path if event.class_name not in _WITHOUT_NEIGHBOURS]
     if other:
         raise DecodeError(
-            f"{seq2seq.name} cannot be decoded: {other[0].layer} ({other[0].class_name}) stands between the decoder's ids and the "
-            "decoder, and looks at more than one position"
+            f"{seq2seq.name} cannot be decoded: {other[0].layer} ({other[0].class_name}) stands between the ids and "
+            "the decoder, and may look at more than one position"
         )
     if len(path) == 1 and path[0].class_name == "Embedding":
         name = names.layer(seq2seq.live.layers[path[0].object])
@@ -181,7 +188,7 @@ def _embedding(seq2seq: Seq2Seq, names: _Names, tensor: Any) -> tuple[str, str, 
         raise DecodeError(f"{seq2seq.name} cannot be decoded: the decoder reads no embedding of one input's ids")
     source = names.tensor(seq2seq.live.tensors[origins.pop(), 0])
     model = names.fresh("embedding_model")
-    code = f"\n# From one id to what the decoder reads, by the wires of the training model.\n{model} = keras.models.Model(inputs={source}, outputs={names.tensor(tensor)})\n"
+    code = _EMBEDDING_TEMPLATE.format(model=model, source=source, output=names.tensor(tensor))
     return model, f"lambda ids: {model}(ids[:, None])[:, 0]", code
 
 
@@ -216,7 +223,9 @@ class _Names:
         if name is None and self._model and layer in self._seq2seq.model.layers:
             return f"{self._model}.get_layer({layer.name!r})"
         if name is None:
-            raise DecodeError(f"{self._seq2seq.name} cannot be decoded: no name leads to the layer {layer.name!r}; give it one")
+            raise DecodeError(
+                f"{self._seq2seq.name} cannot be decoded: no name leads to the layer {layer.name!r}; give it one"
+            )
         return name
 
     def tensor(self, tensor: Any) -> str:
@@ -242,7 +251,9 @@ class _Names:
     def _event(self, tensor: Any) -> Constructed | Called:
         place = self._made_by.get(id(tensor))
         if place is None:
-            raise DecodeError(f"{self._seq2seq.name} cannot be decoded: the ledger does not know where {tensor.name} comes from")
+            raise DecodeError(
+                f"{self._seq2seq.name} cannot be decoded: the ledger does not know where {tensor.name} comes from"
+            )
         return self._seq2seq.ledger.events[place[0]]
 
     def path_back(self, tensor: Any) -> list[Called]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from s2s_magic.errors import DataError, Fault, nearest
+from s2s_magic.errors import nearest
 from s2s_magic.seq2seq import Seq2Seq
 from s2s_magic.text import Tokenizer
-from s2s_magic.training import rows
+from s2s_magic.training.checks import check_lengths, check_table, differing
+from s2s_magic.training.desk import Desk
 from s2s_magic.training.inputs import ModelInput, Role, inputs_of, roles
 from s2s_magic.training.pipeline import Column, Lengths, Shifted, Table
 from s2s_magic.training.rows import Numbers, Rows
@@ -42,54 +42,6 @@ class Prepared:
     tokenizers: dict[str, Tokenizer]
     start: int | None
     longest: int | None
-
-
-@dataclass
-class Desk:
-    """The plan, the names it speaks of, and the faults found so far."""
-
-    seq2seq: Seq2Seq
-    plan: FitPlan
-    namespace: Mapping[str, Any]
-    faults: list[Fault] = field(default_factory=list)
-    tokenizers: dict[str, Tokenizer] = field(default_factory=dict)
-
-    def fault(self, key: str, message: str) -> None:
-        """Note what is wrong with what a key of the body names."""
-        self.faults.append(Fault(*self.plan.place_of(key), message))
-
-    def raise_faults(self) -> None:
-        """Raise what was noted."""
-        if self.faults:
-            raise DataError(set(self.faults))
-
-    def value(self, key: str, name: str) -> Any:
-        """Give the plain value of a notebook variable; None when it is unknown."""
-        if name not in self.namespace:
-            self.fault(key, f"there is no variable {name!r}{nearest(name, self.namespace)}")
-            return None
-        return rows.plain(self.namespace[name])
-
-    def read(self, key: str, name: str, side: str | None) -> Any:
-        """Read rows: texts where ``side`` has or can have a tokenizer, else ids; None after a fault."""
-        value = self.value(key, name)
-        if value is None:
-            return None
-        spec = self.seq2seq.spec
-        tokens = spec.tokens if spec is not None and side else "none"
-        try:
-            if not rows.is_text(value):
-                if tokens != "none":
-                    raise rows.Unreadable(f"holds ids, and {self.seq2seq.name} was built with tokens: {tokens}: give it texts")
-                return rows.ids(value)
-            if tokens == "none":
-                raise rows.Unreadable(
-                    "holds text, and the model reads ids: build it from a spec with tokens: char or tokens: word, or give ids"
-                )
-            return rows.texts(value)
-        except rows.Unreadable as error:
-            self.fault(key, f"{name} {error}")
-            return None
 
 
 def prepare(seq2seq: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any]) -> Prepared:
@@ -131,7 +83,9 @@ def _sequences(desk: Desk, known: Mapping[Role, str]) -> tuple[Table | None, int
     """Arrange source and target for an encoder-decoder, and the pair for validation."""
     plan, spec = desk.plan, desk.seq2seq.spec
     named = _named_inputs(desk)
-    source_key, source_name = ("inputs", named[known["encoder"]]) if known["encoder"] in named else ("source", plan.source)
+    source_key, source_name = (
+        ("inputs", named[known["encoder"]]) if known["encoder"] in named else ("source", plan.source)
+    )
     if source_name is None:
         desk.fault("source", f"the key 'source' is missing: it names the variable for {known['encoder']}")
     source = desk.read(source_key, source_name, "source") if source_name else None
@@ -148,16 +102,18 @@ def _sequences(desk: Desk, known: Mapping[Role, str]) -> tuple[Table | None, int
         target = _ended(target, spec.end)
     start = int(given.values[0]) if given is not None and len(given.values) else (spec.start if spec is not None else 0)
     table = _arranged(desk, known, source, target, given or Shifted(start))
-    _check(desk, table, (source_key, "target"))
+    check_table(desk, table, (source_key, "target"))
     if not isinstance(plan.validation, tuple) or desk.faults:
         return table, start, None
-    pair = [desk.read("validation", name, side) for name, side in zip(plan.validation, ("source", "target"), strict=True)]
+    pair = [
+        desk.read("validation", name, side) for name, side in zip(plan.validation, ("source", "target"), strict=True)
+    ]
     desk.raise_faults()
     held_source, held_target = _encoded(desk, "source", pair[0]), _encoded(desk, "target", pair[1])
     if spec is not None and lengths is None and given is None:
         held_target = _ended(held_target, spec.end)
     validation = _arranged(desk, known, held_source, held_target, Shifted(start))
-    _check(desk, validation, ("validation", "validation"))
+    check_table(desk, validation, ("validation", "validation"))
     return table, start, validation
 
 
@@ -197,10 +153,7 @@ def _encoded(desk: Desk, side: str, read: Any) -> Rows:
 
 
 def _ended(target: Rows, end: int | None) -> Rows:
-    """Let each row end with the end id."""
-    if end is None:
-        return target
-    return Rows.of([row if len(row) and row[-1] == end else np.append(row, end) for row in target])
+    return target if end is None else target.ended(end)
 
 
 def _given(
@@ -213,31 +166,17 @@ def _given(
     if decoder_name is not None:
         given = desk.read("decoder_input", decoder_name, None)
         if given is not None and not np.array_equal(given.lengths, target.lengths):
-            desk.fault("decoder_input", f"{decoder_name}: {_differing(given, target)}; each row needs an id for each of the target's")
+            desk.fault(
+                "decoder_input",
+                f"{decoder_name}: {differing(given, target)}; each row needs an id for each of the target's",
+            )
     if lengths_name is not None:
         value = desk.value("lengths", lengths_name)
         lengths = None if value is None else np.asarray(value).ravel()
         if lengths is not None:
-            _check_lengths(desk, lengths_name, lengths, target)
+            check_lengths(desk, lengths_name, lengths, target)
             lengths = None if desk.faults else lengths.astype(np.int64)
     return given, lengths
-
-
-def _check_lengths(desk: Desk, name: str, lengths: Numbers, target: Rows) -> None:
-    if lengths.dtype.kind not in "iuf" or len(lengths) != len(target):
-        desk.fault("lengths", f"{name} holds {len(lengths)} values; expected one whole number for each of {len(target)} target rows")
-        return
-    wrong = np.flatnonzero(~((lengths == np.floor(lengths)) & (lengths >= 1) & (lengths <= target.lengths)))
-    if len(wrong):
-        row = int(wrong[0])
-        desk.fault("lengths", f"{name}: row {row} is {lengths[row]}; its target has {target.lengths[row]} ids, so expected 1 to {target.lengths[row]}")
-
-
-def _differing(one: Rows, other: Rows) -> str:
-    if len(one) != len(other):
-        return f"{len(one)} rows against {len(other)}"
-    row = int(np.flatnonzero(one.lengths != other.lengths)[0])
-    return f"row {row} has {one.lengths[row]} ids against {other.lengths[row]}"
 
 
 def _arranged(desk: Desk, known: Mapping[Role, str], source: Rows, target: Rows, decoder: Rows | Shifted) -> Table:
@@ -262,7 +201,10 @@ def _free_table(desk: Desk, pair: tuple[str, str] | None = None) -> Table | None
     missing = [i.name for i in found if i.name not in named]
     if missing:
         key = "validation" if pair else "inputs"
-        desk.fault(key, f"nothing says what feeds {', '.join(missing)}: name a variable for each input, 'inputs: {{{missing[0]}: X}}'")
+        desk.fault(
+            key,
+            f"nothing says what feeds {', '.join(missing)}: name a variable for each, 'inputs: {{{missing[0]}: X}}'",
+        )
         return None
     key = "validation" if pair else "inputs" if plan.inputs else "source"
     columns = [_free_column(desk, key, named[i.name], i) for i in found]
@@ -272,7 +214,7 @@ def _free_table(desk: Desk, pair: tuple[str, str] | None = None) -> Table | None
     if desk.faults or target is None:
         return None
     table = Table(tuple(columns), target, isinstance(target, Rows) and len(set(target.lengths)) > 1)
-    _check(desk, table, (key, target_key))
+    check_table(desk, table, (key, target_key))
     return table
 
 
@@ -294,64 +236,14 @@ def _free_column(desk: Desk, key: str, name: str, model_input: ModelInput) -> An
     return array
 
 
-def _check(desk: Desk, table: Table, keys: tuple[str, str]) -> None:
-    """Hold the columns against each other and against the model."""
-    source_key, target_key = keys
-    if not table.rows:
-        desk.fault(target_key, "there are no rows to fit on")
-        return
-    for model_input, column, tensor in zip(inputs_of(desk.seq2seq), table.inputs, desk.seq2seq.model.inputs, strict=True):
-        if isinstance(column, Shifted | Lengths):
-            continue
-        if len(column) != table.rows:
-            desk.fault(source_key, f"{model_input.name} gets {len(column)} rows, and the target has {table.rows}")
-        elif isinstance(column, Rows):
-            _check_ids(desk, source_key, model_input.name, column, model_input.vocabulary)
-            _check_steps(desk, source_key, model_input.name, column, tensor.shape[1])
-        elif not tensor.shape[1:].is_compatible_with(column.shape[1:]):
-            desk.fault(source_key, f"{model_input.name} has shape {tuple(tensor.shape)}, and its data {column.shape}")
-    if isinstance(table.target, Rows):
-        sizes = [desk.seq2seq.model.outputs[0].shape[-1]]
-        decoders = [i.vocabulary for i, c in zip(inputs_of(desk.seq2seq), table.inputs, strict=True) if isinstance(c, Shifted)]
-        known = [size for size in [*sizes, *decoders] if size is not None]
-        _check_ids(desk, target_key, "the target", table.target, min(known, default=None))
-    spec = desk.seq2seq.spec
-    source = next((c for c in table.inputs if isinstance(c, Rows)), None)
-    if spec is not None and spec.padding is None and source is not None and len(set(source.lengths)) > 1:
-        low, high = source.lengths.min(), source.lengths.max()
-        desk.fault(
-            source_key,
-            f"source rows have {low} to {high} ids, and {desk.seq2seq.name} was built without padding, so that its encoder would read "
-            "the filling: add 'padding: 0' (and a 'start' of its own) to the spec and build again, or give rows of one length",
-        )
-
-
-def _check_ids(desk: Desk, key: str, name: str, column: Rows, vocabulary: int | None) -> None:
-    empty = np.flatnonzero(column.lengths == 0)
-    if len(empty):
-        desk.fault(key, f"{name}: row {int(empty[0])} is empty")
-    outside = np.flatnonzero((column.values < 0) | (column.values >= (vocabulary or math.inf)))
-    if len(outside):
-        row, position = column.place(int(outside[0]))
-        number = int(column.values[outside[0]])
-        more = f" ({len(outside)} such ids in all)" if len(outside) > 1 else ""
-        size = f"the vocabulary of {vocabulary} (ids 0 to {vocabulary - 1})" if vocabulary else "any vocabulary"
-        desk.fault(key, f"{name}: row {row}, position {position} (both from 0) is id {number}, outside {size}{more}")
-
-
-def _check_steps(desk: Desk, key: str, name: str, column: Rows, steps: int | None) -> None:
-    if steps is not None and (column.lengths != steps).any():
-        row = int(np.flatnonzero(column.lengths != steps)[0])
-        desk.fault(key, f"{name} takes rows of {steps} ids, and row {row} has {column.lengths[row]}")
-
-
 def _split(desk: Desk, table: Table, fraction: float) -> tuple[Table, Table | None]:
     """Hold the last rows back, as Keras does."""
     kept = int(table.rows * (1.0 - fraction))
     if not 0 < kept < table.rows:
-        desk.fault("validation", f"a fraction of {fraction:g} of {table.rows} rows leaves {kept} to fit and {table.rows - kept} to validate")
+        desk.fault(
+            "validation",
+            f"a fraction of {fraction:g} of {table.rows} rows leaves {kept} to fit and {table.rows - kept} to validate",
+        )
         return table, None
     order = np.arange(table.rows)
     return table.select(order[:kept]), table.select(order[kept:])
-
-

@@ -151,9 +151,11 @@ def _broken(seq2seq: Seq2Seq, loop: Loop, recorder: Recorder, keys: list[str]) -
         step, numbers = found
         names = [_variable_name(seq2seq, keys[number]) for number in numbers]
         others = f" (and of {len(names) - 1} more)" if len(names) > 1 else ""
-        cause = f"the first gradient that was not finite is that of {names[-1]}{others}, in step {step + 1} of epoch {epoch}"
+        cause = f"the first gradient to break is that of {names[-1]}{others}, in step {step + 1} of epoch {epoch}"
     kept = f"the state after epoch {epoch - 1}" if epoch > 1 else "the state before the fit"
-    return f"the loss became non-finite {where}: {cause}; {kept} was put back. Try a smaller learning rate, or clipnorm=1"
+    return (
+        f"the loss became non-finite {where}: {cause}; {kept} was put back. Try a smaller learning rate, or clipnorm=1"
+    )
 
 
 def _variable_name(seq2seq: Seq2Seq, key: str) -> str:
@@ -179,9 +181,7 @@ def _keep(seq2seq: Seq2Seq, loop: Loop, recorder: Recorder, keys: list[str], run
     ledger = seq2seq.ledger.with_training(None)
     variables = judge_all(ledger, measured)
     history = merged(before.history, [values for values, _ in loop.epochs])
-    seq2seq.evidence = Evidence(
-        history=history, variables=variables, by_call=before.by_call, runs=(*before.runs, run)
-    )
+    seq2seq.evidence = Evidence(history=history, variables=variables, by_call=before.by_call, runs=(*before.runs, run))
     seq2seq.ledger = ledger.with_training(seq2seq.evidence)
 
 
@@ -201,7 +201,7 @@ def _keep_shares(seq2seq: Seq2Seq, batch: Any) -> None:
 
 @contextmanager
 def seeded(seed: int | None) -> Iterator[None]:
-    """Seed Python, NumPy and TensorFlow for a while; Python's and NumPy's generators go on afterwards as if nothing had been."""
+    """Seed Python, NumPy and TensorFlow for a while; the first two then go on as if nothing had been."""
     if seed is None:
         yield
         return

@@ -51,7 +51,9 @@ def _vocabulary(seq2seq: Seq2Seq, event: int | None) -> int | None:
     sizes = [
         seq2seq.live.layers[call.object].input_dim
         for call in seq2seq.ledger.events
-        if isinstance(call, Called) and call.class_name == "Embedding" and any(w.from_event == event for w in call.inputs)
+        if isinstance(call, Called)
+        and call.class_name == "Embedding"
+        and any(w.from_event == event for w in call.inputs)
     ]
     return min(sizes, default=None)
 
@@ -59,8 +61,9 @@ def _vocabulary(seq2seq: Seq2Seq, event: int | None) -> int | None:
 def roles(seq2seq: Seq2Seq) -> dict[Role, str] | None:
     """Tell the encoder's input, the decoder's and the lengths apart by following the wires back from the decoder.
 
-    The decoder is the last call of a TFA ``BasicDecoder``, else of a recurrent layer that is given an initial state: what feeds its first
-    argument is the decoder's input, what feeds its state the encoder's, and an input with one number a row holds the lengths.
+    The decoder is the last call of a TFA ``BasicDecoder``, else of a recurrent layer that is given an initial state:
+    what feeds its first argument is the decoder's input, what feeds its state the encoder's, and an input with one
+    number a row holds the lengths.
 
     Returns
     -------
@@ -86,8 +89,11 @@ def decoder_call(ledger: Ledger) -> Called | None:
     """Find the call that decodes: see `roles`."""
     calls = [event for event in ledger.events if isinstance(event, Called) and event.in_graph and event.inputs]
     decoders = [call for call in calls if call.class_name == "BasicDecoder"]
-    stateful = [call for call in calls if call.class_name in ("LSTM", "GRU", "SimpleRNN", "RNN") and len(call.inputs) > 1]
-    return (decoders or stateful or [None])[-1]
+    stateful = [
+        call for call in calls if call.class_name in ("LSTM", "GRU", "SimpleRNN", "RNN") and len(call.inputs) > 1
+    ]
+    found = decoders or stateful
+    return found[-1] if found else None
 
 
 def _origins(ledger: Ledger, wire: Wire) -> set[int]:

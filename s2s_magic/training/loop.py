@@ -130,7 +130,9 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         """Put the best epoch's state back where there was patience."""
         if self._best_state is not None and self._best[1] < len(self.epochs):
             self._best_state.put_back()
-            self.stopped = f"{self.stopped or 'all epochs done'}; the state after epoch {self._best[1]}, the best, was put back"
+            self.stopped = (
+                f"{self.stopped or 'all epochs done'}; the state after epoch {self._best[1]}, the best, was put back"
+            )
 
     def cut_off(self) -> None:
         """Keep what an interrupted epoch showed so far."""
@@ -168,6 +170,4 @@ def merged(earlier: Mapping[str, Sequence[float | None]], epochs: Sequence[Mappi
     """Join the history of earlier fits with that of one more; None where a run did not have a value."""
     before = max((len(values) for values in earlier.values()), default=0)
     names = dict.fromkeys([*earlier, *(name for epoch in epochs for name in epoch)])
-    return {
-        name: (*earlier.get(name, [None] * before), *(epoch.get(name) for epoch in epochs)) for name in names
-    }
+    return {name: (*earlier.get(name, [None] * before), *(epoch.get(name) for epoch in epochs)) for name in names}

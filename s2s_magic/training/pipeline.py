@@ -13,7 +13,7 @@ import tensorflow as tf
 from s2s_magic.training.rows import Numbers, Rows
 
 POOL = 64
-"""Batches' worth of rows that are sorted by length together: enough to waste little padding, few enough to stay random."""
+"""Batches' worth of rows sorted by length together: enough to waste little padding, few enough to stay random."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,9 @@ class Table:
 def batches(table: Table, *, size: int, epochs: int = 1, shuffle: bool = False) -> tuple[Any, int]:
     """Make the batches of one or more epochs.
 
-    Rows that differ in length are batched with rows of about the same length and filled up to the longest of their batch; the order of rows
-    and batches stays random. Rows of one length keep the order that ``Model.fit`` would have given them under the same seed.
+    Rows that differ in length are batched with rows of about the same length and filled up to the longest of their
+    batch; the order of rows and batches stays random. Rows of one length keep the order that ``Model.fit`` would have
+    given them under the same seed.
 
     Parameters
     ----------
@@ -95,7 +96,8 @@ def batches(table: Table, *, size: int, epochs: int = 1, shuffle: bool = False) 
     Returns
     -------
     dataset : tf.data.Dataset
-        ``(inputs, target)`` or ``(inputs, target, weights)``; ids are int32 of shape (batch, steps), weights float32 of that shape.
+        ``(inputs, target)`` or ``(inputs, target, weights)``; ids are int32 of shape (batch, steps), weights float32
+        of that shape.
     steps : int
         Batches an epoch.
     """
@@ -103,7 +105,7 @@ def batches(table: Table, *, size: int, epochs: int = 1, shuffle: bool = False) 
     steps = math.ceil(count / size)
     keys = _length_keys(table) if table.ragged and shuffle else None
 
-    # The operations of this function are those of Keras's own adapter, so that the same global seed draws the same order.
+    # These operations are those of Keras's own adapter, so that the same global seed draws the same order.
     def permutation(_: Any) -> Any:
         indices = tf.range(count, dtype=tf.int64)
         if shuffle:
@@ -141,7 +143,7 @@ def by_length(table: Table) -> Table:
 
 
 def _length_keys(table: Table) -> Numbers:
-    """Give each row a number by which to sort: the target's length first, since the output layer costs most, then the others'."""
+    """Give each row a number to sort by: the target's length first, since the output layer costs most."""
     keys = np.zeros(table.rows, np.int64)
     for column in table.ragged:
         keys = keys * (int(column.lengths.max()) + 1) + column.lengths

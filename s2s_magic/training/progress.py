@@ -98,7 +98,7 @@ def notebook_display() -> Show:
         nonlocal handle
         bundle = {"text/plain": str(progress), "text/html": _html(progress)}
         if handle is None:
-            handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            handle = display(bundle, raw=True, display_id=True)
         else:
             handle.update(bundle, raw=True)
 

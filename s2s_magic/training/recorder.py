@@ -30,10 +30,10 @@ class Epoch:
 class Recorder:
     """Watches an optimizer apply gradients.
 
-    What is measured: the squared norm of every gradient (before clipping; duplicate rows of a sparse one added up) and of every
-    variable's change, on the first step of an epoch and on every ``stride``-th after it; `SAMPLES` times an epoch, and never more
-    often than every `LEAST_STRIDE` steps. Norms and distances are measured once an epoch, at its end. What is watched on *every* step
-    is only whether each gradient is finite.
+    What is measured: the squared norm of every gradient (before clipping; duplicate rows of a sparse one added up) and
+    of every variable's change, on the first step of an epoch and on every ``stride``-th after it: about `SAMPLES` times
+    an epoch, and never more often than every `LEAST_STRIDE` steps. Norms and distances are measured once an epoch, at
+    its end. What is watched on *every* step is only whether each gradient is finite.
 
     Norms are kept as float32: a gradient whose norm is below about 1e-19 counts as zero.
 
@@ -140,7 +140,7 @@ class Recorder:
         return tf.stack([norms, [_square(variable - start) for variable, start in pairs]])
 
     def first_broken(self) -> tuple[int, list[int]] | None:
-        """Give the step of this epoch, from 0, on which gradients first were not finite, and the numbers of their variables."""
+        """Give the step of this epoch, from 0, on which gradients first broke, and the numbers of their variables."""
         steps = self._broken_at.numpy()
         first = int(steps.min())
         return None if first == NEVER else (first, [int(number) for number in np.flatnonzero(steps == first)])

@@ -34,10 +34,8 @@ class Rows:
     @classmethod
     def of(cls, rows: Sequence[Numbers] | Sequence[Sequence[int]]) -> Rows:
         """Put rows together."""
-        splits = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum([len(row) for row in rows], out=splits[1:])
         values = np.concatenate([np.asarray(row) for row in rows]) if len(rows) else np.zeros(0)
-        return cls(values.astype(np.int32), splits)
+        return cls(values.astype(np.int32), _splits(np.array([len(row) for row in rows], np.int64)))
 
     def __len__(self) -> int:
         return len(self.splits) - 1
@@ -57,27 +55,42 @@ class Rows:
 
     def cut(self, lengths: Numbers) -> Rows:
         """Keep the first ``lengths`` ids of each row."""
-        position = np.arange(len(self.values)) - np.repeat(self.splits[:-1], self.lengths)
-        splits = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        return Rows(self.values[position < np.repeat(lengths, self.lengths)], splits)
+        return Rows(self.values[self._positions() < np.repeat(lengths, self.lengths)], _splits(lengths))
 
     def without_padding(self, padding: int) -> Rows:
         """Drop the padding at the end of each row."""
-        return self.cut(np.array([_last(row != padding) + 1 for row in self], np.int32))
+        lengths = np.zeros(len(self), np.int64)
+        real = self.values != padding
+        lengths[self._row_numbers()[real]] = self._positions()[real] + 1  # the last one of a row stays
+        return self.cut(lengths)
 
-    def part(self, start: int, stop: int) -> Rows:
-        """Give rows ``start`` to ``stop``."""
-        splits = self.splits[start : stop + 1]
-        return Rows(self.values[splits[0] : splits[-1]], splits - splits[0])
+    def ended(self, end: int) -> Rows:
+        """Let each row end with an id."""
+        last = np.zeros(len(self), np.int64) - 1
+        filled = self.lengths > 0
+        last[filled] = self.values[self.splits[1:][filled] - 1]
+        missing = last != end
+        values = np.insert(self.values, self.splits[1:][missing], end)
+        return Rows(values, _splits(self.lengths + missing))
 
     def taken(self, order: Numbers) -> Rows:
-        """Give the rows in another order."""
-        return Rows.of([self[row] for row in order])
+        """Give the rows of these numbers, in this order."""
+        lengths = self.lengths[order]
+        splits = _splits(lengths)
+        places = np.repeat(self.splits[:-1][order] - splits[:-1], lengths) + np.arange(splits[-1])
+        return Rows(self.values[places], splits)
+
+    def _row_numbers(self) -> Numbers:
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    def _positions(self) -> Numbers:
+        starts: Numbers = np.repeat(self.splits[:-1], self.lengths)
+        return np.arange(len(self.values)) - starts
 
 
-def _last(found: Numbers) -> int:
-    places = np.flatnonzero(found)
-    return int(places[-1]) if len(places) else -1
+def _splits(lengths: Numbers) -> Numbers:
+    splits: Numbers = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return splits
 
 
 def plain(value: Any) -> Any:
@@ -146,12 +159,8 @@ def ids(value: Any) -> Rows:
             raise Unreadable(f"row {number} is no flat row of numbers: {_short(row)}")
         arrays.append(array.astype(np.float64) if array.dtype.kind == "f" else array)
     raw = np.concatenate(arrays) if arrays else np.zeros(0, np.int64)
-    rows = Rows.of(arrays) if raw.dtype.kind != "f" else Rows(_whole(raw), _splits(arrays))
+    rows = Rows.of(arrays) if raw.dtype.kind != "f" else Rows(_whole(raw), _splits(np.array(list(map(len, arrays)))))
     return _checked(rows, raw)
-
-
-def _splits(arrays: Sequence[Numbers]) -> Numbers:
-    return np.concatenate([[0], np.cumsum([len(array) for array in arrays])]).astype(np.int64)
 
 
 def _whole(values: Numbers) -> Numbers:

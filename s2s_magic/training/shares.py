@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from s2s_magic.ledger import CallShare, Called
+from s2s_magic.ledger import Called, CallShare
 from s2s_magic.seq2seq import Seq2Seq
 
 
@@ -25,8 +25,9 @@ class _Shared:
 def call_shares(seq2seq: Seq2Seq, batch: Sequence[Any]) -> tuple[CallShare, ...]:
     """Split the gradient of each layer that is called more than once by its calls, on one batch.
 
-    Every call of the layer gets its own copy of each variable, ``variable + zeros``, and the gradient with respect to those zeros is what
-    came through that call. The parts add up to the whole gradient; ``share`` is a part's norm divided by the sum of the parts' norms.
+    Every call of the layer gets its own copy of each variable, ``variable + zeros``, and the gradient with respect to
+    those zeros is what came through that call. The parts add up to the whole gradient; ``share`` is a part's norm
+    divided by the sum of the parts' norms.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ def call_shares(seq2seq: Seq2Seq, batch: Sequence[Any]) -> tuple[CallShare, ...]
 
 
 def gradient_parts(seq2seq: Seq2Seq, batch: Sequence[Any]) -> dict[str, dict[int, Any]]:
-    """Give, for each variable of a layer that is called more than once, the gradient's part by event; see `call_shares`."""
+    """Give the gradient's parts by event, for each variable of a layer called more than once; see `call_shares`."""
     shared = _shared_layers(seq2seq)
     if not shared:
         return {}

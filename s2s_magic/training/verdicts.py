@@ -9,7 +9,7 @@ import numpy as np
 from s2s_magic.ledger import Ledger, Variable, VariableEvidence, Verdict
 
 BARELY = 1e-3
-"""A variable that moved by less than this part of what the model's variables typically moved, barely moved; each relative to its norm."""
+"""Movement below this part of what the model's variables typically moved, each relative to its norm, is bare."""
 ROUNDING = 1e-6
 """A movement below this part of the variable's norm is barely more than rounding."""
 
@@ -37,10 +37,14 @@ def judged(ledger: Ledger, key: str, measured: VariableEvidence | None, typical:
         return _with(measured, "did not move", f"{_title(variable)}: no epoch was measured.")
     gradient, distance = max(measured.gradient_norm), measured.distance[-1]
     if gradient == 0.0:
-        return _with(measured, "no gradient", f"{_title(variable)} got no gradient: nothing the loss sees depends on it.")
+        return _with(
+            measured, "no gradient", f"{_title(variable)} got no gradient: nothing the loss sees depends on it."
+        )
     numbers = f"gradient norm at most {gradient:.2g}, moved {distance:.2g} from its start"
     if max(measured.distance) == 0.0:
-        return _with(measured, "did not move", f"{_title(variable)} did not move, though it got a gradient ({numbers}).")
+        return _with(
+            measured, "did not move", f"{_title(variable)} did not move, though it got a gradient ({numbers})."
+        )
     relative = distance / measured.norm[-1] if measured.norm[-1] else np.inf
     if relative < max(ROUNDING, BARELY * typical):
         return _with(measured, "barely moved", f"{_title(variable)} barely moved ({numbers}).")

@@ -1,0 +1,66 @@
+"""Sources and what was decoded from them, side by side."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from s2s_magic.seq2seq import Seq2Seq
+
+MOST = 100
+"""Rows that are shown; the rest is counted."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Pairs of source and output, shown as text and as an HTML table."""
+
+    name: str
+    pairs: tuple[tuple[str, str], ...]
+    left_out: int = 0
+
+    def __repr__(self) -> str:
+        width = max((len(source) for source, _ in self.pairs), default=0)
+        return "\n".join([*(f"{source:<{width}}  ->  {output}" for source, output in self.pairs), *self._rest()])
+
+    def _rest(self) -> list[str]:
+        return [f"... and {self.left_out} more"] if self.left_out else []
+
+    def _html(self) -> str:
+        rows = "".join(
+            f"<tr><th scope='row' style='text-align:left;font-weight:normal'>{html.escape(source)}</th>"
+            f"<td style='text-align:left'>{html.escape(output)}</td></tr>"
+            for source, output in self.pairs
+        )
+        return (
+            f"<table><caption>Decoded by {html.escape(self.name)}</caption><thead><tr>"
+            "<th scope='col' style='text-align:left'>source</th><th scope='col' style='text-align:left'>output</th>"
+            f"</tr></thead><tbody>{rows}</tbody></table>{''.join(self._rest())}"
+        )
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": self._html()}
+
+
+def shown(seq2seq: Seq2Seq, sources: Any, outputs: Sequence[Any]) -> Decoded:
+    """Put sources and outputs side by side, the first `MOST` of them.
+
+    Parameters
+    ----------
+    seq2seq
+        The model that decoded.
+    sources
+        What was given to `decode`.
+    outputs
+        What it gave.
+    """
+    listed = [sources] if isinstance(sources, str) else list(sources)
+    pairs = [(_text(source), _text(output)) for source, output in zip(listed[:MOST], outputs[:MOST], strict=True)]
+    return Decoded(seq2seq.name, tuple(pairs), max(0, len(outputs) - MOST))
+
+
+def _text(row: Any) -> str:
+    return row if isinstance(row, str) else " ".join(map(str, row))
