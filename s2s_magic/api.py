@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,10 @@ def build(
 
     spec, tokenizers = count_vocabularies(parse_spec(spec_text, first_line=first_line), namespace or {})
     source = generate(spec)
+    with warnings.catch_warnings():
+        # TensorFlow Addons says at import that its time is over; here nobody chose to import it
+        warnings.filterwarnings("ignore", module="tensorflow_addons")
+        import tensorflow_addons  # noqa: F401
     traced = run(source, {}, name=name, title="generated from the spec")
     if traced.error is not None:
         if _out_of_memory(traced.error):

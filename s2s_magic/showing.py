@@ -5,14 +5,16 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Any
 
+from s2s_magic.ledger.compare import side_by_side
 from s2s_magic.seq2seq import Seq2Seq
-from s2s_magic.view.display import report_display
+from s2s_magic.view.display import report_display, show_comparison
 
 
 def best_mode(shell: Any) -> str:
     """Choose between "widget", "html" and "text".
 
-    A shell without a kernel is a terminal. A kernel that was told that nobody can answer a prompt (``allow_stdin`` of the
+    A shell without a kernel is a terminal. A kernel that was told that nobody can answer a prompt (``allow_stdin``
+    of the
     execute request in Jupyter's messaging protocol: nbclient, nbconvert, papermill) makes a page, on which a widget
     would be dead.
     """
@@ -57,11 +59,11 @@ def show_model(
     from IPython.display import display
 
     mode = best_mode(shell) if mode == "auto" else mode
-    if mode == "text":
-        print(report_display(model.ledger, after=after, training=training))
-        return replaced
-    if mode == "html" or find_spec("ipywidgets") is None:
-        display(report_display(model.ledger, after=after, training=training))
+    if mode != "widget" or find_spec("ipywidgets") is None:
+        show = print if mode == "text" else display
+        show(report_display(model.ledger, after=after, training=training))
+        if model.inference is not None:
+            show(show_comparison(side_by_side(model.ledger, model.inference.ledger)))
         return replaced
     from s2s_magic.view import report, to_widget
 

@@ -50,7 +50,7 @@ def test_the_quickstart_reads_dates_it_has_never_seen():
     score = re.search(r"500 held-back dates: ([\d.]+)%", shown(notebook, "decoded ="))
     assert score is not None
     assert float(score[1]) >= 99.0
-    assert "variables created for decoding: 0" in shown(notebook, "created =")
+    assert "calls for decoding, variables created: 0" in shown(notebook, "calls =")
     assert "It holds no weights" in shown(notebook, "%seq2seq explain translator encoder_embeddings")
 
 
