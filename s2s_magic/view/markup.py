@@ -13,6 +13,8 @@ class Markup(str):
 
 
 Content = str | int | None
+FITS = 3
+"""So many columns fit into any window."""
 
 
 def tag(name: str, /, *content: Content, **attributes: str | int | bool | None) -> Markup:
@@ -66,13 +68,16 @@ def table(
         The columns' names; those numbered in ``right`` hold numbers.
     rows
         ``<tr>`` elements, each starting with a ``<th scope="row">``.
-    class_
-        Class of a wide table: its frame takes the focus, so that the keyboard scrolls it.
+
+    Notes
+    -----
+    A table of many columns may have to scroll sideways: its frame takes the focus, so that the keyboard can.
     """
     heads = [
         tag("th", name, scope="col", class_="s2s-number" if number in right else None)
         for number, name in enumerate(head)
     ]
+    wide = len(head) > FITS
     return tag(
         "div",
         tag(
@@ -83,7 +88,9 @@ def table(
             class_=f"s2s-table {class_}".rstrip(),
         ),
         class_="s2s-scroll",
-        **({"tabindex": 0, "role": "region", "aria_label": "A wide table"} if class_ else {}),
+        tabindex=0 if wide else None,
+        role="region" if wide else None,
+        aria_label="A wide table" if wide else None,
     )
 
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from s2s_magic.errors import LookupFailed
 from s2s_magic.ledger import Called, Cell, Constructed, Evidence, Finding, Ledger, Totals, Variable, Wire
-from s2s_magic.ledger.findings import full_name, short_name
 from s2s_magic.ledger.records import Place
+from s2s_magic.view.rows import OwnerRow, VariableRow, born_in, marks_of, owner_rows, uses_of, variable_row
 from s2s_magic.view.words import sentence, shape_text
+
+__all__ = ["OwnerRow", "Port", "Report", "Step", "TreeRow", "VariableRow", "report"]
 
 
 @dataclass(frozen=True)
@@ -44,42 +46,6 @@ class Step:
     created: tuple[str, ...]
     reused: tuple[str, ...]
     trainable: int
-
-
-@dataclass(frozen=True)
-class VariableRow:
-    """One variable under its owner; ``born`` is the step that made it, -1 for one older than the trace."""
-
-    key: str
-    owner: str
-    owner_name: str
-    name: str
-    keras_name: str
-    shape: str
-    params: int
-    bytes: int
-    dtype: str
-    state: str
-    initializer: str
-    born: int
-    steps: tuple[int, ...]
-    shared: tuple[str, ...]
-    findings: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class OwnerRow:
-    """One layer object; ``parent`` holds it. ``variables`` are its own, without those of the objects it holds."""
-
-    key: str
-    name: str
-    class_name: str
-    parent: str | None
-    born: int
-    variables: tuple[str, ...]
-    steps: tuple[int, ...]
-    shared: tuple[str, ...]
-    findings: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -203,14 +169,14 @@ def report(ledger: Ledger, *, after: int | None = None, training: bool = False) 
     findings = [f for f in ledger.findings if f.event is None or f.event <= last]
     events = ledger.events[: last + 1]
     steps = tuple(_steps(ledger, events))
-    uses = _uses(events)
-    marks = _marks(ledger, findings)
-    variables = {key: _variable_row(ledger, key, uses, marks) for key in ledger.created_until(last)}
+    uses = uses_of(events)
+    marks = marks_of(ledger, findings)
+    variables = {key: variable_row(ledger, key, uses, marks) for key in ledger.created_until(last)}
     return Report(
         name=ledger.name,
         cells=ledger.cells,
         steps=steps,
-        owners=_owner_rows(ledger, last, variables, uses, marks),
+        owners=owner_rows(ledger, last, variables, uses, marks),
         variables=variables,
         totals=_totals(ledger, last),
         findings=findings,
@@ -228,8 +194,8 @@ def _totals(ledger: Ledger, last: int) -> Totals:
 
 def _steps(ledger: Ledger, events: Sequence[Constructed | Called]) -> Iterator[Step]:
     held: dict[str, list[str]] = defaultdict(list)
-    for layer in ledger.layers.values():
-        if layer.parent is not None:
+    for key, layer in ledger.layers.items():
+        if layer.parent is not None and born_in(ledger, key) <= born_in(ledger, layer.parent):
             held[layer.parent].append(layer.name)
     trainable = sum(v.params for v in ledger.variables.values() if v.created_by is None and v.trainable)
     for event in events:
@@ -237,7 +203,7 @@ def _steps(ledger: Ledger, events: Sequence[Constructed | Called]) -> Iterator[S
             created, reused, trainable = event.created, event.reused, event.trainable_params
         else:
             created = tuple(key for key in event.owns if ledger.variables[key].created_by == event.index)
-            reused = tuple(key for key in event.owns if ledger.variables[key].created_by != event.index)
+            reused = tuple(key for key in event.owns if _made_before(ledger.variables[key], event.index))
             trainable += sum(ledger.variables[key].params for key in created if ledger.variables[key].trainable)
         yield Step(
             index=event.index,
@@ -245,9 +211,9 @@ def _steps(ledger: Ledger, events: Sequence[Constructed | Called]) -> Iterator[S
             place=event,
             outer=event.outer,
             layer=event.layer,
-            call=event.call if isinstance(event, Called) else None,
+            call=event.call if isinstance(event, Called) and event.via is None else None,
             phase="data flowing" if isinstance(event, Called) and event.phase == "data" else "wiring only",
-            sentence=sentence(event, ledger, held),
+            sentence=sentence(event, ledger, held, created, reused),
             inputs=tuple(_port(wire) for wire in event.inputs),
             outputs=tuple(
                 Port(tensor.name or "(no name)", shape_text(tensor.shape), tensor.dtype, event.index)
@@ -259,121 +225,9 @@ def _steps(ledger: Ledger, events: Sequence[Constructed | Called]) -> Iterator[S
         )
 
 
+def _made_before(variable: Variable, event: int) -> bool:
+    return variable.created_by is None or variable.created_by < event
+
+
 def _port(wire: Wire) -> Port:
     return Port(wire.name or "(no name)", shape_text(wire.shape), wire.dtype, wire.from_event)
-
-
-def _uses(events: Sequence[Constructed | Called]) -> dict[str, list[int]]:
-    """List the calls that used each layer object and each variable, by key."""
-    uses: dict[str, list[int]] = defaultdict(list)
-    for event in events:
-        if isinstance(event, Called):
-            for key in (event.object, *event.created, *event.reused):
-                uses[key].append(event.index)
-    return uses
-
-
-def _marks(ledger: Ledger, findings: Sequence[Finding]) -> dict[str, list[int]]:
-    """List the numbers of the findings about each name: a layer, a variable, or the switch that froze it."""
-    marks: dict[str, list[int]] = defaultdict(list)
-    for number, finding in enumerate(findings):
-        marks[finding.about].append(number)
-    return marks
-
-
-def _variable_row(ledger: Ledger, key: str, uses: dict[str, list[int]], marks: dict[str, list[int]]) -> VariableRow:
-    variable = ledger.variables[key]
-    names = (full_name(variable), variable.name, variable.frozen_by or "")
-    return VariableRow(
-        key=key,
-        owner=_owner_key(variable),
-        owner_name=variable.owner,
-        name=short_name(variable),
-        keras_name=variable.name,
-        shape=shape_text(variable.shape),
-        params=variable.params,
-        bytes=variable.bytes,
-        dtype=variable.dtype,
-        state=_state(variable),
-        initializer=variable.initializer or "",
-        born=-1 if variable.created_by is None else variable.created_by,
-        steps=tuple(uses.get(key, ())),
-        shared=variable.paths[1:],
-        findings=tuple(dict.fromkeys(number for name in names for number in marks.get(name, ()))),
-    )
-
-
-def _owner_key(variable: Variable) -> str:
-    return variable.object or f"?{variable.owner}"
-
-
-def _state(variable: Variable) -> str:
-    if not variable.tracked:
-        return "untracked: never trained"
-    if variable.trainable:
-        return "trainable"
-    return f"frozen by {variable.frozen_by}" if variable.frozen_by else "not trainable"
-
-
-def _owner_rows(
-    ledger: Ledger,
-    last: int,
-    variables: dict[str, VariableRow],
-    uses: dict[str, list[int]],
-    marks: dict[str, list[int]],
-) -> dict[str, OwnerRow]:
-    own: dict[str, list[str]] = defaultdict(list)
-    for row in variables.values():
-        own[row.owner].append(row.key)
-    holds = {layer.parent for layer in ledger.layers.values()}
-    models = {model.object for model in ledger.models}
-    rows = {}
-    for key, layer in ledger.layers.items():
-        born = _born(ledger, key)
-        idle = layer.implicit or layer.class_name == "InputLayer" or (key in models and key not in holds)
-        if born > last or (idle and key not in own):
-            continue
-        steps = {*uses.get(key, ()), *(step for held in own.get(key, ()) for step in variables[held].steps)}
-        rows[key] = OwnerRow(
-            key=key,
-            name=layer.name,
-            class_name=layer.class_name,
-            parent=layer.parent,
-            born=born,
-            variables=tuple(own.get(key, ())),
-            steps=tuple(sorted(steps)),
-            shared=(*layer.aliases, *layer.held_by),
-            findings=tuple(marks.get(layer.name, ())),
-        )
-    for key in own:
-        if key not in rows:
-            rows[key] = _nameless_owner(key, [variables[held] for held in own[key]])
-    return rows
-
-
-def _nameless_owner(key: str, held: list[VariableRow]) -> OwnerRow:
-    """Give the row of what owns variables and is no layer object: a closure, a plain object."""
-    return OwnerRow(
-        key=key,
-        name=held[0].owner_name,
-        class_name="not a layer",
-        parent=None,
-        born=min(row.born for row in held),
-        variables=tuple(row.key for row in held),
-        steps=tuple(sorted({step for row in held for step in row.steps})),
-        shared=(),
-        findings=(),
-    )
-
-
-def _born(ledger: Ledger, key: str) -> int:
-    """Find the step in which an object came into being: its own, else that of the object that made it, else -1."""
-    seen = set()
-    here: str | None = key
-    while here is not None and here not in seen:
-        seen.add(here)
-        layer = ledger.layers[here]
-        if layer.constructed is not None:
-            return layer.constructed
-        here = layer.parent
-    return -1

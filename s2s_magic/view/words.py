@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from s2s_magic.ledger import Called, Constructed, Layer, Ledger, Variable
+from s2s_magic.ledger import Called, Constructed, Layer, Ledger, ModelRecord, Variable
 from s2s_magic.ledger.findings import counted
 from s2s_magic.ledger.records import Shape
 
@@ -46,7 +46,9 @@ def steps_text(steps: Sequence[int], noun: str = "step") -> str:
     return f"{noun}{'' if len(steps) == 1 else 's'} {listed(list(map(str, steps)))}"
 
 
-def sentence(event: Constructed | Called, ledger: Ledger, held: Names) -> str:
+def sentence(
+    event: Constructed | Called, ledger: Ledger, held: Names, created: Sequence[str], reused: Sequence[str]
+) -> str:
     """Say in words what an event did to variables.
 
     Parameters
@@ -56,50 +58,61 @@ def sentence(event: Constructed | Called, ledger: Ledger, held: Names) -> str:
     ledger
         Where its layers and variables are.
     held
-        Names of the objects that each layer object holds, by its key.
+        Names of the objects that each layer object holds from the start, by its key.
+    created, reused
+        Keys of the variables that the event made, and of those it took that were there.
     """
     layer = ledger.layers[event.object]
+    new, old = ([ledger.variables[key] for key in keys] for keys in (created, reused))
     if isinstance(event, Called):
-        return _called(event, layer, ledger)
+        return f"{_called(event, layer, new, old)}."
     for model in ledger.models:
         if model.event == event.index and event.ends:
-            ends = listed([wire.name or "an unnamed tensor" for wire in event.ends])
-            size = sum(ledger.variables[key].params for key in event.owns)
-            return (
-                f"{layer.name} follows the wires back from {ends} to its inputs and finds "
-                f"{counted(len(model.layers), 'layer object')}; with them come {counted(len(event.owns), 'variable')} "
-                f"({size:,} parameters). It makes none of its own."
-            )
+            return _wired(event, model, ledger, new, old)
     if layer.class_name == "InputLayer":
         return f"{layer.name} is where data will come in: a symbolic tensor, no numbers yet and no variables."
     text = f"The layer object {layer.name} ({layer.class_name}) comes into being"
     if parts := held.get(event.object):
         text += f"; it holds {listed(parts)}"
-    if event.owns:
-        return f"{text}. It owns {counted(len(event.owns), 'variable')} from the start."
-    return f"{text}. It owns no variables yet."
+    if new:
+        text += f". It makes {_made(new, layer.name)} at once"
+    if old:
+        text += f". It has {counted(len(old), 'variable')} that {'was' if len(old) == 1 else 'were'} there before"
+    return f"{text}." if new or old else f"{text}. It owns no variables yet."
 
 
-def _called(event: Called, layer: Layer, ledger: Ledger) -> str:
-    if layer.implicit and not event.created:
-        return f"{layer.name} is an operation, not a layer: it owns no variables."
-    text = f"Call {event.call} of {layer.name}"
-    created = [ledger.variables[key] for key in event.created]
-    again = counted(len(event.reused), "variable")
-    if created:
-        text += f" creates {counted(len(created), 'variable')} ({sum(v.params for v in created):,} parameters)"
-        text += _owned_by(created, layer.name)
-        if event.reused:
-            text += f", and uses {again} again"
-    elif event.reused:
-        text += f" creates nothing: it uses {f'the same {again} again' if event.call > 1 else again}"
-    else:
-        text += ": there are no variables to create or use"
-    return f"{text}."
+def _wired(
+    event: Constructed, model: ModelRecord, ledger: Ledger, new: Sequence[Variable], old: Sequence[Variable]
+) -> str:
+    """Say what a functional model found between its ends: the layer objects, with all that they own."""
+    ends = listed([wire.name or "an unnamed tensor" for wire in event.ends])
+    layers = [ledger.layers[key] for key in model.layers]
+    found = [layer.name for layer in layers if not layer.implicit and layer.class_name != "InputLayer"]
+    size = sum(variable.params for variable in (*new, *old))
+    return (
+        f"{event.layer} follows the wires back from {ends} to its inputs and finds "
+        f"{'the layer object' if len(found) == 1 else 'the layer objects'} {listed(found, 8)}; with "
+        f"{'it' if len(found) == 1 else 'them'} come {counted(len(new) + len(old), 'variable')} ({size:,} parameters). "
+        + (f"It makes {_made(new, event.layer)}." if new else "It makes none of its own.")
+    )
 
 
-def _owned_by(created: Sequence[Variable], called: str) -> str:
-    owners = Counter(variable.owner for variable in created)
-    if set(owners) == {called}:
-        return ""
-    return ": " + listed([f"{count} owned by {owner}" for owner, count in owners.items()])
+def _called(event: Called, layer: Layer, new: Sequence[Variable], old: Sequence[Variable]) -> str:
+    if layer.implicit and not new:
+        return f"{layer.name} is an operation, not a layer: it owns no variables"
+    text = f"Call {event.call} of {layer.name}" if event.via is None else f"{layer.name}.{event.via}"
+    again = counted(len(old), "variable")
+    if new:
+        return f"{text} creates {_made(new, layer.name)}" + (f", and uses {again} again" if old else "")
+    if old:
+        return f"{text} creates nothing: it uses {f'the same {again} again' if event.call > 1 else again}"
+    return f"{text}: there are no variables to create or use"
+
+
+def _made(variables: Sequence[Variable], by: str) -> str:
+    """Count variables and their parameters, and name their owners where it is not the object that was called."""
+    text = f"{counted(len(variables), 'variable')} ({sum(v.params for v in variables):,} parameters)"
+    owners = Counter(variable.owner for variable in variables)
+    if set(owners) == {by}:
+        return text
+    return f"{text}: " + listed([f"{count} owned by {owner}" for owner, count in owners.items()])

@@ -1,0 +1,170 @@
+"""The rows of a report: variables and the layer objects that own them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from s2s_magic.ledger import Called, Constructed, Finding, Ledger, Variable
+from s2s_magic.ledger.findings import full_name, short_name
+from s2s_magic.ledger.wires import holders
+from s2s_magic.view.words import shape_text
+
+
+@dataclass(frozen=True)
+class VariableRow:
+    """One variable under its owner; ``born`` is the step that made it, -1 for one older than the trace."""
+
+    key: str
+    owner: str
+    owner_name: str
+    name: str
+    keras_name: str
+    shape: str
+    params: int
+    bytes: int
+    dtype: str
+    state: str
+    initializer: str
+    born: int
+    steps: tuple[int, ...]
+    shared: tuple[str, ...]
+    findings: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class OwnerRow:
+    """One layer object; ``parent`` holds it. ``variables`` are its own, without those of the objects it holds."""
+
+    key: str
+    name: str
+    class_name: str
+    parent: str | None
+    born: int
+    variables: tuple[str, ...]
+    steps: tuple[int, ...]
+    shared: tuple[str, ...]
+    findings: tuple[int, ...]
+
+
+def uses_of(events: Sequence[Constructed | Called]) -> dict[str, list[int]]:
+    """List the calls that used each layer object and each variable, by key."""
+    uses: dict[str, list[int]] = defaultdict(list)
+    for event in events:
+        if isinstance(event, Called):
+            for key in (event.object, *event.created, *event.reused):
+                uses[key].append(event.index)
+    return uses
+
+
+def marks_of(ledger: Ledger, findings: Sequence[Finding]) -> dict[str, list[int]]:
+    """List the numbers of the findings about each name: a layer, a variable, or the switch that froze it."""
+    marks: dict[str, list[int]] = defaultdict(list)
+    for number, finding in enumerate(findings):
+        marks[finding.about].append(number)
+    return marks
+
+
+def variable_row(ledger: Ledger, key: str, uses: dict[str, list[int]], marks: dict[str, list[int]]) -> VariableRow:
+    """Give the row of a variable, with the calls that used it and the findings about any of its names."""
+    variable = ledger.variables[key]
+    names = (full_name(variable), variable.name, variable.frozen_by or "")
+    return VariableRow(
+        key=key,
+        owner=_owner_key(variable),
+        owner_name=variable.owner,
+        name=short_name(variable),
+        keras_name=variable.name,
+        shape=shape_text(variable.shape),
+        params=variable.params,
+        bytes=variable.bytes,
+        dtype=variable.dtype,
+        state=_state(variable),
+        initializer=variable.initializer or "",
+        born=-1 if variable.created_by is None else variable.created_by,
+        steps=tuple(uses.get(key, ())),
+        shared=variable.paths[1:],
+        findings=tuple(dict.fromkeys(number for name in names for number in marks.get(name, ()))),
+    )
+
+
+def _owner_key(variable: Variable) -> str:
+    return variable.object or f"?{variable.owner}"
+
+
+def _state(variable: Variable) -> str:
+    if not variable.tracked:
+        return "untracked: never trained"
+    if variable.trainable:
+        return "trainable"
+    return f"frozen by {variable.frozen_by}" if variable.frozen_by else "not trainable"
+
+
+def owner_rows(
+    ledger: Ledger,
+    last: int,
+    variables: dict[str, VariableRow],
+    uses: dict[str, list[int]],
+    marks: dict[str, list[int]],
+) -> dict[str, OwnerRow]:
+    """Give the rows of all layer objects that own variables or may come to own some, as of step ``last``."""
+    own: dict[str, list[str]] = defaultdict(list)
+    for row in variables.values():
+        own[row.owner].append(row.key)
+    holds = {layer.parent for layer in ledger.layers.values()}
+    models = {model.object for model in ledger.models}
+    calls: dict[str, set[int]] = defaultdict(set)
+    for key in ledger.layers:
+        steps = {*uses.get(key, ()), *(step for held in own.get(key, ()) for step in variables[held].steps)}
+        for holder in holders(ledger, key):
+            calls[holder] |= steps
+    rows = {}
+    for key, layer in ledger.layers.items():
+        born = born_in(ledger, key)
+        idle = layer.implicit or layer.class_name == "InputLayer" or (key in models and key not in holds)
+        if born > last or (idle and key not in own):
+            continue
+        rows[key] = OwnerRow(
+            key=key,
+            name=layer.name,
+            class_name=layer.class_name,
+            parent=layer.parent,
+            born=born,
+            variables=tuple(own.get(key, ())),
+            steps=tuple(sorted(calls[key])),
+            shared=(*layer.aliases, *layer.held_by),
+            findings=tuple(marks.get(layer.name, ())),
+        )
+    for key in own:
+        if key not in rows:
+            rows[key] = _nameless_owner(key, [variables[held] for held in own[key]])
+    return rows
+
+
+def _nameless_owner(key: str, held: list[VariableRow]) -> OwnerRow:
+    """Give the row of what owns variables and is no layer object: a closure, a plain object."""
+    return OwnerRow(
+        key=key,
+        name=held[0].owner_name,
+        class_name="not a layer",
+        parent=None,
+        born=min(row.born for row in held),
+        variables=tuple(row.key for row in held),
+        steps=tuple(sorted({step for row in held for step in row.steps})),
+        shared=(),
+        findings=(),
+    )
+
+
+def born_in(ledger: Ledger, key: str) -> int:
+    """Find the step in which an object came into being: its own, else that of the object that made it, else -1."""
+    seen = set()
+    here: str | None = key
+    while here is not None and here not in seen:
+        seen.add(here)
+        layer = ledger.layers[here]
+        if layer.constructed is not None:
+            return layer.constructed
+        here = layer.parent
+    return -1
