@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def by_hand(vocab: int = 100, embed: int = 10, units: int = 512) -> str:
-    """Give the code of an encoder-decoder whose two sides share one embedding, with teacher forcing; it binds ``model``."""
+    """Give the code of an encoder-decoder whose two sides share one embedding; it binds ``model``."""
     return f"""\
 import tensorflow as tf
 import tensorflow_addons as tfa
@@ -31,3 +31,246 @@ written, last_state, written_lengths = writer(
 chances = tf.nn.softmax(written.rnn_output)
 model = keras.Model([source_ids, target_ids, target_lengths], chances)
 """
+
+
+_IMPORTS = """\
+import numpy as np
+import tensorflow as tf
+import tensorflow_addons as tfa
+from tensorflow import keras
+from tensorflow.keras import layers
+"""
+
+ZOO = {
+    "nested expressions": """
+x = keras.Input([8])
+y = layers.Dense(3)(layers.Dense(4)(x))
+model = keras.Model(x, y)
+""",
+    "operators": """
+x = keras.Input([4, 8])
+first = x[:, 0]
+shifted = first * 2.0 + 1.0
+y = tf.nn.softmax(layers.Dense(5)(shifted))
+model = keras.Model(x, y)
+""",
+    "stacked cells": """
+x = keras.Input([None, 8])
+cells = [layers.LSTMCell(4), layers.GRUCell(5)]
+stack = layers.StackedRNNCells(cells)
+recurrent = layers.RNN(stack, return_state=True)
+y, *states = recurrent(x)
+model = keras.Model(x, y)
+""",
+    "one cell twice": """
+x = keras.Input([None, 4])
+cell = layers.LSTMCell(4)
+recurrent = layers.RNN(layers.StackedRNNCells([cell, cell]))
+model = keras.Model(x, recurrent(x))
+""",
+    "bidirectional": """
+x = keras.Input([None, 4])
+inner = layers.LSTM(8)
+both = layers.Bidirectional(inner)
+model = keras.Model(x, both(x))
+""",
+    "time distributed": """
+x = keras.Input([5, 4])
+each = layers.TimeDistributed(layers.Dense(3))
+model = keras.Model(x, each(x))
+""",
+    "sequential inside": """
+x = keras.Input([4])
+part = keras.Sequential([layers.Dense(8), layers.BatchNormalization(), layers.Dense(2)])
+y = part(x)
+model = keras.Model(x, layers.Dropout(0.5)(y))
+""",
+    "sequential with input": """
+model = keras.Sequential([keras.Input([4]), layers.Dense(8), layers.Dense(2)])
+""",
+    "sequential by add": """
+model = keras.Sequential()
+model.add(keras.Input([4]))
+model.add(layers.Dense(8))
+model.add(layers.Dense(2))
+""",
+    "sequential built by fit": """
+model = keras.Sequential([layers.Dense(8), layers.Dense(2)])
+model.compile("adam", "mse", metrics=["mae"])
+model.fit(np.ones([8, 4]), np.ones([8, 2]), verbose=0)
+model.predict(np.ones([8, 4]), verbose=0)
+""",
+    "sequential built by hand": """
+model = keras.Sequential([layers.Dense(8), layers.Dense(2)])
+model.build([None, 4])
+""",
+    "subclassed": """
+class Coder(keras.Model):
+    def __init__(self, units):
+        super().__init__()
+        self.inner = layers.Dense(units)
+        self.steps = [layers.Dense(units), layers.Dense(units)]
+        self.seen = keras.metrics.Mean()
+        self.scale = tf.Variable(1.0)
+
+    def call(self, x):
+        x = self.inner(x)
+        for step in self.steps:
+            x = step(x)
+        return x * self.scale
+
+model = Coder(3)
+y = model(np.ones([2, 4], "float32"))
+""",
+    "subclassed and built by hand": """
+class Coder(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.a = layers.Dense(3)
+        self.b = layers.Dense(2)
+
+    def call(self, x):
+        return self.b(self.a(x))
+
+model = Coder()
+model.build([None, 4])
+""",
+    "subclassed layer": """
+class Affine(layers.Layer):
+    def build(self, shape):
+        self.kernel = self.add_weight("kernel", [shape[-1], 3])
+        self.inner = layers.Dense(2)
+
+    def call(self, x):
+        return self.inner(tf.matmul(x, self.kernel))
+
+x = keras.Input([4])
+affine = Affine()
+model = keras.Model(x, affine(x))
+""",
+    "tied output": """
+class Tied(layers.Layer):
+    def __init__(self, table):
+        super().__init__()
+        self.table = table
+
+    def call(self, x):
+        return tf.matmul(x, self.table.embeddings, transpose_b=True)
+
+class TiedKernel(layers.Layer):
+    def __init__(self, table):
+        super().__init__()
+        self.kernel = table.embeddings
+
+    def call(self, x):
+        return tf.matmul(x, self.kernel, transpose_b=True)
+
+ids = keras.Input([None], dtype="int32")
+table = layers.Embedding(10, 4)
+vectors = table(ids)
+one = Tied(table)(vectors)
+two = TiedKernel(table)(vectors)
+model = keras.Model(ids, [one, two])
+""",
+    "two models share": """
+x = keras.Input([4])
+encoder_layer = layers.Dense(2)
+code = encoder_layer(x)
+encoder = keras.Model(x, code)
+z = keras.Input([2])
+decoder = keras.Model(z, layers.Dense(4)(z))
+model = keras.Model(x, decoder(encoder(x)))
+""",
+    "loops and helpers": """
+def block(x, units):
+    inner = layers.Dense(units, "relu")
+    return layers.Add()([x, inner(x)])
+
+x = keras.Input([4])
+y = x
+for _ in range(3):
+    y = block(y, 4)
+heads = [layers.Dense(1) for _ in range(2)]
+model = keras.Model(x, [head(y) for head in heads])
+""",
+    "frozen": """
+x = keras.Input([4])
+base = keras.Sequential([layers.Dense(8), layers.Dense(8)])
+base.trainable = False
+y = layers.Dense(2)(base(x))
+model = keras.Model(x, y)
+""",
+    "frozen cell": """
+x = keras.Input([None, 4])
+cell = layers.LSTMCell(3)
+recurrent = layers.RNN(cell)
+cell.trainable = False
+model = keras.Model(x, recurrent(x))
+""",
+    "attention": """
+x = keras.Input([5, 8])
+attention = layers.MultiHeadAttention(2, 4)
+y = layers.LayerNormalization()(x + attention(x, x))
+model = keras.Model(x, y)
+""",
+    "late variables": """
+class Attending(layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.mechanism = tfa.seq2seq.BahdanauAttention(6)
+        self.cell = tfa.seq2seq.AttentionWrapper(layers.LSTMCell(4), self.mechanism, attention_layer_size=5)
+        self.decoder = tfa.seq2seq.BasicDecoder(
+            self.cell, tfa.seq2seq.TrainingSampler(), output_layer=layers.Dense(7)
+        )
+
+    def call(self, memory, inputs):
+        batch = tf.shape(memory)[0]
+        self.mechanism(memory, setup_memory=True)
+        state = self.cell.get_initial_state(batch_size=batch, dtype=tf.float32)
+        out, _, _ = self.decoder(inputs, initial_state=state, sequence_length=tf.fill([batch], 5))
+        return out.rnn_output
+
+memory = keras.Input([3, 4])
+inputs = keras.Input([5, 4])
+attending = Attending()
+model = keras.Model([memory, inputs], attending(memory, inputs))
+""",
+    "mixed precision": """
+keras.mixed_precision.set_global_policy("mixed_float16")
+x = keras.Input([4])
+recurrent = layers.Dense(3)
+y = layers.Dense(2)(recurrent(x))
+keras.mixed_precision.set_global_policy("float32")
+model = keras.Model(x, y)
+""",
+    "stateful": """
+x = keras.Input([3, 4], batch_size=2)
+recurrent = layers.GRU(5, stateful=True)
+model = keras.Model(x, recurrent(x))
+""",
+    "eager and then wired": """
+dense = layers.Dense(3)
+numbers = dense(tf.ones([2, 4]))
+x = keras.Input([4])
+model = keras.Model(x, dense(x))
+""",
+    "a class that wires": """
+class Wired(keras.Model):
+    def __init__(self):
+        x = keras.Input([4])
+        hidden = layers.Dense(3)
+        super().__init__(x, hidden(x))
+
+model = Wired()
+""",
+    "cloned": """
+x = keras.Input([4])
+original = keras.Model(x, layers.Dense(3)(x))
+model = keras.models.clone_model(original)
+""",
+}
+
+
+def zoo() -> dict[str, str]:
+    """Give differently built models as code text, by what is special about them; each binds ``model``."""
+    return {"by hand": by_hand(20, 4, 8), **{title: _IMPORTS + code for title, code in ZOO.items()}}

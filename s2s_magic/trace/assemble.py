@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from s2s_magic.ledger import Called, Cell, Constructed, Layer, Ledger, Part, Tensor, Wire
 from s2s_magic.trace import keras2
 from s2s_magic.trace.live import Live, Traced
 from s2s_magic.trace.names import all_layers, name_layers, preferred, scan
-from s2s_magic.trace.recorder import RawEvent, RawTensor, RawVariable, Recorder
+from s2s_magic.trace.raw import RawEvent, RawTensor, RawVariable
+from s2s_magic.trace.recorder import Recorder
 from s2s_magic.trace.state import refresh, variable_record
 
 
@@ -17,26 +19,25 @@ def recorder_after(before: Traced, filenames: dict[str, int]) -> Recorder:
     recorder = Recorder(filenames)
     ledger, live = before.ledger, before.live
     for layer in live.layers.values():
-        recorder.layers[id(layer)] = layer
+        recorder.know(layer)
     for key, record in ledger.variables.items():
-        variable = live.variables[key]
-        raw = RawVariable(variable, live.layers[record.object] if record.object else None, trains=record.trainable)
-        raw.size = record.params
-        recorder.variables[id(keras2.bare(variable))] = raw
-        recorder.trainable += record.params if record.trainable else 0
+        owner = live.layers[record.object] if record.object is not None else None
+        recorder.weights.recall(live.variables[key], owner, record.trainable)
     for (index, number), tensor in live.tensors.items():
         made = ledger.events[index].outputs[number]
-        recorder.tensors[id(tensor)] = RawTensor(
-            made.shape, made.dtype, lambda tensor=tensor: tensor, [(made.name, False)] if made.name else [],
-            known=(index, number),
-        )  # fmt: skip
+        names = [(made.name, False)] if made.name else []
+        get = functools.partial(lambda tensor: tensor, tensor)
+        raw = RawTensor(made.shape, made.dtype, get, names, recorded=(index, number))
+        recorder.wires.recall(tensor, raw)
     for event in ledger.events:
         if isinstance(event, Called):
             recorder.calls[id(live.layers[event.object])] = event.call
     return recorder
 
 
-def assemble(recorder: Recorder, before: Traced, cell: Cell, namespace: dict[str, Any]) -> tuple[Ledger, Live]:
+def assemble(
+    recorder: Recorder, before: Traced, cell: Cell, namespace: dict[str, Any], filenames: dict[str, int]
+) -> tuple[Ledger, Live]:
     """Write down what a cell did, after what earlier cells did.
 
     Parameters
@@ -49,13 +50,15 @@ def assemble(recorder: Recorder, before: Traced, cell: Cell, namespace: dict[str
         The text of the cell.
     namespace
         Its names, as they are now.
+    filenames
+        Numbers of the cells by file name.
     """
     live = Live(
         layers=dict(before.live.layers),
         variables=dict(before.live.variables),
         tensors=dict(before.live.tensors),
         models=dict(before.live.models),
-        filenames=dict(recorder.sights.places.filenames),
+        filenames=filenames,
     )
     first = len(before.ledger.events)
     index = {id(event): first + number for number, event in enumerate(recorder.events)}
@@ -72,7 +75,7 @@ def assemble(recorder: Recorder, before: Traced, cell: Cell, namespace: dict[str
     }
 
     def wire(raw: RawTensor) -> Wire:
-        made = raw.known or ((index[id(raw.made_by)], raw.number) if raw.made_by is not None else (None, 0))
+        made = raw.recorded or ((index[id(raw.made_by)], raw.number) if raw.made_by is not None else (None, 0))
         return Wire.model_validate(
             {
                 "name": tensor_names[id(raw)],
@@ -88,7 +91,7 @@ def assemble(recorder: Recorder, before: Traced, cell: Cell, namespace: dict[str
 
     def event_record(raw: RawEvent) -> Constructed | Called:
         key = layer_keys[id(raw.layer)]
-        common = raw.spot.place.model_dump() | {
+        common = raw.place.model_dump() | {
             "index": index[id(raw)],
             "object": key,
             "layer": names[key],
@@ -107,7 +110,7 @@ def assemble(recorder: Recorder, before: Traced, cell: Cell, namespace: dict[str
             ),
         }
         if raw.kind == "constructed":
-            return Constructed.model_validate(common | {"owns": keys(raw.owns), "ends": tuple(map(wire, raw.ends))})
+            return Constructed.model_validate(common | {"owns": keys(raw.listed), "ends": tuple(map(wire, raw.ends))})
         created = {id(variable) for variable in raw.created}
         return Called.model_validate(
             common
@@ -118,7 +121,7 @@ def assemble(recorder: Recorder, before: Traced, cell: Cell, namespace: dict[str
                 "phase": "wiring" if raw.wiring else "data",
                 "folded": raw.folded,
                 "created": keys(raw.created),
-                "reused": keys([variable for variable in raw.owns if id(variable) not in created]),
+                "reused": keys([variable for variable in raw.listed if id(variable) not in created]),
                 "trainable_params": raw.trainable,
             }
         )
@@ -129,7 +132,7 @@ def assemble(recorder: Recorder, before: Traced, cell: Cell, namespace: dict[str
             if keras2.is_keras_tensor(tensor):
                 live.tensors[index[id(event)], out.number] = tensor
     variables = dict(before.ledger.variables)
-    for identity, raw in recorder.variables.items():
+    for identity, raw in recorder.weights.known.items():
         key = variable_keys[identity]
         if key not in variables:
             owner = layer_keys[id(raw.owner)] if raw.owner is not None else None
@@ -155,7 +158,7 @@ def assemble(recorder: Recorder, before: Traced, cell: Cell, namespace: dict[str
 
 def _wanted(recorder: Recorder, layers: list[Any]) -> set[int]:
     wanted = {id(layer) for layer in layers}
-    wanted.update(id(raw.variable) for raw in recorder.variables.values())
+    wanted.update(id(raw.variable) for raw in recorder.weights.known.values())
     for event in recorder.events:
         for tensor in (*event.inputs, *event.outputs, *event.ends):
             value = tensor.get()
@@ -175,7 +178,7 @@ def _layer_keys(live: Live, layers: list[Any]) -> dict[int, str]:
 
 def _variable_keys(live: Live, recorder: Recorder) -> dict[int, str]:
     keys = {id(keras2.bare(variable)): key for key, variable in live.variables.items()}
-    for identity, raw in recorder.variables.items():
+    for identity, raw in recorder.weights.known.items():
         if identity not in keys:
             key = keys[identity] = f"v{len(live.variables)}"
             live.variables[key] = raw.variable

@@ -1,18 +1,24 @@
 """Running a cell's code as the notebook would, apart from showing its error."""
 
 from __future__ import annotations
+import __future__
 
 import ast
 import asyncio
+import functools
 import hashlib
 import inspect
 import linecache
+import operator
 from collections.abc import Coroutine, Iterator
 from contextlib import ExitStack
 from types import CodeType, TracebackType
 from typing import Any
 
-AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+_AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+_FUTURE = functools.reduce(
+    operator.or_, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
+)
 
 
 def filename_of(code: str, first_line: int, number: int, shell: Any) -> tuple[str, str]:
@@ -48,15 +54,17 @@ def execute(text: str, filename: str, namespace: dict[str, Any], shell: Any) -> 
     """
     if shell is None:
         namespace.setdefault("__name__", "__main__")
-        for statement in ast.parse(text, filename).body:
-            exec(compile(ast.Module([statement], []), filename, "exec", dont_inherit=True), namespace)
+        tree = ast.parse(text, filename)
+        flags = compile(tree, filename, "exec", dont_inherit=True).co_flags & _FUTURE
+        for statement in tree.body:
+            exec(compile(ast.Module([statement], []), filename, "exec", flags, dont_inherit=True), namespace)
         return
     with ExitStack() as traps:
         traps.enter_context(shell.builtin_trap)
         traps.enter_context(shell.display_trap)
         tree = shell.transform_ast(shell.compile.ast_parse(text, filename=filename))
         for node, mode in _steps(tree.body, shell.ast_node_interactivity, text, shell):
-            with shell.compile.extra_flags(AWAIT if shell.autoawait else 0):
+            with shell.compile.extra_flags(_AWAIT if shell.autoawait else 0):
                 compiled = shell.compile(node, filename, mode)
             _run(compiled, shell, namespace)
 
@@ -70,8 +78,8 @@ def _run(code: CodeType, shell: Any, namespace: dict[str, Any]) -> None:
 def _drive(coroutine: Coroutine[Any, Any, Any], shell: Any) -> None:
     """Run a cell's coroutine to its end in this thread.
 
-    Under ipykernel the thread's event loop is running already, with the magic's call on its stack, and cannot be entered again: it is set
-    aside, and a loop of its own runs the coroutine.
+    Under ipykernel the thread's event loop is running already, with the magic's call on its stack, and cannot be
+    entered again: it is set aside, and a loop of its own runs the coroutine.
     """
     running = asyncio._get_running_loop()
     if running is None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import inspect
-import itertools
+import math
 from collections.abc import Iterable, Iterator
 from types import CodeType
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from keras.src import initializers
 from keras.src.engine import base_layer, functional, input_layer, keras_tensor, sequential, training
 from keras.src.layers.core import tf_op_layer
 from keras.src.layers.rnn.bidirectional import Bidirectional
 from keras.src.metrics.base_metric import Metric
 from keras.src.mixed_precision.autocast_variable import AutoCastVariable
+from tensorflow.python.util import tf_stack
 
 Layer = base_layer.Layer
 Model = training.Model
@@ -26,26 +28,36 @@ _IMPLICIT = (
     base_layer.TensorFlowOpLayer,
 )
 
+_COUNTERS = "_init_batch_counters"
+
 # Keras's own calls of a model, made for the user's sake: none of these calls stands in the user's code.
 _ENGINE = {
-    Model: "fit evaluate predict train_on_batch test_on_batch predict_on_batch train_step test_step predict_step build save "
-    "export summary _init_batch_counters",
+    Model: "fit evaluate predict train_on_batch test_on_batch predict_on_batch train_step test_step predict_step "
+    f"build save export summary {_COUNTERS}",
     functional.Functional: "save",
     sequential.Sequential: "build",
     Layer: "compute_output_shape compute_output_signature",
 }
 
 # Keras's bookkeeping, which names the same objects a second time.
-_BOOKKEEPING = frozenset(
-    ["_self_tracked_trackables", "_layers", "_metrics", "_inbound_nodes", "_outbound_nodes", "_inbound_nodes_value", "_outbound_nodes_value", "_trainable_weights", "_non_trainable_weights", "_obj_reference_counts_dict", "_self_unconditional_checkpoint_dependencies", "_self_unconditional_dependency_names", "_call_spec", "_thread_local", "_nodes_by_depth", "_layers_by_depth", "_network_nodes", "_saved_model_inputs_spec", "_auto_config", "_compiled_trainable_state"]
-)
+_BOOKKEEPING = frozenset({
+    *("_self_tracked_trackables", "_layers", "_metrics", "_obj_reference_counts_dict", "_thread_local", "_call_spec"),
+    *("_inbound_nodes", "_outbound_nodes", "_inbound_nodes_value", "_outbound_nodes_value", "_network_nodes"),
+    *("_trainable_weights", "_non_trainable_weights", "_input_layers", "_output_layers", "_nodes_by_depth"),
+    *("_layers_by_depth", "_self_unconditional_checkpoint_dependencies", "_self_unconditional_dependency_names"),
+})  # fmt: skip
 
 
 def engine_codes() -> frozenset[CodeType]:
-    """Give the code of Keras's own drivers: what is called beneath them is a retracing or a probe, not the user's call."""
+    """Give the code of Keras's own drivers: a call beneath them is a retracing or a probe, not the user's."""
     methods = [getattr(owner, name, None) for owner, names in _ENGINE.items() for name in names.split()]
     codes = {inspect.unwrap(method).__code__ for method in methods if method is not None}
     return frozenset({*codes, inspect.unwrap(tf.saved_model.save).__code__})
+
+
+def is_bookkeeping(method: str) -> bool:
+    """Say whether a method makes variables that belong to no layer: a model counts its batches in some."""
+    return method == _COUNTERS
 
 
 def is_layer(value: Any) -> bool:
@@ -90,11 +102,17 @@ def is_keras_tensor(value: Any) -> bool:
     return isinstance(value, keras_tensor.KerasTensor)
 
 
-def carries_numbers(value: Any) -> bool:
-    """Say whether numbers flow through a wire now."""
-    if isinstance(value, (keras_tensor.KerasTensor, np.ndarray)):
-        return isinstance(value, np.ndarray)
-    return hasattr(value, "numpy")
+def is_wire(value: Any) -> bool:
+    """Say whether a value can go into a call as a wire: a tensor, or an array of numbers."""
+    return is_tensor(value) or isinstance(value, np.ndarray)
+
+
+def is_wiring(arguments: Any) -> bool:
+    """Say whether a call is given symbols for tensors, so that no numbers flow."""
+    return any(
+        is_keras_tensor(leaf) or (isinstance(leaf, tf.Tensor) and not hasattr(leaf, "numpy"))
+        for leaf in tf.nest.flatten(arguments)
+    )
 
 
 def shape_of(value: Any) -> tuple[int | None, ...] | None:
@@ -115,9 +133,9 @@ def nodes(layer: Any) -> int:
     return len(getattr(layer, "_inbound_nodes", ()))
 
 
-def made_tensors(layer: Any) -> Any:
-    """Give an input layer's tensor."""
-    return layer._inbound_nodes[0].outputs if nodes(layer) else ()
+def input_tensor(layer: Any) -> Any:
+    """Give an input layer's tensor; None where its constructor failed."""
+    return layer._inbound_nodes[0].outputs if nodes(layer) else None
 
 
 def bare(variable: Any) -> Any:
@@ -127,10 +145,13 @@ def bare(variable: Any) -> Any:
 
 def weights(layer: Any) -> tuple[list[Any], list[Any]]:
     """Give all variables that a layer and what it holds list: trainable ones, and the others."""
-    return (
-        [v for v in layer.trainable_weights if hasattr(v, "shape")],
-        [v for v in layer.non_trainable_weights if hasattr(v, "shape")],
-    )
+    try:
+        return list(layer.trainable_weights), list(layer.non_trainable_weights)
+    except ValueError:  # a model within has no weights yet, and Keras refuses to list those of the rest
+        parts = [part for part in reached(layer) if hasattr(part, "_trainable_weights")]
+        trained = [v for part in parts if part.trainable for v in part._trainable_weights]
+        frozen = [v for part in parts if not part.trainable for v in part._trainable_weights]
+        return trained, [*frozen, *(v for part in parts for v in part._non_trainable_weights)]
 
 
 def direct_weights(layer: Any) -> list[Any]:
@@ -156,21 +177,27 @@ def reached(model: Any) -> Iterator[Any]:
 def children(layer: Any) -> list[tuple[str, Any]]:
     """Give (attribute path, layer) of the layers that an object holds, each once; public attributes come first.
 
-    A functional model's layers are on its wires, not in its attributes: it holds none.
+    The layers of a functional model are on its wires: it holds none. Those of ``Sequential`` and of models that
+    wire themselves in their own constructor go by their number.
     """
-    if isinstance(layer, sequential.Sequential):
-        return [(f"layers[{number}]", part) for number, part in enumerate(layer.layers)]
     if is_functional(layer) and type(layer) in (functional.Functional, Model):
         return []
     found: dict[int, tuple[str, Any]] = {}
-    attributes = [(name, value) for name, value in vars(layer).items() if name not in _BOOKKEEPING]
-    public = (pair for pair in attributes if not pair[0].startswith("_"))
-    private = (pair for pair in attributes if pair[0].startswith("_"))
-    for name, value in itertools.chain(public, private):
-        for path, part in _layers_in(value, name):
-            if part is not layer:
-                found.setdefault(id(part), (path, part))
+    if not isinstance(layer, sequential.Sequential):
+        for name, value in _attributes(layer, public_only=isinstance(layer, functional.Functional)):
+            for path, part in _layers_in(value, name):
+                if part is not layer:
+                    found.setdefault(id(part), (path, part))
+    if isinstance(layer, functional.Functional):
+        for number, part in enumerate(layer.layers):
+            found.setdefault(id(part), (f"layers[{number}]", part))
     return list(found.values())
+
+
+def _attributes(layer: Any, *, public_only: bool = False) -> list[tuple[str, Any]]:
+    """Give the attributes that can hold something of the user's, the public ones first."""
+    names = [name for name in vars(layer) if name not in _BOOKKEEPING and not (public_only and name.startswith("_"))]
+    return [(name, vars(layer)[name]) for name in sorted(names, key=lambda name: name.startswith("_"))]
 
 
 def _layers_in(value: Any, path: str, depth: int = 2) -> Iterator[tuple[str, Any]]:
@@ -184,22 +211,33 @@ def _layers_in(value: Any, path: str, depth: int = 2) -> Iterator[tuple[str, Any
             yield from _layers_in(part, f"{path}[{key!r}]", depth - 1)
 
 
+def direct_owner(layer: Any, variable: Any) -> Any:
+    """Find the layer within ``layer`` that lists a variable as its own."""
+    wanted = bare(variable)
+    for part in reached(layer):
+        if any(bare(v) is wanted for v in direct_weights(part)):
+            return part
+    return layer
+
+
+def original_lines() -> list[tuple[str, int]]:
+    """Give (file name, line) of the stack from within, with autograph's generated code traced back to its origin."""
+    return [(frame.filename, frame.lineno) for frame in reversed(list(tf_stack.extract_stack()))]
+
+
 def attribute_of(layer: Any, variable: Any) -> str:
     """Find the attribute by which a layer holds a variable, else the last part of the variable's own name."""
     wanted = bare(variable)
-    private = None
-    for name, value in vars(layer).items():
-        if name in _BOOKKEEPING:
-            continue
+    for name, value in _attributes(layer):
+        if bare(value) is wanted:
+            return name
         if isinstance(value, (list, tuple)):
             for number, part in enumerate(value):
                 if bare(part) is wanted:
                     return f"{name}[{number}]"
-        elif bare(value) is wanted:
-            if not name.startswith("_"):
-                return name
-            private = private or name
-    return private or str(variable.name).rpartition("/")[2].partition(":")[0]
+        elif isinstance(value, Metric) and any(bare(v) is wanted for v in value.variables):
+            return f"{name}.{attribute_of(value, variable)}"
+    return str(variable.name).rpartition("/")[2].partition(":")[0]
 
 
 def is_copied(layer: Any, holders: Iterable[Any]) -> bool:
@@ -220,14 +258,13 @@ def ends(model: Any) -> tuple[list[Any], list[Any]]:
     return list(tf.nest.flatten(model.inputs or [])), list(tf.nest.flatten(model.outputs or []))
 
 
-def initializer_name(initializer: Any, dtype: Any) -> str:
-    """Name what fills a new variable, as `Layer.add_weight` resolves it."""
-    from keras.src import initializers
-
-    if initializer is None:
-        floating = dtype is None or tf.as_dtype(dtype).is_floating
-        return "GlorotUniform" if floating else "Zeros"
-    found = initializers.get(initializer)
+def initializer_name(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """Name what fills a new variable, from the arguments of `Layer.add_weight`."""
+    given = dict(zip(("name", "shape", "dtype", "initializer"), args, strict=False)) | kwargs
+    found = initializers.get(given.get("initializer"))
+    if found is None:
+        dtype = given.get("dtype")
+        return "GlorotUniform" if dtype is None or tf.as_dtype(dtype).is_floating else "Zeros"
     return str(getattr(found, "__name__", None) or type(found).__name__)
 
 
@@ -247,6 +284,6 @@ def item_size(variable: Any) -> int:
     return int(tf.as_dtype(variable.dtype).size)
 
 
-def count(variables: Iterable[Any]) -> int:
-    """Count the numbers in variables."""
-    return sum(int(np.prod(shape_of(v) or (), dtype=np.int64)) for v in variables)
+def size_of(variable: Any) -> int:
+    """Count the numbers in a variable."""
+    return math.prod(size or 0 for size in shape_of(variable) or ())

@@ -21,7 +21,8 @@ class Live:
     models
         Keras models by the names they have in the ledger's ``models``; the last one is the main model.
     filenames
-        Numbers of the traced cells by the file names their code was compiled under: functions of an earlier cell keep their place.
+        Numbers of the traced cells by the file names their code was compiled under: functions of an earlier cell
+        keep their place.
     """
 
     layers: dict[str, Any] = field(default_factory=dict)

@@ -14,7 +14,7 @@ _SHELL_NAMES = frozenset({"In", "Out", "exit", "quit", "get_ipython", "open"})
 
 
 def scan(namespace: Mapping[str, Any], wanted: Container[int]) -> dict[int, list[str]]:
-    """Find the names under which a namespace reaches objects: by itself, in containers, in attributes of the user's own objects.
+    """Find the names under which a namespace reaches objects: itself, in containers, in the user's own objects.
 
     Parameters
     ----------
@@ -26,7 +26,8 @@ def scan(namespace: Mapping[str, Any], wanted: Container[int]) -> dict[int, list
     Returns
     -------
     dict
-        Identity to names such as ``encoder``, ``layers[0]``, ``outputs.rnn_output``, ``coder.embeddings``; the shortest path first.
+        Identity to names such as ``encoder``, ``layers[0]``, ``outputs.rnn_output``, ``coder.embeddings``; the
+        shortest path first.
     """
     found: dict[int, list[str]] = defaultdict(list)
     module = namespace.get("__name__", "__main__")
@@ -62,7 +63,7 @@ def _inside(path: str, value: Any, module: str) -> Iterator[tuple[str, Any]]:
 
 
 def preferred(from_code: Iterable[tuple[str, bool]], from_namespace: Iterable[str]) -> list[str]:
-    """Order an object's names: what the cell's own statements bind, what the namespace holds at the end, locals of functions."""
+    """Order an object's names: bound by the cell's statements, held by the namespace at its end, local to functions."""
     code = list(from_code)
     ordered = [
         *(name for name, local in code if not local),
@@ -77,8 +78,9 @@ def name_layers(
 ) -> dict[int, tuple[str, tuple[str, ...]]]:
     """Give every layer its name, and the further names the user has for it.
 
-    The name is the user's own; else the path from the nearest named object; else Keras's. The first object of a name keeps it plain, so
-    that a ledger can grow without renaming; the next ones are told apart as ``dense#2``, ``dense#3``.
+    The name is the user's own; else the path from the nearest named object; else Keras's. The first object of a
+    name keeps it plain, so that a ledger can grow without renaming; the next ones are told apart as ``dense#2``,
+    ``dense#3``.
 
     Parameters
     ----------

@@ -18,11 +18,12 @@ COMPREHENSIONS = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"
 
 @dataclass(frozen=True, eq=False)
 class Spot:
-    """A place, the targets its value is assigned to, and whether those names are local to a function."""
+    """A place, what its value is assigned to, whether that is local to a function, and whether it is returned."""
 
     place: Place
     targets: tuple[ast.expr, ...]
     local: bool
+    returned: bool = False
 
 
 class Places:
@@ -48,12 +49,12 @@ class Places:
             found = self._spots[key] = self._of(frame.f_code.co_filename, frame.f_lineno, node, not at_top(frame))
         return found
 
-    def line(self, filename: str, line: int, local: bool) -> Spot:
-        """Find the place of a line of a traced cell, where no running frame tells the expression: its outermost call."""
+    def line(self, filename: str, line: int) -> Spot:
+        """Find the place of a line where no running frame tells the expression: its outermost call."""
         calls = [node for node in ast.walk(_tree(filename)) if isinstance(node, ast.Call) and node.lineno == line]
-        return self._of(filename, line, min(calls, key=_start, default=None), local)
+        return self._of(filename, line, min(calls, key=_start, default=None), local=True)
 
-    def _of(self, filename: str, line: int, node: ast.AST | None, local: bool) -> Spot:
+    def _of(self, filename: str, line: int, node: Any, local: bool) -> Spot:
         cell = self.filenames[filename]
         source = Source.for_filename(filename)
         if node is None:
@@ -62,13 +63,14 @@ class Places:
             return Spot(place, (), local)
         place = Place(
             cell=cell,
-            line=node.lineno,  # type: ignore[attr-defined]
-            column=_characters(source.lines[node.lineno - 1], node.col_offset),  # type: ignore[attr-defined]
-            end_line=node.end_lineno,  # type: ignore[attr-defined]
-            end_column=_characters(source.lines[node.end_lineno - 1], node.end_col_offset),  # type: ignore[attr-defined]
+            line=node.lineno,
+            column=_characters(source.lines[node.lineno - 1], node.col_offset),
+            end_line=node.end_lineno,
+            end_column=_characters(source.lines[node.end_lineno - 1], node.end_col_offset),
             source=ast.get_source_segment(source.text, node) or "",
         )
-        return Spot(place, tuple(_targets(node)), local)
+        targets = tuple(target for target in _targets(node) if _plain(target, local))
+        return Spot(place, targets, local, isinstance(getattr(node, "parent", None), (ast.Return, ast.Lambda)))
 
 
 def at_top(frame: FrameType) -> bool:
@@ -147,12 +149,10 @@ def flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def plain(target: ast.expr, local: bool) -> bool:
-    """Say whether a target is a name a reader can use: at the top also ``self.x`` or ``layers[0]``, in a function its locals."""
-    if isinstance(target, ast.Name):
-        return True
+def _plain(target: ast.expr, local: bool) -> bool:
+    """Say whether a target is a name for the reader: a function's local, at the top also ``coder.x`` or ``xs[0]``."""
     if isinstance(target, ast.Attribute):
-        return not local and plain(target.value, local)
+        return not local and _plain(target.value, local)
     if isinstance(target, ast.Subscript):
-        return not local and isinstance(target.slice, ast.Constant) and plain(target.value, local)
-    return isinstance(target, (ast.Tuple, ast.List, ast.Starred))
+        return not local and isinstance(target.slice, ast.Constant) and _plain(target.value, local)
+    return isinstance(target, (ast.Name, ast.Tuple, ast.List, ast.Starred))

@@ -9,7 +9,7 @@ from s2s_magic.ledger import Cell, Ledger
 from s2s_magic.trace.assemble import assemble, recorder_after
 from s2s_magic.trace.execute import execute, filename_of, without_frames_of
 from s2s_magic.trace.live import Live, Traced
-from s2s_magic.trace.recorder import recording
+from s2s_magic.trace.patches import recording
 
 _HERE = str(Path(__file__).parent)
 
@@ -46,8 +46,8 @@ def run(
     Returns
     -------
     Traced
-        The ledger and the live objects. What the code raised is in ``error``, its traceback without frames of this package, and the ledger
-        goes up to there; raising it again is the caller's part.
+        The ledger and the live objects. What the code raised is in ``error``, its traceback without frames of this
+        package, and the ledger goes up to there; raising it again is the caller's part.
 
     Raises
     ------
@@ -70,5 +70,5 @@ def run(
         without_frames_of(error, _HERE)
     recorder.finish(error)
     cell = Cell(number=number, text=code, title=title, first_line=first_line)
-    ledger, live = assemble(recorder, earlier, cell, namespace)
+    ledger, live = assemble(recorder, earlier, cell, namespace, filenames)
     return Traced(ledger, live, namespace, error)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import os
 from dataclasses import dataclass
+from itertools import pairwise
 from types import CodeType, FrameType
 from typing import Any, Literal
 
@@ -11,6 +14,7 @@ from s2s_magic.trace import keras2
 from s2s_magic.trace.places import COMPREHENSIONS, Places, Spot, at_top
 
 Kind = Literal["other", "cell", "engine", "init", "generated", "tensorflow"]
+Targets = list[tuple[ast.expr, bool]]
 
 
 @dataclass
@@ -21,10 +25,14 @@ class Sight:
     ----------
     spot, outer
         The innermost place in the user's code, and the outermost where that is another.
+    targets
+        What the value of that expression is assigned to, and whether that is local to a function.
+    entry
+        The frame that the user's expression called, if not a hook itself.
     constructor, innermost
         Outermost and innermost layer whose constructor is running.
     engine
-        The model and method of Keras's that is running, as ``fit``.
+        The model and the method of Keras's that is running, such as ``fit``.
     method
         The outermost layer and method that is running, where it was asked for.
     by_hand
@@ -33,6 +41,8 @@ class Sight:
 
     spot: Spot
     outer: Place | None
+    targets: Targets
+    entry: FrameType | None
     constructor: Any
     innermost: Any
     engine: tuple[Any, str] | None
@@ -50,7 +60,7 @@ class Sights:
     """
 
     def __init__(self, filenames: dict[str, int]) -> None:
-        self.places = Places(filenames)
+        self._places = Places(filenames)
         self._filenames = filenames
         self._engine = keras2.engine_codes()
         self._kinds: dict[CodeType, Kind] = {}
@@ -63,46 +73,47 @@ class Sights:
         frame
             Where to begin.
         layer
-            The layer that is made or called: its own constructor is no place.
+            The layer that is made or called: its own constructor and its own ``__call__`` are no places.
         methods
             Also find the outermost layer method that is running.
         """
-        inner: FrameType | None = None
-        outer: FrameType | None = None
+        cells: list[FrameType] = []
+        entry = before = None
         constructor = innermost = engine = method = None
         generated, by_hand = False, True
         while frame is not None:
             code = frame.f_code
             kind = self._kinds.get(code) or self._kind(code)
-            if kind != "other" and kind != "tensorflow":
-                if kind == "cell" or (kind == "init" and code.co_filename in self._filenames):
-                    inner = inner or frame
-                    outer = frame
-                    if at_top(frame):
-                        break
-                if kind == "init" or (kind == "cell" and code.co_name == "__call__"):
-                    owner = _first_argument(frame)
-                    if (owner is layer and layer is not None) or (kind == "init" and keras2.is_layer(owner)):
-                        inner = outer = None
-                        generated = False
-                        if kind == "init" and owner is not layer:
-                            constructor = owner
-                            innermost = innermost or owner
-                elif kind == "engine":
-                    engine = _first_argument(frame), code.co_name
-                    inner = outer = None
-                    generated = False
-                elif kind == "generated" and inner is None:
-                    generated = True
-            if kind != "tensorflow" and inner is None:
-                by_hand = False
-            if methods and code.co_argcount and inner is None and keras2.is_layer(owner := _first_argument(frame)):
-                method = owner, code.co_name
+            in_cell = kind == "cell" or (kind == "init" and code.co_filename in self._filenames)
+            if in_cell:
+                entry = entry if cells else before
+                cells.append(frame)
+                if at_top(frame):
+                    break
+            elif not cells:
+                generated = generated or kind == "generated"
+                by_hand = by_hand and kind == "tensorflow"
+                if methods and keras2.is_layer(owner := _first_argument(frame)):
+                    method = owner, code.co_name
+            if kind == "engine":
+                engine = _first_argument(frame), code.co_name
+                cells, generated = [], False
+            elif kind == "init" or (in_cell and code.co_name == "__call__"):
+                owner = _first_argument(frame)
+                if owner is layer and layer is not None:
+                    cells, generated = [], False
+                elif kind == "init" and keras2.is_layer(owner):
+                    cells, generated = [], False
+                    constructor, innermost = owner, innermost or owner
+                    engine = None if engine is None or not keras2.is_bookkeeping(engine[1]) else engine
+            before = frame
             frame = frame.f_back
-        if inner is None or outer is None:
+        if not cells:
             return None
-        spot = (self._generated() if generated else None) or self.places.spot(inner)
-        return Sight(spot, self._outer(inner, outer, spot), constructor, innermost, engine, method, by_hand)
+        spot = (self._generated() if generated else None) or self._places.spot(cells[0])
+        outer = self._outer(cells, spot, generated)
+        targets = self._targets(cells, spot)
+        return Sight(spot, outer, targets, entry, constructor, innermost, engine, method, by_hand)
 
     def _kind(self, code: CodeType) -> Kind:
         filename = code.co_filename
@@ -115,28 +126,31 @@ class Sights:
             kind = "cell"
         elif "__autograph_generated_file" in filename:
             kind = "generated"
-        elif "/tensorflow/" in filename.replace("\\", "/"):
+        elif f"{os.sep}tensorflow{os.sep}" in filename:
             kind = "tensorflow"
         self._kinds[code] = kind
         return kind
 
-    def _outer(self, inner: FrameType, outer: FrameType, spot: Spot) -> Place | None:
+    def _outer(self, cells: list[FrameType], spot: Spot, generated: bool) -> Place | None:
         """Give the outermost place where a function of the cell stands between; a comprehension is no function."""
-        frame: FrameType | None = inner
-        while frame is not None and frame is not outer:
-            if frame.f_code.co_filename in self._filenames and frame.f_code.co_name not in COMPREHENSIONS:
-                return self.places.spot(outer).place
-            frame = frame.f_back
-        place = self.places.spot(outer).place
-        return place if frame is outer and not spot.local and inner is outer and place is not spot.place else None
+        if generated or any(frame.f_code.co_name not in COMPREHENSIONS for frame in cells[:-1]):
+            place = self._places.spot(cells[-1]).place
+            return place if place is not spot.place else None
+        return None
+
+    def _targets(self, cells: list[FrameType], spot: Spot) -> Targets:
+        """Give what an expression's value is assigned to, by the caller where a function returns it at once."""
+        for inner, outer in pairwise(cells):
+            if not spot.returned or inner.f_back is not outer:
+                break
+            spot = self._places.spot(outer)
+        return [(target, spot.local) for target in spot.targets]
 
     def _generated(self) -> Spot | None:
         """Find the line behind code that autograph generated: only TensorFlow knows it."""
-        from tensorflow.python.util import tf_stack
-
-        for frame in reversed(list(tf_stack.extract_stack())):
-            if frame.filename in self._filenames:
-                return self.places.line(frame.filename, frame.lineno, local=True)
+        for filename, line in keras2.original_lines():
+            if filename in self._filenames:
+                return self._places.line(filename, line)
         return None
 
 

@@ -115,9 +115,7 @@ def refresh(ledger: Ledger, live: Live) -> Ledger:
 def variable_record(variable: Any, owner: str, key: str | None, **more: Any) -> Variable:
     """Describe a variable; what depends on other objects is filled in by `refresh`."""
     shape = tuple(size or 0 for size in keras2.shape_of(variable) or ())
-    params = 1
-    for size in shape:
-        params *= size
+    params = keras2.size_of(variable)
     return Variable(
         owner=owner,
         object=key,
@@ -133,7 +131,7 @@ def variable_record(variable: Any, owner: str, key: str | None, **more: Any) -> 
 
 
 def _with_late_ones(ledger: Ledger, live: Live, keys: Mapping[int, str]) -> dict[str, Variable]:
-    """Add variables that came into being since, as when the first `fit` built a model: no event of the ledger made them."""
+    """Add variables that came into being since, as when a first `fit` built a model: no event made them."""
     variables = dict(ledger.variables)
     known = {id(keras2.bare(v)) for v in live.variables.values()}
     for key, layer in list(live.layers.items()):
@@ -178,12 +176,12 @@ def _paths(ledger: Ledger, name: str, pairs: list[tuple[str, str]]) -> tuple[str
 def _variable_paths(
     key: str, owner: str | None, live: Live, layers: Mapping[str, Layer], holders: Holders, listed_by: list[str]
 ) -> tuple[str, ...]:
-    """Give every attribute path to a variable, the owner's first; layers that hold it themselves without owning it come last."""
+    """Give every attribute path to a variable, the owner's first, those of layers that only share it last."""
     if not listed_by:
         return ()
     variable = live.variables[key]
     paths = []
-    direct = [k for k in listed_by if any(v is variable for v in keras2.direct_weights(live.layers[k]))]
+    direct = [k for k in listed_by if k == owner or any(v is variable for v in keras2.direct_weights(live.layers[k]))]
     for holder in sorted(direct, key=lambda k: k != owner):
         attribute = keras2.attribute_of(live.layers[holder], variable)
         above = (f"{layers[h].name}.{path}" for h, path in holders[holder])
@@ -238,7 +236,7 @@ def _model_record(name: str, model: Any, ledger: Ledger, live: Live, keys: Mappi
         inputs=tuple(_wire(tensor, made, ledger) for tensor in inputs),
         outputs=tuple(_wire(tensor, made, ledger) for tensor in outputs),
         layers=tuple(keys[id(row)] for row in keras2.rows(model) if id(row) in keys),
-        trainable=keras2.count(keras2.weights(model)[0]),
+        trainable=sum(map(keras2.size_of, keras2.weights(model)[0])),
         total=int(model.count_params()),
     )
 

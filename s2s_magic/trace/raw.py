@@ -1,0 +1,87 @@
+"""What was seen while a cell ran, with the live objects in it; `assemble` makes records of it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, Literal
+
+from s2s_magic.ledger import Place
+
+Names = list[tuple[str, bool]]  # a name, and whether it is local to a function
+
+
+@dataclass(eq=False)
+class RawTensor:
+    """One end of a wire: its data, how to reach the live tensor, the names that the code gave it, and what made it."""
+
+    shape: tuple[int | None, ...] | None
+    dtype: str
+    get: Callable[[], Any]
+    names: Names = field(default_factory=list)
+    made_by: RawEvent | None = None
+    number: int = 0
+    recorded: tuple[int, int] | None = None  # event and output number in an earlier cell's ledger
+
+
+@dataclass(eq=False)
+class RawVariable:
+    """A variable, the layer that owns it, and how it began."""
+
+    variable: Any
+    owner: Any
+    size: int
+    initializer: str | None = None
+    norm: float | None = None
+    event: RawEvent | None = None
+    names: Names = field(default_factory=list)
+    trains: bool = False
+
+
+@dataclass(eq=False)
+class RawEvent:
+    """A construction or a call; ``via`` names the method where Keras called a layer by itself, as in ``fit``."""
+
+    kind: Literal["constructed", "called"]
+    layer: Any
+    place: Place
+    outer: Place | None
+    via: str | None = None
+    call: int = 0
+    in_graph: bool = False
+    wiring: bool = False
+    folded: int = 0
+    parts: list[Any] = field(default_factory=list)
+    inputs: list[RawTensor] = field(default_factory=list)
+    outputs: list[RawTensor] = field(default_factory=list)
+    ends: list[RawTensor] = field(default_factory=list)
+    created: list[RawVariable] = field(default_factory=list)
+    listed: list[RawVariable] = field(default_factory=list)
+    trainable: int = 0
+    targets: list[tuple[ast.expr, bool]] = field(default_factory=list)
+
+
+class Claims:
+    """Names that expressions give to what they return.
+
+    A library function may make several layers and tensors in one expression of the user's, as ``clone_model`` does:
+    the last one is what it returns, so each takes the name from the one before.
+    """
+
+    def __init__(self) -> None:
+        self._entry: FrameType | None = None
+        self._made: list[tuple[Names, tuple[str, bool]]] = []
+
+    def begin(self, entry: FrameType | None) -> None:
+        """Begin the claims of an event within ``entry``, the frame that the user's expression called."""
+        if entry is not None and entry is self._entry:
+            for names, claim in self._made:
+                names.remove(claim)
+        self._entry, self._made = entry, []
+
+    def give(self, names: Names, name: str, local: bool) -> None:
+        """Give a name for now."""
+        names.append((name, local))
+        self._made.append((names, (name, local)))

@@ -1,0 +1,64 @@
+"""The variables of a traced cell: who owns each, which event made it, and how many numbers are trained so far."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from s2s_magic.trace import keras2
+from s2s_magic.trace.raw import RawEvent, RawVariable
+
+
+class Weights:
+    """Variables by identity, and the running total of trainable parameters."""
+
+    def __init__(self) -> None:
+        self.known: dict[int, RawVariable] = {}
+        self.trainable = 0
+
+    def recall(self, variable: Any, owner: Any, trains: bool) -> None:
+        """Take in a variable that an earlier cell's ledger has."""
+        raw = self._keep(RawVariable(variable, owner, keras2.size_of(variable)))
+        self._count(raw, trains)
+
+    def created(self, variable: Any, owner: Any, event: RawEvent | None, initializer: str | None = None) -> RawVariable:
+        """Take in a variable that has just come into being; no event made it where the user's own code did."""
+        raw = RawVariable(variable, owner, keras2.size_of(variable), initializer, keras2.norm(variable), event)
+        if event is not None:
+            event.created.append(raw)
+        return self._keep(raw)
+
+    def close(self, event: RawEvent) -> None:
+        """List the variables of an event's layer and of all it holds, and bring the trainable total up to date."""
+        trained, others = keras2.weights(event.layer)
+        event.listed = [
+            self._listed(variable, trains, event)
+            for variables, trains in ((trained, True), (others, False))
+            for variable in variables
+        ]
+        listed = set(map(id, event.listed))
+        for raw in event.created:
+            if id(raw) not in listed and raw.owner is not None:
+                trains = any(v is raw.variable for v in keras2.weights(raw.owner)[0])
+                self._count(raw, trains)
+        event.trainable = self.trainable
+
+    def _listed(self, variable: Any, trains: bool, event: RawEvent) -> RawVariable:
+        raw = self.known.get(id(keras2.bare(variable)))
+        if raw is None:  # older than the trace
+            raw = self._keep(
+                RawVariable(variable, keras2.direct_owner(event.layer, variable), keras2.size_of(variable))
+            )
+        elif raw.owner is None:  # the user's own tf.Variable comes under a layer
+            raw.owner, raw.event = keras2.direct_owner(event.layer, raw.variable), event
+            event.created.append(raw)
+        self._count(raw, trains)
+        return raw
+
+    def _keep(self, raw: RawVariable) -> RawVariable:
+        self.known[id(keras2.bare(raw.variable))] = raw
+        return raw
+
+    def _count(self, raw: RawVariable, trains: bool) -> None:
+        if raw.trains != trains:
+            self.trainable += raw.size if trains else -raw.size
+            raw.trains = trains
