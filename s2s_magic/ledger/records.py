@@ -91,7 +91,7 @@ class Called(Event):
     ``folded`` counts the deeper calls that Keras made inside it; ``phase`` is "wiring" when the tensors were
     symbolic and
     "data" when numbers flowed; ``trainable_params`` is the total over the whole ledger after this event.
-    ``via`` names the method where Keras made the variables by itself, as in ``fit`` or ``build``; ``call`` then does not count it.
+    ``via`` names the method where Keras made variables by itself, as in ``fit``: such an event is no call of its own.
     """
 
     kind: Literal["called"] = "called"
