@@ -34,7 +34,7 @@ def only_fault(**lines: str) -> tuple[int, int, str]:
     return fault.line, fault.column, fault.message
 
 
-def test_the_missions_spec_is_one_vocabulary_and_one_shared_embedding():
+def test_the_five_line_spec_is_one_vocabulary_and_one_shared_embedding():
     spec = parse_spec(FIVE_LINES)
     assert (spec.vocab.source, spec.vocab.target, spec.vocab.one) == (100, 100, True)
     assert spec.shared

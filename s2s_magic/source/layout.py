@@ -48,7 +48,7 @@ def statement(expression: Bracketed, *, to: str = "", indent: str = "", after: s
     Returns
     -------
     str
-        One line, or an opening line, the items (all on one line, else one a line) and a closing line.
+        One line, or an opening line, the items and a closing line.
     """
     start = indent + (f"{to} = " if to else "")
     if len(line := f"{start}{expression}{after}") <= WIDTH:
@@ -57,7 +57,8 @@ def statement(expression: Bracketed, *, to: str = "", indent: str = "", after: s
     closing = f"{indent}{expression.brackets[1]}{after}"
     inner = indent + INDENT
     together = inner + ", ".join(map(str, expression.items))
-    if len(together) <= WIDTH:
+    # Arguments may share a line of their own; the items of a list each take one.
+    if expression.brackets == "()" and len(together) <= WIDTH:
         return "\n".join([opening, together, closing])
     items = [
         statement(item, indent=inner, after=",") if isinstance(item, Bracketed) else f"{inner}{item},"

@@ -28,7 +28,7 @@ def encoder_block(spec: Spec) -> str:
         else:
             lines.append(statement(call(name, read, **masked), to=", ".join(["encoder_outputs", *states])))
         read = "encoder_outputs"
-    if same_states(spec.encoder, spec.decoder):
+    if not _is_bridged(spec):
         lines.append(statement(_nested(part, [_state_names(part, n) for n in _layers(part)]), to="encoder_state"))
     return "\n".join(lines)
 
@@ -76,9 +76,9 @@ def cell_lines(part: Recurrent) -> list[str]:
 
 def bridge_blocks(spec: Spec) -> list[str]:
     """Write how the decoder's first states come from the encoder's last: nothing where they are the same."""
-    if spec.bridge == "dense":
-        return [_dense_bridge(spec)]
-    return [] if same_states(spec.encoder, spec.decoder) else [_zero_bridge(spec)]
+    if not _is_bridged(spec):
+        return []
+    return [_dense_bridge(spec) if spec.bridge == "dense" else _zero_bridge(spec)]
 
 
 def _dense_bridge(spec: Spec) -> str:
@@ -117,4 +117,8 @@ def _zero_bridge(spec: Spec) -> str:
 
 def initial_state(spec: Spec) -> str:
     """Give the name of what the decoder starts from."""
-    return "decoder_state" if bridge_blocks(spec) else "encoder_state"
+    return "decoder_state" if _is_bridged(spec) else "encoder_state"
+
+
+def _is_bridged(spec: Spec) -> bool:
+    return spec.bridge == "dense" or not same_states(spec.encoder, spec.decoder)
