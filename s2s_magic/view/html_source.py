@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from html import escape
 
 from s2s_magic.ledger import Cell
+from s2s_magic.ledger.records import Place
 from s2s_magic.view.markup import Markup, tag
 from s2s_magic.view.report import Report, Step
 
 Spans = dict[tuple[int, int], list[str]]
 _Steps = dict[tuple[int, int], dict[tuple[int, int, int, int], list[int]]]
-LINES_WHOLE, LINES_AROUND = 24, 8
+LINES_WHOLE, LINES_AROUND, LINES_NEAR = 24, 8, 3
 
 
 def source_html(report: Report, mark: Callable[[Sequence[int]], str]) -> Markup:
@@ -51,13 +52,23 @@ def present_source_html(report: Report, step: Step) -> Markup:
         "div",
         tag("div", title, class_="s2s-small") if title else None,
         tag("div", f"… {before} lines above", class_="s2s-small s2s-more") if before else None,
-        tag("div", *lines[start:end], class_="s2s-cell"),
+        tag("div", *_with_far_lines_apart(lines, step.place, cell.first_line, start, end), class_="s2s-cell"),
         tag("div", f"… {after} lines below", class_="s2s-small s2s-more") if after else None,
         class_="s2s-source",
         tabindex="0",
         role="region",
         aria_label=f"The code, line {step.place.line} marked",
     )
+
+
+def _with_far_lines_apart(lines: list[Markup], place: Place, first: int, start: int, end: int) -> list[Markup]:
+    """Group the lines that a narrow window can do without."""
+    near, past = max(start, place.line - first - LINES_NEAR), min(end, place.end_line - first + 1 + LINES_NEAR)
+    return [
+        tag("div", *lines[start:near], class_="s2s-far"),
+        *lines[near:past],
+        tag("div", *lines[past:end], class_="s2s-far"),
+    ]
 
 
 def _by_line(shown: Sequence[Step]) -> _Steps:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -78,9 +79,7 @@ def jupyter(front_end: str, folder: Path, home: Path) -> Iterator[str]:
         "--IdentityProvider.token=",
         f"--ServerApp.root_dir={folder}",
     ]
-    silent = home / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
-    silent.parent.mkdir(parents=True)
-    silent.write_text('{"fetchNews": "false", "checkForUpdates": false}')
+    write_setting(home, "notification", {"fetchNews": "false", "checkForUpdates": False})
     log = home / "server.log"
     with log.open("wb") as output:
         server = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT, cwd=folder)
@@ -133,22 +132,27 @@ def open_notebook(page: Any, address: str, front_end: str, name: str) -> None:
 
 def run_all(page: Any, cells: int) -> None:
     """Run all cells from the menu, and wait until each of them has its number."""
-    page.locator(".jp-Notebook .jp-Cell").first.click()
-    page.get_by_role("menuitem", name="Run", exact=True).first.click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    numbers = page.locator(".jp-CodeCell .jp-InputPrompt")
-    end = time.monotonic() + PATIENCE / 1000
+    prompts = page.locator(".jp-CodeCell .jp-InputPrompt")
+    asked, end = 0.0, time.monotonic() + PATIENCE / 1000
     while time.monotonic() < end:
-        shown = [re.search(r"\[(\d+)\]", text or "") for text in numbers.all_text_contents()]
-        if len([number for number in shown if number]) >= cells:
+        shown = " ".join(prompts.all_text_contents())
+        if len(re.findall(r"\[\d+\]", shown)) >= cells:
             return
+        if not re.search(r"\[[\d*]+\]", shown) and time.monotonic() - asked > 10:
+            # A kernel that has only just started may miss the first wish.
+            page.get_by_role("menuitem", name="Run", exact=True).first.click()
+            page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+            asked = time.monotonic()
         page.wait_for_timeout(250)
-    raise AssertionError(f"cells did not finish: {numbers.all_text_contents()}")
+    raise AssertionError(f"cells did not finish: {prompts.all_text_contents()}")
 
 
-def use_theme(page: Any, theme: str) -> None:
-    """Choose JupyterLab's light or dark theme from the settings menu."""
-    page.get_by_role("menuitem", name="Settings", exact=True).first.click()
-    page.get_by_role("menuitem", name="Theme", exact=True).hover()
-    page.get_by_role("menuitem", name=f"JupyterLab {theme}", exact=True).click()
-    page.wait_for_selector(f"body[data-jp-theme-name='JupyterLab {theme}']", timeout=PATIENCE)
+def use_theme(home: Path, theme: str) -> None:
+    """Choose JupyterLab's light or dark theme for the pages that are opened from now on."""
+    write_setting(home, "themes", {"theme": f"JupyterLab {theme}"})
+
+
+def write_setting(home: Path, plugin: str, values: dict[str, Any]) -> None:
+    file = home / "settings" / "@jupyterlab" / "apputils-extension" / f"{plugin}.jupyterlab-settings"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(values))
