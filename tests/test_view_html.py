@@ -16,6 +16,7 @@ from s2s_magic.view import report, to_html
 from s2s_magic.view.comparison import comparison_html
 from s2s_magic.view.explanation import explanation_html
 from s2s_magic.view.html_source import character, marked
+from s2s_magic.view.wiring import Moment, parts, plan_wiring
 
 VOID = {"input", "meta", "br", "img", "link"}
 
@@ -290,3 +291,32 @@ def test_a_mark_in_a_line_with_umlauts_stands_where_it_should():
     )  # fmt: skip
     page = read(to_html(report(moved)))
     assert page.find(class_="e4").get_text() == "embeddings(x)"
+
+
+# -- the wiring as it grows ------------------------------------------------------------------------------------------
+
+
+def _shown(svg, step):
+    """Give the parts of a grown drawing that CSS shows at a step."""
+    parts = []
+    for group in svg.find_all("g", recursive=False):
+        classes = " ".join(group["class"])
+        first = int((re.search(r"\bb(\d+)", classes) or [0, 0])[1])
+        end = re.search(r"\bx(\d+)", classes)
+        if first <= step and (end is None or step < int(end[1])):
+            parts.append(group.decode_contents())
+    return parts
+
+
+def test_the_static_wiring_at_any_step_is_the_wiring_drawn_for_that_step(mission):
+    svg = read(to_html(mission)).select_one("svg.s2s-wiring")
+    plan = plan_wiring(mission.ledger)
+    for step in range(14):
+        drawn = read("".join(parts(plan, Moment(step, step)))).decode()
+        assert "".join(_shown(svg, step)) == drawn
+
+
+def test_a_long_cell_s_wiring_is_drawn_once():
+    page = read(to_html(report(large_ledger(10, 70))))
+    assert page.find("input", type="radio")
+    assert not page.select("svg.s2s-wiring > g.s2s-past")

@@ -19,8 +19,10 @@ from s2s_magic.view.markup import Markup, heading, join, tag
 from s2s_magic.view.report import Report
 from s2s_magic.view.training import training_html
 from s2s_magic.view.wiring import to_svg
+from s2s_magic.view.wiring_grown import grown_svg
 
 LARGE = 300
+GROWN = 60
 
 
 def to_html(report: Report, *, page: bool = False, number: int = 0) -> str:
@@ -29,7 +31,8 @@ def to_html(report: Report, *, page: bool = False, number: int = 0) -> str:
     Parameters
     ----------
     report
-        What to show. Past 300 steps they are a folded table, so that the page stays small.
+        What to show. So that the page stays small, past 60 steps the wiring is drawn as it is at the end alone, and
+        past 300 the steps are a folded table.
     page
         Give a whole document instead of a fragment.
     number
@@ -47,7 +50,7 @@ def to_html(report: Report, *, page: bool = False, number: int = 0) -> str:
         title_html(report),
         *(_small(report, uid) if small else _large(report)),
         _findings(report),
-        _wiring(report),
+        _wiring(report, grown=small and len(report.steps) <= GROWN),
         tag("section", training_html(report)) if report.fitted else None,
         tag("script", Markup(f"({asset('report.js')})({uid!r});")) if small else None,
     ]
@@ -130,9 +133,12 @@ def _findings(report: Report) -> Markup | None:
 FINDINGS_SHOWN = 20
 
 
-def _wiring(report: Report) -> Markup:
-    svg = Markup(to_svg(report.ledger, after=report.after if report.steps else None))
-    frame = tag("div", svg, class_="s2s-scroll", tabindex=0, role="region", aria_label="The wiring")
+def _wiring(report: Report, *, grown: bool) -> Markup:
+    if grown:
+        svg = grown_svg(report.ledger, report.after)
+    else:
+        svg = to_svg(report.ledger, after=report.after if report.steps else None)
+    frame = tag("div", Markup(svg), class_="s2s-scroll", tabindex=0, role="region", aria_label="The wiring")
     return tag("section", heading("Wiring"), frame)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 
+from s2s_magic.ledger.findings import counted
 from s2s_magic.view.markup import Markup, join, tag
 from s2s_magic.view.report import OwnerRow, Report, Step, VariableRow
 from s2s_magic.view.text import cut
@@ -20,27 +21,31 @@ def large_steps_html(report: Report) -> Markup:
     return join(
         tag(
             "details",
-            tag("summary", f"Steps {page[0].index:,} to {page[-1].index:,}"),
+            tag("summary", _summary(page)),
             _table(
                 f"Steps {page[0].index} to {page[-1].index}",
                 ("Step", "Line", "Expression", "What it did", "Trainable so far"),
                 "".join(_step(report, step) for step in page),
             ),
-            open=number == 0,
         )
-        for number, page in enumerate(pages)
+        for page in pages
+    )
+
+
+def _summary(page: Sequence[Step]) -> str:
+    """Say what a table holds before it is opened."""
+    created = sum(len(step.created) for step in page)
+    return (
+        f"Steps {page[0].index:,} to {page[-1].index:,}: {counted(created, 'new variable')}, "
+        f"{page[-1].trainable:,} trainable parameters by then"
     )
 
 
 def _table(caption: str, head: tuple[str, ...], rows: str) -> Markup:
     heads = (tag("th", name, scope="col") for name in head)
-    return tag(
-        "table",
-        tag("caption", caption),
-        tag("thead", tag("tr", *heads)),
-        tag("tbody", Markup(rows)),
-        class_="s2s-table s2s-compact",
-    )
+    body = tag("table", tag("caption", caption), tag("thead", tag("tr", *heads)), tag("tbody", Markup(rows)),
+               class_="s2s-table s2s-compact")  # fmt: skip
+    return tag("div", body, class_="s2s-scroll s2s-high", tabindex=0, role="region", aria_label=caption)
 
 
 def _step(report: Report, step: Step) -> str:

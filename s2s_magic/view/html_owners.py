@@ -10,12 +10,6 @@ HEAD = ("Owner", "Now", "Shape", "Parameters", "Bytes", "Used by", "State", "Ini
 _FILTERS = (("shared", "only shared"), ("still", "only untrained"), ("noted", "only with findings"))
 
 
-def births(report: Report) -> list[int]:
-    """List the steps in which rows of the tree come into being."""
-    owners = {owner.born for owner in report.owners.values()}
-    return sorted(born for born in owners | {row.born for row in report.variables.values()} if born >= 0)
-
-
 def owners_html(report: Report, uid: str) -> Markup:
     """Show the whole tree; CSS hides what the chosen step has not made yet."""
     lines = report.tree()
@@ -39,9 +33,9 @@ def owners_html(report: Report, uid: str) -> Markup:
             table(caption, HEAD, rows, right=(3, 4), class_="s2s-tree"),
             tag(
                 "p",
-                f"row sum {totals.row_sum:,} − shared {totals.shared:,} = ",
+                f"After step {report.after}: row sum {totals.row_sum:,} − shared {totals.shared:,} = ",
                 tag("b", f"total {totals.total:,} parameters"),
-                f" ({totals.trainable:,} trainable), after step {report.after}",
+                f" ({totals.trainable:,} trainable)",
             ),
         ]
     )
@@ -77,7 +71,9 @@ def _line(report: Report, lines: list[TreeRow], place: int, names: set[str]) -> 
     uses = " ".join(f"u{step}" for step in seen.steps if step != seen.born) if not owner else ""
     now = [tag("span", "○ made" if owner else "+ new", class_="s2s-new"), tag("span", "↻ again", class_="s2s-again")]
     parameters = _grown(lines, place) if owner else f"{line.params:,}"
-    return tree_line(report, line, now=join(now), parameters=parameters, classes=f"b{seen.born} n{seen.born} {uses} {kinds}")
+    return tree_line(
+        report, line, now=join(now), parameters=parameters, classes=f"b{seen.born} n{seen.born} {uses} {kinds}"
+    )
 
 
 def tree_line(report: Report, line: TreeRow, *, now: Content, parameters: Content, classes: str = "") -> Markup:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from s2s_magic.view.html_owners import births
 from s2s_magic.view.markup import Markup, empty, join, row, table, tag
 from s2s_magic.view.report import Port, Report, Step
 
@@ -58,13 +57,15 @@ def panels_html(report: Report, uid: str) -> Markup:
 
 def _panel(report: Report, step: Step, uid: str, last: int) -> Markup:
     near = [
-        tag("label", text, for_=f"{uid}-r{index}", class_="s2s-button") if 0 <= index <= last else None
+        tag("label", text, for_=f"{uid}-r{index}", class_="s2s-button")
+        if 0 <= index <= last
+        else tag("span", text, class_="s2s-button s2s-off", aria_hidden="true")
         for text, index in (("‹ Previous", step.index - 1), ("Next ›", step.index + 1))
     ]
     return tag(
         "div",
-        step_html(report, step),
         tag("div", *near, class_="s2s-buttons"),
+        step_html(report, step),
         class_="s2s-panel",
         id=f"{uid}-p{step.index}",
     )
@@ -139,7 +140,6 @@ def _rules(report: Report, uid: str) -> Iterator[str]:
             yield f"{chosen} .n{n} .s2s-new{{display:inline}}"
         if step.reused:
             yield f"{chosen} .u{n} .s2s-again{{display:inline}}"
-    for n in births(report):
         earlier = f"#{uid}:has(.s2s-radio:checked ~ #{uid}-r{n})"
         yield f"{earlier} .b{n}{{display:none}}"
         yield f"#{uid}:not(:has(.s2s-radio:checked ~ #{uid}-r{n})) .x{n}{{display:none}}"

@@ -72,7 +72,11 @@ def draw(plan: Plan, *, after: int | None = None, focus: int | None = None) -> s
     """Draw a laid-out graph as it is after an event; see `to_svg`."""
     last = plan.ledger.events[-1].index if plan.ledger.events else 0
     moment = Moment(last if after is None else after, -1 if focus is None else focus)
-    body = "".join(_parts(plan, moment))
+    return sheet(plan, moment, "".join(parts(plan, moment)))
+
+
+def sheet(plan: Plan, moment: Moment, body: str) -> str:
+    """Put drawn parts on a sheet of the graph's size, with a title and a description in words."""
     layout, height = plan.layout, plan.layout.height + LEGEND
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="s2s-wiring" role="img" viewBox="0 0 {layout.width:.0f} {height:.0f}" '
@@ -103,7 +107,8 @@ def _description(plan: Plan, moment: Moment) -> str:
     return "Wires: " + ("; ".join(said[:MOST_SAID]) + more if said else "none yet") + "."
 
 
-def _parts(plan: Plan, moment: Moment) -> Iterator[str]:
+def parts(plan: Plan, moment: Moment) -> Iterator[str]:
+    """Draw the elements of a moment, what lies below first."""
     graph, layout = plan.graph, plan.layout
     focused = next((e for e in plan.ledger.events if e.index == moment.focus), None)
     pairs = [(link, route) for link, route in zip(graph.links, layout.routes, strict=True) if moment.has(link.born)]
