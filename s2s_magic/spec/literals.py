@@ -160,22 +160,13 @@ def variable(value: Value, faults: Faults) -> str | None:
     return name
 
 
-def either(first: Check, test: Callable[[Value], bool], second: Check) -> Check:
-    """Make a check that is ``first`` where ``test`` holds of the value, else ``second``."""
-
-    def check(value: Value, faults: Faults) -> Any:
-        return first(value, faults) if test(value) else second(value, faults)
-
-    return check
-
-
 def or_none(check: Check) -> Check:
     """Make a check that also takes the word none."""
 
-    def is_none(value: Value) -> bool:
-        return value.text.lower() in ("none", "null")
+    def checked(value: Value, faults: Faults) -> Any:
+        return None if value.text.lower() in ("none", "null") else check(value, faults)
 
-    return either(lambda value, faults: None, is_none, check)
+    return checked
 
 
 def call(value: Value, faults: Faults, table: Mapping[str, Mapping[str, Check]], expected: str) -> Call | None:

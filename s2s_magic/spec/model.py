@@ -12,18 +12,16 @@ from s2s_magic.spec.literals import (
     Check,
     Value,
     call,
-    either,
     name_in,
     number_in,
     or_none,
     read_value,
     real,
     truth,
-    variable,
     whole,
     word,
 )
-from s2s_magic.spec.reading import Entries, Faults, Node, Place, read_entries
+from s2s_magic.spec.reading import Entries, Faults, Node, Place, read_entries, shown
 from s2s_magic.spec.records import Spec
 
 MAX_VOCAB = 10_000_000
@@ -102,7 +100,19 @@ def _wrapped(value: Value, faults: Faults) -> tuple[Value | None, bool]:
     return inner, True
 
 
-_vocab = either(variable, lambda value: name_in(value) is not None, whole(1, MAX_VOCAB))
+def _vocab(value: Value, faults: Faults) -> int | str | None:
+    """Check for a number of ids, or a name to count them in."""
+    name = name_in(value)
+    if name is not None:
+        return name
+    if number_in(value) is None:
+        message = f"expected a number of ids, or the bare name of a notebook variable, got {shown(value.text)}"
+        faults.add(value.place, message)
+        return None
+    size: int | None = whole(1, MAX_VOCAB)(value, faults)
+    return size
+
+
 _id = whole(0, MAX_VOCAB - 1)
 
 SPEC_KEYS: Mapping[str, Key] = {

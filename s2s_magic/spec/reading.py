@@ -159,6 +159,8 @@ def _in_words(error: yaml.MarkedYAMLError, text: str, mark: Any) -> str:
     if mark is not None and text[mark.index : mark.index + 1] == "\t":
         return "a tab cannot stand here: use spaces"
     if error.problem == "mapping values are not allowed here":
+        if mark is not None and ":" not in text[text.rfind("\n", 0, mark.index) + 1 : mark.index]:
+            return "the line before has no ':' after its key: expected 'key: value'"
         return "a second ':' on the line: expected 'key: value', or {source: ..., target: ...} on one line"
     if error.problem == "could not find expected ':'":
         return "expected ':' and a value after the key of the line before"
