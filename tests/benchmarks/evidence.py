@@ -1,0 +1,99 @@
+"""What evidence costs: fits with and without it, alternating in one process.
+
+Run ``python tests/benchmarks/evidence.py``. An epoch with evidence holds all that `s2s_magic.fit` does beside the step: norms inside the
+graph, the look at the loss, the end of the epoch with its copies of the weights. The first epoch of each run, in which the step is traced, is
+left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from contextlib import nullcontext
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+import s2s_magic
+from s2s_magic.training.loop import Loop
+from s2s_magic.training.pipeline import Lengths, Shifted, Table, batches
+from s2s_magic.training.recorder import Recorder
+from s2s_magic.training.rows import Rows
+
+CASES = {  # name: vocabulary, embedding, units, batch, steps in, steps out, rows
+    "small: 100 ids, 64 units, batch 32": (100, 16, 64, 32, 10, 10, 1600),
+    "dates: 40 ids, 128 units, batch 64": (40, 32, 128, 64, 25, 11, 6400),
+    "seed: 100 ids, 512 units, batch 32": (100, 10, 512, 32, 10, 15, 960),
+    "words: 8,000 ids, 256 units, batch 64": (8000, 128, 256, 64, 20, 20, 1280),
+}
+
+
+class Clock(keras.callbacks.Callback):  # type: ignore[misc]
+    """Takes the seconds of each epoch after the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends: list[float] = []
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.ends.append(time.perf_counter())
+
+
+def epoch_seconds(model: Any, table: Table, size: int, epochs: int, evidence: bool) -> list[float]:
+    """Fit once, and give the seconds of each epoch but the first."""
+    dataset, steps = batches(table, size=size, epochs=epochs, shuffle=True)
+    clock = Clock()
+    callbacks: list[Any] = [clock]
+    watching: Any = nullcontext()
+    if evidence:
+        variables = model.trainable_variables
+        recorder = Recorder(variables, [tf.identity(variable) for variable in variables], steps)
+        loop = Loop(recorder, lambda progress: None, name="model", epochs=epochs, steps=steps, patience=None)
+        callbacks.insert(0, loop)
+        watching = recorder.watching(model.optimizer)
+    model.train_function = None
+    with watching:
+        model.fit(dataset, epochs=epochs, steps_per_epoch=steps, callbacks=callbacks, verbose=0)
+    return list(np.diff(clock.ends))
+
+
+def measure(case: tuple[int, ...], rounds: int, epochs: int) -> tuple[float, float, float, int]:
+    """Give the median seconds an epoch without and with evidence, the median of the pairs' ratios, and the steps."""
+    vocab, embed, units, size, steps_in, steps_out, count = case
+    built = s2s_magic.build(f"vocab: {vocab}\nembed: {embed}\nencoder: lstm({units})\ndecoder: lstm({units})\n")
+    numbers = np.random.default_rng(0)
+    source = Rows.of(list(numbers.integers(vocab, size=(count, steps_in))))
+    target = Rows.of(list(numbers.integers(vocab, size=(count, steps_out))))
+    table = Table((source, Shifted(0), Lengths()), target)
+    plain, watched, ratios = [], [], []
+    for number in range(rounds):
+        order = (False, True) if number % 2 else (True, False)
+        seconds = {evidence: epoch_seconds(built.model, table, size, epochs, evidence) for evidence in order}
+        plain += seconds[False]
+        watched += seconds[True]
+        ratios.append(float(np.median(seconds[True]) / np.median(seconds[False])))
+    return float(np.median(plain)), float(np.median(watched)), float(np.median(ratios)), -(-count // size)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5, help="pairs of fits a case")
+    parser.add_argument("--epochs", type=int, default=6, help="epochs a fit, the first left out")
+    parser.add_argument("--case", default="", help="only the cases whose name begins like this")
+    options = parser.parse_args()
+    print(f"{'case':<40}{'steps':>6}{'step without':>14}{'step with':>12}{'ratio':>8}")
+    for name, case in CASES.items():
+        if name.startswith(options.case):
+            without, with_it, ratio, steps = measure(case, options.rounds, options.epochs)
+            milliseconds = f"{without / steps * 1e3:>11.2f} ms{with_it / steps * 1e3:>9.2f} ms"
+            print(f"{name:<40}{steps:>6}{milliseconds}{ratio:>8.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,447 @@
+"""A fit trains as Keras does, checks its data first, and says what became of every variable."""
+
+import _thread
+import threading
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow import keras
+
+from s2s_magic import api
+from s2s_magic.errors import DataError, FitError
+from tests.models import by_hand
+
+SPEC = "vocab: 20\nembed: 4\nencoder: lstm(8)\ndecoder: lstm(8)\n"
+PADDED = "vocab: 20\nembed: 4\nencoder: lstm(8)\ndecoder: lstm(8)\npadding: 0\nstart: 1\nend: 2\n"
+numbers = np.random.default_rng(0)
+X = numbers.integers(3, 20, size=(40, 6))
+Y = numbers.integers(3, 20, size=(40, 7))
+NAMES = {"X": X, "Y": Y}
+
+
+def quiet(progress):
+    """Show nothing."""
+
+
+def built(spec=SPEC, seed=1):
+    keras.utils.set_random_seed(seed)
+    return api.build(spec)
+
+
+def fitted(model, body, names=NAMES):
+    return api.fit(model, body, names, progress=quiet)
+
+
+def weights(model):
+    return [variable.numpy() for variable in model.model.weights]
+
+
+def same(one, other):
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+# -- the same numbers as by hand ---------------------------------------------------------------------------------------
+
+
+def test_losses_and_weights_are_those_of_model_fit_to_the_last_bit():
+    ours, theirs = built(), built()
+    keras.utils.set_random_seed(5)
+    fitted(ours, "source: X\ntarget: Y\nepochs: 3\nbatch: 8\nvalidation: 0.2\naccelerate: off")
+    keras.utils.set_random_seed(5)
+    decoder = np.c_[np.zeros((40, 1)), Y[:, :-1]]
+    history = theirs.model.fit([X, decoder, np.full(40, 7)], Y, epochs=3, batch_size=8, validation_split=0.2, verbose=0)
+    assert {name: list(values) for name, values in ours.history.items()} == history.history
+    assert same(weights(ours), weights(theirs))
+
+
+def test_a_second_fit_goes_on_where_the_first_one_ended():
+    once, twice = built(), built()
+    body = "source: X\ntarget: Y\nepochs: {}\nshuffle: false\noptimizer: adam(0.01)"
+    fitted(once, body.format(4))
+    fitted(twice, body.format(2))
+    fitted(twice, body.format(2))
+    assert same(weights(once), weights(twice))
+    assert once.history == twice.history
+    assert [run.epochs for run in twice.evidence.runs] == [2, 2]
+    ones, twos = once.evidence.variables, twice.evidence.variables
+    assert all(ones[key].distance == pytest.approx(twos[key].distance) for key in ones)
+
+
+def test_a_model_that_its_user_compiled_keeps_its_compile():
+    model = api.trace(by_hand(20, 4, 8) + "model.compile('sgd', 'sparse_categorical_crossentropy')")
+    optimizer, loss = model.model.optimizer, model.model.loss
+    fitted(model, "source: X\ntarget: Y")
+    assert model.model.optimizer is optimizer
+    assert model.model.loss is loss
+    fitted(model, "source: X\ntarget: Y\noptimizer: adam(0.1)")
+    assert model.evidence.runs[-1].optimizer == "Adam(0.1)"
+    assert model.model.loss is loss
+
+
+def test_a_model_that_nobody_compiled_gets_the_loss_that_its_output_asks_for():
+    probabilities = api.trace(by_hand(20, 4, 8))
+    logits = api.trace(by_hand(20, 4, 8).replace("tf.nn.softmax(written.rnn_output)", "written.rnn_output"))
+    for model, from_logits in ((probabilities, False), (logits, True)):
+        fitted(model, "source: X\ntarget: Y")
+        assert model.model.loss.get_config()["from_logits"] is from_logits
+        assert model.history["loss"][0] == pytest.approx(np.log(20), rel=0.02)
+
+
+def test_inputs_of_a_traced_model_can_be_given_by_name():
+    derived, named = (
+        api.trace("from tensorflow import keras\nkeras.utils.set_random_seed(1)\n" + by_hand(20, 4, 8))
+        for _ in range(2)
+    )
+    names = {**NAMES, "D": np.c_[np.zeros((40, 1)), Y[:, :-1]], "L": np.full(40, 7)}
+    fitted(derived, "source: X\ntarget: Y\nseed: 3")
+    fitted(named, "inputs: {source_ids: X, target_ids: D, target_lengths: L}\ntarget: Y\nseed: 3", names)
+    assert same(weights(derived), weights(named))
+
+
+def test_a_model_that_is_no_encoder_decoder_is_fitted_by_the_names_of_its_inputs():
+    code = "from tensorflow import keras\na = keras.Input([3])\nb = keras.Input([2])\n"
+    code += "model = keras.Model([a, b], keras.layers.Dense(1)(keras.layers.Concatenate()([a, b])))\n"
+    model = api.trace(code)
+    names = {"A": np.ones((10, 3)), "B": np.ones((10, 2)), "t": np.ones((10, 1))}
+    fitted(model, "inputs: {a: A, b: B}\ntarget: t\nloss: mean_squared_error\nepochs: 2", names)
+    assert model.history["loss"][1] < model.history["loss"][0]
+    with pytest.raises(DataError, match="nothing says what feeds b"):
+        fitted(model, "inputs: {a: A}\ntarget: t", names)
+    with pytest.raises(DataError, match="no input 'aa'; did you mean 'a'"):
+        fitted(model, "inputs: {aa: A, b: B}\ntarget: t", names)
+
+
+def test_a_seed_makes_a_fit_repeatable_and_leaves_other_random_numbers_alone():
+    first, second = built(), built()
+    np.random.seed(9)
+    expected = np.random.random(2)
+    np.random.seed(9)
+    found = [np.random.random()]
+    fitted(first, "source: X\ntarget: Y\nseed: 4\nbatch: 8")
+    found.append(np.random.random())
+    fitted(second, "source: X\ntarget: Y\nseed: 4\nbatch: 8")
+    assert same(weights(first), weights(second))
+    assert found == expected.tolist()
+
+
+# -- rows of any length ------------------------------------------------------------------------------------------------
+
+
+def ragged(count=30):
+    rows = np.random.default_rng(1)
+    return [rows.integers(3, 20, size=rows.integers(1, 8)).tolist() for _ in range(count)]
+
+
+def test_ragged_rows_and_the_same_rows_filled_up_give_the_same_fit():
+    source, target = ragged(), ragged()[::-1]
+    filled = {}
+    for name, rows in (("X", source), ("Y", target)):
+        filled[name] = np.zeros((30, 9), int)
+        for number, row in enumerate(rows):
+            filled[name][number, : len(row)] = row
+    one, other = built(PADDED), built(PADDED)
+    body = "source: X\ntarget: Y\nepochs: 2\nseed: 1\nmetrics: [accuracy]"
+    fitted(one, body, {"X": source, "Y": target})
+    fitted(other, body, filled)
+    assert one.history == other.history
+    assert same(weights(one), weights(other))
+
+
+def test_padding_counts_neither_in_the_loss_nor_in_a_metric():
+    """One batch of ragged rows has the mean loss over its ids, each taken from a batch of its own."""
+    source, target = ragged(4), ragged(4)[::-1]
+    model = built(PADDED)
+    body = "source: X\ntarget: Y\nbatch: {}\noptimizer: sgd(0.000000000001)\nmetrics: [accuracy, sparse_categorical_crossentropy]"
+    fitted(model, body.format(4), {"X": source, "Y": target})
+    losses, metric = [], []
+    for row in range(4):
+        fitted(model, body.format(1), {"X": source[row : row + 1], "Y": target[row : row + 1]})
+        losses.append(model.history["loss"][-1])
+        metric.append(model.history["sparse_categorical_crossentropy"][-1])
+    lengths = [len(row) + 1 for row in target]
+    assert model.history["loss"][0] == pytest.approx(np.average(losses, weights=lengths), rel=1e-4)
+    assert model.history["sparse_categorical_crossentropy"][0] == pytest.approx(
+        np.average(metric, weights=lengths), rel=1e-4
+    )
+
+
+def test_targets_of_differing_lengths_need_no_padding_id():
+    model = built()
+    fitted(model, "source: X\ntarget: T\nbatch: 8\nmetrics: [accuracy]", {"X": X[:30], "T": ragged()})
+    assert model.history["loss"][0] == pytest.approx(np.log(20), rel=0.05)
+    with pytest.raises(DataError, match="source rows have 1 to 7 ids, and model was built without padding"):
+        fitted(model, "source: T\ntarget: T", {"T": ragged()})
+
+
+def test_texts_are_read_where_the_spec_has_tokens():
+    spec = "vocab: {source: 12, target: 9}\nembed: 4\nencoder: gru(8)\ndecoder: gru(8)\ntokens: char\n"
+    model = api.build(spec)
+    names = {"words": ["abc", "cab", "b"] * 4, "loud": ["AB", "C", "BA"] * 4}
+    fitted(model, "source: words\ntarget: loud\nbatch: 4", names)
+    assert model.tokenizers["source"].tokens == ("b", "a", "c")
+    assert model.tokenizers["target"].encode("C") == [6]
+    assert model.fitted.longest == 3, "the end id counts"
+    with pytest.raises(DataError, match="holds ids, and model was built with tokens: char"):
+        fitted(model, "source: words\ntarget: Y", {**NAMES, **names})
+    with pytest.raises(DataError, match="holds text, and the model reads ids"):
+        fitted(built(), "source: words\ntarget: loud", names)
+
+
+# -- checked before the first step -------------------------------------------------------------------------------------
+
+
+def spoiled(row, position, number):
+    rows = X.astype(type(number)).copy()
+    rows[row, position] = number
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("body", "names", "words"),
+    [
+        (
+            "source: X\ntarget: Y",
+            {"X": spoiled(3, 2, 20)},
+            r"line 1, column 9: encoder_inputs: row 3, position 2 .* is id 20, outside the vocabulary of 20",
+        ),
+        ("source: X\ntarget: Y", {"X": spoiled(3, 2, -1)}, "row 3, position 2 .* is id -1"),
+        ("source: X\ntarget: Y", {"X": spoiled(5, 1, 0.5)}, "X row 5, position 1 is 0.5, no whole number"),
+        ("source: X\ntarget: Y", {"X": spoiled(5, 1, np.nan)}, "X row 5, position 1 is NaN"),
+        ("source: X\ntarget: Y", {"X": X[:39]}, "encoder_inputs gets 39 rows, and the target has 40"),
+        ("source: X\ntarget: Y", {"Y": [[1], []]}, "the target: row 1 is empty"),
+        ("source: X\ntarget: Y", {"X": [], "Y": []}, "no rows to fit on"),
+        ("source: X\ntarget: Z", {}, r"line 2, column 9: there is no variable 'Z'"),
+        ("source: XX\ntarget: Y", {}, "there is no variable 'XX'; did you mean 'X'"),
+        (
+            "source: X\ntarget: Y\nvalidation: [X, V]",
+            {"V": Y + 10},
+            "line 3, column 13: the target: row .* outside the vocabulary",
+        ),
+        ("source: X\ntarget: Y\nvalidation: 0.99", {}, "leaves 0 to fit and 40 to validate"),
+        ("source: X\ntarget: Y\nlengths: L", {"L": np.full(40, 8)}, "row 0 is 8; expected 1 to 7"),
+        ("source: X\ntarget: Y\nlengths: L", {"L": np.full(39, 7)}, "L holds 39 values"),
+        ("source: X\ntarget: Y\ndecoder_input: D", {"D": X}, "row 0 has 6 ids against 7"),
+    ],
+)
+def test_what_does_not_fit_is_said_before_anything_is_changed(body, names, words):
+    model = built()
+    before, compiled = weights(model), model.model.optimizer
+    with pytest.raises(DataError, match=words):
+        fitted(model, body, {**NAMES, **names})
+    assert same(weights(model), before)
+    assert model.model.optimizer is compiled
+    assert model.evidence is None
+    assert not model.tokenizers
+
+
+def test_all_faults_are_said_at_once():
+    with pytest.raises(DataError) as error:
+        fitted(built(), "source: X\ntarget: Y\nvalidation: [A, B]", {"X": X, "Y": Y + 20, "A": X + 20, "B": Y})
+    assert len(error.value.faults) == 1  # validation is looked at once the rest fits
+    with pytest.raises(DataError) as error:
+        fitted(built(), "source: X\ntarget: Y", {"X": X + 20, "Y": Y + 20})
+    assert [fault.line for fault in error.value.faults] == [1, 2]
+
+
+# -- evidence ----------------------------------------------------------------------------------------------------------
+
+
+def test_norms_are_those_that_can_be_computed_by_hand():
+    """One step of plain gradient descent: everything follows from the gradient."""
+    model = built()
+    layer = model.layers["output_layer"]
+    start = layer.kernel.numpy()
+    decoder = np.c_[np.zeros((40, 1), int), Y[:, :-1]]
+    with tf.GradientTape() as tape:
+        output = model.model([X, decoder, np.full(40, 7)])
+        loss = tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(Y, output))
+    gradients = tape.gradient(loss, [layer.kernel, model.layers["embeddings"].embeddings])
+    fitted(model, "source: X\ntarget: Y\nbatch: 40\nshuffle: false\noptimizer: sgd(0.5)\naccelerate: off")
+    key = next(k for k, v in model.live.variables.items() if v is layer.kernel)
+    found = model.evidence.variables[key]
+    norm = float(tf.norm(gradients[0]))
+    assert found.gradient_norm == pytest.approx((norm,), rel=1e-4)
+    assert found.update_norm == pytest.approx((0.5 * norm,), rel=1e-3)
+    assert found.distance == pytest.approx((0.5 * norm,), rel=1e-3)
+    assert found.norm == pytest.approx((np.linalg.norm(layer.kernel.numpy()),), rel=1e-5)
+    assert found.update_ratio == pytest.approx((0.5 * norm / np.linalg.norm(layer.kernel.numpy()),), rel=1e-3)
+    assert np.linalg.norm(layer.kernel.numpy() - start) == pytest.approx(found.distance[0], rel=1e-3)
+    embedding = next(k for k, v in model.live.variables.items() if v is model.layers["embeddings"].embeddings)
+    whole = float(tf.norm(tf.convert_to_tensor(gradients[1])))
+    assert model.evidence.variables[embedding].gradient_norm == pytest.approx((whole,), rel=1e-4), "rows added up"
+
+
+UNTRAINED = """\
+import tensorflow as tf
+from tensorflow import keras
+x = keras.Input([4])
+lost = keras.layers.Dense(3)
+frozen = keras.layers.Dense(3)
+frozen.trainable = False
+alive = keras.layers.Dense(1)
+outside = keras.layers.Dense(2)
+outside(x)
+cut = tf.cast(tf.argmax(lost(x), axis=-1), tf.float32)[:, None]
+model = keras.Model(x, alive(frozen(x)) + 0.0 * cut)
+model.compile("adam", "mse")
+"""
+
+
+def test_what_did_not_train_is_said_in_words():
+    model = api.trace(UNTRAINED)
+    fitted(model, "inputs: {x: A}\ntarget: t\nepochs: 2", {"A": numbers.random((20, 4)), "t": np.ones((20, 1))})
+    said = {model.ledger.variables[key].paths[0]: found for key, found in model.evidence.variables.items()}
+    assert said["alive.kernel"].verdict == "trained"
+    assert said["lost.kernel"].verdict == "no gradient"
+    assert said["frozen.kernel"].verdict == "frozen"
+    assert "frozen by frozen" in said["frozen.kernel"].text
+    assert said["outside.kernel"].verdict == "not in the model"
+    assert model.ledger.training is model.evidence
+
+
+def test_a_gradient_too_small_to_matter_is_told_from_training():
+    code = UNTRAINED.replace("0.0 * cut", "1e-12 * lost(x)[:, :1]").replace('"adam"', "keras.optimizers.SGD(0.1)")
+    model = api.trace(code)
+    fitted(model, "inputs: {x: A}\ntarget: t\nepochs: 2", {"A": numbers.random((20, 4)), "t": np.ones((20, 1))})
+    said = {model.ledger.variables[key].paths[0]: found for key, found in model.evidence.variables.items()}
+    assert said["lost.kernel"].verdict in ("did not move", "barely moved")
+    assert said["lost.kernel"].gradient_norm[0] > 0
+
+
+def test_nothing_of_the_watching_stays_behind():
+    model = built()
+    fitted(model, "source: X\ntarget: Y")
+    assert "apply_gradients" not in vars(model.model.optimizer)
+    assert model.model.train_function is None
+    before = len(model.model.weights)
+    model.model.fit([X, Y, np.full(40, 7)], Y, verbose=0)
+    assert len(model.model.weights) == before
+
+
+# -- shares of a shared layer ------------------------------------------------------------------------------------------
+
+
+def test_the_parts_of_a_shared_layers_gradient_add_up_to_the_whole():
+    from s2s_magic.training.shares import gradient_parts
+
+    model = built()
+    fitted(model, "source: X\ntarget: Y\nepochs: 2")
+    batch = ((X, np.c_[np.zeros((40, 1), int), Y[:, :-1]], np.full(40, 7)), Y)
+    batch = tf.nest.map_structure(tf.constant, batch)
+    parts = gradient_parts(model, batch)
+    embeddings = model.layers["embeddings"].embeddings
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(Y, model.model(batch[0])))
+    whole = tf.convert_to_tensor(tape.gradient(loss, embeddings))
+    (key,) = parts
+    assert model.live.variables[key] is embeddings
+    assert float(tf.norm(tf.add_n(list(parts[key].values())) - whole)) < 1e-5 * float(tf.norm(whole))
+    sources = {model.ledger.events[event].source for event in parts[key]}
+    assert sources == {"embeddings(encoder_inputs)", "embeddings(decoder_inputs)"}
+    assert sum(share.share for share in model.evidence.by_call) == pytest.approx(1.0)
+    assert all(share.norm > 0 for share in model.evidence.by_call)
+
+
+def test_each_part_is_that_of_its_own_call():
+    """Without a wire from the encoder's embedding to the loss, all of the gradient came through the decoder's."""
+    code = by_hand(20, 4, 8).replace("initial_state=[memory, carry]", "initial_state=[0.0 * memory, 0.0 * carry]")
+    model = api.trace(code)
+    fitted(model, "source: X\ntarget: Y")
+    share = {model.ledger.events[one.event].source: one.share for one in model.evidence.by_call}
+    assert share == {"words(source_ids)": 0.0, "words(target_ids)": 1.0}
+
+
+# -- ends before the end -----------------------------------------------------------------------------------------------
+
+
+def test_an_interrupt_keeps_weights_history_and_evidence_and_is_raised_again():
+    model = built()
+    start = weights(model)
+
+    def interrupt(progress):
+        if progress.epoch == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        api.fit(model, "source: X\ntarget: Y\nepochs: 500\nbatch: 2", NAMES, progress=interrupt)
+    run = model.evidence.runs[-1]
+    assert run.interrupted
+    assert run.epochs == len(model.history["loss"]) < 500
+    assert not same(weights(model), start)
+    assert all(len(v.distance) == run.epochs for v in model.evidence.variables.values())
+    fitted(model, "source: X\ntarget: Y")
+    assert [r.interrupted for r in model.evidence.runs] == [True, False]
+    assert "apply_gradients" not in vars(model.model.optimizer)
+
+
+def test_a_signal_in_the_middle_of_an_epoch_is_such_an_interrupt():
+    model = built()
+    names = {"X": np.tile(X, (400, 1)), "Y": np.tile(Y, (400, 1))}
+    states = []
+
+    def start_clock(progress):
+        states.append(progress)
+        if len(states) == 2:
+            threading.Timer(0.2, _thread.interrupt_main).start()
+
+    with pytest.raises(KeyboardInterrupt):
+        api.fit(model, "source: X\ntarget: Y\nepochs: 50\nbatch: 2", names, progress=start_clock)
+    assert model.evidence.runs[-1].interrupted
+    assert model.evidence.runs[-1].steps > 0
+    assert len(model.history["loss"]) == model.evidence.runs[-1].epochs
+    assert states[-1].state == "interrupted"
+
+
+def test_a_loss_that_breaks_puts_the_last_sound_state_back_and_names_the_variable():
+    code = """\
+import tensorflow as tf
+from tensorflow import keras
+x = keras.Input([2])
+first = keras.layers.Dense(3, name="first")
+second = keras.layers.Dense(1, name="second")
+model = keras.Model(x, second(tf.sqrt(tf.nn.relu(first(x)))) + keras.layers.Dense(1)(x))
+model.compile("adam", "mse")
+"""
+    model = api.trace(code)
+    model.layers["first"].set_weights([np.ones((2, 3)), np.zeros(3)])
+    names = {"A": np.ones((16, 2)), "t": np.ones((16, 1))}
+    fitted(model, "inputs: {x: A}\ntarget: t\nepochs: 2", names)
+    sound = weights(model)
+    state = [v.numpy() for v in model.model.optimizer.variables]
+    # The square root's slope at zero is infinite: the loss is finite once, and the gradient of `first` is not.
+    names["A"][3] = 0.0
+    model.layers["first"].bias.assign(np.zeros(3))
+    sound = weights(model)
+    with pytest.raises(
+        FitError, match=r"first gradient to break is that of first\.\w+.*step 1 of epoch 1.*before the fit"
+    ):
+        fitted(model, "inputs: {x: A}\ntarget: t\nepochs: 5\nbatch: 4\nshuffle: false", names)
+    assert same(weights(model), sound)
+    assert same([v.numpy() for v in model.model.optimizer.variables], state)
+    assert "non-finite" in model.evidence.runs[-1].stopped
+
+
+def test_patience_stops_and_puts_the_best_state_back():
+    model = built()
+    best = {}
+
+    def remember(progress):
+        if "val_loss" in progress.values:
+            best.setdefault(round(progress.values["val_loss"], 6), weights(model))
+
+    numbers = np.random.default_rng(3)
+    names = {"X": X, "Y": Y, "V": numbers.integers(3, 20, size=(40, 7))}
+    api.fit(
+        model,
+        "source: X\ntarget: Y\nvalidation: [X, V]\nepochs: 200\npatience: 2\nbatch: 4\noptimizer: adam(0.03)",
+        names,
+        progress=remember,
+    )
+    losses = model.history["val_loss"]
+    assert len(losses) == int(np.argmin(losses)) + 3 < 200
+    assert "no better val_loss for 2 epochs" in model.evidence.runs[-1].stopped
+    decoder = np.c_[np.zeros((40, 1)), names["V"][:, :-1]]
+    assert model.model.evaluate([X, decoder, np.full(40, 7)], names["V"], verbose=0) == pytest.approx(
+        min(losses), rel=1e-4
+    )
