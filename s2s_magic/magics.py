@@ -42,11 +42,13 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
     @no_var_expand  # type: ignore[untyped-decorator]
     @line_magic  # type: ignore[untyped-decorator]
     def seq2seq(self, line: str) -> Any:  # noqa: D102 - help_text() is the docstring
+        __tracebackhide__ = True
         return self._run(line, None)
 
     @no_var_expand  # type: ignore[untyped-decorator]
     @cell_magic("seq2seq")  # type: ignore[untyped-decorator]
     def seq2seq_cell(self, line: str, cell: str) -> Any:  # noqa: D102 - help_text() is the docstring
+        __tracebackhide__ = True
         return self._run(line, cell)
 
     seq2seq.__doc__ = seq2seq_cell.__doc__ = help_text()
@@ -76,16 +78,16 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         seen, error = api.trace_cell(
             cell, self.shell.user_ns, name=options.name, before=before, shell=self.shell, first_line=2
         )
-        if error is None:
-            self._bind(seen)
-            return
-        if had is not None and had.model is not None:
+        if error is not None and had is not None and (had.model is not None or not seen.ledger.events):
+            # a model is not lost to a cell that raised; what the cell did is kept beside it
             had.attempt = seen.ledger
             self.shell.push({options.name: had})
-            self._show(seen)
         else:
-            self._bind(seen)
-        raise error
+            self.shell.push({options.name: seen})
+        if error is None or seen.ledger.events:
+            self._show(seen)
+        if error is not None:
+            raise error
 
     def _fit(self, options: Namespace, cell: str) -> None:
         __tracebackhide__ = True

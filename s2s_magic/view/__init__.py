@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from s2s_magic.view.text import to_text
     from s2s_magic.view.widget import to_widget
     from s2s_magic.view.wiring import to_svg
+    from s2s_magic.view.wiring_png import to_png
 
-_HOMES = {"to_html": "html", "to_svg": "wiring", "to_text": "text", "to_widget": "widget"}
+_HOMES = {"to_html": "html", "to_png": "wiring_png", "to_svg": "wiring", "to_text": "text", "to_widget": "widget"}
 
-__all__ = ["Report", "report", "to_html", "to_svg", "to_text", "to_widget"]
+__all__ = ["Report", "report", "to_html", "to_png", "to_svg", "to_text", "to_widget"]
 
 
 def __getattr__(name: str) -> Any:
