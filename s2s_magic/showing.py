@@ -69,5 +69,5 @@ def show_model(
 
     shown = report(model.ledger, after=after, training=training)
     widget = to_widget(shown, inference=model.inference.ledger if model.inference else None, replace=replaced)
-    display(widget)
+    widget.show()
     return widget

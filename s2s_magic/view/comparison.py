@@ -19,7 +19,9 @@ def comparison_text(comparison: Comparison, *, width: int = WIDTH) -> str:
         lines += textwrap.wrap(said, width, subsequent_indent="    ")
     lines += [
         "",
-        *table(_head(comparison), [_cells(pair) for pair in comparison.pairs], right=(1, 2, 3, 4), width=width),
+        *table(
+            _head(comparison), [_cells(pair, comparison) for pair in comparison.pairs], right=(1, 2, 3, 4), width=width
+        ),
     ]
     lines.append(
         f"total: {comparison.first_total:,} in {comparison.first}, {comparison.second_total:,} in {comparison.second}"
@@ -29,7 +31,7 @@ def comparison_text(comparison: Comparison, *, width: int = WIDTH) -> str:
 
 def comparison_html(comparison: Comparison) -> str:
     """Render a comparison as an HTML fragment: one line for what both own."""
-    rows = [markup.row(*_cells(pair), right=(1, 2, 3, 4)) for pair in comparison.pairs]
+    rows = [markup.row(*_cells(pair, comparison), right=(1, 2, 3, 4)) for pair in comparison.pairs]
     total = markup.row(
         tag("b", "total"),
         f"{comparison.first_total:,}", None, f"{comparison.second_total:,}", None, None, right=(1, 2, 3, 4),
@@ -49,19 +51,19 @@ def _head(comparison: Comparison) -> tuple[str, ...]:
     return "Variable", first, f"Calls in {first}", second, f"Calls in {second}", "Verdict"
 
 
-def _cells(pair: Pair) -> tuple[str, ...]:
-    return pair.full_name, *_sizes(pair.first), *_sizes(pair.second), _verdict(pair)
+def _cells(pair: Pair, comparison: Comparison) -> tuple[str, ...]:
+    return pair.full_name, *_sizes(pair.first), *_sizes(pair.second), _verdict(pair, comparison)
 
 
 def _sizes(held: Held | None) -> tuple[str, str]:
     return (f"{held.params:,}", str(held.calls)) if held else ("–", "–")
 
 
-def _verdict(pair: Pair) -> str:
+def _verdict(pair: Pair, comparison: Comparison) -> str:
     if pair.second is None:
-        return "only the first"
+        return f"only {comparison.first}"
     if pair.first is None:
-        return "only the second"
+        return f"only {comparison.second}"
     if pair.first.shape != pair.second.shape:
         return f"{shape_text(pair.first.shape)} / {shape_text(pair.second.shape)}"
     return "same shape" if pair.second.created else "the same variable"

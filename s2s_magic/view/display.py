@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from s2s_magic.ledger import Ledger
 from s2s_magic.ledger.compare import Comparison
 from s2s_magic.ledger.explain import Explanation
+
+if TYPE_CHECKING:
+    from s2s_magic.view.report import Report
 
 # Displays of one report in one notebook must differ in their ids; a count is the same in every run of the notebook.
 _NUMBERS = count(1)
@@ -47,9 +50,16 @@ def report_display(ledger: Ledger, *, after: int | None = None, training: bool =
     LookupFailed
         When there is no event ``after``.
     """
-    from s2s_magic.view import report, to_html, to_text
+    from s2s_magic.view import report
 
-    shown, number = report(ledger, after=after, training=training), next(_NUMBERS)
+    return page_display(report(ledger, after=after, training=training))
+
+
+def page_display(shown: Report) -> Display:
+    """Give the display of a report: its text and its page."""
+    from s2s_magic.view import to_html, to_text
+
+    number = next(_NUMBERS)
     return Display(lambda: to_text(shown), lambda: to_html(shown, number=number))
 
 

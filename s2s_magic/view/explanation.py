@@ -36,6 +36,6 @@ def explanation_html(explanation: Explanation) -> str:
         tag("style", Markup(asset("report.css"))),
         tag("div", title, kind, class_="s2s-title", role="heading", aria_level=2),
         *(tag("p", said) for said in explanation.sentences),
-        markup.table("Facts", ("What", "Value"), facts) if facts else None,
+        markup.table("Facts", ("What", "Value"), facts, class_="s2s-facts") if facts else None,
         class_="s2s",
     )

@@ -124,5 +124,6 @@ def _grown(lines: list[TreeRow], place: int) -> Markup:
 
 def _notes(report: Report, seen: OwnerRow | VariableRow) -> str | None:
     kinds = [f"⚑ {kind}" for kind in dict.fromkeys(report.findings[number].kind for number in seen.findings)]
+    role = [f"is {seen.role}"] if isinstance(seen, OwnerRow) and seen.role else []
     also = [f"also {listed(seen.shared)}"] if seen.shared else []
-    return "; ".join(kinds + also) or None
+    return "; ".join(kinds + role + also) or None

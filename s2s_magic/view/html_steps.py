@@ -104,8 +104,8 @@ def _changes(report: Report, step: Step) -> Markup | None:
 
 def _ports(step: Step) -> Markup | None:
     rows = [row(port.name, "in", port.shape, port.dtype, _origin(port)) for port in step.inputs]
-    rows += [row(port.name, "out", port.shape, port.dtype, "this step") for port in step.outputs]
-    return table("Tensors", ("Tensor", "Way", "Shape", "Type", "Made by"), rows) if rows else None
+    rows += [row(port.name, "out", port.shape, port.dtype, None) for port in step.outputs]
+    return table("Tensors", ("Tensor", "Way", "Shape", "Type", "From"), rows) if rows else None
 
 
 def _origin(port: Port) -> str:

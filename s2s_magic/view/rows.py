@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from s2s_magic.ledger import Called, Constructed, Finding, Ledger, Variable
+from s2s_magic.ledger import Called, Constructed, Finding, Layer, Ledger, Variable
 from s2s_magic.ledger.findings import full_name, short_name
 from s2s_magic.ledger.wires import holders
 from s2s_magic.view.words import shape_text
@@ -35,12 +35,17 @@ class VariableRow:
 
 @dataclass(frozen=True)
 class OwnerRow:
-    """One layer object; ``parent`` holds it. ``variables`` are its own, without those of the objects it holds."""
+    """One layer object. ``variables`` are its own, without those of the objects it holds.
+
+    ``parent`` holds it, under the path ``role`` where that is not its name (``decoder.cell`` for ``decoder_cell``);
+    ``shared`` are its further names and holders.
+    """
 
     key: str
     name: str
     class_name: str
     parent: str | None
+    role: str
     born: int
     variables: tuple[str, ...]
     steps: tuple[int, ...]
@@ -84,9 +89,21 @@ def variable_row(ledger: Ledger, key: str, uses: dict[str, list[int]], marks: di
         initializer=variable.initializer or "",
         born=-1 if variable.created_by is None else variable.created_by,
         steps=tuple(uses.get(key, ())),
-        shared=variable.paths[1:],
+        shared=_further_paths(ledger, variable),
         findings=tuple(dict.fromkeys(number for name in names for number in marks.get(name, ()))),
     )
+
+
+def _further_paths(ledger: Ledger, variable: Variable) -> tuple[str, ...]:
+    """List a variable's paths but for those by which its owner is held: the owner's row tells of these."""
+    owner = ledger.layers.get(variable.object or "")
+    held_by = owner.held_by if owner else ()
+    return tuple(path for path in variable.paths[1:] if path.rpartition(".")[0] not in held_by)
+
+
+def _role(ledger: Ledger, layer: Layer) -> str:
+    path = f"{ledger.layers[layer.parent].name}.{layer.attribute}" if layer.parent else ""
+    return path if path != layer.name else ""
 
 
 def _owner_key(variable: Variable) -> str:
@@ -125,15 +142,17 @@ def owner_rows(
         idle = layer.implicit or layer.class_name == "InputLayer" or (key in models and key not in holds)
         if born > last or (idle and key not in own):
             continue
+        role = _role(ledger, layer)
         rows[key] = OwnerRow(
             key=key,
             name=layer.name,
             class_name=layer.class_name,
             parent=layer.parent,
+            role=role,
             born=born,
             variables=tuple(own.get(key, ())),
             steps=tuple(sorted(calls[key])),
-            shared=(*layer.aliases, *layer.held_by),
+            shared=(*layer.aliases, *(path for path in layer.held_by if path != role)),
             findings=tuple(marks.get(layer.name, ())),
         )
     for key in own:
@@ -149,6 +168,7 @@ def _nameless_owner(key: str, held: list[VariableRow]) -> OwnerRow:
         name=held[0].owner_name,
         class_name="not a layer",
         parent=None,
+        role="",
         born=min(row.born for row in held),
         variables=tuple(row.key for row in held),
         steps=tuple(sorted({step for row in held for step in row.steps})),

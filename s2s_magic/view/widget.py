@@ -7,6 +7,7 @@ from dataclasses import replace as changed
 from typing import Any
 
 import ipywidgets
+from IPython.display import display
 from traitlets import link
 
 from s2s_magic.errors import LookupFailed
@@ -14,11 +15,11 @@ from s2s_magic.ledger import Ledger
 from s2s_magic.ledger.compare import side_by_side
 from s2s_magic.ledger.explain import explain, names
 from s2s_magic.view.comparison import comparison_html
+from s2s_magic.view.display import page_display
 from s2s_magic.view.explanation import explanation_html
-from s2s_magic.view.html import asset, title_html, to_html
+from s2s_magic.view.html import asset, title_html
 from s2s_magic.view.markup import Markup, tag
 from s2s_magic.view.report import Report, report
-from s2s_magic.view.text import to_text
 from s2s_magic.view.training import training_html
 from s2s_magic.view.widget_parts import FILTERS, SORTS, owners_html_at, steps_html
 from s2s_magic.view.wiring import Plan, draw, plan_wiring
@@ -47,7 +48,8 @@ def to_widget(
     inference
         The ledger of the model that decodes, to be set beside it.
     replace
-        An inspector that this one takes the place of: it is closed with all its parts, so that only one stays alive.
+        An inspector that this one takes the place of: it is closed with all its parts, so that only one stays alive,
+        and its page stands where it was shown.
 
     Returns
     -------
@@ -55,6 +57,8 @@ def to_widget(
         A widget; ``update(ledger)`` shows what has been fitted meanwhile.
     """
     if replace is not None:
+        if isinstance(replace, Inspector):
+            replace.leave_page()
         close_tree(replace)
     return Inspector(shown if isinstance(shown, Report) else report(shown), inference)
 
@@ -80,6 +84,8 @@ class Inspector(ipywidgets.VBox):  # type: ignore[misc]
     def __init__(self, shown: Report, inference: Ledger | None) -> None:
         self._report = shown
         self._inference = inference
+        self._page = page_display(shown)
+        self._handle: Any = None
         self._plan: Plan | None = None
         self._titles = ["Steps", "Owners", "Wiring", "Training", "Lookup"] + ["Inference"] * (inference is not None)
         wide = ipywidgets.Layout(width="auto")
@@ -87,16 +93,18 @@ class Inspector(ipywidgets.VBox):  # type: ignore[misc]
         self._html = {title: ipywidgets.HTML(layout=wide, style=head.style) for title in self._titles} | {"": head}
         self._stale = set(self._titles)
         last = max(0, len(shown.steps) - 1)
-        self._slider = ipywidgets.IntSlider(last, 0, last, description="Step", layout=ipywidgets.Layout(flex="1 1 18em"))
+        self._slider = ipywidgets.IntSlider(
+            last, 0, last, description="Step", layout=ipywidgets.Layout(flex="1 1 18em")
+        )
         self._slider.observe(lambda change: self._stepped(), "value")
-        self._tabs = ipywidgets.Tab(children=self._pages(wide))
+        self._tabs = ipywidgets.Tab(children=self._pages(wide), layout=wide)
         for number, title in enumerate(self._titles):
             self._tabs.set_title(number, title)
         self._tabs.observe(lambda change: self._draw(), "selected_index")
-        self._tabs.selected_index = 0
+        self._tabs.selected_index = self._titles.index("Training" if shown.fitted else "Steps")
         self._draw_title()
         self._draw()
-        super().__init__(children=[self._html[""], self._stepping(), self._tabs])
+        super().__init__(children=[self._html[""], self._stepping(), self._tabs], layout=wide)
         self.add_class("s2s-inspector")
 
     # -- controls ----------------------------------------------------------------------------------------------------
@@ -120,7 +128,7 @@ class Inspector(ipywidgets.VBox):  # type: ignore[misc]
     def _play(self, layout: ipywidgets.Layout) -> list[ipywidgets.Widget]:
         """Give a button that plays the steps.
 
-        The buttons of ipywidgets' own control have no names, so its clock alone is used, where it can be started from here.
+        The buttons of ipywidgets' own control have no names, so its clock alone is used, where one can start it.
         """
         play = ipywidgets.Play(min=0, max=self._slider.max, value=self._slider.value, interval=1200, show_repeat=False)
         link((play, "value"), (self._slider, "value"))
@@ -215,7 +223,9 @@ class Inspector(ipywidgets.VBox):  # type: ignore[misc]
 
     def update(self, ledger: Ledger) -> None:
         """Show a ledger that has grown in evidence (a fit goes on, or has ended); the step stays."""
-        self._report = report(ledger, after=self._report.after if self._report.steps else None)
+        shown = self._report
+        self._report = report(ledger, after=shown.after if shown.steps else None, training=shown.fitted)
+        self._page = page_display(self._report)
         self._plan = None
         self._draw_title()
         self._stale = set(self._titles)
@@ -223,12 +233,18 @@ class Inspector(ipywidgets.VBox):  # type: ignore[misc]
 
     # -- display -----------------------------------------------------------------------------------------------------
 
+    def show(self) -> None:
+        """Display the widget in the cell that runs, so that its page can take its place there later."""
+        self._handle = display(self, display_id=True)
+
+    def leave_page(self) -> None:
+        """Put the page where the widget was shown: an earlier cell is not left empty when its widget is closed."""
+        if self._handle is not None:
+            self._handle.update(self._page)
+
     _ipython_display_ = None  # ipywidgets 7.7 shows the widget alone through this
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         """Give the widget with its text and its page beside it, for front-ends and files that have no kernel."""
-        return {
-            "text/plain": to_text(self._report),
-            "text/html": to_html(self._report),
-            WIDGET_VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.model_id},
-        }
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        return {**self._page._repr_mimebundle_(), WIDGET_VIEW: view}

@@ -23,7 +23,7 @@ def fold(graph: Graph, *, above: int = 24) -> Graph:
     Returns
     -------
     Graph
-        A run of 12 times Dense, LayerNormalization is one node, "12 × Dense, LayerNormalization". Depends on nothing but the graph.
+        In which 12 times Dense, LayerNormalization is one node, "12 × Dense, LayerNormalization".
     """
     if len(graph.nodes) <= above:
         return graph

@@ -15,13 +15,14 @@ Kind = Literal["input", "output", "layer", "operation", "block"]
 
 @dataclass(frozen=True)
 class Inner:
-    """An object that stands inside the box of the one that holds it."""
+    """An object inside the box of the one that holds it; it has its ``params`` once event ``owns_from`` is done."""
 
     key: str
     label: str
     class_name: str
     born: int
     params: int
+    owns_from: int
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Node:
     calls
         Indexes of its calls. In a block, the calls of the first layer of each repetition.
     born, made
-        The first event after which any of it is shown, what it holds included, and the event after which it is there itself.
+        The first event after which any of it is shown, what it holds included; and after which it is there itself.
     params, trainable
         Numbers in the variables it and all it holds own, and how many of them are trained.
     members
@@ -67,8 +68,8 @@ class Node:
 class Link:
     """All tensors that go from one node to another in the same calls.
 
-    ``tensors`` pairs the index of the event that consumes with the tensor, so that a link grows with the events. ``source_call`` and
-    ``target_call`` are the calls' numbers, 0 where the node is called once at most.
+    ``tensors`` pairs the index of the event that consumes with the tensor, so that a link grows with the events.
+    ``source_call`` and ``target_call`` are the calls' numbers, 0 where the node is called once at most.
     """
 
     source: str
@@ -109,7 +110,7 @@ def graph_of(ledger: Ledger) -> Graph:
     Returns
     -------
     Graph
-        With an "output" node for each output of the main model, and without the models themselves unless they are called.
+        With an "output" node for each output of the main model, and without models unless they are called.
     """
     calls: dict[str, list[Called]] = defaultdict(list)
     for event in ledger.events:
@@ -182,12 +183,13 @@ def _inner(
     found: list[Inner] = []
     for key in keys:
         layer = ledger.layers[key]
-        owned = [ledger.variables[v] for v in layer.own_weights if v in ledger.variables]
-        direct = sum(v.params for v in owned if v.object == key)
-        if direct or "." not in layer.name:
+        held = [ledger.variables[v] for v in layer.own_weights if v in ledger.variables]
+        own = [variable for variable in held if variable.object == key]
+        if own or "." not in layer.name:
             born = layer.constructed if layer.constructed is not None else (outer.constructed or 0)
             label = layer.name.removeprefix(f"{name}.")
-            found.append(Inner(key, label, layer.class_name, born, direct))
+            owns_from = min((-1 if v.created_by is None else v.created_by for v in own), default=born)
+            found.append(Inner(key, label, layer.class_name, born, sum(v.params for v in own), owns_from))
         found.extend(_inner(ledger, layer, children.get(key, ()), children, name))
     return tuple(found)
 
@@ -214,7 +216,7 @@ def _links(ledger: Ledger, nodes: dict[str, Node]) -> tuple[Link, ...]:
 
 
 def _number(nodes: dict[str, Node], event: Constructed | Called) -> int:
-    """Give the number of a call where its layer is called more than once, but not so often that each call is its own wire."""
+    """Give the number of a call where its layer is called more than once, and not too often to tell wires apart."""
     several = 1 < len(nodes[event.object].calls) <= 9
     return event.call if several and isinstance(event, Called) else 0
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from s2s_magic.ledger import Ledger
-from s2s_magic.view.wiring import Moment, parts, plan_wiring, sheet
+from s2s_magic.view.wiring import parts, plan_wiring, sheet
+from s2s_magic.view.wiring_shapes import Moment
 
 
 def grown_svg(ledger: Ledger, last: int) -> str:

@@ -47,8 +47,8 @@ class Layout:
     boxes
         By node key.
     routes
-        One polyline a link, in the order of the graph's links, from the source's lower edge to the target's upper edge. Consecutive points with the
-        same ``x`` are a straight piece.
+        One polyline a link, in the order of the graph's links, from the source's lower edge to the target's upper edge.
+        Consecutive points with the same ``x`` are a straight piece.
     lone
         Top of the area of nodes without wires; None where there are none.
     """
@@ -136,7 +136,7 @@ def _ranks(order: Sequence[str], links: Iterable[Link]) -> dict[str, int]:
 
 
 def _depth_first(order: Sequence[str], later: dict[str, list[str]]) -> list[str]:
-    """Sort topologically as far as cycles allow: the reverse of the order in which a depth-first search leaves the nodes."""
+    """Sort topologically as far as cycles allow: the reverse of a depth-first search's order of leaving."""
     left: list[str] = []
     seen: set[str] = set()
     for start in order:
@@ -221,7 +221,7 @@ def _routes(
         entering[link.target].append((behind, at))
     starts = {at: x for key, ends in leaving.items() for at, x in _ports(boxes[key], ends)}
     stops = {at: x for key, ends in entering.items() for at, x in _ports(boxes[key], ends)}
-    routes = []
+    routes: list[tuple[Point, ...]] = []
     for at, link in enumerate(links):
         source, target = boxes[link.source], boxes[link.target]
         if at not in starts:

@@ -8,7 +8,8 @@ from typing import IO, Any
 from xml.etree import ElementTree
 
 from s2s_magic.ledger import Ledger
-from s2s_magic.view.wiring import ACCENT, HALO, to_svg
+from s2s_magic.view.wiring import to_svg
+from s2s_magic.view.wiring_shapes import ACCENT, HALO
 
 _COLOURS = {"currentColor": "#1f2328", ACCENT: "#1565c0", HALO: "#ffffff"}
 _INHERITED = ("stroke", "stroke-width", "stroke-opacity", "fill")
