@@ -202,8 +202,8 @@ def mission_ledger(*, training: bool = False) -> Ledger:
     decoder = s.layer("decoder", "BasicDecoder", **in_model)
     s.layers[decoder]["keras_name"] = "basic_decoder"
     s.constructed(decoder, "tfa.seq2seq.basic_decoder.BasicDecoder(decoder_cell, sampler, output_layer=output_layer)")
-    s.layers[decoder_cell].update(parent=decoder, attribute="cell")
-    s.layers[output_layer].update(parent=decoder, attribute="output_layer")
+    s.layers[decoder_cell].update(parent=decoder, attribute="cell", held_by=("decoder.cell",))
+    s.layers[output_layer].update(parent=decoder, attribute="output_layer", held_by=("decoder.output_layer",))
     made = tuple(
         s.variable(
             decoder_cell, short, shape, decoder, name=f"basic_decoder/decoder/while/lstm_cell/{short}:0",

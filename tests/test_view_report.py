@@ -77,6 +77,22 @@ def test_at_every_step_the_owners_sums_add_up_to_the_totals():
         assert top == leaves == shown.totals.total == shown.totals.row_sum - shown.totals.shared
 
 
+def test_a_cell_s_place_in_its_decoder_is_told_once_and_is_no_sharing():
+    shown = report(mission_ledger())
+    cell = next(owner for owner in shown.owners.values() if owner.name == "decoder_cell")
+    assert (cell.role, cell.shared) == ("decoder.cell", ())
+    assert {row.shared for row in shown.variables.values()} == {()}
+
+
+def test_a_tied_kernel_is_shared():
+    ledger = mission_ledger()
+    tied = {**ledger.variables, "v0": ledger.variables["v0"].model_copy(
+        update={"paths": ("embeddings.embeddings", "output_layer.table")}
+    )}  # fmt: skip
+    shown = report(Ledger("m", events=ledger.events, layers=ledger.layers, variables=tied))
+    assert shown.variables["v0"].shared == ("output_layer.table",)
+
+
 def test_findings_mark_the_rows_that_they_are_about():
     shown = report(mission_ledger())
     marked = {owner.name: {shown.findings[n].kind for n in owner.findings} for owner in shown.owners.values()}

@@ -58,6 +58,8 @@ class Comparison(Record):
         What differs, in words: ownership, shapes, sharing, totals.
     first_total, second_total
         Parameters, each counted once.
+    one_set
+        Whether the second uses the first's own variables, so that one name means one variable.
     """
 
     first: str
@@ -66,6 +68,7 @@ class Comparison(Record):
     sentences: tuple[str, ...]
     first_total: int
     second_total: int
+    one_set: bool = False
 
 
 def compare(first: Ledger, second: Ledger) -> Comparison:
@@ -118,6 +121,7 @@ def side_by_side(training: Ledger, inference: Ledger) -> Comparison:
         sentences=(said, shared) if both else (said,),
         first_total=training.totals().total,
         second_total=inference.totals().total,
+        one_set=True,
     )
 
 

@@ -66,4 +66,4 @@ def _verdict(pair: Pair, comparison: Comparison) -> str:
         return f"only {comparison.second}"
     if pair.first.shape != pair.second.shape:
         return f"{shape_text(pair.first.shape)} / {shape_text(pair.second.shape)}"
-    return "same shape" if pair.second.created else "the same variable"
+    return "the same variable" if comparison.one_set and not pair.second.created else "same shape"
