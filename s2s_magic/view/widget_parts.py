@@ -22,6 +22,8 @@ FILTERS = {"all": None, "only shared": "shared", "only untrained": "still", "onl
 
 def steps_html(report: Report, now: int) -> Markup:
     """Show the code with the present expression marked, and what its step did."""
+    if not report.steps:
+        return tag("p", "Nothing was recorded.")
     step = report.steps[now]
     code = present_source_html(report, step)
     return tag("div", code, tag("div", step_html(report, step), class_="s2s-panels"), class_="s2s-stage")
@@ -51,6 +53,8 @@ def owners_html_at(report: Report, now: int, *, part: str = "", sort: str = "as 
     only
         One of `FILTERS`.
     """
+    if not report.steps:
+        return tag("p", "Nothing was recorded.")
     lines = [_as_of(line, now) for line in report.tree(now)]
     shown = list(_kept(_grown_up(lines), part.strip().lower(), FILTERS[only], SORTS[sort]))
     step = report.steps[now]

@@ -189,7 +189,19 @@ def _columns(
         return chains, {}
     drawing = Drawing(n=len(vertices), edges=edges, directed=True)
     placed = drawing.layout_sugiyama(layers=layers, hgap=1, vgap=1, maxiter=200)
-    return chains, {vertex: float(placed[at][0]) for at, vertex in enumerate(vertices)}
+    return chains, _apart({vertex: float(placed[at][0]) for at, vertex in enumerate(vertices)}, layers)
+
+
+def _apart(columns: dict[str, float], layers: Sequence[int]) -> dict[str, float]:
+    """Push neighbours in a row at least 1 apart: igraph's median of four alignments sometimes puts two of them closer."""
+    rows: dict[int, list[str]] = defaultdict(list)
+    for vertex, layer in zip(columns, layers, strict=True):
+        rows[layer].append(vertex)
+    for row in rows.values():
+        row.sort(key=lambda vertex: columns[vertex])
+        for left, right in zip(row, row[1:], strict=False):
+            columns[right] = max(columns[right], columns[left] + 1)
+    return columns
 
 
 def _lone_places(graph: Graph, keys: Sequence[str], top: float) -> dict[str, Box]:
