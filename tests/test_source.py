@@ -113,8 +113,6 @@ def expected_parameters(spec: Spec) -> int:
     handed_on = spec.encoder.kind == spec.decoder.kind and spec.encoder.state_units == spec.decoder.units
     if spec.bridge != "zero" or handed_on:
         recurrent += weights_of(spec.encoder, spec.embed.source)
-    elif not spec.shared:
-        del embeddings[1:]
     return sum(embeddings) + recurrent + bridge_weights(spec) + (spec.decoder.units + 1) * spec.vocab.target
 
 
@@ -258,6 +256,14 @@ def test_plain_fit_takes_padded_targets_of_differing_lengths_in_uneven_batches()
     inputs, targets, _ = padded_batch(spec)
     history = model.fit(inputs, targets, batch_size=4, epochs=30, verbose=0).history
     assert history["loss"][-1] < history["loss"][0]
+
+
+@pytest.mark.parametrize("name", [name for name in MATRIX if "bridge" in name])
+def test_the_first_states_of_a_bridged_decoder_follow_from_the_source_alone(name):
+    namespace = run(generate(parse_spec(MATRIX[name])))
+    first = keras.Model(namespace["encoder_inputs"], namespace["decoder_state"])
+    states = tf.nest.flatten(first(np.ones([6, 5])))
+    assert {tuple(state.shape) for state in states} == {(6, 8)}
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,8 @@ def _zero_bridge(spec: Spec) -> str:
     lasts = list(_layers(encoder))[encoder.layers - handed_on :]
     states: list[Bracketed] = [listed(_state_names(encoder, layer)) for layer in lasts]
     for layer in list(_layers(decoder))[handed_on:]:
-        states.append(call(f"{numbered('decoder_cell', layer, decoder)}.get_initial_state", "decoder_embeddings"))
+        # From the source's side, so that decoding finds all first states by feeding the source alone.
+        states.append(call(f"{numbered('decoder_cell', layer, decoder)}.get_initial_state", "encoder_embeddings"))
     comment = {
         0: "# Bridge: none of the encoder's states fits. The decoder starts from zeros, so that it learns\n"
         "# nothing of the source.",
