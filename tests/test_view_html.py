@@ -18,7 +18,7 @@ from s2s_magic.view.explanation import explanation_html
 from s2s_magic.view.html_source import character, marked
 from s2s_magic.view.wiring import Moment, parts, plan_wiring
 
-VOID = {"input", "meta", "br", "img", "link"}
+VOID = {"wbr", "input", "meta", "br", "img", "link"}
 
 
 class Strict(HTMLParser):

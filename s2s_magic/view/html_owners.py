@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from s2s_magic.view.markup import Content, Markup, empty, heading, join, row, table, tag
+from s2s_magic.view.markup import Content, Markup, breakable, empty, heading, join, row, table, tag
 from s2s_magic.view.report import OwnerRow, Report, TreeRow, VariableRow
 from s2s_magic.view.words import bytes_text, listed, steps_text
 
@@ -122,8 +122,8 @@ def _grown(lines: list[TreeRow], place: int) -> Markup:
     )
 
 
-def _notes(report: Report, seen: OwnerRow | VariableRow) -> str | None:
+def _notes(report: Report, seen: OwnerRow | VariableRow) -> Markup | None:
     kinds = [f"⚑ {kind}" for kind in dict.fromkeys(report.findings[number].kind for number in seen.findings)]
     role = [f"is {seen.role}"] if isinstance(seen, OwnerRow) and seen.role else []
     also = [f"also {listed(seen.shared)}"] if seen.shared else []
-    return "; ".join(kinds + role + also) or None
+    return breakable("; ".join(kinds + role + also)) or None

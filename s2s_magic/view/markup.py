@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -46,6 +47,11 @@ def join(content: Iterable[Content], between: str = "") -> Markup:
             piece if isinstance(piece, Markup) else escape(str(piece)) for piece in content if piece is not None
         )
     )
+
+
+def breakable(name: str) -> Markup:
+    """Let a long name go on in the next line after a dot or an underscore."""
+    return join(re.findall(r"[^._]*[._]?", name)[:-1], between="<wbr>")
 
 
 def _attribute(key: str, value: str | int | bool | None) -> str:

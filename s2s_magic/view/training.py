@@ -119,7 +119,7 @@ def _axes(low: float, high: float, epochs: int, logarithmic: bool, *, empty: boo
     for number in dict.fromkeys((low, high)):
         y = _place(number, low, high, logarithmic)
         yield f'<path d="M{LEFT - 4} {y:.1f}h4" stroke="currentColor" stroke-opacity="0.4"/>'
-        yield _words(LEFT - 7, y + 4, number_text(number), 'text-anchor="end"')
+        yield _words(LEFT - 7, y + 4, f"{number:.2g}", 'text-anchor="end"')
     if logarithmic and high > low:
         yield _words(LEFT - 7, (TOP + floor) / 2 + 4, "log", 'text-anchor="end" fill-opacity="0.75"')
 

@@ -1,0 +1,126 @@
+"""The static page in a real browser, with scripts and without."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browser.harness import CHROMIUM_FLAGS, chromium
+from ledgers import mission_ledger
+
+from s2s_magic.view import report, to_html
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(chromium() is None, reason="Chromium is not installed: the page is not opened in a browser"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=chromium(), args=list(CHROMIUM_FLAGS))
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def open_page(browser, tmp_path: Path) -> Iterator:
+    path = tmp_path / "report.html"
+    path.write_text(to_html(report(mission_ledger(training=True), training=True), page=True), encoding="utf-8")
+    opened = []
+
+    def open_it(*, scripts: bool, **options):
+        context = browser.new_context(java_script_enabled=scripts, **options)
+        opened.append(context)
+        page = context.new_page()
+        page.asked = []
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.goto(path.as_uri())
+        return page
+
+    yield open_it
+    for context in opened:
+        context.close()
+
+
+def seen(page, selector: str) -> list[str]:
+    """Give the text of what can be seen of a selector."""
+    return [item.inner_text() for item in page.locator(selector).all() if item.is_visible()]
+
+
+def now(page) -> str:
+    (panel,) = seen(page, ".s2s-panel")
+    return panel
+
+
+def test_the_arrow_keys_step_with_scripts_blocked(open_page):
+    page = open_page(scripts=False)
+    assert "Step 13 of 13" in now(page)
+    page.locator(".s2s-radio").nth(13).focus()
+    for _ in range(8):
+        page.keyboard.press("ArrowLeft")
+    assert "Step 5 of 13" in now(page)
+    assert "creates nothing: it uses the same 1 variable again" in now(page)
+    assert seen(page, ".s2s-tree tbody th") == ["embeddings Embedding", "embeddings"]
+    assert seen(page, ".s2s-tree .s2s-again") == ["↻ again"]
+    assert seen(page, ".s2s-tree .s2s-new") == []
+    assert page.locator(".s2s-source .e5").evaluate("e => getComputedStyle(e).fontWeight") == "700"
+    assert page.locator(".s2s-source .e4").evaluate("e => getComputedStyle(e).fontWeight") == "400"
+
+
+def test_next_and_previous_work_with_scripts_blocked(open_page):
+    page = open_page(scripts=False)
+    for _ in range(3):
+        page.locator(".s2s-panel:visible label", has_text="Previous").click()
+    assert "Step 10 of 13" in now(page)
+    decoder = next(text for text in seen(page, ".s2s-tree tbody tr") if text.startswith("decoder "))
+    assert decoder.split()[:4] == ["decoder", "BasicDecoder", "○", "made"]
+    page.locator(".s2s-panel:visible label", has_text="Next").click()
+    assert "Step 11 of 13" in now(page)
+    assert len(seen(page, ".s2s-tree .s2s-new")) == 5
+
+
+def test_the_filters_work_with_scripts_blocked(open_page):
+    page = open_page(scripts=False)
+    page.get_by_label("only shared").check()
+    assert seen(page, ".s2s-tree tbody th") == ["embeddings Embedding", "embeddings"]
+
+
+def test_buttons_slider_and_filter_come_with_scripts(open_page):
+    page = open_page(scripts=True)
+    page.get_by_role("button", name="First").click()
+    assert "Step 0 of 13" in now(page)
+    page.get_by_role("button", name="Next").click()
+    assert "Step 1 of 13" in now(page)
+    page.get_by_role("slider", name="Step").focus()
+    page.keyboard.press("End")
+    assert "Step 13 of 13" in now(page)
+    page.get_by_role("searchbox").fill("recurrent")
+    assert seen(page, ".s2s-tree tbody th") == ["recurrent_kernel"] * 2
+
+
+def test_play_goes_through_the_steps_to_the_end(open_page):
+    page = open_page(scripts=True)
+    page.clock.install()
+    page.reload()
+    page.get_by_role("button", name="Play").click()
+    page.clock.run_for(1500 * 14)
+    assert "Step 13 of 13" in now(page)
+    assert page.get_by_role("button", name="Play").is_visible()
+
+
+def test_the_page_asks_the_network_for_nothing(open_page):
+    page = open_page(scripts=True)
+    assert [url for url in page.asked if not url.startswith("file:")] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_sticks_out_at_600_pixels_and_twice_the_size(open_page, scheme):
+    page = open_page(scripts=False, color_scheme=scheme, viewport={"width": 600, "height": 800})
+    wide = "document.documentElement.scrollWidth <= innerWidth"
+    assert open_page(scripts=True, color_scheme=scheme, viewport={"width": 600, "height": 800}).evaluate(wide)
+    # A zoom of 200 % halves the window's width in CSS pixels.
+    assert open_page(scripts=True, color_scheme=scheme, viewport={"width": 300, "height": 400}).evaluate(wide)
+    assert page.locator(".s2s-name").is_visible()
