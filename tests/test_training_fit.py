@@ -152,7 +152,9 @@ def test_padding_counts_neither_in_the_loss_nor_in_a_metric():
     """One batch of ragged rows has the mean loss over its ids, each taken from a batch of its own."""
     source, target = ragged(4), ragged(4)[::-1]
     model = built(PADDED)
-    body = "source: X\ntarget: Y\nbatch: {}\noptimizer: sgd(0.000000000001)\nmetrics: [accuracy, sparse_categorical_crossentropy]"
+    body = (
+        "source: X\ntarget: Y\nbatch: {}\noptimizer: sgd(1e-12)\nmetrics: [accuracy, sparse_categorical_crossentropy]"
+    )
     fitted(model, body.format(4), {"X": source, "Y": target})
     losses, metric = [], []
     for row in range(4):

@@ -1,8 +1,8 @@
 """What evidence costs: fits with and without it, alternating in one process.
 
-Run ``python tests/benchmarks/evidence.py``. An epoch with evidence holds all that `s2s_magic.fit` does beside the step: norms inside the
-graph, the look at the loss, the end of the epoch with its copies of the weights. The first epoch of each run, in which the step is traced, is
-left out.
+Run ``python tests/benchmarks/evidence.py``. An epoch with evidence holds all that `s2s_magic.fit` does beside the step:
+norms inside the graph, the look at the loss, the end of the epoch with its copies of the weights. The first epoch of
+each run, in which the step is traced, is left out.
 """
 
 from __future__ import annotations
