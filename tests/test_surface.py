@@ -1,0 +1,177 @@
+"""The notebook surface on real models in a real InteractiveShell: what is bound, shown, written, kept and refused."""
+
+import json
+
+import numpy as np
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from models import by_hand
+
+from s2s_magic import Ledger, Seq2Seq
+from s2s_magic.errors import DataError, LookupFailed, SpecError
+
+SPEC = "%%seq2seq build small\nvocab: 30\nembed: 6\nencoder: lstm(8)\ndecoder: lstm(8)"
+
+
+@pytest.fixture(scope="module")
+def notebook():
+    """A notebook in which one small model was built, and data are at hand."""
+    shell = InteractiveShell.instance()
+    shell.run_line_magic("load_ext", "s2s_magic")
+    run(shell, SPEC)
+    random = np.random.default_rng(1)
+    shell.push({"X": random.integers(3, 30, (40, 4)), "Y": random.integers(3, 30, (40, 5))})
+    yield shell
+    shell.run_line_magic("unload_ext", "s2s_magic")
+    InteractiveShell.clear_instance()
+
+
+def run(shell, cell):
+    result = shell.run_cell(cell)
+    result.raise_error()
+    return result.result
+
+
+def test_a_build_binds_one_name_and_returns_nothing(notebook):
+    before = set(notebook.user_ns)
+    assert run(notebook, SPEC.replace("small", "other")) is None
+    assert {name for name in set(notebook.user_ns) - before if not name.startswith("_")} == {"other"}
+    other = notebook.user_ns["other"]
+    assert isinstance(other, Seq2Seq)
+    assert set(other.layers) >= {"embeddings", "encoder", "decoder_cell", "output_layer", "decoder"}
+    assert other.tensors["encoder_embeddings"].shape.as_list() == [None, None, 6]
+    assert other.model.count_params() == other.ledger.totals().total
+
+
+def test_a_failed_build_leaves_the_name_as_it_was(notebook):
+    before = notebook.user_ns["small"]
+    with pytest.raises(SpecError):
+        run(notebook, "%%seq2seq build small\nvocab: many\nembed: 6\nencoder: lstm(8)\ndecoder: lstm(8)")
+    assert notebook.user_ns["small"] is before
+
+
+def test_a_bound_model_has_a_one_line_repr_and_shows_its_report(notebook):
+    small = notebook.user_ns["small"]
+    assert "\n" not in repr(small)
+    assert f"{small.model.count_params():,} parameters" in repr(small)
+    shown = small._repr_mimebundle_()
+    assert "row sum" in shown["text/plain"]
+    assert "<table" in shown["text/html"]
+
+
+def test_a_traced_cell_leaves_its_variables_in_the_notebook(notebook):
+    run(notebook, "%%seq2seq trace hand\n" + by_hand(30, 6, 8))
+    assert notebook.user_ns["words"] is notebook.user_ns["hand"].layers["words"]
+    assert notebook.user_ns["hand"].model is notebook.user_ns["model"]
+
+
+def test_a_cell_that_raises_keeps_the_model_and_what_the_cell_did(notebook, capsys):
+    run(notebook, "%%seq2seq trace kept\nfrom tensorflow import keras\na = keras.Input([3])\nm = keras.Model(a, a)")
+    kept = notebook.user_ns["kept"]
+    with pytest.raises(ZeroDivisionError):
+        run(notebook, "%%seq2seq trace kept\nb = keras.layers.Dense(2)(a)\n1 / 0")
+    assert notebook.user_ns["kept"] is kept
+    assert [event.layer for event in kept.attempt.events if event.kind == "called"] != []
+    assert "keras.layers.Dense(2)(a)" in capsys.readouterr().out
+
+
+def test_a_cell_that_cannot_be_read_changes_nothing(notebook):
+    before = notebook.user_ns["small"]
+    with pytest.raises(SyntaxError):
+        run(notebook, "%%seq2seq trace small\nx = 1 +")
+    assert notebook.user_ns["small"] is before
+
+
+def test_a_ledger_goes_on_in_the_next_cell(notebook):
+    run(
+        notebook,
+        "%%seq2seq trace two\nfrom tensorflow import keras\ninto = keras.Input([3])\nd = keras.layers.Dense(2)",
+    )
+    run(notebook, "%%seq2seq trace two --continue\nout = d(d.units * into)\ntwo_model = keras.Model(into, out)")
+    cells = [event.cell for event in notebook.user_ns["two"].ledger.events]
+    assert cells == sorted(cells)
+    assert set(cells) == {1, 2}
+
+
+def test_reports_are_written_where_they_are_asked_for(notebook, tmp_path, capsys):
+    files = {kind: tmp_path / f"a file.{kind}" for kind in ("json", "html", "svg", "png")}
+    run(notebook, "%seq2seq inspect small " + " ".join(f'--{kind} "{path}"' for kind, path in files.items()))
+    assert Ledger.from_dict(json.loads(files["json"].read_text())) == notebook.user_ns["small"].ledger
+    assert files["html"].read_text().startswith("<!")
+    assert "<svg" in files["svg"].read_text()
+    assert files["png"].read_bytes()[:4] == b"\x89PNG"
+    assert capsys.readouterr().out.count("wrote ") == 4
+
+
+def test_an_inspection_stops_after_an_event(notebook, capsys):
+    run(notebook, "%seq2seq inspect small --after 4")
+    shown = capsys.readouterr().out
+    assert "AFTER STEP 4" in shown
+    assert "decoder_cell" not in shown.split("OWNERS")[1]
+    with pytest.raises(LookupFailed, match="from 0 to 13"):
+        run(notebook, "%seq2seq inspect small --after 14")
+
+
+def test_a_layer_frozen_later_is_frozen_in_the_next_inspection(notebook, capsys):
+    run(notebook, SPEC.replace("small", "icy"))
+    run(notebook, "icy.layers['decoder_cell'].trainable = False\n%seq2seq inspect icy")
+    assert "decoder_cell.trainable is False" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_code_stands_alone_and_can_go_into_the_next_cell(notebook):
+    code = run(notebook, "code = %seq2seq code small --return\ncode")
+    assert "s2s_magic" not in code
+    fresh = {}
+    exec(compile(code, "<code>", "exec"), fresh)
+    assert fresh["model"].count_params() == notebook.user_ns["small"].model.count_params()
+    run(notebook, "%seq2seq code small --cell")
+    assert notebook.rl_next_input == code
+
+
+def test_fit_decode_and_what_decoding_owns(notebook, capsys):
+    run(notebook, SPEC.replace("small", "fitted"))
+    run(
+        notebook,
+        "%%seq2seq fit fitted\nsource: X\ntarget: Y\nepochs: 2\nvalidation: 0.25\nmetrics: [accuracy]\nseed: 3",
+    )
+    fitted = notebook.user_ns["fitted"]
+    assert {name: len(values) for name, values in fitted.history.items()} == dict.fromkeys(
+        ["loss", "accuracy", "val_loss", "val_accuracy"], 2
+    )
+    assert {seen.verdict for seen in fitted.evidence.variables.values()} == {"trained"}
+    run(notebook, "%%seq2seq fit fitted\nsource: X\ntarget: Y")
+    assert len(fitted.history["loss"]) == 3
+    run(notebook, "%seq2seq inspect fitted --training")
+    assert "GRADIENT NORM" in capsys.readouterr().out
+    outputs = run(notebook, "outputs = %seq2seq decode fitted X --return\noutputs")
+    assert len(outputs) == 40
+    assert all(0 <= number < 30 for row in outputs for number in row)
+    new = [e for e in fitted.inference.ledger.events if e.cell == 2 and e.kind == "called"]
+    assert [key for event in new for key in event.created] == []
+    assert {key for event in new for key in event.reused} == set(fitted.ledger.variables)
+    run(notebook, '%seq2seq decode fitted "4 5 6"')
+    assert "4 5 6  ->" in capsys.readouterr().out
+
+
+def test_data_that_do_not_fit_change_nothing(notebook):
+    small = notebook.user_ns["small"]
+    before = [w.copy() for w in small.model.get_weights()]
+    run(notebook, "bad = Y.copy()\nbad[2, 1] = 99")
+    with pytest.raises(DataError, match="row 2, position 1"):
+        run(notebook, "%%seq2seq fit small\nsource: X\ntarget: bad")
+    assert small.evidence is None
+    assert all((a == b).all() for a, b in zip(before, small.model.get_weights(), strict=True))
+
+
+def test_two_models_are_compared_and_listed(notebook, capsys):
+    run(notebook, SPEC.replace("small", "twice").replace("embed: 6", "embed: 12"))
+    run(notebook, "%seq2seq compare small twice")
+    assert "decoder_cell.kernel" in capsys.readouterr().out
+    run(notebook, "%seq2seq list")
+    assert "small" in capsys.readouterr().out
+
+
+def test_no_variable_is_expanded_on_the_line(notebook):
+    run(notebook, "what = 'embeddings'")
+    with pytest.raises(LookupFailed, match="'{what}'"):
+        run(notebook, "%seq2seq explain small {what}")
