@@ -42,22 +42,19 @@ def left_behind(shell):
     )
 
 
-def test_loading_imports_nothing_heavy_and_is_quick():
+def test_loading_imports_nothing_heavy():
     code = """
-import sys, time
+import sys
 from IPython.core.interactiveshell import InteractiveShell
 shell = InteractiveShell.instance()
-started = time.perf_counter()
 shell.run_line_magic("load_ext", "s2s_magic")
-seconds = time.perf_counter() - started
-heavy = [name for name in ("tensorflow", "keras", "tensorflow_addons", "matplotlib", "ipywidgets") if name in sys.modules]
-assert heavy == [], heavy
 assert "seq2seq" in shell.magics_manager.magics["cell"]
-print(seconds)
+heavy = ("tensorflow", "keras", "tensorflow_addons", "matplotlib", "ipywidgets", "pydantic")
+print([name for name in heavy if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout.split()[-1]) < 1.0  # a slow machine may take long; the benchmark tells the real figure
+    assert done.stdout.split("\n")[-2] == "[]"
 
 
 def test_unloading_and_reloading_leave_nothing_behind_or_doubled(shell):

@@ -173,5 +173,5 @@ def test_two_models_are_compared_and_listed(notebook, capsys):
 
 def test_no_variable_is_expanded_on_the_line(notebook):
     run(notebook, "what = 'embeddings'")
-    with pytest.raises(LookupFailed, match="'{what}'"):
+    with pytest.raises(LookupFailed, match=r"'\{what\}'"):
         run(notebook, "%seq2seq explain small {what}")
