@@ -37,7 +37,7 @@ def source_html(report: Report, mark: Callable[[Sequence[int]], str]) -> Markup:
 def present_source_html(report: Report, step: Step) -> Markup:
     """Show the code around one step's expression, with that expression alone marked.
 
-    Only some lines around it are shown, so that it is in sight without a script and a long cell does not slow stepping down.
+    Only some lines around it are shown: it is in sight without a script, and a long cell does not slow stepping down.
     """
     cell = next((each for each in report.cells if each.number == step.place.cell), None)
     if cell is None:

@@ -95,7 +95,7 @@ def table(
         ),
         class_="s2s-scroll",
         tabindex=0 if wide else None,
-        role="region" if wide else None,
+        role="group" if wide else None,
         aria_label="A wide table" if wide else None,
     )
 
