@@ -22,24 +22,24 @@ from s2s_magic.ledger import (
     Wire,
 )
 
-MISSION = """\
-encoder_inputs = keras.layers.Input(shape=[None], dtype=np.int32)
-decoder_inputs = keras.layers.Input(shape=[None], dtype=np.int32)
-sequence_lengths = keras.layers.Input(shape=[], dtype=np.int32)
+CODE = """\
+encoder_inputs = keras.Input([None], dtype="int32")
+decoder_inputs = keras.Input([None], dtype="int32")
+sequence_lengths = keras.Input([], dtype="int32")
 embeddings = keras.layers.Embedding(100, 10)
 encoder_embeddings = embeddings(encoder_inputs)
 decoder_embeddings = embeddings(decoder_inputs)
 encoder = keras.layers.LSTM(512, return_state=True)
 encoder_outputs, state_h, state_c = encoder(encoder_embeddings)
 encoder_state = [state_h, state_c]
-sampler = tfa.seq2seq.sampler.TrainingSampler()
+sampler = tfa.seq2seq.TrainingSampler()
 decoder_cell = keras.layers.LSTMCell(512)
 output_layer = keras.layers.Dense(100)
-decoder = tfa.seq2seq.basic_decoder.BasicDecoder(decoder_cell, sampler, output_layer=output_layer)
+decoder = tfa.seq2seq.BasicDecoder(decoder_cell, sampler, output_layer=output_layer)
 final_outputs, final_state, final_sequence_lengths = decoder(
     decoder_embeddings, initial_state=encoder_state, sequence_length=sequence_lengths)
 Y_proba = tf.nn.softmax(final_outputs.rnn_output)
-model = keras.models.Model(inputs=[encoder_inputs, decoder_inputs, sequence_lengths], outputs=[Y_proba])
+model = keras.Model([encoder_inputs, decoder_inputs, sequence_lengths], Y_proba)
 """
 
 
@@ -144,20 +144,20 @@ class Sketch:
         )
 
 
-def mission_ledger(*, training: bool = False) -> Ledger:
+def translator_ledger(*, training: bool = False) -> Ledger:
     """The ledger of the mission's model: 9 trainable variables, 2,194,508 parameters."""
-    s = Sketch("translator", MISSION, first_line=2)
+    s = Sketch("translator", CODE, first_line=2)
     in_model = {"in_models": ("model",)}
     unknown = (None, None)
     inputs = ("encoder_inputs", "decoder_inputs", "sequence_lengths")
     for name, shape in zip(inputs, (unknown, unknown, (None,)), strict=True):
-        line = next(line for line in MISSION.splitlines() if line.startswith(name))
+        line = next(line for line in CODE.splitlines() if line.startswith(name))
         key = s.layer(name, "InputLayer", **in_model)
         s.constructed(key, line.partition(" = ")[2], outputs=[(name, shape, "int32")])
         if name != "sequence_lengths":
             # The second Input's text is the same as the first's: put it where it stands.
             found = line.index("keras")
-            number = MISSION.splitlines().index(line) + 2
+            number = CODE.splitlines().index(line) + 2
             s.events[-1] = s.events[-1].model_copy(
                 update={"line": number, "end_line": number, "column": found, "end_column": len(line)}
             )
@@ -201,7 +201,7 @@ def mission_ledger(*, training: bool = False) -> Ledger:
     s.constructed(output_layer, "keras.layers.Dense(100)")
     decoder = s.layer("decoder", "BasicDecoder", **in_model)
     s.layers[decoder]["keras_name"] = "basic_decoder"
-    s.constructed(decoder, "tfa.seq2seq.basic_decoder.BasicDecoder(decoder_cell, sampler, output_layer=output_layer)")
+    s.constructed(decoder, "tfa.seq2seq.BasicDecoder(decoder_cell, sampler, output_layer=output_layer)")
     s.layers[decoder_cell].update(parent=decoder, attribute="cell", held_by=("decoder.cell",))
     s.layers[output_layer].update(parent=decoder, attribute="output_layer", held_by=("decoder.output_layer",))
     made = tuple(
@@ -220,7 +220,7 @@ def mission_ledger(*, training: bool = False) -> Ledger:
     )  # fmt: skip
     s.called(
         decoder,
-        MISSION[MISSION.index("decoder(\n") : MISSION.index("Y_proba =") - 1],
+        CODE[CODE.index("decoder(\n") : CODE.index("Y_proba =") - 1],
         ("decoder_embeddings", "state_h", "state_c", "sequence_lengths"),
         [
             ("final_outputs.rnn_output", (None, None, 100), "float32"), ("final_outputs.sample_id", unknown, "int32"),
@@ -238,7 +238,7 @@ def mission_ledger(*, training: bool = False) -> Ledger:
     ends = s.wires(("Y_proba",))
     event = s.constructed(
         model,
-        "keras.models.Model(inputs=[encoder_inputs, decoder_inputs, sequence_lengths], outputs=[Y_proba])",
+        "keras.Model([encoder_inputs, decoder_inputs, sequence_lengths], Y_proba)",
         inputs=inputs,
         owns=tuple(s.variables),
         ends=ends,
@@ -251,10 +251,10 @@ def mission_ledger(*, training: bool = False) -> Ledger:
             trainable=total, total=total,
         )
     )  # fmt: skip
-    return s.ledger(mission_evidence(s) if training else None)
+    return s.ledger(translator_evidence(s) if training else None)
 
 
-def mission_evidence(s: Sketch, epochs: int = 6) -> Evidence:
+def translator_evidence(s: Sketch, epochs: int = 6) -> Evidence:
     """Evidence of a fit that trains everything but the encoder's bias."""
     variables = {}
     for number, (key, variable) in enumerate(s.variables.items()):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ledgers import mission_ledger
+from ledgers import translator_ledger
 
 from s2s_magic.errors import LookupFailed
 from s2s_magic.ledger import Ledger, LedgerFormatError
@@ -18,7 +18,7 @@ from s2s_magic.ledger.wires import gradient_events
 
 @pytest.fixture(scope="module")
 def ledger():
-    return mission_ledger()
+    return translator_ledger()
 
 
 def told(ledger, what):
@@ -69,7 +69,7 @@ def test_every_name_can_be_explained(ledger):
 
 @given(st.text())
 def test_a_name_that_is_not_there_is_a_clean_error(word):
-    ledger = mission_ledger()
+    ledger = translator_ledger()
     if word not in {*names(ledger), *ledger.variables}:
         with pytest.raises(LookupFailed) as caught:
             explain(ledger, word)

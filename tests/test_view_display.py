@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from ledgers import large_ledger, mission_ledger
+from ledgers import large_ledger, translator_ledger
 
 from s2s_magic.ledger.compare import compare
 from s2s_magic.ledger.explain import explain
@@ -11,7 +11,7 @@ from s2s_magic.view.display import Display, report_display, show_comparison, sho
 
 
 def test_every_display_carries_text_and_html():
-    ledger = mission_ledger()
+    ledger = translator_ledger()
     displays = (
         report_display(ledger),
         show_explanation(explain(ledger, "embeddings")),
@@ -34,14 +34,14 @@ def test_a_display_makes_its_html_only_when_it_is_asked_for():
 
 
 def test_showing_one_report_twice_gives_different_ids():
-    first, second = (report_display(mission_ledger())._repr_mimebundle_()["text/html"] for _ in range(2))
+    first, second = (report_display(translator_ledger())._repr_mimebundle_()["text/html"] for _ in range(2))
     assert first != second
 
 
 def test_text_needs_no_heavy_package_and_html_no_tensorflow():
     code = (
-        "import sys; from ledgers import mission_ledger; from s2s_magic.view import report, to_html, to_text;"
-        "shown = report(mission_ledger()); to_text(shown);"
+        "import sys; from ledgers import translator_ledger; from s2s_magic.view import report, to_html, to_text;"
+        "shown = report(translator_ledger()); to_text(shown);"
         "print([name for name in ('tensorflow', 'ipywidgets', 'matplotlib', 'numpy') if name in sys.modules]);"
         "to_html(shown); print([name for name in ('tensorflow', 'ipywidgets') if name in sys.modules])"
     )

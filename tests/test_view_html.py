@@ -7,7 +7,7 @@ import pytest
 from bs4 import BeautifulSoup
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ledgers import large_ledger, mission_ledger
+from ledgers import large_ledger, translator_ledger
 
 from s2s_magic.ledger import Cell, Ledger
 from s2s_magic.ledger.compare import compare
@@ -53,7 +53,7 @@ def read(html):
 
 @pytest.fixture(scope="module")
 def mission():
-    return report(mission_ledger(training=True), training=True)
+    return report(translator_ledger(training=True), training=True)
 
 
 @pytest.fixture(scope="module", params=["fragment", "page", "large", "comparison", "explanation"])
@@ -62,8 +62,8 @@ def any_view(request, mission):
         "fragment": lambda: to_html(mission),
         "page": lambda: to_html(mission, page=True),
         "large": lambda: to_html(report(large_ledger(50, 400)), page=True),
-        "comparison": lambda: comparison_html(compare(mission_ledger(), large_ledger(4, 20))),
-        "explanation": lambda: explanation_html(explain(mission_ledger(), "embeddings")),
+        "comparison": lambda: comparison_html(compare(translator_ledger(), large_ledger(4, 20))),
+        "explanation": lambda: explanation_html(explain(translator_ledger(), "embeddings")),
     }[request.param]()
 
 
@@ -119,7 +119,7 @@ def test_two_displays_of_one_report_share_no_id_and_no_radio_group(mission):
 
 
 def test_the_same_report_gives_the_same_html(mission):
-    assert to_html(mission) == to_html(report(mission_ledger(training=True), training=True))
+    assert to_html(mission) == to_html(report(translator_ledger(training=True), training=True))
 
 
 def test_every_step_has_a_named_radio_button_and_a_panel_and_the_last_is_chosen(mission):
@@ -226,7 +226,7 @@ def renamed(ledger, name):
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(name=HOSTILE, large=st.booleans())
 def test_whatever_a_layer_is_called_it_shows_as_text(name, large):
-    plain = large_ledger(8, 320) if large else mission_ledger()
+    plain = large_ledger(8, 320) if large else translator_ledger()
     hostile = to_html(report(renamed(plain, name), training=True), page=True)
     page = read(hostile)
     harmless = read(to_html(report(renamed(plain, "plain"), training=True), page=True))
@@ -241,8 +241,8 @@ def test_whatever_a_layer_is_called_it_shows_as_text(name, large):
 @given(name=HOSTILE)
 @settings(max_examples=20, deadline=None)
 def test_whatever_is_explained_or_compared_shows_as_text(name):
-    ledger = renamed(mission_ledger(), name)
-    page = read(comparison_html(compare(ledger, mission_ledger())))
+    ledger = renamed(translator_ledger(), name)
+    page = read(comparison_html(compare(ledger, translator_ledger())))
     assert not page.find_all(["script", "img", "b"])[1:]
     assert {element.name for element in page.find_all(["script", "img"])} == set()
 
@@ -281,7 +281,7 @@ def test_columns_count_bytes_as_python_s_ast_does():
 
 def test_a_mark_in_a_line_with_umlauts_stands_where_it_should():
     text = "größe = embeddings(x)"
-    ledger = mission_ledger()
+    ledger = translator_ledger()
     event = ledger.events[4].model_copy(
         update={"line": 1, "end_line": 1, "column": 10, "end_column": 23, "source": "embeddings(x)"}
     )

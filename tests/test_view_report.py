@@ -1,7 +1,7 @@
 """What a report says of a ledger."""
 
 import pytest
-from ledgers import large_ledger, mission_ledger
+from ledgers import large_ledger, translator_ledger
 
 from s2s_magic.errors import LookupFailed
 from s2s_magic.ledger import Layer, Ledger, Variable
@@ -10,7 +10,7 @@ from s2s_magic.view.report import OwnerRow, VariableRow
 
 
 def test_every_event_is_a_step_with_what_it_created_and_reused():
-    shown = report(mission_ledger())
+    shown = report(translator_ledger())
     first, second = shown.steps[4], shown.steps[5]
     assert [step.index for step in shown.steps] == list(range(14))
     assert (first.call, first.created, first.reused) == (1, ("v0",), ())
@@ -21,19 +21,19 @@ def test_every_event_is_a_step_with_what_it_created_and_reused():
 
 
 def test_the_trainable_total_grows_to_the_model_s_parameters():
-    shown = report(mission_ledger())
+    shown = report(translator_ledger())
     assert [step.trainable for step in shown.steps if step.kind == "called"] == [
         1000, 1000, 1_072_104, 2_194_508, 2_194_508,
     ]  # fmt: skip
 
 
 def test_a_nested_call_names_the_owners_of_what_it_creates():
-    decoder = report(mission_ledger()).steps[11]
+    decoder = report(translator_ledger()).steps[11]
     assert decoder.sentence.endswith("(1,122,404 parameters): 3 owned by decoder_cell and 2 owned by output_layer.")
 
 
 def test_the_model_s_step_says_that_it_finds_the_layers_by_the_wires():
-    sentence = report(mission_ledger()).steps[13].sentence
+    sentence = report(translator_ledger()).steps[13].sentence
     assert "follows the wires back from Y_proba" in sentence
     assert "9 variables (2,194,508 parameters)" in sentence
     assert "makes none of its own" in sentence
@@ -44,7 +44,7 @@ def _tree(shown, after=None):
 
 
 def test_the_tree_goes_from_decoder_to_its_cell_to_the_kernel():
-    rows = _tree(report(mission_ledger()))
+    rows = _tree(report(translator_ledger()))
     place = rows.index((0, "decoder", 1_122_404))
     assert rows[place + 1 : place + 5] == [
         (1, "decoder_cell", 1_071_104),
@@ -55,13 +55,13 @@ def test_the_tree_goes_from_decoder_to_its_cell_to_the_kernel():
 
 
 def test_a_cell_stands_alone_until_its_decoder_is_made():
-    shown = report(mission_ledger())
+    shown = report(translator_ledger())
     assert (0, "decoder_cell", 0) in _tree(shown, after=9)
     assert (1, "decoder_cell", 0) in _tree(shown, after=10)
     assert (1, "decoder_cell", 1_071_104) in _tree(shown, after=11)
 
 
-@pytest.mark.parametrize("ledger", [mission_ledger(), large_ledger(20, 90)], ids=["mission", "large"])
+@pytest.mark.parametrize("ledger", [translator_ledger(), large_ledger(20, 90)], ids=["mission", "large"])
 def test_the_tree_as_of_any_step_is_the_tree_of_a_report_that_stops_there(ledger):
     whole = report(ledger)
     for step in whole.steps:
@@ -69,7 +69,7 @@ def test_the_tree_as_of_any_step_is_the_tree_of_a_report_that_stops_there(ledger
 
 
 def test_at_every_step_the_owners_sums_add_up_to_the_totals():
-    ledger = mission_ledger()
+    ledger = translator_ledger()
     for event in ledger.events:
         shown = report(ledger, after=event.index)
         top = sum(line.params for line in shown.tree() if line.depth == 0)
@@ -78,14 +78,14 @@ def test_at_every_step_the_owners_sums_add_up_to_the_totals():
 
 
 def test_a_cell_s_place_in_its_decoder_is_told_once_and_is_no_sharing():
-    shown = report(mission_ledger())
+    shown = report(translator_ledger())
     cell = next(owner for owner in shown.owners.values() if owner.name == "decoder_cell")
     assert (cell.role, cell.shared) == ("decoder.cell", ())
     assert {row.shared for row in shown.variables.values()} == {()}
 
 
 def test_a_tied_kernel_is_shared():
-    ledger = mission_ledger()
+    ledger = translator_ledger()
     tied = {**ledger.variables, "v0": ledger.variables["v0"].model_copy(
         update={"paths": ("embeddings.embeddings", "output_layer.table")}
     )}  # fmt: skip
@@ -94,7 +94,7 @@ def test_a_tied_kernel_is_shared():
 
 
 def test_findings_mark_the_rows_that_they_are_about():
-    shown = report(mission_ledger())
+    shown = report(translator_ledger())
     marked = {owner.name: {shown.findings[n].kind for n in owner.findings} for owner in shown.owners.values()}
     assert marked["embeddings"] == {"shared"}
     assert marked["decoder_cell"] == {"name"}
@@ -102,7 +102,7 @@ def test_findings_mark_the_rows_that_they_are_about():
 
 
 def test_a_report_that_stops_early_knows_nothing_of_what_comes_later():
-    shown = report(mission_ledger(), after=4)
+    shown = report(translator_ledger(), after=4)
     assert len(shown.steps) == 5
     assert list(shown.variables) == ["v0"]
     assert [owner.name for owner in shown.owners.values()] == ["embeddings"]
@@ -112,7 +112,7 @@ def test_a_report_that_stops_early_knows_nothing_of_what_comes_later():
 @pytest.mark.parametrize("after", [-1, 14])
 def test_stopping_after_an_event_that_is_not_there_says_which_are(after):
     with pytest.raises(LookupFailed, match=rf"translator has no event {after}: its events are 0 to 13"):
-        report(mission_ledger(), after=after)
+        report(translator_ledger(), after=after)
 
 
 def test_an_empty_ledger_has_an_empty_report():

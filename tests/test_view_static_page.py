@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from browser.harness import CHROMIUM_FLAGS, chromium
-from ledgers import mission_ledger
+from ledgers import translator_ledger
 
 from s2s_magic.view import report, to_html
 
@@ -28,7 +28,7 @@ def browser() -> Iterator:
 @pytest.fixture
 def open_page(browser, tmp_path: Path) -> Iterator:
     path = tmp_path / "report.html"
-    path.write_text(to_html(report(mission_ledger(training=True), training=True), page=True), encoding="utf-8")
+    path.write_text(to_html(report(translator_ledger(training=True), training=True), page=True), encoding="utf-8")
     opened = []
 
     def open_it(*, scripts: bool, **options):

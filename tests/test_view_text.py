@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from ledgers import large_ledger, mission_ledger
+from ledgers import large_ledger, translator_ledger
 
 from s2s_magic.ledger import Ledger
 from s2s_magic.ledger.compare import compare, side_by_side
@@ -14,47 +14,47 @@ from s2s_magic.view.explanation import explanation_text
 
 
 def test_the_mission_s_report_reads_as_ever(golden):
-    golden("view_mission.txt", to_text(report(mission_ledger())))
+    golden("view_translator.txt", to_text(report(translator_ledger())))
 
 
 def test_the_report_after_the_embedding_s_second_call_reads_as_ever(golden):
-    golden("view_mission_after_5.txt", to_text(report(mission_ledger(), after=5)))
+    golden("view_translator_after_5.txt", to_text(report(translator_ledger(), after=5)))
 
 
 def test_the_training_report_reads_as_ever(golden):
-    golden("view_mission_training.txt", to_text(report(mission_ledger(training=True), training=True)))
+    golden("view_translator_training.txt", to_text(report(translator_ledger(training=True), training=True)))
 
 
 def test_explanations_read_as_ever(golden):
-    ledger = mission_ledger(training=True)
+    ledger = translator_ledger(training=True)
     asked = ("encoder_embeddings", "embeddings", "decoder_cell.kernel")
     golden("view_explanations.txt", "\n".join(explanation_text(explain(ledger, what)) for what in asked))
 
 
 def test_a_comparison_reads_as_ever(golden):
-    golden("view_comparison.txt", comparison_text(compare(mission_ledger(), large_ledger(4, 20))))
+    golden("view_comparison.txt", comparison_text(compare(translator_ledger(), large_ledger(4, 20))))
 
 
 @pytest.mark.parametrize("width", [80, 100, 140])
 def test_no_line_is_wider_than_asked_and_none_has_blanks_at_its_end(width):
-    for line in to_text(report(mission_ledger(training=True), training=True), width=width).splitlines():
+    for line in to_text(report(translator_ledger(training=True), training=True), width=width).splitlines():
         assert len(line) <= width
         assert line == line.rstrip()
 
 
 @pytest.mark.parametrize("after", range(14))
 def test_the_totals_in_print_reconcile_after_every_step(after):
-    text = to_text(report(mission_ledger(), after=after))
+    text = to_text(report(translator_ledger(), after=after))
     found = re.search(r"row sum ([\d,]+) − shared ([\d,]+) = total ([\d,]+)", text)
     if found is None:
         assert after < 3, "as soon as there is a layer object there is a total"
         return
     row_sum, shared, total = (int(number.replace(",", "")) for number in found.groups())
-    assert row_sum - shared == total == report(mission_ledger(), after=after).totals.total
+    assert row_sum - shared == total == report(translator_ledger(), after=after).totals.total
 
 
 def test_there_is_no_colour_in_it():
-    assert "\x1b" not in to_text(report(mission_ledger()))
+    assert "\x1b" not in to_text(report(translator_ledger()))
 
 
 def test_a_report_of_nothing_says_so():
@@ -62,11 +62,11 @@ def test_a_report_of_nothing_says_so():
 
 
 def test_training_that_did_not_happen_is_said():
-    assert "Nothing was fitted yet." in to_text(report(mission_ledger(), training=True))
+    assert "Nothing was fitted yet." in to_text(report(translator_ledger(), training=True))
 
 
 def test_a_decoding_model_owns_nothing_of_its_own():
-    training = mission_ledger()
+    training = translator_ledger()
     older = {key: v.model_copy(update={"created_by": None}) for key, v in training.variables.items() if key != "v1"}
     inference = Ledger("decoding", layers=training.layers, variables=older)
     text = comparison_text(side_by_side(training, inference))
@@ -77,18 +77,18 @@ def test_a_decoding_model_owns_nothing_of_its_own():
 
 
 def test_a_decoding_model_that_makes_variables_is_told_of():
-    ledger = mission_ledger()
+    ledger = translator_ledger()
     assert "Decoding makes 9 variables of its own" in comparison_text(side_by_side(ledger, ledger))
 
 
 def test_equal_ledgers_differ_in_nothing():
-    comparison = compare(mission_ledger(), mission_ledger())
+    comparison = compare(translator_ledger(), translator_ledger())
     assert comparison.sentences == ("In total both have 2,194,508 parameters.",)
     assert comparison.first != comparison.second
 
 
 def test_different_shapes_calls_and_switches_are_said():
-    first, second = mission_ledger(), mission_ledger()
+    first, second = translator_ledger(), translator_ledger()
     changed = dict(second.variables)
     changed["v0"] = changed["v0"].model_copy(update={"shape": (50, 10), "params": 500})
     changed["v8"] = changed["v8"].model_copy(update={"trainable": False})

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledgers import Sketch, large_ledger, mission_ledger
+from ledgers import Sketch, large_ledger, translator_ledger
 
 from s2s_magic.ledger import Ledger, ModelRecord, Tensor
 from s2s_magic.view.wiring import plan_wiring, to_svg
@@ -50,27 +50,27 @@ def chain(blocks, classes, trainable=True):
 
 
 def test_a_layer_called_twice_is_one_node_with_a_wire_for_each_call():
-    graph = graph_of(mission_ledger())
+    graph = graph_of(translator_ledger())
     embeddings = node_named(graph, "embeddings")
     assert sorted(link.target_call for link in graph.links if link.target == embeddings.key) == [1, 2]
     assert sorted(link.source_call for link in graph.links if link.source == embeddings.key) == [1, 2]
-    assert "×2" in words(to_svg(mission_ledger()))
-    assert "×2" not in words(to_svg(mission_ledger(), after=FIRST_CALL))
+    assert "×2" in words(to_svg(translator_ledger()))
+    assert "×2" not in words(to_svg(translator_ledger(), after=FIRST_CALL))
 
 
 def test_inputs_and_outputs_are_marked_in_words():
-    shown = words(to_svg(mission_ledger()))
+    shown = words(to_svg(translator_ledger()))
     assert shown.count("input") == 3
     assert shown[shown.index("Y_proba") + 1] == "output"
 
 
 def test_what_an_object_holds_stands_inside_its_box():
-    plan = plan_wiring(mission_ledger())
+    plan = plan_wiring(translator_ledger())
     decoder = node_named(plan.graph, "decoder")
     assert [inner.label for inner in decoder.inner] == ["decoder_cell", "output_layer"]
     assert "decoder_cell" not in {node.label for node in plan.graph.nodes.values()}
     box = plan.layout.boxes[decoder.key]
-    drawing = ElementTree.fromstring(to_svg(mission_ledger()))
+    drawing = ElementTree.fromstring(to_svg(translator_ledger()))
     for text in drawing.iter(f"{SVG}text"):
         if text.text in ("decoder_cell", "output_layer"):
             assert box.x < float(text.get("x")) < box.x + box.width
@@ -78,15 +78,15 @@ def test_what_an_object_holds_stands_inside_its_box():
 
 
 def test_a_cell_is_drawn_before_the_decoder_that_will_hold_it():
-    before = words(to_svg(mission_ledger(), after=DECODER_MADE - 2))
+    before = words(to_svg(translator_ledger(), after=DECODER_MADE - 2))
     assert "decoder_cell" in before
     assert "decoder" not in before
-    assert "decoder" in words(to_svg(mission_ledger(), after=DECODER_MADE))
+    assert "decoder" in words(to_svg(translator_ledger(), after=DECODER_MADE))
 
 
 def test_nodes_keep_their_places_while_the_graph_grows():
     def places(after):
-        drawing = ElementTree.fromstring(to_svg(mission_ledger(), after=after))
+        drawing = ElementTree.fromstring(to_svg(translator_ledger(), after=after))
         return {text.text: (text.get("x"), text.get("y")) for text in drawing.iter(f"{SVG}text")}
 
     early, late = places(SECOND_CALL), places(MODEL_MADE)
@@ -96,12 +96,12 @@ def test_nodes_keep_their_places_while_the_graph_grows():
 
 
 def test_a_layer_owns_nothing_until_its_first_call():
-    assert "Embedding · nothing yet" in words(to_svg(mission_ledger(), after=EMBEDDING_MADE))
-    assert "Embedding · 1,000" in words(to_svg(mission_ledger(), after=FIRST_CALL))
+    assert "Embedding · nothing yet" in words(to_svg(translator_ledger(), after=EMBEDDING_MADE))
+    assert "Embedding · 1,000" in words(to_svg(translator_ledger(), after=FIRST_CALL))
 
 
 def test_the_step_in_focus_has_a_label_and_heavier_lines_and_not_colour_alone():
-    plain, focused = (to_svg(mission_ledger(), after=SECOND_CALL, focus=f) for f in (None, SECOND_CALL))
+    plain, focused = (to_svg(translator_ledger(), after=SECOND_CALL, focus=f) for f in (None, SECOND_CALL))
     assert "step 5" in words(focused)
     assert "step 5" not in words(plain)
     assert "call 2" in words(focused)
@@ -115,7 +115,7 @@ def test_the_step_in_focus_has_a_label_and_heavier_lines_and_not_colour_alone():
 
 
 def test_the_gradient_comes_back_from_the_output_to_what_is_trained_and_no_further():
-    graph = graph_of(mission_ledger())
+    graph = graph_of(translator_ledger())
     label = {key: node.label for key, node in graph.nodes.items()}
     back = {(label[link.target], label[link.source]) for link in graph.links if link.gradient}
     assert back == {
@@ -128,8 +128,8 @@ def test_the_gradient_comes_back_from_the_output_to_what_is_trained_and_no_furth
 
 
 def test_no_gradient_is_drawn_before_there_is_a_model():
-    assert "the gradient’s way back" not in titles(to_svg(mission_ledger(), after=MODEL_MADE - 1))
-    assert titles(to_svg(mission_ledger())).count("the gradient’s way back") == 5
+    assert "the gradient’s way back" not in titles(to_svg(translator_ledger(), after=MODEL_MADE - 1))
+    assert titles(to_svg(translator_ledger())).count("the gradient’s way back") == 5
 
 
 def test_no_gradient_comes_back_to_frozen_layers_and_they_say_so():
@@ -187,7 +187,7 @@ def test_an_empty_ledger_is_an_empty_drawing():
     assert ElementTree.fromstring(to_svg(Ledger("empty"))).tag == f"{SVG}svg"
 
 
-@pytest.mark.parametrize("make", [mission_ledger, lambda: large_ledger(200, 1000), lambda: chain(30, ["A", "B"])])
+@pytest.mark.parametrize("make", [translator_ledger, lambda: large_ledger(200, 1000), lambda: chain(30, ["A", "B"])])
 def test_the_same_ledger_is_always_drawn_alike(make):
     ledger = make()
     assert to_svg(ledger) == to_svg(Ledger.from_dict(ledger.to_dict()))
@@ -206,7 +206,7 @@ def test_names_are_text_wherever_they_come_from():
 
 
 def test_the_drawing_has_no_colours_of_its_own_and_says_what_it_shows():
-    svg = to_svg(mission_ledger(), focus=SECOND_CALL)
+    svg = to_svg(translator_ledger(), focus=SECOND_CALL)
     colours = set(re.findall(r'(?:fill|stroke)="([^"]+)"', svg))
     assert {c for c in colours if not c.startswith("var(")} == {"none", "currentColor"}
     drawing = ElementTree.fromstring(svg)
@@ -217,10 +217,10 @@ def test_the_drawing_has_no_colours_of_its_own_and_says_what_it_shows():
 
 def test_png_is_the_same_drawing_in_dots():
     buffer = io.BytesIO()
-    to_png(mission_ledger(), buffer, focus=DECODER_CALLED)
+    to_png(translator_ledger(), buffer, focus=DECODER_CALLED)
     assert buffer.getvalue().startswith(b"\x89PNG")
     width, height = (int.from_bytes(buffer.getvalue()[at : at + 4], "big") for at in (16, 20))
-    drawing = ElementTree.fromstring(to_svg(mission_ledger()))
+    drawing = ElementTree.fromstring(to_svg(translator_ledger()))
     assert (width, height) == (2 * int(drawing.get("width")), 2 * int(drawing.get("height")))
     assert len(buffer.getvalue()) < 200_000
 

@@ -6,7 +6,7 @@ import sys
 import textwrap
 
 import pytest
-from ledgers import Sketch, mission_ledger
+from ledgers import Sketch, translator_ledger
 
 ipywidgets = pytest.importorskip("ipywidgets")
 
@@ -31,7 +31,7 @@ def live_models():
 @pytest.fixture
 def inspector():
     before = set(live_models())
-    made = to_widget(mission_ledger(training=True))
+    made = to_widget(translator_ledger(training=True))
     yield made
     close_tree(made)
     assert set(live_models()) <= before
@@ -190,10 +190,10 @@ def test_lookup_says_what_explain_says(inspector):
 
 
 def test_training_is_updated_while_the_step_stays():
-    made = to_widget(mission_ledger())
+    made = to_widget(translator_ledger())
     control(made, "Step").value = SECOND_CALL
     assert "Nothing was fitted yet" in page(made, "Training")
-    made.update(mission_ledger(training=True))
+    made.update(translator_ledger(training=True))
     assert "gradient norm" in page(made, "Training")
     assert "did not move" in page(made, "Training")
     assert control(made, "Step").value == SECOND_CALL
@@ -201,25 +201,25 @@ def test_training_is_updated_while_the_step_stays():
 
 
 def test_a_report_with_training_opens_there():
-    made = to_widget(report(mission_ledger(training=True), training=True))
+    made = to_widget(report(translator_ledger(training=True), training=True))
     tabs = next(each for each in everything(made) if isinstance(each, ipywidgets.Tab))
     assert tabs.get_title(tabs.selected_index) == "Training"
     close_tree(made)
 
 
 def test_the_inference_model_stands_beside_the_trained_one():
-    without = to_widget(mission_ledger())
-    made = to_widget(mission_ledger(), inference=mission_ledger(), replace=without)
+    without = to_widget(translator_ledger())
+    made = to_widget(translator_ledger(), inference=translator_ledger(), replace=without)
     assert "decoder_cell" in page(made, "Inference")
     close_tree(made)
 
 
 def test_a_hundred_inspectors_leave_no_more_models_than_one():
     before = len(live_models())
-    made = to_widget(mission_ledger())
+    made = to_widget(translator_ledger())
     one = len(live_models()) - before
     for _ in range(100):
-        made = to_widget(mission_ledger(), replace=made)
+        made = to_widget(translator_ledger(), replace=made)
     assert len(live_models()) - before == one < 40
     close_tree(made)
     assert len(live_models()) == before
@@ -294,10 +294,10 @@ def test_without_ipywidgets_every_other_view_still_works():
         import sys
         sys.modules["ipywidgets"] = None
         sys.path.insert(0, "tests")
-        from ledgers import mission_ledger
+        from ledgers import translator_ledger
         from s2s_magic.view import report, to_html, to_text
         from s2s_magic.view.display import report_display
-        bundle = report_display(mission_ledger())._repr_mimebundle_()
+        bundle = report_display(translator_ledger())._repr_mimebundle_()
         assert set(bundle) == {"text/plain", "text/html"}, bundle
         try:
             from s2s_magic.view import to_widget
