@@ -172,7 +172,9 @@ def test_the_wiring_grows_with_the_steps(inspector):
 
 def test_only_the_page_in_sight_is_drawn(inspector):
     page(inspector, "Owners")
-    steps = next(each for each in everything(inspector) if isinstance(each, ipywidgets.HTML) and "s2s-stage" in each.value)
+    steps = next(
+        each for each in everything(inspector) if isinstance(each, ipywidgets.HTML) and "s2s-stage" in each.value
+    )
     before = steps.value
     press(inspector, "First")
     assert steps.value == before

@@ -127,18 +127,30 @@ def open_notebook(page: Any, address: str, front_end: str, name: str) -> None:
     path = f"{address}/lab/tree/{name}?reset" if front_end == "lab" else f"{address}/notebooks/{name}"
     page.goto(path, timeout=PATIENCE)
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=PATIENCE)
-    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", state="attached", timeout=PATIENCE)
+    end = time.monotonic() + PATIENCE / 1000
+    while time.monotonic() < end:
+        if (accept := page.locator(".jp-Dialog .jp-mod-accept")).is_visible():
+            accept.click()  # which kernel, asked where the list of them comes late
+        with urllib.request.urlopen(f"{address}/api/sessions") as answer:
+            kernels = [session["kernel"] for session in json.load(answer) if session["path"] == name]
+        if any(kernel["execution_state"] == "idle" and kernel["connections"] for kernel in kernels):
+            return
+        page.wait_for_timeout(250)
+    raise AssertionError(f"{name} got no kernel")
 
 
-def run_all(page: Any, cells: int) -> None:
-    """Run all cells from the menu, and wait until each of them has its number."""
+def run_all(page: Any, notebook: Path) -> None:
+    """Run all cells from the menu, and wait until the kernel has answered as often as the notebook has cells of code."""
+    cells = sum(cell["cell_type"] == "code" for cell in json.loads(notebook.read_text())["cells"])
+    status = page.locator(".jp-Notebook-ExecutionIndicator").first
     prompts = page.locator(".jp-CodeCell .jp-InputPrompt")
     asked, end = 0.0, time.monotonic() + PATIENCE / 1000
     while time.monotonic() < end:
         shown = " ".join(prompts.all_text_contents())
-        if len(re.findall(r"\[\d+\]", shown)) >= cells:
+        counts = [int(number) for number in re.findall(r"\[(\d+)\]", shown)]
+        if max(counts, default=0) >= cells and status.get_attribute("data-status") == "idle":
             return
-        if not re.search(r"\[[\d*]+\]", shown) and time.monotonic() - asked > 10:
+        if not counts and "*" not in shown and time.monotonic() - asked > 10:
             # A kernel that has only just started may miss the first wish.
             page.get_by_role("menuitem", name="Run", exact=True).first.click()
             page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
@@ -156,3 +168,15 @@ def write_setting(home: Path, plugin: str, values: dict[str, Any]) -> None:
     file = home / "settings" / "@jupyterlab" / "apputils-extension" / f"{plugin}.jupyterlab-settings"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(values))
+
+
+def grave(page: Any, axe: str, selector: str) -> list[tuple[str, str]]:
+    """List axe-core's serious and critical findings below a selector."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(axe)
+    found = page.evaluate("selector => axe.run([...document.querySelectorAll(selector)].pop())", selector)
+    return [
+        (each["id"], each["nodes"][0]["html"][:200])
+        for each in found["violations"]
+        if each["impact"] in ("serious", "critical")
+    ]

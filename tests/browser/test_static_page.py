@@ -1,43 +1,35 @@
-"""The static page in a real browser, with scripts and without."""
+"""The page that `--html` writes, in a real browser, with scripts and without."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser.harness import CHROMIUM_FLAGS, chromium
-from ledgers import translator_ledger
+from harness import grave
+from ledgers import Sketch, translator_ledger
 
 from s2s_magic.view import report, to_html
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(chromium() is None, reason="Chromium is not installed: the page is not opened in a browser"),
-]
+pytestmark = pytest.mark.browser
+
+IMAGE = "<img src=x onerror=window.hit=1>"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=chromium(), args=list(CHROMIUM_FLAGS))
-        yield found
-        found.close()
+def write(path: Path, ledger) -> Path:
+    path.write_text(to_html(report(ledger, training=True), page=True), encoding="utf-8")
+    return path
 
 
 @pytest.fixture
-def open_page(browser, tmp_path: Path) -> Iterator:
-    path = tmp_path / "report.html"
-    path.write_text(to_html(report(translator_ledger(training=True), training=True), page=True), encoding="utf-8")
+def open_page(chrome, tmp_path: Path) -> Iterator:
     opened = []
 
-    def open_it(*, scripts: bool, **options):
-        context = browser.new_context(java_script_enabled=scripts, **options)
+    def open_it(*, scripts: bool, ledger=None, **options):
+        context = chrome.new_context(java_script_enabled=scripts, **options)
         opened.append(context)
         page = context.new_page()
         page.asked = []
         page.on("request", lambda request: page.asked.append(request.url))
-        page.goto(path.as_uri())
+        page.goto(write(tmp_path / "report.html", ledger or translator_ledger(training=True)).as_uri())
         return page
 
     yield open_it
@@ -124,3 +116,20 @@ def test_nothing_sticks_out_at_600_pixels_and_twice_the_size(open_page, scheme):
     # A zoom of 200 % halves the window's width in CSS pixels.
     assert open_page(scripts=True, color_scheme=scheme, viewport={"width": 300, "height": 400}).evaluate(wide)
     assert page.locator(".s2s-name").is_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 600])
+def test_axe_finds_nothing_grave(open_page, axe, photograph, scheme, width):
+    page = open_page(scripts=True, color_scheme=scheme, viewport={"width": width, "height": 900})
+    assert grave(page, axe, "html") == []
+    photograph(page, f"page-{scheme}-{width}")
+
+
+def test_a_name_that_is_an_image_tag_shows_as_text(open_page):
+    s = Sketch(IMAGE, f"x = make()  # {IMAGE}")
+    s.constructed(s.layer(IMAGE, IMAGE), "make()", outputs=[(IMAGE, (None, 8), "float32")])
+    page = open_page(scripts=True, ledger=s.ledger())
+    page.get_by_text("<img src=x").first.wait_for()
+    assert page.locator("img").count() == 0
+    assert page.evaluate("window.hit") is None
