@@ -12,9 +12,8 @@ import tensorflow as tf
 
 from s2s_magic.training.rows import Numbers
 
-SAMPLES = 12
-LEAST_STRIDE = 8
-NEVER = np.iinfo(np.int64).max
+SAMPLES = 8
+LEAST_STRIDE = 16
 
 
 @dataclass(frozen=True)
@@ -50,13 +49,12 @@ class Recorder:
     def __init__(self, variables: Sequence[Any], starts: Sequence[Any], steps: int) -> None:
         self.variables = list(variables)
         self.starts = list(starts)
-        self.reached: set[int] = set()
         self._stride = max(LEAST_STRIDE, -(-steps // SAMPLES))
         count = len(self.variables)
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._samples = tf.Variable(0.0, trainable=False)
         self._squares = tf.Variable(tf.zeros([2, count]), trainable=False)
-        self._broken_at = tf.Variable(tf.fill([count], tf.constant(NEVER, tf.int64)), trainable=False)
+        self._sound_steps = tf.Variable(tf.zeros([count], tf.int64), trainable=False)
         self._measure = tf.function(self._norms_and_distances)
 
     @contextmanager
@@ -75,58 +73,35 @@ class Recorder:
             del optimizer.apply_gradients
 
     def _recorded(self, pairs: Sequence[tuple[Any, Any]], apply: Callable[[], Any]) -> Any:
-        place = {id(variable): number for number, variable in enumerate(self.variables)}
-        watched = [
-            (place[id(variable)], gradient, variable)
-            for gradient, variable in pairs
-            if gradient is not None and id(variable) in place
-        ]
-        if not watched:
-            return apply()
-        numbers = [number for number, _, _ in watched]
-        self.reached.update(numbers)
-        gradients = [gradient for _, gradient, _ in watched]
+        by_variable = {id(variable): gradient for gradient, variable in pairs if gradient is not None}
+        gradients = [by_variable.get(id(variable)) for variable in self.variables]
         sampled = tf.equal(self._step % self._stride, 0)
         before = tf.cond(
             sampled,
-            lambda: [tf.reshape(variable, [-1]) for _, _, variable in watched],
-            lambda: [tf.zeros([0], variable.dtype) for _, _, variable in watched],
+            lambda: [tf.reshape(variable, [-1]) for variable in self.variables],
+            lambda: [tf.zeros([0], variable.dtype) for variable in self.variables],
         )
-        self._note_broken(gradients, numbers)
+        # Finite numbers have a finite sum of squares; an unfinished sum over repeated rows will do for that.
+        sums = [_square(g.values if isinstance(g, tf.IndexedSlices) else g) for g in gradients]
+        self._sound_steps.assign_add(tf.cast(tf.math.is_finite(tf.stack(sums)), tf.int64))
         result = apply()
 
         def measure() -> Any:
-            pairs = zip(watched, before, strict=True)
-            squares = [
-                [_square(_summed(gradient)) for gradient in gradients],
-                [_square(tf.reshape(variable, [-1]) - old) for (_, _, variable), old in pairs],
-            ]
-            spread = tf.one_hot(numbers, len(self.variables))
-            self._squares.assign_add(tf.matmul(tf.stack(squares), spread))
+            moved = zip(self.variables, before, strict=True)
+            updates = [_square(tf.reshape(variable, [-1]) - old) for variable, old in moved]
+            self._squares.assign_add(tf.stack([[_square(_summed(g)) for g in gradients], updates]))
             return self._samples.assign_add(1.0)
 
         tf.cond(sampled, measure, lambda: tf.identity(self._samples))
         self._step.assign_add(1)
         return result
 
-    def _note_broken(self, gradients: Sequence[Any], numbers: Sequence[int]) -> None:
-        """Remember the first step on which each gradient was not finite."""
-        sums = tf.stack([_square(g.values if isinstance(g, tf.IndexedSlices) else g) for g in gradients])
-        broken = tf.logical_not(tf.math.is_finite(sums))
-
-        def note() -> Any:
-            here = tf.where(broken, self._step, NEVER)
-            places = [[number] for number in numbers]
-            return self._broken_at.assign(tf.tensor_scatter_nd_min(self._broken_at, places, here))
-
-        tf.cond(tf.reduce_any(broken), note, lambda: tf.identity(self._broken_at))
-
     def begin_epoch(self) -> None:
         """Count from the epoch's first step."""
         self._step.assign(0)
         self._samples.assign(0.0)
         self._squares.assign(tf.zeros_like(self._squares))
-        self._broken_at.assign(tf.fill(self._broken_at.shape, tf.constant(NEVER, tf.int64)))
+        self._sound_steps.assign(tf.zeros_like(self._sound_steps))
 
     def end_epoch(self) -> Epoch:
         """Give the norms of the epoch that ends here, or of the part of it that was done."""
@@ -141,13 +116,13 @@ class Recorder:
 
     def first_broken(self) -> tuple[int, list[int]] | None:
         """Give the step of this epoch, from 0, on which gradients first broke, and the numbers of their variables."""
-        steps = self._broken_at.numpy()
-        first = int(steps.min())
-        return None if first == NEVER else (first, [int(number) for number in np.flatnonzero(steps == first)])
+        sound = self._sound_steps.numpy()
+        first = int(sound.min(initial=int(self._step)))
+        return None if first == int(self._step) else (first, np.flatnonzero(sound == first).tolist())
 
 
 def _square(values: Any) -> Any:
-    return 2.0 * tf.nn.l2_loss(tf.cast(values, tf.float32))
+    return tf.constant(0.0) if values is None else 2.0 * tf.nn.l2_loss(tf.cast(values, tf.float32))
 
 
 def _summed(gradient: Any) -> Any:

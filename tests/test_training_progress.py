@@ -1,0 +1,99 @@
+"""Progress is one display: seldom updated, final at the end, and nothing else is wiped."""
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from s2s_magic.training.progress import Progress, terminal_line, throttled
+
+
+def at(step, state="running", seconds=10.0):
+    return Progress("dates", 1, 2, step, 10, {"loss": 0.5}, seconds, state)
+
+
+def test_the_line_says_how_far_it_is_and_how_long_it_will_take():
+    assert str(at(5)) == "dates: epoch 1/2 · step 5/10 · loss 0.5 · 0:30 left"
+    assert str(at(0)) == "dates: epoch 1/2 · step 0/10 · loss 0.5"
+    assert str(at(10, "done", 75.0)) == "dates: epoch 1/2 · loss 0.5 · 1:15, done"
+
+
+def test_running_states_are_passed_on_seldom_and_the_final_one_always(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    shown = []
+    show = throttled(shown.append)
+    for step in range(100):
+        now = step * 0.01
+        show(at(step))
+    show(at(100, "done"))
+    assert [state.step for state in shown] == [0, 25, 50, 75, 100]
+
+
+def test_a_terminal_gets_one_line_that_is_written_over(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    show = terminal_line()
+    show(at(10))
+    show(at(5))
+    show(at(10, "done"))
+    written = capsys.readouterr().err
+    assert written.count("\n") == 1
+    assert written.rstrip().endswith("done")
+    assert len({len(line) for line in written.splitlines()[0].split("\r")[1:3]}) == 1, "a shorter line wipes a longer"
+
+
+def test_what_is_no_terminal_gets_the_final_state_alone(capsys):
+    show = terminal_line()
+    show(at(5))
+    show(at(10, "done"))
+    assert capsys.readouterr().err == "dates: epoch 1/2 · loss 0.5 · 0:10, done\n"
+
+
+CELL = """\
+import numpy as np
+from s2s_magic import api
+model = api.build("vocab: 9\\nembed: 2\\nencoder: gru(4)\\ndecoder: gru(4)\\n")
+print("kept")
+X = np.ones((64, 3), int)
+api.fit(model, "source: X\\ntarget: X\\nepochs: 3\\nbatch: 2", globals())
+print("kept too")
+"""
+
+
+@pytest.mark.slow
+def test_an_executed_notebook_keeps_one_final_display_between_its_other_outputs():
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
+    NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    outputs = notebook.cells[0].outputs
+    displays = [output for output in outputs if output.output_type == "display_data"]
+    assert len(displays) == 1
+    assert "done" in displays[0].data["text/plain"]
+    assert "<progress" not in displays[0].data["text/html"]
+    text = "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
+    assert text == "kept\nkept too\n"
+
+
+INTERRUPTED = """\
+import os, signal, threading
+import numpy as np
+from s2s_magic import api
+model = api.build("vocab: 9\\nembed: 2\\nencoder: gru(4)\\ndecoder: gru(4)\\n")
+X = np.ones((20000, 3), int)
+seen = []
+def show(progress):
+    seen.append(progress)
+    if len(seen) == 2:
+        threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()
+try:
+    api.fit(model, "source: X\\ntarget: X\\nepochs: 50\\nbatch: 2", {"X": X}, progress=show)
+except KeyboardInterrupt:
+    run = model.evidence.runs[-1]
+    print(run.interrupted, run.epochs == len(model.history["loss"]), seen[-1].state, run.steps > 0)
+"""
+
+
+@pytest.mark.slow
+def test_a_real_interrupt_of_a_real_kernel_keeps_what_was_learned():
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(INTERRUPTED)])
+    NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    text = "".join(o.text for o in notebook.cells[0].outputs if o.output_type == "stream" and o.name == "stdout")
+    assert text == "True True interrupted True\n"
