@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from s2s_magic.ledger import Called, Cell, Constructed, Layer, Ledger, Part, Tensor, Wire
+from s2s_magic.ledger import Called, Cell, Layer, Ledger
 from s2s_magic.trace import keras2
+from s2s_magic.trace.events import Keys, event_of, variable_of
 from s2s_magic.trace.live import Live, Traced
 from s2s_magic.trace.names import all_layers, name_layers, preferred, scan
-from s2s_magic.trace.raw import RawEvent, RawTensor, RawVariable
+from s2s_magic.trace.raw import RawTensor
 from s2s_magic.trace.recorder import Recorder
-from s2s_magic.trace.state import refresh, variable_record
+from s2s_magic.trace.state import refresh
 
 
 def recorder_after(before: Traced, filenames: dict[str, int]) -> Recorder:
@@ -53,105 +54,32 @@ def assemble(
     filenames
         Numbers of the cells by file name.
     """
-    live = Live(
-        layers=dict(before.live.layers),
-        variables=dict(before.live.variables),
-        tensors=dict(before.live.tensors),
-        models=dict(before.live.models),
-        filenames=filenames,
-    )
-    first = len(before.ledger.events)
-    index = {id(event): first + number for number, event in enumerate(recorder.events)}
+    earlier, old = before.ledger, before.live
+    live = Live(dict(old.layers), dict(old.variables), dict(old.tensors), dict(old.models), filenames)
     layers = all_layers([*live.layers.values(), *recorder.layers.values()])
-    found = scan(namespace, _wanted(recorder, layers))
     layer_keys = _layer_keys(live, layers)
     variable_keys = _variable_keys(live, recorder)
-    records = _layers(recorder, before.ledger, layers, layer_keys, found, index)
-    names = {key: record.name for key, record in records.items()}
-    tensor_names = {
-        id(raw): _first(preferred(raw.names, found.get(id(raw.get()), ())))
-        for event in recorder.events
-        for raw in (*event.inputs, *event.outputs, *event.ends)
-    }
-
-    def wire(raw: RawTensor) -> Wire:
-        made = raw.recorded or ((index[id(raw.made_by)], raw.number) if raw.made_by is not None else (None, 0))
-        return Wire.model_validate(
-            {
-                "name": tensor_names[id(raw)],
-                "shape": raw.shape,
-                "dtype": raw.dtype,
-                "from": made[0],
-                "output": made[1],
-            }
-        )
-
-    def keys(raws: list[RawVariable]) -> tuple[str, ...]:
-        return tuple(variable_keys[id(keras2.bare(raw.variable))] for raw in raws)
-
-    def event_record(raw: RawEvent) -> Constructed | Called:
-        key = layer_keys[id(raw.layer)]
-        common = raw.place.model_dump() | {
-            "index": index[id(raw)],
-            "object": key,
-            "layer": names[key],
-            "class": type(raw.layer).__name__,
-            "keras_name": raw.layer.name,
-            "outer": raw.outer,
-            "inputs": tuple(map(wire, raw.inputs)),
-            "outputs": tuple(
-                Tensor(name=tensor_names[id(out)], shape=out.shape, dtype=out.dtype) for out in raw.outputs
-            ),
-            "parts": tuple(
-                Part.model_validate(
-                    {"object": layer_keys[id(p)], "path": names[layer_keys[id(p)]], "class": type(p).__name__}
-                )
-                for p in raw.parts
-            ),
-        }
-        if raw.kind == "constructed":
-            return Constructed.model_validate(common | {"owns": keys(raw.listed), "ends": tuple(map(wire, raw.ends))})
-        created = {id(variable) for variable in raw.created}
-        return Called.model_validate(
-            common
-            | {
-                "call": raw.call,
-                "via": raw.via,
-                "in_graph": raw.in_graph,
-                "phase": "wiring" if raw.wiring else "data",
-                "folded": raw.folded,
-                "created": keys(raw.created),
-                "reused": keys([variable for variable in raw.listed if id(variable) not in created]),
-                "trainable_params": raw.trainable,
-            }
-        )
-
+    index = {id(event): number for number, event in enumerate(recorder.events, len(earlier.events))}
+    found = scan(namespace, _wanted(recorder, layers))
+    records = _layers(recorder, earlier, layers, layer_keys, found, index)
+    keys = Keys(layer_keys, variable_keys, {key: record.name for key, record in records.items()}, index, found)
     for event in recorder.events:
         for out in event.outputs:
             tensor = out.get()
             if keras2.is_keras_tensor(tensor):
                 live.tensors[index[id(event)], out.number] = tensor
-    variables = dict(before.ledger.variables)
-    for identity, raw in recorder.weights.known.items():
-        key = variable_keys[identity]
-        if key not in variables:
-            owner = layer_keys[id(raw.owner)] if raw.owner is not None else None
-            label = names[owner] if owner else _first(preferred(raw.names, found.get(id(raw.variable), ())))
-            variables[key] = variable_record(
-                raw.variable,
-                label or raw.variable.name,
-                owner,
-                initializer=raw.initializer,
-                created_by=index[id(raw.event)] if raw.event is not None else None,
-                initial_norm=raw.norm,
-            )
+    new = {
+        variable_keys[identity]: variable_of(raw, keys)
+        for identity, raw in recorder.weights.known.items()
+        if variable_keys[identity] not in earlier.variables
+    }
     ledger = Ledger(
-        before.ledger.name,
-        cells=[*before.ledger.cells, cell],
-        events=[*before.ledger.events, *map(event_record, recorder.events)],
+        earlier.name,
+        cells=[*earlier.cells, cell],
+        events=[*earlier.events, *(event_of(event, keys) for event in recorder.events)],
         layers=records,
-        variables=variables,
-        training=before.ledger.training,
+        variables={**earlier.variables, **new},
+        training=earlier.training,
     )
     return refresh(ledger, live), live
 
@@ -226,7 +154,3 @@ def _layers(
                 }
             )
     return records
-
-
-def _first(names: list[str]) -> str | None:
-    return names[0] if names else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import threading
 from collections.abc import Iterable, Iterator
 from types import CodeType
 from typing import Any
@@ -28,6 +29,7 @@ _IMPLICIT = (
     base_layer.TensorFlowOpLayer,
 )
 
+_LISTS = Layer.trainable_weights
 _COUNTERS = "_init_batch_counters"
 
 # Keras's own calls of a model, made for the user's sake: none of these calls stands in the user's code.
@@ -38,6 +40,8 @@ _ENGINE = {
     sequential.Sequential: "build",
     Layer: "compute_output_shape compute_output_signature",
 }
+
+_PLAIN = frozenset({type(None), bool, int, float, str, threading.local})
 
 # Keras's bookkeeping, which names the same objects a second time.
 _BOOKKEEPING = frozenset({
@@ -119,13 +123,13 @@ def shape_of(value: Any) -> tuple[int | None, ...] | None:
     """Give a wire's or a variable's shape; None where not even the rank is known."""
     shape = value.shape
     if isinstance(shape, tf.TensorShape):
-        return tuple(shape.as_list()) if shape.rank is not None else None
+        return tuple(shape) if shape.rank is not None else None
     return tuple(shape)
 
 
 def dtype_of(value: Any) -> str:
     """Give a wire's or a variable's dtype by name."""
-    return str(tf.as_dtype(value.dtype).name)
+    return str(value.dtype.name)
 
 
 def nodes(layer: Any) -> int:
@@ -145,6 +149,9 @@ def bare(variable: Any) -> Any:
 
 def weights(layer: Any) -> tuple[list[Any], list[Any]]:
     """Give all variables that a layer and what it holds list: trainable ones, and the others."""
+    if not getattr(layer, "_self_tracked_trackables", True) and type(layer).trainable_weights is _LISTS:
+        own = layer._trainable_weights, layer._non_trainable_weights  # a leaf, which most layers are
+        return own if layer.trainable else ([], [*own[0], *own[1]])
     try:
         return list(layer.trainable_weights), list(layer.non_trainable_weights)
     except ValueError:  # a model within has no weights yet, and Keras refuses to list those of the rest
@@ -196,8 +203,12 @@ def children(layer: Any) -> list[tuple[str, Any]]:
 
 def _attributes(layer: Any, *, public_only: bool = False) -> list[tuple[str, Any]]:
     """Give the attributes that can hold something of the user's, the public ones first."""
-    names = [name for name in vars(layer) if name not in _BOOKKEEPING and not (public_only and name.startswith("_"))]
-    return [(name, vars(layer)[name]) for name in sorted(names, key=lambda name: name.startswith("_"))]
+    pairs = [
+        (name, value)
+        for name, value in vars(layer).items()
+        if type(value) not in _PLAIN and name not in _BOOKKEEPING and not (public_only and name.startswith("_"))
+    ]
+    return sorted(pairs, key=lambda pair: pair[0].startswith("_"))
 
 
 def _layers_in(value: Any, path: str, depth: int = 2) -> Iterator[tuple[str, Any]]:

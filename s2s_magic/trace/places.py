@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import functools
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
@@ -38,36 +38,52 @@ class Places:
     def __init__(self, filenames: dict[str, int]) -> None:
         self.filenames = filenames
         self._spots: dict[tuple[object, int], Spot] = {}
+        self._sources: dict[str, tuple[Source, dict[tuple[int | None, ...], Any]]] = {}
 
     def spot(self, frame: FrameType) -> Spot:
         """Find the expression that ``frame``, a frame of a traced cell, is at."""
         key = frame.f_code, frame.f_lasti
         found = self._spots.get(key)
         if found is None:
-            executing = Source.executing(frame)
-            node = executing.node or min(executing.statements, key=_start, default=None)
-            found = self._spots[key] = self._of(frame.f_code.co_filename, frame.f_lineno, node, not at_top(frame))
+            filename = frame.f_code.co_filename
+            _, by_position = self._source(filename)
+            position = _position(frame)
+            node = by_position.get(position) if position is not None else None
+            found = self._of(filename, frame.f_lineno, node or _by_bytecode(frame), not at_top(frame))
+            self._spots[key] = found
         return found
 
     def line(self, filename: str, line: int) -> Spot:
         """Find the place of a line where no running frame tells the expression: its outermost call."""
-        calls = [node for node in ast.walk(_tree(filename)) if isinstance(node, ast.Call) and node.lineno == line]
+        nodes = self._source(filename)[1].values()
+        calls = [node for node in nodes if isinstance(node, ast.Call) and node.lineno == line]
         return self._of(filename, line, min(calls, key=_start, default=None), local=True)
+
+    def _source(self, filename: str) -> tuple[Source, dict[tuple[int | None, ...], Any]]:
+        if filename not in self._sources:
+            source = Source.for_filename(filename)
+            self._sources[filename] = source, _by_position(source)
+        return self._sources[filename]
 
     def _of(self, filename: str, line: int, node: Any, local: bool) -> Spot:
         cell = self.filenames[filename]
-        source = Source.for_filename(filename)
+        source, _ = self._source(filename)
         if node is None:
             text = source.lines[line - 1] if line <= len(source.lines) else ""
             place = Place(cell=cell, line=line, column=0, end_line=line, end_column=len(text), source=text.strip())
             return Spot(place, (), local)
+        column = _characters(source.lines[node.lineno - 1], node.col_offset)
+        end_column = _characters(source.lines[node.end_lineno - 1], node.end_col_offset)
+        lines = source.lines[node.lineno - 1 : node.end_lineno]
+        lines[-1] = lines[-1][:end_column]
+        lines[0] = lines[0][column:]
         place = Place(
             cell=cell,
             line=node.lineno,
-            column=_characters(source.lines[node.lineno - 1], node.col_offset),
+            column=column,
             end_line=node.end_lineno,
-            end_column=_characters(source.lines[node.end_lineno - 1], node.end_col_offset),
-            source=ast.get_source_segment(source.text, node) or "",
+            end_column=end_column,
+            source="\n".join(lines),
         )
         targets = tuple(target for target in _targets(node) if _plain(target, local))
         return Spot(place, targets, local, isinstance(getattr(node, "parent", None), (ast.Return, ast.Lambda)))
@@ -78,13 +94,29 @@ def at_top(frame: FrameType) -> bool:
     return frame.f_code.co_name == "<module>" or frame.f_code.co_name.startswith("<cell line")
 
 
+def _position(frame: FrameType) -> tuple[int | None, ...] | None:
+    """Give where the running instruction's expression stands, which Python keeps since 3.11; None before."""
+    positions = getattr(frame.f_code, "co_positions", None)
+    return next(itertools.islice(positions(), frame.f_lasti // 2, None)) if positions is not None else None
+
+
+def _by_bytecode(frame: FrameType) -> Any:
+    """Find the expression by what the bytecode could have come from: slower, and right on Python 3.10 as well."""
+    found = Source.executing(frame)
+    return found.node or min(found.statements, key=_start, default=None)
+
+
+def _by_position(source: Source) -> dict[tuple[int | None, ...], Any]:
+    """Index a source's expressions by where they stand."""
+    return {
+        (node.lineno, node.end_lineno, node.col_offset, node.end_col_offset): node
+        for node in ast.walk(source.tree or ast.Module([], []))
+        if isinstance(node, ast.expr)
+    }
+
+
 def _start(node: Any) -> tuple[int, int]:
     return node.lineno, node.col_offset
-
-
-@functools.lru_cache(maxsize=8)
-def _tree(filename: str) -> ast.AST:
-    return Source.for_filename(filename).tree or ast.Module([], [])
 
 
 def _characters(line: str, offset: int) -> int:

@@ -132,10 +132,17 @@ class Recorder:
         """Close what is open once the cell is done; drop an object whose constructor did not come to its end."""
         made = self._open
         if made is not None and made.kind == "constructed" and error is not None and _broke_in(error, made.layer):
-            self.events.remove(made)
-            self._open = None
+            self._forget(made)
         self._close()
         self._claims.begin(None)
+
+    def _forget(self, event: RawEvent) -> None:
+        """Leave out a construction that failed, with all that it made."""
+        self.events.remove(event)
+        self._open = None
+        for layer in (event.layer, *event.parts):
+            self.layers.pop(id(layer), None)
+        self.weights.forget(event)
 
     def _deaf(self) -> bool:
         return self._muted or threading.get_ident() != self._thread

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,5 +73,18 @@ def run(
         without_frames_of(error, _HERE)
     recorder.finish(error)
     cell = Cell(number=number, text=code, title=title, first_line=first_line)
-    ledger, live = assemble(recorder, earlier, cell, namespace, filenames)
+    with _uncollected():
+        ledger, live = assemble(recorder, earlier, cell, namespace, filenames)
     return Traced(ledger, live, namespace, error)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Put off garbage collection: records that all stay would set it off again and again, over all TensorFlow."""
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()

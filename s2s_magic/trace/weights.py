@@ -27,6 +27,12 @@ class Weights:
             event.created.append(raw)
         return self._keep(raw)
 
+    def forget(self, event: RawEvent) -> None:
+        """Leave out the variables of an event that came to nothing."""
+        for raw in event.created:
+            self._count(raw, False)
+            del self.known[id(keras2.bare(raw.variable))]
+
     def close(self, event: RawEvent) -> None:
         """List the variables of an event's layer and of all it holds, and bring the trainable total up to date."""
         trained, others = keras2.weights(event.layer)
