@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from s2s_magic.errors import nearest
+from s2s_magic.errors import FitError, nearest
 from s2s_magic.seq2seq import Seq2Seq
 from s2s_magic.text import Tokenizer
 from s2s_magic.training.checks import check_lengths, check_table, differing
@@ -60,7 +60,12 @@ def prepare(seq2seq: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any]) -> Pr
     ------
     DataError
         With everything that was found wrong.
+    FitError
+        When the model is not a functional one.
     """
+    if not hasattr(seq2seq.model, "_nodes_by_depth"):
+        kind = type(seq2seq.model).__name__
+        raise FitError(f"{seq2seq.name} is of class {kind}, no functional model: it has no inputs to give data to")
     desk = Desk(seq2seq, plan, namespace)
     known = roles(seq2seq)
     if known is None:
@@ -229,7 +234,7 @@ def _free_column(desk: Desk, key: str, name: str, model_input: ModelInput) -> An
     if array.dtype.kind not in "iufb":
         desk.fault(key, f"{name} holds no numbers")
         return None
-    broken = np.argwhere(~np.isfinite(array)) if array.dtype.kind == "f" else ()
+    broken = np.argwhere(~np.isfinite(array))
     if len(broken):
         place = tuple(int(i) for i in broken[0])
         desk.fault(key, f"{name} is {array[place]} at index {place}")

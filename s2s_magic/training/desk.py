@@ -27,7 +27,8 @@ class Desk:
 
     def fault(self, key: str, message: str) -> None:
         """Note what is wrong with what a key of the body names."""
-        self.faults.append(Fault(*self.plan.place_of(key), message))
+        place = self.plan.place_of(key)
+        self.faults.append(Fault(*(place if any(place) else self.plan.place_of("inputs")), message))
 
     def raise_faults(self) -> None:
         """Raise what was noted."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.eager import context
 
 from s2s_magic.errors import FitError
 from s2s_magic.ledger import Evidence, Run, VariableEvidence
@@ -21,7 +21,7 @@ from s2s_magic.training.loop import Loop, NotFinite, merged
 from s2s_magic.training.pipeline import batches, by_length
 from s2s_magic.training.progress import Show, surroundings, throttled
 from s2s_magic.training.recorder import Recorder
-from s2s_magic.training.shares import call_shares
+from s2s_magic.training.shares import call_shares, shared_layers
 from s2s_magic.training.verdicts import judge_all
 
 if TYPE_CHECKING:
@@ -109,7 +109,8 @@ def _fit(seq2seq: Seq2Seq, plan: FitPlan, prepared: Prepared, show: Show) -> Non
         )
         _keep(seq2seq, loop, recorder, list(watched), run)
         loop.finish(state)
-    _keep_shares(seq2seq, next(iter(dataset)))
+    if shared_layers(seq2seq):
+        _keep_shares(seq2seq, next(iter(dataset)))
 
 
 def _watched(seq2seq: Seq2Seq) -> dict[str, Any]:
@@ -134,7 +135,7 @@ def build_optimizer(model: Any) -> None:
 
 
 def _accelerated(stack: ExitStack, model: Any, plan: FitPlan) -> dict[str, str]:
-    if not plan.accelerate or find_spec("s2s_magic.acceleration") is None:
+    if not plan.accelerate:
         return {}
     from s2s_magic.acceleration import accelerate
 
@@ -164,7 +165,9 @@ def _variable_name(seq2seq: Seq2Seq, key: str) -> str:
 
 
 def _optimizer_text(optimizer: Any) -> str:
-    return f"{type(optimizer).__name__}({float(optimizer.learning_rate):g})"
+    rate = optimizer.learning_rate
+    shown = type(rate).__name__ if callable(rate) and not hasattr(rate, "numpy") else f"{float(rate):g}"
+    return f"{type(optimizer).__name__}({shown})"
 
 
 def _keep(seq2seq: Seq2Seq, loop: Loop, recorder: Recorder, keys: list[str], run: Run) -> None:
@@ -201,11 +204,14 @@ def _keep_shares(seq2seq: Seq2Seq, batch: Any) -> None:
 
 @contextmanager
 def seeded(seed: int | None) -> Iterator[None]:
-    """Seed Python, NumPy and TensorFlow for a while; the first two then go on as if nothing had been."""
+    """Seed Python, NumPy and TensorFlow for a while.
+
+    Python and NumPy then go on as if nothing had been; TensorFlow starts again from the seed that it had.
+    """
     if seed is None:
         yield
         return
-    kept, kept_numpy = random.getstate(), np.random.get_state()
+    kept, kept_numpy, kept_tensorflow = random.getstate(), np.random.get_state(), context.global_seed()
     random.seed(seed)
     np.random.seed(seed)
     tf.random.set_seed(seed)
@@ -214,4 +220,4 @@ def seeded(seed: int | None) -> Iterator[None]:
     finally:
         random.setstate(kept)
         np.random.set_state(kept_numpy)
-        tf.random.set_seed(None)
+        tf.random.set_seed(kept_tensorflow)

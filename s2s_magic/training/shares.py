@@ -14,7 +14,7 @@ from s2s_magic.seq2seq import Seq2Seq
 
 
 @dataclass(frozen=True)
-class _Shared:
+class Shared:
     """A layer that is called more than once in the model, with its events in the order in which the model runs them."""
 
     layer: Any
@@ -55,9 +55,7 @@ def call_shares(seq2seq: Seq2Seq, batch: Sequence[Any]) -> tuple[CallShare, ...]
 
 def gradient_parts(seq2seq: Seq2Seq, batch: Sequence[Any]) -> dict[str, dict[int, Any]]:
     """Give the gradient's parts by event, for each variable of a layer called more than once; see `call_shares`."""
-    shared = _shared_layers(seq2seq)
-    if not shared:
-        return {}
+    shared = shared_layers(seq2seq)
     inputs, target, weights = (*batch, None)[:3]
     model = seq2seq.model
     zeros = {
@@ -80,7 +78,8 @@ def gradient_parts(seq2seq: Seq2Seq, batch: Sequence[Any]) -> dict[str, dict[int
     return parts
 
 
-def _shared_layers(seq2seq: Seq2Seq) -> list[_Shared]:
+def shared_layers(seq2seq: Seq2Seq) -> list[Shared]:
+    """Find the layers that own weights and are called more than once in the main model."""
     model, ledger = seq2seq.model, seq2seq.ledger
     nodes = [node for depth in sorted(model._nodes_by_depth, reverse=True) for node in model._nodes_by_depth[depth]]
     names = {id(variable): key for key, variable in seq2seq.live.variables.items()}
@@ -91,12 +90,12 @@ def _shared_layers(seq2seq: Seq2Seq) -> list[_Shared]:
         run = [place for node in nodes for place, own in enumerate(made) if own is node]
         variables = {names[id(v)]: v for v in getattr(layer, "trainable_weights", ()) if id(v) in names}
         if len(run) > 1 and len(calls) == len(made) and variables:
-            found.append(_Shared(layer, tuple(calls[place] for place in run), variables))
+            found.append(Shared(layer, tuple(calls[place] for place in run), variables))
     return found
 
 
 @contextmanager
-def _own_copies(shared: _Shared, zeros: dict[tuple[str, int], Any]) -> Iterator[None]:
+def _own_copies(shared: Shared, zeros: dict[tuple[str, int], Any]) -> Iterator[None]:
     """Let each call of a layer see its own copies; attributes are put back in any case."""
     call = shared.layer.call
     events = iter(shared.events)

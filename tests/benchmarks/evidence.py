@@ -1,5 +1,7 @@
 """What evidence costs: fits with and without it, alternating in one process.
 
+The ratio of the processors' seconds stays meaningful on a machine that does other things, too.
+
 Run ``python tests/benchmarks/evidence.py``. An epoch with evidence holds all that `s2s_magic.fit` does beside the step:
 norms inside the graph, the look at the loss, the end of the epoch with its copies of the weights. The first epoch of
 each run, in which the step is traced, is left out.
@@ -19,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-import s2s_magic
+from s2s_magic import api
 from s2s_magic.training.loop import Loop
 from s2s_magic.training.pipeline import Lengths, Shifted, Table, batches
 from s2s_magic.training.recorder import Recorder
@@ -38,14 +40,14 @@ class Clock(keras.callbacks.Callback):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self.ends: list[float] = []
+        self.ends: list[tuple[float, float]] = []
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.ends.append(time.perf_counter())
+        self.ends.append((time.perf_counter(), time.process_time()))
 
 
-def epoch_seconds(model: Any, table: Table, size: int, epochs: int, evidence: bool) -> list[float]:
-    """Fit once, and give the seconds of each epoch but the first."""
+def epoch_seconds(model: Any, table: Table, size: int, epochs: int, evidence: bool) -> Any:
+    """Fit once, and give the seconds of each epoch but the first: of the clock and of the processors."""
     dataset, steps = batches(table, size=size, epochs=epochs, shuffle=True)
     clock = Clock()
     callbacks: list[Any] = [clock]
@@ -59,13 +61,13 @@ def epoch_seconds(model: Any, table: Table, size: int, epochs: int, evidence: bo
     model.train_function = None
     with watching:
         model.fit(dataset, epochs=epochs, steps_per_epoch=steps, callbacks=callbacks, verbose=0)
-    return list(np.diff(clock.ends))
+    return np.diff(np.array(clock.ends), axis=0)
 
 
-def measure(case: tuple[int, ...], rounds: int, epochs: int) -> tuple[float, float, float, int]:
+def measure(case: tuple[int, ...], rounds: int, epochs: int) -> tuple[float, float, Any, int]:
     """Give the median seconds an epoch without and with evidence, the median of the pairs' ratios, and the steps."""
     vocab, embed, units, size, steps_in, steps_out, count = case
-    built = s2s_magic.build(f"vocab: {vocab}\nembed: {embed}\nencoder: lstm({units})\ndecoder: lstm({units})\n")
+    built = api.build(f"vocab: {vocab}\nembed: {embed}\nencoder: lstm({units})\ndecoder: lstm({units})\n")
     numbers = np.random.default_rng(0)
     source = Rows.of(list(numbers.integers(vocab, size=(count, steps_in))))
     target = Rows.of(list(numbers.integers(vocab, size=(count, steps_out))))
@@ -74,10 +76,11 @@ def measure(case: tuple[int, ...], rounds: int, epochs: int) -> tuple[float, flo
     for number in range(rounds):
         order = (False, True) if number % 2 else (True, False)
         seconds = {evidence: epoch_seconds(built.model, table, size, epochs, evidence) for evidence in order}
-        plain += seconds[False]
-        watched += seconds[True]
-        ratios.append(float(np.median(seconds[True]) / np.median(seconds[False])))
-    return float(np.median(plain)), float(np.median(watched)), float(np.median(ratios)), -(-count // size)
+        without, with_it = np.median(seconds[False], axis=0), np.median(seconds[True], axis=0)
+        plain.append(without[0])
+        watched.append(with_it[0])
+        ratios.append(with_it / without)
+    return float(np.median(plain)), float(np.median(watched)), np.median(ratios, axis=0), -(-count // size)
 
 
 def main() -> None:
@@ -87,12 +90,12 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=6, help="epochs a fit, the first left out")
     parser.add_argument("--case", default="", help="only the cases whose name begins like this")
     options = parser.parse_args()
-    print(f"{'case':<40}{'steps':>6}{'step without':>14}{'step with':>12}{'ratio':>8}")
+    print(f"{'case':<40}{'steps':>6}{'step without':>14}{'step with':>12}{'ratio':>8}{'of CPU':>8}")
     for name, case in CASES.items():
         if name.startswith(options.case):
             without, with_it, ratio, steps = measure(case, options.rounds, options.epochs)
             milliseconds = f"{without / steps * 1e3:>11.2f} ms{with_it / steps * 1e3:>9.2f} ms"
-            print(f"{name:<40}{steps:>6}{milliseconds}{ratio:>8.3f}", flush=True)
+            print(f"{name:<40}{steps:>6}{milliseconds}{ratio[0]:>8.3f}{ratio[1]:>8.3f}", flush=True)
 
 
 if __name__ == "__main__":
