@@ -281,9 +281,16 @@ def test_a_variable_older_than_the_trace_is_an_owner_from_the_first_step():
     key = s.layer("d", "Dense")
     s.constructed(s.layer("x", "InputLayer"), "x", outputs=[("x", (None, 8), "float32")])
     s.variables["v0"] = Variable(
-        owner="d", object=key, paths=("d.kernel",), name="d/kernel:0", shape=(8, 8), dtype="float32", bytes=256, params=64,
+        owner="d",
+        object=key,
+        paths=("d.kernel",),
+        name="d/kernel:0",
+        shape=(8, 8),
+        dtype="float32",
+        bytes=256,
+        params=64,
         trainable=True,
-    )  # fmt: skip
+    )
     s.called(key, "d(x)", ("x",), [("y", (None, 8), "float32")], reused=("v0",))
     made = to_widget(s.ledger())
     press(made, "First")

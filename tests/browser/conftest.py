@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from harness import PATIENCE, browser, chromium, jupyter, open_notebook, run_all, use_theme
+from harness import browser, chromium, jupyter, open_notebook, run_all, use_theme
 
 REPOSITORY = Path(__file__).parents[2]
 ARTIFACTS = REPOSITORY / "artifacts"
@@ -42,20 +42,18 @@ def served(tmp_path_factory, chrome):
 
 @pytest.fixture(scope="session")
 def notebook_page(served, chrome):
-    """Give a function that opens a notebook's copy, runs it, and gives the page; one page for each choice of arguments."""
+    """Give a function that opens a copy of a notebook, runs it, and gives the page: one for each front-end and theme."""
     pages = {}
 
-    def open_page(front_end, path, *, theme="Light", width=1280, height=900, zoom=1.0):
-        wanted = (front_end, path, theme, width, zoom)
+    def open_page(front_end, path, *, theme="Light"):
+        wanted = (front_end, path, theme)
         if wanted not in pages:
             address, folder, home = served(front_end)
             name = f"{path.stem}-{len(pages)}.ipynb"
             shutil.copy(path, folder / name)
             use_theme(home, theme)
-            # Zooming to 200 % halves the window in CSS pixels and doubles their density: that is what a browser's zoom does.
-            view = {"width": int(width / zoom), "height": int(height / zoom)}
-            page = chrome.new_page(viewport=view, device_scale_factor=zoom)
-            page.set_default_timeout(PATIENCE)
+            page = chrome.new_page(viewport={"width": 1280, "height": 900})
+            page.set_default_timeout(60_000)
             open_notebook(page, address, front_end, name)
             run_all(page, path)
             pages[wanted] = page

@@ -140,7 +140,7 @@ def open_notebook(page: Any, address: str, front_end: str, name: str) -> None:
 
 
 def run_all(page: Any, notebook: Path) -> None:
-    """Run all cells from the menu, and wait until the kernel has answered as often as the notebook has cells of code."""
+    """Run all cells from the menu, and wait until the last of them has run and the kernel is idle."""
     cells = sum(cell["cell_type"] == "code" for cell in json.loads(notebook.read_text())["cells"])
     status = page.locator(".jp-Notebook-ExecutionIndicator").first
     prompts = page.locator(".jp-CodeCell .jp-InputPrompt")
