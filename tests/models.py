@@ -168,8 +168,10 @@ class TiedKernel(layers.Layer):
 ids = keras.Input([None], dtype="int32")
 table = layers.Embedding(10, 4)
 vectors = table(ids)
-one = Tied(table)(vectors)
-two = TiedKernel(table)(vectors)
+tied = Tied(table)
+tied_kernel = TiedKernel(table)
+one = tied(vectors)
+two = tied_kernel(vectors)
 model = keras.Model(ids, [one, two])
 """,
     "two models share": """

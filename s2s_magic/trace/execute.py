@@ -8,9 +8,10 @@ import asyncio
 import functools
 import hashlib
 import inspect
+import itertools
 import linecache
 import operator
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import ExitStack
 from types import CodeType, TracebackType
 from typing import Any
@@ -130,23 +131,42 @@ def _steps(body: list[ast.stmt], interactivity: str, text: str, shell: Any) -> I
             yield ast.Interactive([statement]), "single"
 
 
-def without_frames_of(error: BaseException, folder: str) -> None:
-    """Take the frames of files in ``folder`` out of an error's traceback, and out of those of its causes."""
+def trim(error: BaseException, filename: str, folder: str) -> None:
+    """Let an error's traceback begin in the cell, and take frames of this package out of it and of its causes.
+
+    Parameters
+    ----------
+    error
+        What the cell raised; changed in place.
+    filename
+        The name the cell was compiled under.
+    folder
+        Where the files of this package are.
+    """
+    error.__traceback__ = _rebuilt(_beginning_in(error.__traceback__, filename))
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:
         here = waiting.pop()
-        if here is None or id(here) in seen:
-            continue
-        seen.add(id(here))
-        frames = []
-        traceback = here.__traceback__
-        while traceback is not None:
-            if not traceback.tb_frame.f_code.co_filename.startswith(folder):
-                frames.append(traceback)
-            traceback = traceback.tb_next
-        rest: TracebackType | None = None
-        for kept in reversed(frames):
-            rest = TracebackType(rest, kept.tb_frame, kept.tb_lasti, kept.tb_lineno)
-        here.__traceback__ = rest
-        waiting += [here.__cause__, here.__context__]
+        if here is not None and id(here) not in seen:
+            seen.add(id(here))
+            frames = _frames(here.__traceback__)
+            here.__traceback__ = _rebuilt(f for f in frames if not f.tb_frame.f_code.co_filename.startswith(folder))
+            waiting += [here.__cause__, here.__context__]
+
+
+def _frames(traceback: TracebackType | None) -> Iterator[TracebackType]:
+    while traceback is not None:
+        yield traceback
+        traceback = traceback.tb_next
+
+
+def _beginning_in(traceback: TracebackType | None, filename: str) -> Iterator[TracebackType]:
+    return itertools.dropwhile(lambda f: f.tb_frame.f_code.co_filename != filename, _frames(traceback))
+
+
+def _rebuilt(frames: Iterable[TracebackType]) -> TracebackType | None:
+    rest: TracebackType | None = None
+    for kept in reversed(list(frames)):
+        rest = TracebackType(rest, kept.tb_frame, kept.tb_lasti, kept.tb_lineno)
+    return rest

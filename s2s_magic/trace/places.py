@@ -33,10 +33,14 @@ class Places:
     ----------
     filenames
         Numbers of the traced cells by the file names their code was compiled under.
+    written
+        Lines of cells as the user wrote them, by file name: a line that IPython rewrote, such as ``%time f()``, is
+        one place.
     """
 
-    def __init__(self, filenames: dict[str, int]) -> None:
-        self.filenames = filenames
+    def __init__(self, filenames: dict[str, int], written: dict[str, list[str]]) -> None:
+        self._filenames = filenames
+        self._written = written
         self._spots: dict[tuple[object, int], Spot] = {}
         self._sources: dict[str, tuple[Source, dict[tuple[int | None, ...], Any]]] = {}
 
@@ -66,11 +70,14 @@ class Places:
         return self._sources[filename]
 
     def _of(self, filename: str, line: int, node: Any, local: bool) -> Spot:
-        cell = self.filenames[filename]
+        cell = self._filenames[filename]
         source, _ = self._source(filename)
-        if node is None:
-            text = source.lines[line - 1] if line <= len(source.lines) else ""
-            place = Place(cell=cell, line=line, column=0, end_line=line, end_column=len(text), source=text.strip())
+        written = self._written.get(filename, source.lines)
+        rewritten = len(written) == len(source.lines) and written[line - 1] != source.lines[line - 1]
+        if node is None or rewritten:
+            text = "".join((written if rewritten else source.lines)[line - 1 : line])
+            column = len(text) - len(text.lstrip())
+            place = Place(cell=cell, line=line, column=column, end_line=line, end_column=len(text), source=text.strip())
             return Spot(place, (), local)
         column = _characters(source.lines[node.lineno - 1], node.col_offset)
         end_column = _characters(source.lines[node.end_lineno - 1], node.end_col_offset)

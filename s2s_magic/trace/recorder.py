@@ -28,6 +28,11 @@ class Recorder:
     ----------
     filenames
         Numbers of the traced cells by file name; the running cell's is among them once it runs.
+
+    Attributes
+    ----------
+    written
+        Lines of cells as the user wrote them, by file name.
     """
 
     def __init__(self, filenames: dict[str, int]) -> None:
@@ -37,7 +42,8 @@ class Recorder:
         self.calls: dict[int, int] = {}
         self.wires = Wires()
         self.weights = Weights()
-        self._sights = Sights(filenames)
+        self.written: dict[str, list[str]] = {}
+        self._sights = Sights(filenames, self.written)
         self._claims = Claims()
         self._thread = threading.get_ident()
         self._current: RawEvent | None = None

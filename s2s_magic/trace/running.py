@@ -10,7 +10,7 @@ from typing import Any
 
 from s2s_magic.ledger import Cell, Ledger
 from s2s_magic.trace.assemble import assemble, recorder_after
-from s2s_magic.trace.execute import execute, filename_of, without_frames_of
+from s2s_magic.trace.execute import execute, filename_of, trim
 from s2s_magic.trace.live import Live, Traced
 from s2s_magic.trace.patches import recording
 
@@ -62,15 +62,17 @@ def run(
     filenames = dict(earlier.live.filenames)
     recorder = recorder_after(earlier, filenames)
     error: BaseException | None = None
+    filename = ""
     with recording(recorder):
         try:
             text, filename = filename_of(code, first_line, number, shell)
             filenames[filename] = number
+            recorder.written[filename] = [""] * (first_line - 1) + code.splitlines()
             execute(text, filename, namespace, shell)
         except BaseException as raised:  # the caller raises it again, once the ledger is kept
             error = raised
     if error is not None:
-        without_frames_of(error, _HERE)
+        trim(error, filename, _HERE)
     recorder.finish(error)
     cell = Cell(number=number, text=code, title=title, first_line=first_line)
     with _uncollected():

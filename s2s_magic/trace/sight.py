@@ -57,10 +57,12 @@ class Sights:
     ----------
     filenames
         Numbers of the traced cells by the file names their code was compiled under.
+    written
+        Lines of cells as the user wrote them, by file name.
     """
 
-    def __init__(self, filenames: dict[str, int]) -> None:
-        self._places = Places(filenames)
+    def __init__(self, filenames: dict[str, int], written: dict[str, list[str]]) -> None:
+        self._places = Places(filenames, written)
         self._filenames = filenames
         self._engine = keras2.engine_codes()
         self._kinds: dict[CodeType, Kind] = {}
@@ -93,7 +95,8 @@ class Sights:
             elif not cells:
                 generated = generated or kind == "generated"
                 by_hand = by_hand and kind == "tensorflow"
-                if methods and keras2.is_layer(owner := _first_argument(frame)):
+                owner = _first_argument(frame) if methods else None
+                if keras2.is_layer(owner) and hasattr(owner, code.co_name):
                     method = owner, code.co_name
             if kind == "engine":
                 engine = _first_argument(frame), code.co_name
