@@ -274,6 +274,21 @@ def test_norms_are_those_that_can_be_computed_by_hand():
     assert model.evidence.variables[embedding].gradient_norm == pytest.approx((whole,), rel=1e-4), "rows added up"
 
 
+def test_evidence_is_the_same_on_faster_kernels():
+    plain, fast = built(), built()
+    body = "source: X\ntarget: Y\nbatch: 8\nepochs: 2\nseed: 1\naccelerate: "
+    fitted(plain, body + "off")
+    fitted(fast, body + "on")
+    assert plain.evidence.runs[0].accelerated == {}
+    assert fast.evidence.runs[0].accelerated["encoder"] == "accelerated"
+    assert fast.evidence.runs[0].accelerated["decoder"] == "accelerated"
+    assert fast.history["loss"] == pytest.approx(plain.history["loss"], rel=1e-5)
+    for key, expected in plain.evidence.variables.items():
+        found = fast.evidence.variables[key]
+        for kind in ("gradient_norm", "update_norm", "update_ratio", "distance", "norm"):
+            assert getattr(found, kind) == pytest.approx(getattr(expected, kind), rel=1e-3), (key, kind)
+
+
 UNTRAINED = """\
 import tensorflow as tf
 from tensorflow import keras

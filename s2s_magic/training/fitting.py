@@ -75,7 +75,7 @@ def _fit(seq2seq: Seq2Seq, plan: FitPlan, prepared: Prepared, show: Show) -> Non
     try:
         with ExitStack() as stack:
             stack.enter_context(recorder.watching(model.optimizer))
-            accelerated = _accelerated(stack, model, plan)
+            accelerated = _accelerated(stack, seq2seq, plan)
             model.fit(
                 dataset,
                 epochs=plan.epochs,
@@ -134,12 +134,15 @@ def build_optimizer(model: Any) -> None:
         model.optimizer.build(model.trainable_variables)
 
 
-def _accelerated(stack: ExitStack, model: Any, plan: FitPlan) -> dict[str, str]:
+def _accelerated(stack: ExitStack, seq2seq: Seq2Seq, plan: FitPlan) -> dict[str, str]:
+    """Let the model run on faster kernels until the stack is undone; say which layers do, by the user's names."""
     if not plan.accelerate:
         return {}
     from s2s_magic.acceleration import accelerate
 
-    return dict(stack.enter_context(accelerate(model)))
+    names = {layer.keras_name: layer.name for layer in seq2seq.ledger.layers.values() if layer.in_models}
+    found = stack.enter_context(accelerate(seq2seq.model))
+    return {names.get(keras_name, keras_name): said for keras_name, said in found.items()}
 
 
 def _broken(seq2seq: Seq2Seq, loop: Loop, recorder: Recorder, keys: list[str]) -> str:
