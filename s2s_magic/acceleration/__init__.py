@@ -1,0 +1,103 @@
+"""Running a model's layers on this package's kernels for a while, and taking it back.
+
+The layer objects stay the owners of their weights. For the time of a ``with`` block, those whose type and settings
+are understood to the last detail have another way to compute the same numbers: an override in the instance's own
+``__dict__``, which configuration, cloning, weights and summaries do not see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+from s2s_magic.acceleration.cells import has_own_call
+from s2s_magic.acceleration.decoder import accelerated_decoder, decoder_obstacle, is_decoder
+from s2s_magic.acceleration.loss import Projections, accelerated_dense, accelerated_loss, loss_obstacle
+from s2s_magic.acceleration.optimizer import accelerated_step, optimizer_obstacle
+from s2s_magic.acceleration.recurrent import accelerated_recurrent, halves, recurrent_obstacle
+
+ACCELERATED = "accelerated"
+
+
+@contextmanager
+def accelerate(model: Any) -> Iterator[Mapping[str, str]]:
+    """Let a Keras model compute the same numbers faster for the time of a ``with`` block.
+
+    Understood are Keras's LSTM, GRU and RNN over LSTM and GRU cells, plain, stacked or bidirectional; TFA's
+    ``BasicDecoder`` with a ``TrainingSampler`` over such cells, whose output layer is taken out of the loop over
+    time; sparse categorical cross entropy on the softmax of a dense layer; and Adam. Everything else stays as it is.
+
+    Parameters
+    ----------
+    model
+        A functional Keras model, built by hand or from a spec; it may be compiled before or inside the block.
+
+    Yields
+    ------
+    Mapping[str, str]
+        For each recurrent layer by its name, and for ``loss`` and ``optimizer`` of a compiled model:
+        ``"accelerated"``, or why not.
+    """
+    projections: Projections = {}
+    found: dict[str, str] = {}
+    with ExitStack() as stack:
+        # What was traced outside the block must not run inside it, nor the other way round; this is the last thing
+        # undone.
+        stack.callback(_forget_traces, model)
+        _forget_traces(model)
+        for layer in _recurrent_layers(model):
+            obstacle = _obstacle(layer)
+            found[layer.name] = obstacle or ACCELERATED
+            if obstacle is None and is_decoder(layer):
+                stack.enter_context(accelerated_decoder(layer))
+            elif obstacle is None:
+                for part in halves(layer):
+                    stack.enter_context(accelerated_recurrent(part))
+        for layer in _dense_layers(model):
+            stack.enter_context(accelerated_dense(layer, projections))
+        if getattr(model, "_is_compiled", False):
+            found["loss"] = loss_obstacle(model) or ACCELERATED
+            found["optimizer"] = optimizer_obstacle(model.optimizer) or ACCELERATED
+            if found["loss"] == ACCELERATED:
+                stack.enter_context(accelerated_loss(model, projections))
+            if found["optimizer"] == ACCELERATED:
+                stack.enter_context(accelerated_step(model.optimizer))
+        yield found
+
+
+def _obstacle(layer: Any) -> str | None:
+    if tf.distribute.has_strategy():
+        return "under a distribution strategy, layers are left as they are"
+    if has_own_call(layer):
+        return "its call is overridden on the object, and that override stays"
+    return decoder_obstacle(layer) if is_decoder(layer) else recurrent_obstacle(layer)
+
+
+def _recurrent_layers(model: Any) -> list[Any]:
+    """List the layers that go through time, each once; nested models are looked into."""
+    found: dict[int, Any] = {}
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            found |= {id(inner): inner for inner in _recurrent_layers(layer)}
+        elif any(_through_time(part) for part in layer._flatten_layers()):
+            found[id(layer)] = layer
+    return list(found.values())
+
+
+def _through_time(layer: Any) -> bool:
+    return is_decoder(layer) or isinstance(layer, keras.layers.RNN) or hasattr(layer, "state_size")
+
+
+def _dense_layers(model: Any) -> list[Any]:
+    """List the plain dense layers, those that a decoder holds as well."""
+    layers = {id(layer): layer for layer in model._flatten_layers() if type(layer) is keras.layers.Dense}
+    return [layer for layer in layers.values() if not has_own_call(layer)]
+
+
+def _forget_traces(model: Any) -> None:
+    for name in ("train_function", "train_tf_function", "test_function", "predict_function"):
+        setattr(model, name, None)

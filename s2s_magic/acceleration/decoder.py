@@ -1,0 +1,84 @@
+"""TFA's ``BasicDecoder`` with teacher forcing: a recurrent layer over the true inputs, then one output product."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+from s2s_magic.acceleration.cells import cell_obstacle, run_cells
+from s2s_magic.acceleration.overriding import overridden
+
+_BY_POSITION = tuple(
+    getattr(keras.activations, name)
+    for name in ("linear", "softmax", "relu", "tanh", "sigmoid", "elu", "gelu", "selu", "softplus", "softsign", "swish")
+)
+
+
+def _tfa() -> Any:
+    """Give TFA's seq2seq package where somebody imported it: without that, no layer is one of its decoders."""
+    return getattr(sys.modules.get("tensorflow_addons"), "seq2seq", None)
+
+
+def is_decoder(layer: Any) -> bool:
+    """Say whether a layer is a decoder of TFA, of whatever kind."""
+    tfa = _tfa()
+    return tfa is not None and isinstance(layer, tfa.BaseDecoder)
+
+
+def decoder_obstacle(decoder: Any) -> str | None:
+    """Say in words why a decoder of TFA cannot run on the kernels; None where it can."""
+    tfa = _tfa()
+    if type(decoder) is not tfa.BasicDecoder:
+        return f"{type(decoder).__name__} is none of the decoders understood: BasicDecoder"
+    sampler, layer = decoder.sampler, decoder.output_layer
+    if type(sampler) is not tfa.TrainingSampler:
+        return f"its {type(sampler).__name__} chooses each input from the output before; understood is TrainingSampler"
+    if sampler.time_major:
+        return "its sampler reads time-major inputs"
+    for setting in ("output_time_major", "impute_finished"):
+        if getattr(decoder, setting):
+            return f"{setting}=True is left to TFA"
+    if decoder.maximum_iterations is not None:
+        return f"maximum_iterations={decoder.maximum_iterations} is left to TFA"
+    if layer is not None and type(layer) is not keras.layers.Dense:
+        return f"its output layer is a {type(layer).__name__}; understood is Dense"
+    if layer is not None and layer.activation not in _BY_POSITION:
+        return "the activation of its output layer may look at more than one position"
+    if layer is not None and layer._activity_regularizer is not None:
+        return "activity_regularizer of its output layer counts each step by itself"
+    return cell_obstacle(decoder.cell)
+
+
+@contextmanager
+def accelerated_decoder(decoder: Any) -> Iterator[None]:
+    """Run a decoder without `decoder_obstacle` on the kernels."""
+    by_tfa = decoder.call
+    output_of = sys.modules[type(decoder).__module__].BasicDecoderOutput
+
+    def call(inputs: Any, initial_state: Any = None, training: Any = None, **kwargs: Any) -> Any:
+        if not isinstance(inputs, tf.Tensor) or inputs.shape.rank != 3:
+            return by_tfa(inputs, initial_state=initial_state, training=training, **kwargs)
+        # The sampler checks its arguments, and keeps what users of it may read.
+        finished, _, state = decoder.initialize(inputs, initial_state=initial_state, **kwargs)
+        lengths = decoder.sampler.sequence_length
+        if lengths.dtype != tf.int32:
+            return by_tfa(inputs, initial_state=initial_state, training=training, **kwargs)
+        # A row is done before the first step or after one at least. Rows that are done go on through the cell until
+        # all are done.
+        lengths = tf.where(finished, 0, tf.maximum(lengths, 1))
+        if kwargs:
+            longest = tf.maximum(tf.reduce_max(lengths), 0)
+            inputs = tf.slice(inputs, [0, 0, 0], [-1, longest, -1])
+        outputs, after = run_cells(decoder.cell, inputs, tf.nest.flatten(state), training)
+        if decoder.output_layer is not None:
+            outputs = decoder.output_layer(outputs)
+        chosen = tf.argmax(outputs, axis=-1, output_type=tf.int32)
+        return output_of(outputs, chosen), tf.nest.pack_sequence_as(state, after), lengths
+
+    with overridden(decoder, "call", call):
+        yield

@@ -1,0 +1,70 @@
+"""Keras's recurrent layers on the kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+from s2s_magic.acceleration.cells import cell_obstacle, has_own_call, run_cells
+from s2s_magic.acceleration.overriding import overridden
+
+
+def halves(layer: Any) -> list[Any]:
+    """Give the two layers of a Bidirectional one, or the layer itself."""
+    if type(layer) is keras.layers.Bidirectional:
+        return [layer.forward_layer, layer.backward_layer]
+    return [layer]
+
+
+def recurrent_obstacle(layer: Any) -> str | None:
+    """Say in words why a layer cannot run on the kernels; None where it can."""
+    return next((why for why in map(_obstacle, halves(layer)) if why), None)
+
+
+def _obstacle(layer: Any) -> str | None:
+    name = type(layer).__name__
+    if type(layer) not in (keras.layers.LSTM, keras.layers.GRU, keras.layers.RNN):
+        return f"{name} is none of the layers understood: LSTM, GRU, RNN, Bidirectional, BasicDecoder"
+    if has_own_call(layer):
+        return "its call is overridden on the object, and that override stays"
+    if tf.config.list_logical_devices("GPU") and getattr(layer, "_could_use_gpu_kernel", False):
+        return "cuDNN's own kernel runs it on the GPU"
+    for setting in ("stateful", "unroll", "time_major", "zero_output_for_mask"):
+        if getattr(layer, setting):
+            return f"{setting}=True is left to Keras"
+    if layer._num_constants:
+        return "it takes constants beside its states"
+    return cell_obstacle(layer.cell)
+
+
+@contextmanager
+def accelerated_recurrent(layer: Any) -> Iterator[None]:
+    """Run an LSTM, GRU or RNN layer without `recurrent_obstacle` on the kernels."""
+    by_keras = layer.call
+
+    def call(inputs: Any, mask: Any = None, training: Any = None, initial_state: Any = None) -> Any:
+        flat = tf.nest.flatten(mask)
+        mask = flat[0] if flat else None
+        given = initial_state is not None or (isinstance(inputs, list) and len(inputs) > 1)
+        x = inputs[0] if isinstance(inputs, list) else inputs
+        if not isinstance(x, tf.Tensor) or x.shape.rank != 3 or (mask is not None and mask.shape.rank != 2):
+            return by_keras(inputs, mask=mask, training=training, initial_state=initial_state)
+        x, states, _ = layer._process_inputs(inputs, initial_state, None)
+        output, after = run_cells(
+            layer.cell,
+            x,
+            tf.nest.flatten(states) if given else None,
+            training,
+            masks_by=layer if getattr(layer, "_could_use_gpu_kernel", False) else None,
+            sequences=layer.return_sequences,
+            mask=None if mask is None else tf.cast(mask, tf.bool),
+            reverse=layer.go_backwards,
+        )
+        return [output, *tf.nest.pack_sequence_as(states, after)] if layer.return_state else output
+
+    with overridden(layer, "call", call):
+        yield

@@ -1,0 +1,112 @@
+"""Softmax cross entropy of an output layer, without ever holding all logits or probabilities.
+
+With the layer's input y (a row for each position), weights W and bias b, labels t and a weight ω for each row::
+
+    E      = Σ_i ω_i (log Σ_k exp l_ik - l_{i,t_i})        l = y W + b
+    ∂E/∂l  = ω_i (softmax(l_i)_k - [k = t_i])
+    ∂E/∂W  = yᵀ ∂E/∂l      ∂E/∂b = Σ_i ∂E/∂l_i      ∂E/∂y = ∂E/∂l Wᵀ
+
+E is one number, so that what comes back from it is one factor. All gradients can then be made where the logits are
+made, a block of rows at a time, while the block is still in the cache: one block of logits is all that is ever held,
+and no product is computed twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from s2s_magic.kernels.loop import twice_differentiable
+
+BLOCK_BYTES = 16 << 20
+"""About how many bytes of logits are held at a time."""
+
+
+def projected_cross_entropy(
+    rows: Any, kernel: Any, bias: Any, labels: Any, weights: Any, *, with_gradient: bool = True
+) -> Any:
+    """Give the weighted sum of the cross entropy of ``softmax(rows @ kernel + bias)``.
+
+    Parameters
+    ----------
+    rows
+        What the output layer reads, of shape (rows, units); float32 or float64.
+    kernel
+        Shape (units, classes).
+    bias
+        Shape (classes,), or None.
+    labels
+        int32 or int64 of shape (rows,). A label outside the classes is an error on CPU, as it is for TensorFlow's own
+        operation.
+    weights
+        Shape (rows,): what each row counts; zero for padding. No gradient is taken with respect to them.
+    with_gradient
+        Make gradients on the way. Without, the loss is cheaper and cannot be differentiated fast.
+
+    Returns
+    -------
+    tensor
+        A scalar.
+    """
+    arguments = [rows, kernel, *([] if bias is None else [bias])]
+    weights = tf.stop_gradient(weights)
+
+    def plain(rows: Any, kernel: Any, *more: Any) -> Any:
+        logits = tf.matmul(rows, kernel)
+        logits = tf.nn.bias_add(logits, more[0]) if more else logits
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+        return [tf.reduce_sum(weights * losses)]
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def blockwise(rows: Any, kernel: Any, *more: Any) -> Any:
+        b = more[0] if more else None
+        total, *gradients = _blocks(rows, kernel, b, labels, weights, with_gradient)
+
+        def gradient(factor: Any) -> list[Any]:
+            if not with_gradient:
+                _, *found = _blocks(rows, kernel, b, labels, weights, True)
+                return [factor * value for value in found]
+            return [factor * value for value in gradients]
+
+        return total, twice_differentiable(gradient, plain, [rows, kernel, *more])
+
+    return blockwise(*arguments)
+
+
+def _blocks(rows: Any, kernel: Any, bias: Any, labels: Any, weights: Any, with_gradient: bool) -> list[Any]:
+    """Give the loss and, if wanted, its gradients for rows, kernel and bias."""
+    units, classes = kernel.shape
+    count = tf.shape(rows)[0]
+    most = max(1, BLOCK_BYTES // (classes * rows.dtype.size))
+    blocks = tf.maximum(1, (count + most - 1) // most)
+    size = tf.maximum(1, (count + blocks - 1) // blocks)  # of about the same size, none of them a small rest
+    d_rows = tf.TensorArray(rows.dtype, blocks, element_shape=[None, units], infer_shape=False)
+    d_layer = tf.zeros([units + 1, classes] if with_gradient else [0, 0], rows.dtype)
+
+    def body(block: Any, total: Any, d_layer: Any, d_rows: Any) -> Any:
+        here = slice(block * size, tf.minimum((block + 1) * size, count))
+        y, omega = rows[here], weights[here]
+        logits = tf.matmul(y, kernel)
+        logits = logits if bias is None else tf.nn.bias_add(logits, bias)
+        losses, d_logits = tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(features=logits, labels=labels[here])
+        total += tf.reduce_sum(omega * losses)
+        if with_gradient:
+            # A column of ones brings the bias's gradient out of the same product as the kernel's.
+            weighted = tf.concat([y, tf.ones([tf.shape(y)[0], 1], y.dtype)], 1) * omega[:, None]
+            d_layer += tf.matmul(weighted, d_logits, transpose_a=True)
+            d_rows = d_rows.write(block, tf.matmul(d_logits, kernel, transpose_b=True) * omega[:, None])
+        return block + 1, total, d_layer, d_rows
+
+    shapes = [tf.TensorShape([]), tf.TensorShape([]), d_layer.shape, tf.TensorShape([])]
+    _, total, d_layer, d_rows = tf.while_loop(
+        lambda block, *_: block < blocks,
+        body,
+        [tf.constant(0), tf.zeros([], rows.dtype), d_layer, d_rows],
+        shape_invariants=shapes,
+        parallel_iterations=1,
+    )
+    if not with_gradient:
+        return [total]
+    gradients = [d_rows.concat(), d_layer[:units]]
+    return [total, *gradients, *([] if bias is None else [d_layer[units]])]
