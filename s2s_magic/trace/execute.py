@@ -32,7 +32,9 @@ def filename_of(code: str, first_line: int, number: int, shell: Any) -> tuple[st
     """
     padding = "\n" * (first_line - 1)
     if shell is not None:
-        text = padding + shell.transform_cell(code)
+        lines = code.splitlines(keepends=True)
+        blank = "".join(itertools.takewhile(str.isspace, lines))  # IPython would drop these lines, and count wrongly
+        text = padding + blank + shell.transform_cell(code)
         return text, shell.compile.cache(text, shell.execution_count, raw_code=padding + code)
     text = padding + code
     digest = hashlib.sha1(text.encode(errors="surrogatepass")).hexdigest()[:12]

@@ -6,7 +6,7 @@ import ast
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import FrameType
+from types import CodeType, FrameType, TracebackType
 from typing import Any
 
 from executing import Source
@@ -44,17 +44,19 @@ class Places:
         self._spots: dict[tuple[object, int], Spot] = {}
         self._sources: dict[str, tuple[Source, dict[tuple[int | None, ...], Any]]] = {}
 
-    def spot(self, frame: FrameType) -> Spot:
-        """Find the expression that ``frame``, a frame of a traced cell, is at."""
-        key = frame.f_code, frame.f_lasti
+    def spot(self, at: FrameType | TracebackType) -> Spot:
+        """Find the expression that a frame of a traced cell is at, or at which an error left it."""
+        if isinstance(at, TracebackType):
+            frame, instruction, line = at.tb_frame, at.tb_lasti, at.tb_lineno
+        else:
+            frame, instruction, line = at, at.f_lasti, at.f_lineno
+        key = frame.f_code, instruction
         found = self._spots.get(key)
         if found is None:
             filename = frame.f_code.co_filename
-            _, by_position = self._source(filename)
-            position = _position(frame)
-            node = by_position.get(position) if position is not None else None
-            found = self._of(filename, frame.f_lineno, node or _by_bytecode(frame), not at_top(frame))
-            self._spots[key] = found
+            position = _position(*key)
+            node = self._source(filename)[1].get(position) if position is not None else None
+            found = self._spots[key] = self._of(filename, line, node or _by_bytecode(at), not at_top(frame))
         return found
 
     def line(self, filename: str, line: int) -> Spot:
@@ -101,15 +103,15 @@ def at_top(frame: FrameType) -> bool:
     return frame.f_code.co_name == "<module>" or frame.f_code.co_name.startswith("<cell line")
 
 
-def _position(frame: FrameType) -> tuple[int | None, ...] | None:
+def _position(code: CodeType, instruction: int) -> tuple[int | None, ...] | None:
     """Give where the running instruction's expression stands, which Python keeps since 3.11; None before."""
-    positions = getattr(frame.f_code, "co_positions", None)
-    return next(itertools.islice(positions(), frame.f_lasti // 2, None)) if positions is not None else None
+    positions = getattr(code, "co_positions", None)
+    return next(itertools.islice(positions(), instruction // 2, None)) if positions is not None else None
 
 
-def _by_bytecode(frame: FrameType) -> Any:
+def _by_bytecode(at: FrameType | TracebackType) -> Any:
     """Find the expression by what the bytecode could have come from: slower, and right on Python 3.10 as well."""
-    found = Source.executing(frame)
+    found = Source.executing(at)
     return found.node or min(found.statements, key=_start, default=None)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 
 from s2s_magic.trace import keras2
@@ -137,8 +136,10 @@ class Recorder:
     def finish(self, error: BaseException | None) -> None:
         """Close what is open once the cell is done; drop an object whose constructor did not come to its end."""
         made = self._open
-        if made is not None and made.kind == "constructed" and error is not None and _broke_in(error, made.layer):
-            self._forget(made)
+        if made is not None and made.kind == "constructed" and error is not None:
+            traceback = error.__traceback__
+            if any(place is made.place for place in self._sights.places_in(traceback)):
+                self._forget(made)
         self._close()
         self._claims.begin(None)
 
@@ -243,14 +244,3 @@ class Recorder:
             return original(layer, *args, **kwargs)
         finally:
             self._muted = False
-
-
-def _broke_in(error: BaseException, layer: Any) -> bool:
-    """Say whether an error came out of a layer's constructor."""
-    traceback: TracebackType | None = error.__traceback__
-    while traceback is not None:
-        frame = traceback.tb_frame
-        if frame.f_code.co_name == "__init__" and frame.f_locals.get("self") is layer:
-            return True
-        traceback = traceback.tb_next
-    return False

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from types import CodeType, FrameType
+from types import CodeType, FrameType, TracebackType
 from typing import Any, Literal
 
 from s2s_magic.ledger import Place
@@ -117,6 +118,13 @@ class Sights:
         outer = self._outer(cells, spot, generated)
         targets = self._targets(cells, spot)
         return Sight(spot, outer, targets, entry, constructor, innermost, engine, method, by_hand)
+
+    def places_in(self, traceback: TracebackType | None) -> Iterator[Place]:
+        """Give the places in the cell that an error came through."""
+        while traceback is not None:
+            if traceback.tb_frame.f_code.co_filename in self._filenames:
+                yield self._places.spot(traceback).place
+            traceback = traceback.tb_next
 
     def _kind(self, code: CodeType) -> Kind:
         filename = code.co_filename
