@@ -55,8 +55,8 @@ def take_pictures(folder: Path) -> None:
             page = chrome.new_page(viewport=WINDOW, device_scale_factor=1.5)
             page.set_default_timeout(PATIENCE)
             open_notebook(page, address, "lab", NOTEBOOK.name)
-            page.keyboard.press("Control+b")
             run_all(page, NOTEBOOK)
+            page.keyboard.press("Control+b")  # fold the side bar
             show(page, "Training")
             photograph(page, folder / "training.png")
             show(page, "Steps")

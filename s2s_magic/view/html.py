@@ -49,7 +49,7 @@ def to_html(report: Report, *, page: bool = False, number: int = 0) -> str:
         tag("style", Markup(asset("report.css") + (step_rules(report, uid) if small else ""))),
         title_html(report),
         *(_small(report, uid) if small else _large(report)),
-        _findings(report),
+        findings_html(report),
         _wiring(report, grown=small and len(report.steps) <= GROWN),
         tag("section", training_html(report)) if report.fitted else None,
         tag("script", Markup(f"({asset('report.js')})({uid!r});")) if small else None,
@@ -108,7 +108,8 @@ def _large(report: Report) -> list[Markup]:
     ]
 
 
-def _findings(report: Report) -> Markup | None:
+def findings_html(report: Report) -> Markup | None:
+    """List what a reader should know: the first twenty, the others folded."""
     if not report.findings:
         return None
     items = [

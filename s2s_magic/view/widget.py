@@ -17,8 +17,8 @@ from s2s_magic.ledger.explain import explain, names
 from s2s_magic.view.comparison import comparison_html
 from s2s_magic.view.display import page_display
 from s2s_magic.view.explanation import explanation_html
-from s2s_magic.view.html import asset, title_html
-from s2s_magic.view.markup import Markup, tag
+from s2s_magic.view.html import asset, findings_html, title_html
+from s2s_magic.view.markup import Markup, join, tag
 from s2s_magic.view.report import Report, report
 from s2s_magic.view.training import training_html
 from s2s_magic.view.widget_parts import FILTERS, SORTS, owners_html_at, steps_html
@@ -195,9 +195,10 @@ class Inspector(ipywidgets.VBox):  # type: ignore[misc]
         return steps_html(self._report, self._slider.value)
 
     def _draw_owners(self) -> Markup:
-        return owners_html_at(
+        tree = owners_html_at(
             self._report, self._slider.value, part=self._part.value, sort=self._sort.value, only=self._only.value
         )
+        return join([tree, findings_html(self._report)])
 
     def _draw_wiring(self) -> Markup:
         if self._plan is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from s2s_magic.view.wiring_graph import Graph, Link, Node
 
@@ -193,13 +194,13 @@ def _columns(
 
 
 def _apart(columns: dict[str, float], layers: Sequence[int]) -> dict[str, float]:
-    """Push neighbours in a row at least 1 apart: igraph's median of four alignments sometimes puts two of them closer."""
+    """Push neighbours in a row at least 1 apart: igraph's four alignments may leave two closer."""
     rows: dict[int, list[str]] = defaultdict(list)
     for vertex, layer in zip(columns, layers, strict=True):
         rows[layer].append(vertex)
     for row in rows.values():
         row.sort(key=lambda vertex: columns[vertex])
-        for left, right in zip(row, row[1:], strict=False):
+        for left, right in pairwise(row):
             columns[right] = max(columns[right], columns[left] + 1)
     return columns
 

@@ -70,8 +70,8 @@ def fit(words: str, width: float, letter: float = 6.6) -> str:
 
 def badge(box: Box, words: str) -> str:
     """Set a label on a box's upper edge."""
-    plate = rect(box.x - 6, box.y - 9, 12 + 6.2 * len(words), 16, 3, f'fill="{ACCENT}"')
-    return plate + text(box.x, box.y + 3, words, f'fill="{HALO}" font-size="10.5" font-weight="700"')
+    plate = rect(box.x - 6, box.y - 13, 12 + 6.2 * len(words), 16, 3, f'fill="{ACCENT}"')
+    return plate + text(box.x, box.y - 1, words, f'fill="{HALO}" font-size="10.5" font-weight="700"')
 
 
 def arrow_back(x: float, y: float, *, up: bool) -> str:

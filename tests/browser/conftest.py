@@ -42,7 +42,7 @@ def served(tmp_path_factory, chrome):
 
 @pytest.fixture(scope="session")
 def notebook_page(served, chrome):
-    """Give a function that opens a copy of a notebook, runs it, and gives the page: one for each front-end and theme."""
+    """Give a function that opens a copy of a notebook, runs it, and gives the page: one a front-end and theme."""
     pages = {}
 
     def open_page(front_end, path, *, theme="Light"):

@@ -79,7 +79,9 @@ def jupyter(front_end: str, folder: Path, home: Path) -> Iterator[str]:
         "--IdentityProvider.token=",
         f"--ServerApp.root_dir={folder}",
     ]
-    write_setting(home, "notification", {"fetchNews": "false", "checkForUpdates": False})
+    write_setting(home, "apputils-extension", "notification", {"fetchNews": "false", "checkForUpdates": False})
+    # Cells out of sight are shown as well, so that what they printed can be read.
+    write_setting(home, "notebook-extension", "tracker", {"windowingMode": "none"})
     log = home / "server.log"
     with log.open("wb") as output:
         server = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT, cwd=folder)
@@ -150,6 +152,9 @@ def run_all(page: Any, notebook: Path) -> None:
         counts = [int(number) for number in re.findall(r"\[(\d+)\]", shown)]
         if max(counts, default=0) >= cells and status.get_attribute("data-status") == "idle":
             return
+        failed = page.locator("[data-mime-type='application/vnd.jupyter.error']")
+        if failed.count():
+            raise AssertionError(f"a cell failed: {failed.first.inner_text()[-1500:]}")
         if not counts and "*" not in shown and time.monotonic() - asked > 10:
             # A kernel that has only just started may miss the first wish.
             page.get_by_role("menuitem", name="Run", exact=True).first.click()
@@ -161,11 +166,11 @@ def run_all(page: Any, notebook: Path) -> None:
 
 def use_theme(home: Path, theme: str) -> None:
     """Choose JupyterLab's light or dark theme for the pages that are opened from now on."""
-    write_setting(home, "themes", {"theme": f"JupyterLab {theme}"})
+    write_setting(home, "apputils-extension", "themes", {"theme": f"JupyterLab {theme}"})
 
 
-def write_setting(home: Path, plugin: str, values: dict[str, Any]) -> None:
-    file = home / "settings" / "@jupyterlab" / "apputils-extension" / f"{plugin}.jupyterlab-settings"
+def write_setting(home: Path, extension: str, plugin: str, values: dict[str, Any]) -> None:
+    file = home / "settings" / "@jupyterlab" / extension / f"{plugin}.jupyterlab-settings"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(values))
 
