@@ -139,14 +139,15 @@ def test_owners_are_filtered_by_name_and_by_kind(page, front_end, photograph):
     name = inspector(page).get_by_placeholder("part of a name")
     name.fill("recurrent")
     expect_text(shown, "lines filtered out")
-    assert shown.get_by_text("to_logits").count() == 0
+    tree = shown.locator(".s2s-tree")
+    assert tree.get_by_text("to_logits").count() == 0
     name.fill("")
-    shown.get_by_text("to_logits").first.wait_for()
+    tree.get_by_text("to_logits").first.wait_for()
     kinds = inspector(page).get_by_label("Show", exact=True)
     kinds.select_option("only shared")
     expect_text(shown, "lines filtered out")
-    assert shown.get_by_text("embedding", exact=True).count()
-    assert shown.get_by_text("encoder", exact=True).count() == 0
+    assert tree.get_by_text("embedding", exact=True).count()
+    assert tree.get_by_text("encoder", exact=True).count() == 0
     kinds.select_option("all")
 
 
