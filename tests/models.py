@@ -265,6 +265,44 @@ class Wired(keras.Model):
 
 model = Wired()
 """,
+    "weight normalization": """
+x = keras.Input([3])
+normal = tfa.layers.WeightNormalization(layers.Dense(2))
+model = keras.Model(x, normal(x))
+""",
+    "preprocessing": """
+scale = layers.Normalization(); scale.adapt(np.ones([5, 3], "float32"))
+words = layers.TextVectorization(); words.adapt(["one two", "three"])
+x = keras.Input([3])
+text = keras.Input([], dtype="string")
+counts = layers.Embedding(words.vocabulary_size(), 2)(words(text))
+model = keras.Model([x, text], [layers.Dense(1)(scale(x)), counts])
+""",
+    "deep containers": """
+class Deep(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.parts = {"x": [[(layers.Dense(2),)]]}
+
+    def call(self, x):
+        return self.parts["x"][0][0][0](x)
+
+model = Deep()
+model(tf.ones([1, 2]))
+""",
+    "attention with memory": """
+class Query(layers.Layer):
+    def __init__(self, memory):
+        super().__init__()
+        self.attention = tfa.seq2seq.LuongAttention(4, memory=memory)
+
+    def call(self, x):
+        return self.attention([x, tf.zeros([tf.shape(x)[0], 3])])[0]
+
+query = Query(tf.ones([2, 3, 4]))
+x = keras.Input([4], batch_size=2)
+model = keras.Model(x, query(x))
+""",
     "cloned": """
 x = keras.Input([4])
 original = keras.Model(x, layers.Dense(3)(x))

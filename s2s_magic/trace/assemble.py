@@ -12,7 +12,7 @@ from s2s_magic.trace.live import Live, Traced
 from s2s_magic.trace.names import all_layers, name_layers, preferred, scan
 from s2s_magic.trace.raw import RawTensor
 from s2s_magic.trace.recorder import Recorder
-from s2s_magic.trace.state import refresh
+from s2s_magic.trace.state import layer_record, refresh
 
 
 def recorder_after(before: Traced, filenames: dict[str, int]) -> Recorder:
@@ -143,14 +143,5 @@ def _layers(
         if old is not None:
             records[key] = old.model_copy(update={"aliases": tuple(dict.fromkeys((*old.aliases, *aliases)))})
         else:
-            records[key] = Layer.model_validate(
-                {
-                    "name": name,
-                    "class": type(layer).__name__,
-                    "keras_name": layer.name,
-                    "aliases": aliases,
-                    "constructed": made.get(id(layer)),
-                    "implicit": keras2.operation(layer) is not None,
-                }
-            )
+            records[key] = layer_record(layer, name, aliases=aliases, constructed=made.get(id(layer)))
     return records

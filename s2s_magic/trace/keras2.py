@@ -84,6 +84,11 @@ def is_input(layer: Any) -> bool:
     return isinstance(layer, input_layer.InputLayer)
 
 
+def is_ready(layer: Any) -> bool:
+    """Say whether a layer's base constructor came to its end."""
+    return "_trainable_weights" in vars(layer)
+
+
 def operation(layer: Any) -> str | None:
     """Name the TensorFlow operation a layer stands for, or None for a layer that the user wrote."""
     if not isinstance(layer, _IMPLICIT):
@@ -150,30 +155,40 @@ def bare(variable: Any) -> Any:
 def weights(layer: Any) -> tuple[list[Any], list[Any]]:
     """Give all variables that a layer and what it holds list: trainable ones, and the others."""
     if not getattr(layer, "_self_tracked_trackables", True) and type(layer).trainable_weights is _LISTS:
-        own = layer._trainable_weights, layer._non_trainable_weights  # a leaf, which most layers are
+        own = meant_to_train(layer), meant_to_stay(layer)  # a leaf, which most layers are
         return own if layer.trainable else ([], [*own[0], *own[1]])
     try:
-        return list(layer.trainable_weights), list(layer.non_trainable_weights)
+        return _variables(layer.trainable_weights), _variables(layer.non_trainable_weights)
     except ValueError:  # a model within has no weights yet, and Keras refuses to list those of the rest
-        parts = [part for part in reached(layer) if hasattr(part, "_trainable_weights")]
-        trained = [v for part in parts if part.trainable for v in part._trainable_weights]
-        frozen = [v for part in parts if not part.trainable for v in part._trainable_weights]
-        return trained, [*frozen, *(v for part in parts for v in part._non_trainable_weights)]
-
-
-def direct_weights(layer: Any) -> list[Any]:
-    """Give the variables of the layer itself, without those of layers it holds."""
-    return [*layer._trainable_weights, *layer._non_trainable_weights]
+        parts = [part for part in reached(layer) if is_ready(part)]
+        trained = [v for part in parts if part.trainable for v in meant_to_train(part)]
+        frozen = [v for part in parts if not part.trainable for v in meant_to_train(part)]
+        return trained, [*frozen, *(v for part in parts for v in meant_to_stay(part))]
 
 
 def meant_to_train(layer: Any) -> list[Any]:
     """Give the layer's own variables that would be trained if nothing were frozen."""
-    return list(layer._trainable_weights)
+    return _variables(layer._trainable_weights)
+
+
+def meant_to_stay(layer: Any) -> list[Any]:
+    """Give the layer's own variables that are never trained, such as a batch normalization's averages."""
+    return _variables(layer._non_trainable_weights)
+
+
+def _variables(listed: list[Any]) -> list[Any]:
+    """Leave out what Keras lists among weights without being one: a vocabulary's table."""
+    return [value for value in listed if hasattr(value, "shape")]
+
+
+def direct_weights(layer: Any) -> list[Any]:
+    """Give the variables of the layer itself, without those of layers it holds."""
+    return [*meant_to_train(layer), *meant_to_stay(layer)]
 
 
 def rows(model: Any) -> list[Any]:
     """Give the layers that ``model.summary()`` has a row for."""
-    return [layer for layer in model.layers if is_layer(layer)]
+    return [part for part in model.layers if is_layer(part)]
 
 
 def reached(model: Any) -> Iterator[Any]:
@@ -196,9 +211,18 @@ def children(layer: Any) -> list[tuple[str, Any]]:
                 if part is not layer:
                     found.setdefault(id(part), (path, part))
     if isinstance(layer, functional.Functional):
-        for number, part in enumerate(layer.layers):
-            found.setdefault(id(part), (f"layers[{number}]", part))
+        others = [(f"layers[{number}]", part) for number, part in enumerate(layer.layers)]
+    else:  # what Keras tracks though no attribute leads to it, or only through deeply nested ones
+        others = [(part.name, part) for part in tracked(layer)]
+    for path, part in others:
+        if is_layer(part):
+            found.setdefault(id(part), (path, part))
     return list(found.values())
+
+
+def tracked(layer: Any) -> Iterator[Any]:
+    """Yield the layers that Keras counts as directly within a layer, by attributes or on wires."""
+    return (part for part in layer._flatten_layers(recursive=False, include_self=False) if is_layer(part))
 
 
 def _attributes(layer: Any, *, public_only: bool = False) -> list[tuple[str, Any]]:

@@ -10,6 +10,7 @@ from s2s_magic.trace import keras2
 
 _LARGEST = 10_000
 _DEEPEST = 3
+_DATA = (int, float, str, bytes)  # a container of these is data: there may be millions
 _SHELL_NAMES = frozenset({"In", "Out", "exit", "quit", "get_ipython", "open"})
 
 
@@ -50,7 +51,8 @@ def _usable(name: str) -> bool:
 
 def _inside(path: str, value: Any, module: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, (list, tuple, dict)):
-        if len(value) > _LARGEST:
+        first = next(iter(value.values() if isinstance(value, dict) else value), None)
+        if len(value) > _LARGEST or type(first) in _DATA:
             return
         if isinstance(value, dict):
             yield from ((f"{path}[{key!r}]", part) for key, part in value.items())
@@ -140,5 +142,5 @@ def all_layers(first: Iterable[Any]) -> list[Any]:
         layer = waiting.pop()
         if id(layer) not in found:
             found[id(layer)] = layer
-            waiting.extend(child for _, child in reversed(keras2.children(layer)))
+            waiting.extend(reversed([*(child for _, child in keras2.children(layer)), *keras2.tracked(layer)]))
     return list(found.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from types import CodeType, FrameType, TracebackType
 from typing import Any
@@ -13,6 +13,7 @@ from executing import Source
 
 from s2s_magic.ledger import Place
 
+_COMPREHENSION_NODES = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 COMPREHENSIONS = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"})
 
 
@@ -41,7 +42,7 @@ class Places:
     def __init__(self, filenames: dict[str, int], written: dict[str, list[str]]) -> None:
         self._filenames = filenames
         self._written = written
-        self._spots: dict[tuple[object, int], Spot] = {}
+        self._spots: dict[tuple[CodeType, int, int], Spot] = {}
         self._sources: dict[str, tuple[Source, dict[tuple[int | None, ...], Any]]] = {}
 
     def spot(self, at: FrameType | TracebackType) -> Spot:
@@ -50,20 +51,22 @@ class Places:
             frame, instruction, line = at.tb_frame, at.tb_lasti, at.tb_lineno
         else:
             frame, instruction, line = at, at.f_lasti, at.f_lineno
-        key = frame.f_code, instruction
+        code = frame.f_code
+        key = code, id(code), instruction  # equal code may stand in several places of a line
         found = self._spots.get(key)
         if found is None:
-            filename = frame.f_code.co_filename
-            position = _position(*key)
+            filename = code.co_filename
+            position = _position(code, instruction)
             node = self._source(filename)[1].get(position) if position is not None else None
             found = self._spots[key] = self._of(filename, line, node or _by_bytecode(at), not at_top(frame))
         return found
 
-    def line(self, filename: str, line: int) -> Spot:
-        """Find the place of a line where no running frame tells the expression: its outermost call."""
+    def line(self, filename: str, line: int, called: Collection[str]) -> Spot:
+        """Find the place on a line where no frame tells the expression: the call of one of those names, else any."""
         nodes = self._source(filename)[1].values()
         calls = [node for node in nodes if isinstance(node, ast.Call) and node.lineno == line]
-        return self._of(filename, line, min(calls, key=_start, default=None), local=True)
+        named = [node for node in calls if isinstance(node.func, ast.Name) and node.func.id in called]
+        return self._of(filename, line, min(named or calls, key=_start, default=None), local=True)
 
     def _source(self, filename: str) -> tuple[Source, dict[tuple[int | None, ...], Any]]:
         if filename not in self._sources:
@@ -112,7 +115,11 @@ def _position(code: CodeType, instruction: int) -> tuple[int | None, ...] | None
 def _by_bytecode(at: FrameType | TracebackType) -> Any:
     """Find the expression by what the bytecode could have come from: slower, and right on Python 3.10 as well."""
     found = Source.executing(at)
-    return found.node or min(found.statements, key=_start, default=None)
+    if found.node is not None:
+        return found.node
+    statement: Any = min(found.statements, key=_start, default=None)
+    value = getattr(statement, "value", None)
+    return value if isinstance(value, _COMPREHENSION_NODES) else statement
 
 
 def _by_position(source: Source) -> dict[tuple[int | None, ...], Any]:

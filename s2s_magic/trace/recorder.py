@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 from s2s_magic.trace import keras2
@@ -92,23 +93,16 @@ class Recorder:
         __tracebackhide__ = True
         if self._deaf() or not keras2.is_layer(layer):
             return original(layer, *args, **kwargs)
+        event = self._current or self._making(layer, sys._getframe(2))
         self._adding += 1
         try:
             variable = original(layer, *args, **kwargs)
         finally:
             self._adding -= 1
-        event = self._current
-        if event is None:
-            sight = self._sights.look(sys._getframe(2), None, methods=True)
-            if sight is None:
-                return variable
-            if sight.constructor is not None:
-                event = self._construction(sight, layer)
-            else:
-                event = self._drive(sight, sight.engine or sight.method or (layer, "add_weight"))
-        self.know(layer)
-        self.weights.created(variable, layer, event, keras2.initializer_name(args, kwargs))
-        self._join(event)
+        if event is not None:
+            self.know(layer)
+            self.weights.created(variable, layer, event, keras2.initializer_name(args, kwargs))
+            self._join(event)
         return variable
 
     def creating(self, next_creator: Method, **kwargs: Any) -> Any:
@@ -139,6 +133,7 @@ class Recorder:
         if made is not None and made.kind == "constructed" and error is not None:
             traceback = error.__traceback__
             if any(place is made.place for place in self._sights.places_in(traceback)):
+                self._open = None
                 self._forget(made)
         self._close()
         self._claims.begin(None)
@@ -146,7 +141,6 @@ class Recorder:
     def _forget(self, event: RawEvent) -> None:
         """Leave out a construction that failed, with all that it made."""
         self.events.remove(event)
-        self._open = None
         for layer in (event.layer, *event.parts):
             self.layers.pop(id(layer), None)
         self.weights.forget(event)
@@ -171,6 +165,15 @@ class Recorder:
         self._open = event
         return event
 
+    def _making(self, layer: Any, frame: FrameType) -> RawEvent | None:
+        """Find the event for a weight made outside any call: in a constructor, in ``fit``, by ``build`` itself."""
+        sight = self._sights.look(frame, None, methods=True)
+        if sight is None:
+            return None
+        if sight.constructor is not None:
+            return self._construction(sight, layer)
+        return self._drive(sight, sight.engine or sight.method or (layer, "add_weight"))
+
     def _drive(self, sight: Sight, engine: tuple[Any, str]) -> RawEvent:
         """Give the event for what Keras does by itself; it joins the ledger only where a variable comes of it."""
         layer, method = engine
@@ -193,6 +196,9 @@ class Recorder:
             return
         if keras2.operation(event.layer) is not None:
             self.events.remove(event)
+            return
+        if not keras2.is_ready(event.layer):
+            self._forget(event)
             return
         self.weights.close(event)
         if keras2.is_input(event.layer):

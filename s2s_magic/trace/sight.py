@@ -76,20 +76,21 @@ class Sights:
         frame
             Where to begin.
         layer
-            The layer that is made or called: its own constructor and its own ``__call__`` are no places.
+            The layer that is made or called: its own ``__call__`` is no place, and no constructor is.
         methods
             Also find the outermost layer method that is running.
         """
         cells: list[FrameType] = []
         entry = before = None
         constructor = innermost = engine = method = None
-        generated, by_hand = False, True
+        generated, by_hand, passed = False, True, 0
         while frame is not None:
             code = frame.f_code
             kind = self._kinds.get(code) or self._kind(code)
             in_cell = kind == "cell" or (kind == "init" and code.co_filename in self._filenames)
             if in_cell:
                 entry = entry if cells else before
+                passed += 1
                 cells.append(frame)
                 if at_top(frame):
                     break
@@ -104,18 +105,19 @@ class Sights:
                 cells, generated = [], False
             elif kind == "init" or (in_cell and code.co_name == "__call__"):
                 owner = _first_argument(frame)
-                if owner is layer and layer is not None:
-                    cells, generated = [], False
-                elif kind == "init" and keras2.is_layer(owner):
+                if kind == "init" and keras2.is_layer(owner):
                     cells, generated = [], False
                     constructor, innermost = owner, innermost or owner
-                    engine = None if engine is None or not keras2.is_bookkeeping(engine[1]) else engine
+                    engine = engine if engine is not None and keras2.is_bookkeeping(engine[1]) else None
+                elif owner is layer and layer is not None:
+                    cells, generated = [], False
             before = frame
             frame = frame.f_back
         if not cells:
             return None
-        spot = (self._generated() if generated else None) or self._places.spot(cells[0])
-        outer = self._outer(cells, spot, generated)
+        hidden = self._generated(layer, cells[-1], passed) if generated else None
+        spot = hidden or self._places.spot(cells[0])
+        outer = self._outer(cells, spot, hidden is not None)
         targets = self._targets(cells, spot)
         return Sight(spot, outer, targets, entry, constructor, innermost, engine, method, by_hand)
 
@@ -157,12 +159,17 @@ class Sights:
             spot = self._places.spot(outer)
         return [(target, spot.local) for target in spot.targets]
 
-    def _generated(self) -> Spot | None:
-        """Find the line behind code that autograph generated: only TensorFlow knows it."""
-        for filename, line in keras2.original_lines():
-            if filename in self._filenames:
-                return self._places.line(filename, line)
-        return None
+    def _generated(self, layer: Any, cell: FrameType, passed: int) -> Spot | None:
+        """Find the place in the cell behind code that autograph generated: only TensorFlow knows its line.
+
+        None where the generated code stands for a library's function: then no more frames are the cell's than were
+        ``passed``.
+        """
+        lines = [(filename, line) for filename, line in keras2.original_lines() if filename in self._filenames]
+        if len(lines) <= passed:
+            return None
+        called = [name for name, value in cell.f_globals.items() if value is layer]
+        return self._places.line(*lines[0], called)
 
 
 def _first_argument(frame: FrameType) -> Any:

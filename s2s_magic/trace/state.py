@@ -1,115 +1,51 @@
-"""What the live objects say now: who holds what, what is trainable, which models reach it."""
+"""The ledger as the live objects are now: what is trainable, who holds what, which models reach it."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
 from s2s_magic.ledger import Layer, Ledger, ModelRecord, Variable, Wire
 from s2s_magic.trace import keras2
 from s2s_magic.trace.live import Live
-
-Holders = dict[str, list[tuple[str, str]]]
+from s2s_magic.trace.names import all_layers, name_layers
+from s2s_magic.trace.standing import Holders, Standing, standing
 
 
 def refresh(ledger: Ledger, live: Live) -> Ledger:
-    """Read again what can change after the cell: trainable switches, holders, models, variables that came late.
+    """Read again what can change after the cell: trainable switches, holders, models, objects that came late.
 
     Parameters
     ----------
     ledger
         The record so far; it is not changed.
     live
-        The objects behind its keys; variables that are new to it are added.
+        The objects behind its keys; layers and variables that came since are added, and its models brought up to date.
 
     Returns
     -------
     Ledger
-        The same events with layers, variables and models as they are now.
+        The same events, with layers, variables and models as they are now.
     """
-    keys = {id(layer): key for key, layer in live.layers.items()}
-    variables = _with_late_ones(ledger, live, keys)
-    holders = _holders(live, keys)
-    lists = {
-        key: [[id(keras2.bare(v)) for v in part] for part in keras2.weights(layer)]
-        for key, layer in live.layers.items()
-    }
-    v_keys = {id(keras2.bare(v)): key for key, v in live.variables.items()}
-    models = {name: model for name, model in _models(ledger, live).items() if _built(model)}
-    live.models = models
-    records = [_model_record(name, model, ledger, live, keys) for name, model in models.items()]
-    reach: dict[str, list[str]] = defaultdict(list)
-    for name, model in models.items():
-        for layer in keras2.reached(model):
-            if id(layer) in keys and layer is not model:
-                reach[keys[id(layer)]].append(name)
-    parents = _parents(ledger, holders)
-    layers = {
-        key: record.model_copy(
-            update={
-                "keras_name": live.layers[key].name,
-                "parent": parents.get(key, (None, None))[0],
-                "attribute": parents.get(key, (None, None))[1],
-                "held_by": _paths(ledger, record.name, holders[key]),
-                "own_weights": tuple(v_keys[v] for part in lists[key] for v in part if v in v_keys),
-                "trainable": bool(live.layers[key].trainable),
-                "ghost": not lists[key][0]
-                and not lists[key][1]
-                and keras2.is_copied(live.layers[key], [live.layers[h] for h, _ in holders[key]]),
-                "in_models": tuple(reach[key]),
-            }
-        )
-        for key, record in ledger.layers.items()
-    }
-    listed_by: dict[int, list[str]] = defaultdict(list)
-    for key, parts in lists.items():
-        for v in (*parts[0], *parts[1]):
-            listed_by[v].append(key)
-    rows = {keys[id(row)] for model in models.values() for row in keras2.rows(model) if id(row) in keys}
-    rows |= {key for key in layers if not holders[key] and not keras2.is_model(live.layers[key])}
-    trained_by = {name: {id(keras2.bare(v)) for v in keras2.weights(model)[0]} for name, model in models.items()}
-    listed_in = {
-        name: {id(keras2.bare(v)) for part in keras2.weights(model) for v in part} for name, model in models.items()
-    }
-    above = _above(holders, models, keys, live)
-    updated = {}
-    for key, record in variables.items():
-        identity = id(keras2.bare(live.variables[key]))
-        names = tuple(name for name in models if identity in listed_in[name])
-        owner = record.object
-        trains = owner is not None and identity in lists[owner][0]
-        if names:
-            trains = trains and any(identity in trained_by[name] for name in names)
-        frozen = None
-        if (
-            owner is not None
-            and not trains
-            and any(
-                keras2.bare(v) is keras2.bare(live.variables[key]) for v in keras2.meant_to_train(live.layers[owner])
-            )
-        ):
-            frozen = _freezer(owner, above, live, layers)
-        updated[key] = record.model_copy(
-            update={
-                "owner": layers[owner].name if owner is not None else record.owner,
-                "paths": _variable_paths(key, owner, live, layers, holders, listed_by[identity]),
-                "trainable": trains,
-                "frozen_by": frozen,
-                "held_by": tuple(k for k in listed_by[identity] if k in rows),
-                "in_models": names,
-                "tracked": bool(listed_by[identity]),
-            }
-        )
-    return Ledger(
-        ledger.name,
-        cells=ledger.cells,
-        events=ledger.events,
-        layers=layers,
-        variables=updated,
-        models=records,
-        training=ledger.training,
-    )
+    ledger = _with_late_variables(_with_late_layers(ledger, live), live)
+    now = standing(ledger, live)
+    live.models = now.models
+    parents = _parents(ledger, now.holders)
+    layers = {key: _layer_now(key, ledger, parents.get(key), now) for key in ledger.layers}
+    variables = {key: _variable_now(key, record, layers, now) for key, record in ledger.variables.items()}
+    models = [_model_record(name, ledger, now) for name in now.models]
+    return _changed(ledger, layers=layers, variables=variables, models=models)
+
+
+def _changed(ledger: Ledger, **changes: Any) -> Ledger:
+    parts = {part: getattr(ledger, part) for part in ("cells", "events", "layers", "variables", "models", "training")}
+    return Ledger(ledger.name, **(parts | changes))
+
+
+def layer_record(layer: Any, name: str, *, aliases: tuple[str, ...] = (), constructed: int | None = None) -> Layer:
+    """Describe a layer; what can change is filled in by `refresh`."""
+    fields = {"name": name, "class": type(layer).__name__, "keras_name": layer.name, "aliases": aliases}
+    return Layer.model_validate({**fields, "constructed": constructed, "implicit": keras2.operation(layer) is not None})
 
 
 def variable_record(variable: Any, owner: str, key: str | None, **more: Any) -> Variable:
@@ -130,7 +66,23 @@ def variable_record(variable: Any, owner: str, key: str | None, **more: Any) -> 
     )
 
 
-def _with_late_ones(ledger: Ledger, live: Live, keys: Mapping[int, str]) -> dict[str, Variable]:
+def _with_late_layers(ledger: Ledger, live: Live) -> Ledger:
+    """Add layers that known ones hold since, as one whose ``build`` makes more: no event made them."""
+    known = {id(layer): ledger.layers[key].name for key, layer in live.layers.items()}
+    layers = all_layers(live.layers.values())
+    late = [layer for layer in layers if id(layer) not in known]
+    if not late:
+        return ledger
+    names = name_layers(layers, {}, known)
+    records = dict(ledger.layers)
+    for layer in late:
+        key = f"L{len(records)}"
+        live.layers[key] = layer
+        records[key] = layer_record(layer, names[id(layer)][0])
+    return _changed(ledger, layers=records)
+
+
+def _with_late_variables(ledger: Ledger, live: Live) -> Ledger:
     """Add variables that came into being since, as when a first `fit` built a model: no event made them."""
     variables = dict(ledger.variables)
     known = {id(keras2.bare(v)) for v in live.variables.values()}
@@ -141,16 +93,7 @@ def _with_late_ones(ledger: Ledger, live: Live, keys: Mapping[int, str]) -> dict
                 new = f"v{len(variables)}"
                 live.variables[new] = variable
                 variables[new] = variable_record(variable, ledger.layers[key].name, key)
-    return variables
-
-
-def _holders(live: Live, keys: Mapping[int, str]) -> Holders:
-    holders: Holders = {key: [] for key in live.layers}
-    for key, layer in live.layers.items():
-        for path, child in keras2.children(layer):
-            if id(child) in keys:
-                holders[keys[id(child)]].append((key, path))
-    return holders
+    return _changed(ledger, variables=variables)
 
 
 def _parents(ledger: Ledger, holders: Holders) -> dict[str, tuple[str, str]]:
@@ -168,74 +111,77 @@ def _parents(ledger: Ledger, holders: Holders) -> dict[str, tuple[str, str]]:
     return parents
 
 
-def _paths(ledger: Ledger, name: str, pairs: list[tuple[str, str]]) -> tuple[str, ...]:
-    paths = (f"{ledger.layers[holder].name}.{path}" for holder, path in pairs)
-    return tuple(path for path in paths if path != name)
+def _layer_now(key: str, ledger: Ledger, parent: tuple[str, str] | None, now: Standing) -> Layer:
+    record, layer = ledger.layers[key], now.live.layers[key]
+    holding = [now.live.layers[holder] for holder, _ in now.holders[key]]
+    return record.model_copy(
+        update={
+            "keras_name": layer.name,
+            "parent": parent[0] if parent else None,
+            "attribute": parent[1] if parent else None,
+            "held_by": tuple(path for path in _paths(ledger.layers, now.holders[key]) if path != record.name),
+            "own_weights": (*now.lists[key][0], *now.lists[key][1]),
+            "trainable": bool(layer.trainable),
+            "ghost": not any(now.lists[key]) and keras2.is_copied(layer, holding),
+            "in_models": tuple(now.in_models[key]),
+        }
+    )
 
 
-def _variable_paths(
-    key: str, owner: str | None, live: Live, layers: Mapping[str, Layer], holders: Holders, listed_by: list[str]
-) -> tuple[str, ...]:
+def _variable_now(key: str, record: Variable, layers: Mapping[str, Layer], now: Standing) -> Variable:
+    owner, variable = record.object, now.live.variables[key]
+    models = now.listing(key)
+    listed_by = now.listed_by[key]
+    lister = owner if owner in listed_by else next(iter(listed_by), None)  # a wrapper may take it from its maker
+    trains = lister is not None and key in now.lists[lister][0]
+    if models:  # the last model, where it has the variable, is the one that is meant
+        main = next(reversed(now.models))
+        trains = trains and any(key in now.trained_in[name] for name in ((main,) if main in models else models))
+    frozen = None
+    if owner is not None and not trains and any(v is variable for v in keras2.meant_to_train(now.live.layers[owner])):
+        frozen = now.freezer(owner)
+    return record.model_copy(
+        update={
+            "owner": layers[owner].name if owner is not None else record.owner,
+            "paths": _variable_paths(key, owner, layers, now),
+            "trainable": trains,
+            "frozen_by": layers[frozen].name if frozen is not None else None,
+            "held_by": tuple(layer for layer in listed_by if layer in now.rows),
+            "in_models": models,
+            "tracked": bool(listed_by),
+        }
+    )
+
+
+def _paths(layers: Mapping[str, Layer], pairs: list[tuple[str, str]]) -> tuple[str, ...]:
+    return tuple(f"{layers[holder].name}.{path}" for holder, path in pairs)
+
+
+def _variable_paths(key: str, owner: str | None, layers: Mapping[str, Layer], now: Standing) -> tuple[str, ...]:
     """Give every attribute path to a variable, the owner's first, those of layers that only share it last."""
-    if not listed_by:
-        return ()
-    variable = live.variables[key]
+    variable = now.live.variables[key]
     paths = []
-    direct = [k for k in listed_by if k == owner or any(v is variable for v in keras2.direct_weights(live.layers[k]))]
-    for holder in sorted(direct, key=lambda k: k != owner):
-        attribute = keras2.attribute_of(live.layers[holder], variable)
-        above = (f"{layers[h].name}.{path}" for h, path in holders[holder])
-        paths += [f"{name}.{attribute}" for name in (layers[holder].name, *above)]
+    for holder in sorted(now.listed_by[key], key=lambda holder: holder != owner):
+        layer = now.live.layers[holder]
+        if holder == owner or any(v is variable for v in keras2.direct_weights(layer)):
+            attribute = keras2.attribute_of(layer, variable)
+            names = (layers[holder].name, *_paths(layers, now.holders[holder]))
+            paths += [f"{name}.{attribute}" for name in names]
     return tuple(dict.fromkeys(paths))
 
 
-def _above(holders: Holders, models: Mapping[str, Any], keys: Mapping[int, str], live: Live) -> dict[str, list[str]]:
-    """Give the objects directly above each layer: those that hold it, and models whose graph it is in."""
-    above = {key: [holder for holder, _ in pairs] for key, pairs in holders.items()}
-    for model in models.values():
-        for row in keras2.rows(model):
-            if id(row) in keys and id(model) in keys and keys[id(model)] not in above[keys[id(row)]]:
-                above[keys[id(row)]].append(keys[id(model)])
-    return above
-
-
-def _freezer(owner: str, above: Mapping[str, list[str]], live: Live, layers: Mapping[str, Layer]) -> str | None:
-    """Find the outermost object whose switch is off, going up from the owner."""
-    found, seen, level = None, {owner}, [owner]
-    while level:
-        off = [key for key in level if not live.layers[key].trainable]
-        found = off[0] if off else found
-        level = [key for here in level for key in above[here] if key not in seen]
-        seen.update(level)
-    return layers[found].name if found else None
-
-
-def _models(ledger: Ledger, live: Live) -> dict[str, Any]:
-    """Give the models by name in the order of their construction; parts of other models are not among them."""
-    order = []
-    standing = {event.object: event.index for event in ledger.events[::-1]}
-    made = {event.object: event.index for event in ledger.events if event.kind == "constructed"}
-    for key, first in standing.items():
-        if keras2.is_model(live.layers[key]):
-            order.append((made.get(key, -1), first, key))
-    return {ledger.layers[key].name: live.layers[key] for _, _, key in sorted(order)}
-
-
-def _built(model: Any) -> bool:
-    return bool(model.built)
-
-
-def _model_record(name: str, model: Any, ledger: Ledger, live: Live, keys: Mapping[int, str]) -> ModelRecord:
-    made = {id(tensor): place for place, tensor in live.tensors.items()}
+def _model_record(name: str, ledger: Ledger, now: Standing) -> ModelRecord:
+    model = now.models[name]
+    key = now.keys[id(model)]
+    made = {id(tensor): place for place, tensor in now.live.tensors.items()}
     inputs, outputs = keras2.ends(model)
-    key = keys[id(model)]
     return ModelRecord(
         name=name,
         object=key,
         event=ledger.layers[key].constructed,
         inputs=tuple(_wire(tensor, made, ledger) for tensor in inputs),
         outputs=tuple(_wire(tensor, made, ledger) for tensor in outputs),
-        layers=tuple(keys[id(row)] for row in keras2.rows(model) if id(row) in keys),
+        layers=tuple(now.keys[id(row)] for row in keras2.rows(model)),
         trainable=sum(map(keras2.size_of, keras2.weights(model)[0])),
         total=int(model.count_params()),
     )

@@ -1,0 +1,114 @@
+"""How the live objects stand to each other now: who holds whom, who lists which variable, which models there are."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from s2s_magic.ledger import Ledger
+from s2s_magic.trace import keras2
+from s2s_magic.trace.live import Live
+
+Holders = dict[str, list[tuple[str, str]]]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What was read from the live objects; everything by the ledger's keys, models by their names.
+
+    Attributes
+    ----------
+    live
+        The objects.
+    keys
+        Keys of layers by identity.
+    holders
+        For every layer its holders, with the attribute path in each.
+    lists
+        For every layer the variables that it and all it holds list: trainable ones, and the others.
+    listed_by
+        For every variable the layers whose lists have it.
+    models
+        Built models, the main one last.
+    trained_in
+        For every model the variables that its training would change.
+    rows
+        Layers that stand for themselves: rows of some model's summary, or held by none.
+    above
+        For every layer those that hold it, and models whose wires it is on.
+    in_models
+        For every layer the models that Keras finds it in.
+    """
+
+    live: Live
+    keys: dict[int, str]
+    holders: Holders
+    lists: dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
+    listed_by: dict[str, list[str]]
+    models: dict[str, Any]
+    trained_in: dict[str, frozenset[str]]
+    rows: frozenset[str]
+    above: dict[str, list[str]]
+    in_models: dict[str, list[str]]
+
+    def listing(self, variable: str) -> tuple[str, ...]:
+        """Give the names of models whose weights have a variable."""
+        listed_by = self.listed_by[variable]
+        return tuple(name for name, model in self.models.items() if self.keys[id(model)] in listed_by)
+
+    def freezer(self, owner: str) -> str | None:
+        """Find the outermost object whose switch is off, going up from the owner of a variable."""
+        found, seen, level = None, {owner}, [owner]
+        while level:
+            found = next((key for key in level if not self.live.layers[key].trainable), found)
+            level = [key for here in level for key in self.above[here] if key not in seen]
+            seen.update(level)
+        return found
+
+
+def standing(ledger: Ledger, live: Live) -> Standing:
+    """Read how the objects behind a ledger's keys stand to each other."""
+    keys = {id(layer): key for key, layer in live.layers.items()}
+    of_variable = {id(keras2.bare(variable)): key for key, variable in live.variables.items()}
+    holders: Holders = {key: [] for key in live.layers}
+    lists = {}
+    listed_by: dict[str, list[str]] = {key: [] for key in live.variables}
+    for key, layer in live.layers.items():
+        for path, child in keras2.children(layer):
+            holders[keys[id(child)]].append((key, path))
+        trained, others = keras2.weights(layer)
+        lists[key] = _known(trained, of_variable), _known(others, of_variable)
+        for variable in (*lists[key][0], *lists[key][1]):
+            listed_by[variable].append(key)
+    models = _models(ledger, live)
+    rows = {key for key, pairs in holders.items() if not pairs and not keras2.is_model(live.layers[key])}
+    above = {key: [holder for holder, _ in pairs] for key, pairs in holders.items()}
+    in_models: dict[str, list[str]] = {key: [] for key in live.layers}
+    for name, model in models.items():
+        for layer in keras2.reached(model):
+            if layer is not model:
+                in_models[keys[id(layer)]].append(name)
+        for row in keras2.rows(model):
+            rows.add(keys[id(row)])
+            if keys[id(model)] not in above[keys[id(row)]]:
+                above[keys[id(row)]].append(keys[id(model)])
+    trained_in = {name: frozenset(lists[keys[id(model)]][0]) for name, model in models.items()}
+    return Standing(live, keys, holders, lists, listed_by, models, trained_in, frozenset(rows), above, in_models)
+
+
+def _known(variables: list[Any], keys: dict[int, str]) -> tuple[str, ...]:
+    found = (keys.get(id(keras2.bare(variable))) for variable in variables)
+    return tuple(dict.fromkeys(key for key in found if key is not None))
+
+
+def _models(ledger: Ledger, live: Live) -> dict[str, Any]:
+    """Give the built models in the order of their construction; parts of other objects are not among them."""
+    first: dict[str, int] = {}
+    made: dict[str, int] = defaultdict(lambda: -1)
+    for event in ledger.events:
+        first.setdefault(event.object, event.index)
+        if event.kind == "constructed":
+            made[event.object] = event.index
+    models = [key for key in first if keras2.is_model(live.layers[key]) and live.layers[key].built]
+    return {ledger.layers[key].name: live.layers[key] for key in sorted(models, key=lambda k: (made[k], first[k]))}
