@@ -337,3 +337,16 @@ def test_views_import_no_widgets_until_one_is_asked_for():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
     assert importlib.util.find_spec("ipywidgets") is not None
+
+
+def test_a_page_made_of_a_saved_notebook_shows_the_report(inspector):
+    nbformat = pytest.importorskip("nbformat")
+    nbconvert = pytest.importorskip("nbconvert")
+    output = nbformat.v4.new_output("display_data", inspector._repr_mimebundle_())
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell("%seq2seq inspect translator", outputs=[output])]
+    )
+    shown, _ = nbconvert.HTMLExporter().from_notebook_node(notebook)
+    assert "<caption>" in shown
+    assert "decoder_cell" in shown
+    assert "s2s-strip" in shown

@@ -28,12 +28,18 @@ MOST_NAMES = 2000
 STEPPED = {"Steps", "Owners", "Wiring"}
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
-# ipywidgets gives a slider's handle no name for screen readers and no way to set one; this does, wherever one appears.
-_NAME_THE_SLIDER = (
-    "const box=this.closest('.s2s-inspector');if(box){const name=()=>"
-    "box.querySelectorAll('[role=slider]:not([aria-label])').forEach(handle=>handle.setAttribute('aria-label','Step'));"
-    "name();new MutationObserver(name).observe(box,{childList:true,subtree:true})}"
-)
+# ipywidgets gives a slider no name for screen readers and no way to set one, and Notebook 7 takes the arrow keys away
+# from sliders and tabs: attributes mend both, wherever the inspector appears.
+_MEND = """
+const box = this.closest('.s2s-inspector');
+const mend = () => {
+  for (const each of box.querySelectorAll('[role=slider], [role=tab]')) {
+    if (each.matches('[role=slider]')) each.ariaLabel = 'Step';
+    each.dataset.lmSuppressShortcuts = 'true';
+  }
+};
+if (box) { mend(); new MutationObserver(mend).observe(box, {childList: true, subtree: true}); }
+"""
 
 
 def to_widget(
@@ -173,7 +179,7 @@ class Inspector(ipywidgets.VBox):  # type: ignore[misc]
     # -- drawing -----------------------------------------------------------------------------------------------------
 
     def _draw_title(self) -> None:
-        styles = tag("style", Markup(asset("report.css") + asset("widget.css")), onload=_NAME_THE_SLIDER)
+        styles = tag("style", Markup(asset("report.css") + asset("widget.css")), onload=_MEND)
         self._html[""].value = tag("div", styles, title_html(self._report), class_="s2s")
 
     def _stepped(self) -> None:
