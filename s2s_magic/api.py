@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from s2s_magic.ledger.compare import Comparison
     from s2s_magic.ledger.explain import Explanation
     from s2s_magic.seq2seq import Seq2Seq
-    from s2s_magic.trace import Traced
+    from s2s_magic.tracing import Traced
 
 
 def build(
@@ -49,7 +49,7 @@ def build(
     from s2s_magic.source import generate
     from s2s_magic.spec import parse_spec
     from s2s_magic.text import count_vocabularies
-    from s2s_magic.trace import run
+    from s2s_magic.tracing import run
 
     spec, tokenizers = count_vocabularies(parse_spec(spec_text, first_line=first_line), namespace or {})
     source = generate(spec)
@@ -128,7 +128,7 @@ def trace_cell(
     number of the first line of code.
     """
     from s2s_magic.seq2seq import Seq2Seq
-    from s2s_magic.trace import run
+    from s2s_magic.tracing import run
 
     earlier = _as_traced(before) if before is not None else None
     traced = run(code, namespace, name=name, shell=shell, before=earlier, first_line=first_line)
@@ -145,7 +145,7 @@ def trace_cell(
 
 
 def _as_traced(seen: Seq2Seq) -> Traced:
-    from s2s_magic.trace import Traced
+    from s2s_magic.tracing import Traced
 
     return Traced(ledger=seen.ledger, live=seen.live, namespace=seen.namespace)
 
@@ -223,7 +223,7 @@ def decode(model: Seq2Seq, sources: Any, *, max_length: int | None = None) -> li
 
 def current_ledger(model: Seq2Seq) -> Ledger:
     """Give the ledger with what its objects say now: a layer frozen since then is frozen in it."""
-    from s2s_magic.trace import refresh
+    from s2s_magic.tracing import refresh
 
     model.ledger = refresh(model.ledger, model.live)
     return model.ledger

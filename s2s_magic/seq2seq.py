@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from s2s_magic.ledger import Evidence, Ledger
-from s2s_magic.trace.live import Live
+from s2s_magic.tracing.live import Live
 
 if TYPE_CHECKING:
     from s2s_magic.spec import Spec

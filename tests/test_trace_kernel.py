@@ -18,7 +18,7 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import asyncio
 from tensorflow import keras
 from tensorflow.keras import layers
-from s2s_magic.trace import run
+from s2s_magic.tracing import run
 shell = get_ipython()
 original = layers.Layer.__call__
 def trace(code):

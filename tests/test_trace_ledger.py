@@ -11,7 +11,7 @@ from models import by_hand, zoo
 pytest.importorskip("tensorflow")
 
 from s2s_magic.ledger import Called, Constructed, Ledger
-from s2s_magic.trace import Traced, refresh, run
+from s2s_magic.tracing import Traced, refresh, run
 
 MISSION = Path(__file__).parents[2] / "shared" / "mission.md"
 IMPORTS = """\

@@ -11,7 +11,7 @@ pytest.importorskip("tensorflow")
 from test_trace_ledger import check
 
 from s2s_magic.ledger import Called
-from s2s_magic.trace import run
+from s2s_magic.tracing import run
 
 START = """\
 from tensorflow import keras

@@ -17,7 +17,7 @@ from IPython.utils.capture import capture_output
 
 from s2s_magic.errors import UsageError
 from s2s_magic.ledger import Called
-from s2s_magic.trace import Traced, run
+from s2s_magic.tracing import Traced, run
 
 Layer = tf.keras.layers.Layer
 ORIGINAL = (Layer.__init__, Layer.__call__, Layer.add_weight)

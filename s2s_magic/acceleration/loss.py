@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from types import CodeType, FunctionType
 from typing import Any
 
 import tensorflow as tf
@@ -12,6 +14,7 @@ from tensorflow import keras
 
 from s2s_magic.acceleration.overriding import overridden
 from s2s_magic.kernels import projected_cross_entropy
+from s2s_magic.source.generate import MASKED_LOSS
 
 Projections = dict[tuple[int, str], tuple[Any, Any, Any, bool]]
 """By graph and name of logits: what the layer read, its weights, its bias, and whether this is training."""
@@ -36,7 +39,7 @@ def accelerated_dense(layer: Any, projections: Projections) -> Iterator[None]:
         logits = tf.reshape(logits, tf.concat([tf.shape(inputs)[:2], [kernel.shape[1]]], 0))
         logits.set_shape([*inputs.shape[:2], kernel.shape[1]])
         training = base_layer_utils.call_context().training is True
-        projections[id(graph), logits.name] = (rows, kernel, bias, training)
+        projections[id(graph), logits.name] = (inputs, kernel, bias, training)
         return logits if layer.activation is None else layer.activation(logits)
 
     with overridden(layer, "call", call):
@@ -50,13 +53,9 @@ def loss_obstacle(model: Any) -> str | None:
         return f"{type(model).__name__} has a training step of its own"
     if len(model.outputs or []) != 1:
         return "the model has not one output"
-    if model.compiled_metrics is not None and (
-        model.compiled_metrics._user_metrics or model.compiled_metrics._user_weighted_metrics
-    ):
-        return "metrics look at all the probabilities"
     loss = model.compiled_loss._user_losses
     loss = loss[0] if isinstance(loss, list | tuple) and len(loss) == 1 else loss
-    if loss == "sparse_categorical_crossentropy" or loss is keras.losses.sparse_categorical_crossentropy:
+    if loss in ("sparse_categorical_crossentropy", keras.losses.sparse_categorical_crossentropy) or _is_generated(loss):
         return None
     if type(loss) is not keras.losses.SparseCategoricalCrossentropy:
         name = loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
@@ -97,20 +96,26 @@ def _by_blocks(by_keras: Any, projections: Projections) -> Any:
             or y_true.shape.rank != 2
             or (weights is not None and weights.shape.rank not in (1, 2))
             or getattr(y_pred, "_keras_mask", None) is not None
+            or (weights is not None and _is_generated(by_keras.fn))
         ):
             return by_keras(y_true, y_pred, sample_weight=sample_weight)
-        rows, kernel, bias, training = found
-        shape = tf.shape(y_pred)[:2]
-        same = tf.debugging.assert_equal(tf.shape(y_true), shape, "targets and output differ in shape")
+        read, kernel, bias, training = found
+        rows = tf.reshape(read, [-1, kernel.shape[0]])
+        shape = tf.shape(read)[:2]  # asking the probabilities for their shape would have them computed
+        masked = _is_generated(by_keras.fn)
+        targets = y_true[:, : shape[1]] if masked else y_true
+        same = tf.debugging.assert_equal(tf.shape(targets), shape, "targets and output differ in shape")
         with tf.control_dependencies([same]):
-            labels = tf.reshape(tf.cast(y_true, tf.int64), [-1])
-        share = 1.0 if by_keras.reduction == "sum" else tf.math.divide_no_nan(1.0, tf.cast(tf.size(labels), rows.dtype))
-        if weights is None:
-            weights = tf.fill(shape, tf.cast(share, rows.dtype))
+            labels = tf.reshape(tf.cast(targets, tf.int64), [-1])
+        if masked:
+            real = tf.cast(tf.not_equal(labels, by_keras.fn.__globals__["padding"]), rows.dtype)
+            shares = tf.math.divide_no_nan(real, tf.reduce_sum(real))
         else:
-            weights = tf.cast(weights[:, None] if weights.shape.rank == 1 else weights, rows.dtype)
-            weights = tf.broadcast_to(weights * share, shape)
-        return projected_cross_entropy(rows, kernel, bias, labels, tf.reshape(weights, [-1]), with_gradient=training)
+            count = 1 if by_keras.reduction == "sum" else tf.maximum(tf.size(labels), 1)
+            given = tf.ones([1, 1], rows.dtype) if weights is None else tf.cast(weights, rows.dtype)
+            given = given[:, None] if given.shape.rank == 1 else given
+            shares = tf.reshape(tf.broadcast_to(given / tf.cast(count, rows.dtype), shape), [-1])
+        return projected_cross_entropy(rows, kernel, bias, labels, shares, with_gradient=training)
 
     loss.reduction = by_keras.reduction  # type: ignore[attr-defined]
     return loss
@@ -126,3 +131,26 @@ def _logits_key(y_pred: Any, from_logits: bool) -> tuple[int, str]:
         if logits is None and y_pred.op.type == "Softmax":
             logits = y_pred.op.inputs[0]
     return (0, "") if logits is None else (id(logits.graph), logits.name)
+
+
+def _is_generated(loss: Any) -> bool:
+    """Say whether a loss is what generated source compiles a model with: the same code over the same names."""
+    if not isinstance(loss, FunctionType) or loss.__closure__ or loss.__defaults__ or loss.__kwdefaults__:
+        return False
+    names = loss.__globals__
+    losses = getattr(names.get("keras"), "losses", None)
+    same_losses = (
+        getattr(losses, "sparse_categorical_crossentropy", None) is keras.losses.sparse_categorical_crossentropy
+    )
+    known = names.get("tf") is tf and same_losses and type(names.get("padding")) is int
+    return known and _compared(loss.__code__) == _generated()
+
+
+@cache
+def _generated() -> Any:
+    module = compile(MASKED_LOSS, "<generated>", "exec")
+    return next(_compared(c) for c in module.co_consts if isinstance(c, CodeType) and c.co_name == "masked_loss")
+
+
+def _compared(code: CodeType) -> Any:
+    return code.co_code, code.co_consts, code.co_names, code.co_varnames

@@ -11,7 +11,7 @@ import tensorflow as tf
 from s2s_magic.decoding.source import decoding_source, encoder_event
 from s2s_magic.errors import DecodeError
 from s2s_magic.seq2seq import Seq2Seq
-from s2s_magic.trace import Traced, run
+from s2s_magic.tracing import Traced, run
 from s2s_magic.training import rows
 from s2s_magic.training.inputs import inputs_of
 from s2s_magic.training.rows import Rows

@@ -19,8 +19,8 @@ import tensorflow as tf
 
 from s2s_magic.kernels.loop import twice_differentiable
 
-BLOCK_BYTES = 16 << 20
-"""About how many bytes of logits are held at a time."""
+BLOCK_BYTES = 8 << 20
+"""About how many bytes of logits are held at a time: more of them would be memory that the system has to clear first."""
 
 
 def projected_cross_entropy(
@@ -78,35 +78,41 @@ def _blocks(rows: Any, kernel: Any, bias: Any, labels: Any, weights: Any, with_g
     """Give the loss and, if wanted, its gradients for rows, kernel and bias."""
     units, classes = kernel.shape
     count = tf.shape(rows)[0]
+    if bias is not None:
+        # One more unit that is always 1: the bias comes in, and its gradient out, by the products that are made anyway.
+        kernel = tf.concat([kernel, bias[None]], 0)
+        rows = tf.concat([rows, tf.ones([count, 1], rows.dtype)], 1)
     most = max(1, BLOCK_BYTES // (classes * rows.dtype.size))
     blocks = tf.maximum(1, (count + most - 1) // most)
     size = tf.maximum(1, (count + blocks - 1) // blocks)  # of about the same size, none of them a small rest
-    d_rows = tf.TensorArray(rows.dtype, blocks, element_shape=[None, units], infer_shape=False)
-    d_layer = tf.zeros([units + 1, classes] if with_gradient else [0, 0], rows.dtype)
+    d_rows = tf.TensorArray(rows.dtype, blocks, element_shape=[None, kernel.shape[0]], infer_shape=False)
+    d_kernel = tf.zeros(kernel.shape if with_gradient else [0, 0], rows.dtype)
 
-    def body(block: Any, total: Any, d_layer: Any, d_rows: Any) -> Any:
+    def body(block: Any, total: Any, d_kernel: Any, d_rows: Any) -> Any:
         here = slice(block * size, tf.minimum((block + 1) * size, count))
         y, omega = rows[here], weights[here]
         logits = tf.matmul(y, kernel)
-        logits = logits if bias is None else tf.nn.bias_add(logits, bias)
-        losses, d_logits = tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(features=logits, labels=labels[here])
-        total += tf.reduce_sum(omega * losses)
+        logits -= tf.reduce_max(logits, 1, keepdims=True)
+        places = tf.stack([tf.range(tf.shape(y)[0], dtype=labels.dtype), labels[here]], 1)
+        exponentials = tf.exp(logits)
+        sums = tf.reduce_sum(exponentials, 1)
+        total += tf.reduce_sum(omega * (tf.math.log(sums) - tf.gather_nd(logits, places)))
         if with_gradient:
-            # A column of ones brings the bias's gradient out of the same product as the kernel's.
-            weighted = tf.concat([y, tf.ones([tf.shape(y)[0], 1], y.dtype)], 1) * omega[:, None]
-            d_layer += tf.matmul(weighted, d_logits, transpose_a=True)
-            d_rows = d_rows.write(block, tf.matmul(d_logits, kernel, transpose_b=True) * omega[:, None])
-        return block + 1, total, d_layer, d_rows
+            # exp l - [k = t] Σ exp l is ∂E/∂l but for a factor a row, which the two products take on their small sides.
+            factors = tf.math.divide(omega, sums)[:, None]
+            raw = tf.tensor_scatter_nd_sub(exponentials, places, sums)
+            d_kernel += tf.matmul(y * factors, raw, transpose_a=True)
+            d_rows = d_rows.write(block, tf.matmul(raw, kernel, transpose_b=True) * factors)
+        return block + 1, total, d_kernel, d_rows
 
-    shapes = [tf.TensorShape([]), tf.TensorShape([]), d_layer.shape, tf.TensorShape([])]
-    _, total, d_layer, d_rows = tf.while_loop(
+    shapes = [tf.TensorShape([]), tf.TensorShape([]), d_kernel.shape, tf.TensorShape([])]
+    _, total, d_kernel, d_rows = tf.while_loop(
         lambda block, *_: block < blocks,
         body,
-        [tf.constant(0), tf.zeros([], rows.dtype), d_layer, d_rows],
+        [tf.constant(0), tf.zeros([], rows.dtype), d_kernel, d_rows],
         shape_invariants=shapes,
         parallel_iterations=1,
     )
     if not with_gradient:
         return [total]
-    gradients = [d_rows.concat(), d_layer[:units]]
-    return [total, *gradients, *([] if bias is None else [d_layer[units]])]
+    return [total, d_rows.concat()[:, :units], d_kernel[:units], *([] if bias is None else [d_kernel[units]])]

@@ -14,7 +14,7 @@ from tensorflow.python.eager import context
 from s2s_magic.errors import FitError
 from s2s_magic.ledger import Evidence, Run, VariableEvidence
 from s2s_magic.seq2seq import Fitted, Seq2Seq
-from s2s_magic.trace import refresh
+from s2s_magic.tracing import refresh
 from s2s_magic.training.compiling import compile_for_fit
 from s2s_magic.training.data import Prepared, prepare
 from s2s_magic.training.loop import Loop, NotFinite, merged

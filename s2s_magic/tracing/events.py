@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from s2s_magic.ledger import Called, Constructed, Part, Tensor, Variable, Wire
-from s2s_magic.trace import keras2
-from s2s_magic.trace.names import preferred
-from s2s_magic.trace.raw import Names, RawEvent, RawTensor, RawVariable
-from s2s_magic.trace.state import variable_record
+from s2s_magic.tracing import keras2
+from s2s_magic.tracing.names import preferred
+from s2s_magic.tracing.raw import Names, RawEvent, RawTensor, RawVariable
+from s2s_magic.tracing.state import variable_record
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from s2s_magic.ledger import Cell, Ledger
-from s2s_magic.trace.assemble import assemble, recorder_after
-from s2s_magic.trace.execute import execute, filename_of, trim
-from s2s_magic.trace.live import Live, Traced
-from s2s_magic.trace.patches import recording
+from s2s_magic.tracing.assemble import assemble, recorder_after
+from s2s_magic.tracing.execute import execute, filename_of, trim
+from s2s_magic.tracing.live import Live, Traced
+from s2s_magic.tracing.patches import recording
 
 _HERE = str(Path(__file__).parent)
 

@@ -11,8 +11,8 @@ from typing import Any
 import tensorflow as tf
 
 from s2s_magic.errors import UsageError
-from s2s_magic.trace import keras2
-from s2s_magic.trace.recorder import Recorder
+from s2s_magic.tracing import keras2
+from s2s_magic.tracing.recorder import Recorder
 
 _MARK = "_s2s_magic_patch"
 

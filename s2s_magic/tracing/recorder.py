@@ -8,12 +8,12 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from s2s_magic.trace import keras2
-from s2s_magic.trace.places import leaves
-from s2s_magic.trace.raw import Claims, Names, RawEvent
-from s2s_magic.trace.sight import Sight, Sights
-from s2s_magic.trace.weights import Weights
-from s2s_magic.trace.wires import Wires
+from s2s_magic.tracing import keras2
+from s2s_magic.tracing.places import leaves
+from s2s_magic.tracing.raw import Claims, Names, RawEvent
+from s2s_magic.tracing.sight import Sight, Sights
+from s2s_magic.tracing.weights import Weights
+from s2s_magic.tracing.wires import Wires
 
 Method = Callable[..., Any]
 

@@ -6,9 +6,9 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from s2s_magic.trace import keras2
-from s2s_magic.trace.places import flatten, leaves
-from s2s_magic.trace.raw import Claims, RawEvent, RawTensor
+from s2s_magic.tracing import keras2
+from s2s_magic.tracing.places import flatten, leaves
+from s2s_magic.tracing.raw import Claims, RawEvent, RawTensor
 
 
 class Wires:

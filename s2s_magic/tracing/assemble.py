@@ -6,13 +6,13 @@ import functools
 from typing import Any
 
 from s2s_magic.ledger import Called, Cell, Layer, Ledger
-from s2s_magic.trace import keras2
-from s2s_magic.trace.events import Keys, event_of, variable_of
-from s2s_magic.trace.live import Live, Traced
-from s2s_magic.trace.names import all_layers, name_layers, preferred, scan
-from s2s_magic.trace.raw import RawTensor
-from s2s_magic.trace.recorder import Recorder
-from s2s_magic.trace.state import layer_record, refresh
+from s2s_magic.tracing import keras2
+from s2s_magic.tracing.events import Keys, event_of, variable_of
+from s2s_magic.tracing.live import Live, Traced
+from s2s_magic.tracing.names import all_layers, name_layers, preferred, scan
+from s2s_magic.tracing.raw import RawTensor
+from s2s_magic.tracing.recorder import Recorder
+from s2s_magic.tracing.state import layer_record, refresh
 
 
 def recorder_after(before: Traced, filenames: dict[str, int]) -> Recorder:

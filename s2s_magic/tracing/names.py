@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from s2s_magic.trace import keras2
+from s2s_magic.tracing import keras2
 
 _LARGEST = 10_000
 _DEEPEST = 3
@@ -87,7 +87,7 @@ def name_layers(
     Parameters
     ----------
     layers
-        All layers, in the order in which they were first seen.
+        All layers and all that they hold, in the order in which they were first seen.
     given
         Identity to the user's names, the best first.
     known
@@ -116,7 +116,8 @@ def name_layers(
             settle(layer, mine[0], mine[1:])
         else:
             waiting.append(layer)
-    held = {id(child) for layer in layers for _, child in keras2.children(layer)}
+    held_by = {id(layer): keras2.children(layer) for layer in layers}
+    held = {id(child) for children in held_by.values() for _, child in children}
     begin = [layer for layer in layers if id(layer) in names]
     for roots in (begin, [layer for layer in waiting if id(layer) not in held], waiting):
         for root in roots:
@@ -126,7 +127,7 @@ def name_layers(
             while level:
                 deeper = []
                 for holder in level:
-                    for path, child in keras2.children(holder):
+                    for path, child in held_by[id(holder)]:
                         if id(child) not in names:
                             settle(child, f"{names[id(holder)][0]}.{path}")
                             deeper.append(child)

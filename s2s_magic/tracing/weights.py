@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from s2s_magic.trace import keras2
-from s2s_magic.trace.raw import RawEvent, RawVariable
+from s2s_magic.tracing import keras2
+from s2s_magic.tracing.raw import RawEvent, RawVariable
 
 
 class Weights:

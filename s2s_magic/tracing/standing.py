@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from s2s_magic.ledger import Ledger
-from s2s_magic.trace import keras2
-from s2s_magic.trace.live import Live
+from s2s_magic.tracing import keras2
+from s2s_magic.tracing.live import Live
 
 Holders = dict[str, list[tuple[str, str]]]
 

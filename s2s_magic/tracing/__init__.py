@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from s2s_magic.trace.live import Live, Traced
-from s2s_magic.trace.running import run
-from s2s_magic.trace.state import refresh
+from s2s_magic.tracing.live import Live, Traced
+from s2s_magic.tracing.running import run
+from s2s_magic.tracing.state import refresh
 
 __all__ = ["Live", "Traced", "refresh", "run"]

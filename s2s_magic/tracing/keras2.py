@@ -310,7 +310,7 @@ def norm(variable: Any) -> float | None:
     dtype = tf.as_dtype(variable.dtype)
     if not (dtype.is_floating or dtype.is_integer or dtype.is_complex):
         return None
-    value = variable.numpy()
+    value = bare(variable).value().numpy()  # half the price of the variable's own numpy()
     return float(np.linalg.norm(value.astype(np.float32, copy=False).ravel()))
 
 

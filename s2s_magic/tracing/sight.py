@@ -11,8 +11,8 @@ from types import CodeType, FrameType, TracebackType
 from typing import Any, Literal
 
 from s2s_magic.ledger import Place
-from s2s_magic.trace import keras2
-from s2s_magic.trace.places import COMPREHENSIONS, Places, Spot, at_top
+from s2s_magic.tracing import keras2
+from s2s_magic.tracing.places import COMPREHENSIONS, Places, Spot, at_top
 
 Kind = Literal["other", "cell", "engine", "init", "generated", "tensorflow"]
 Targets = list[tuple[ast.expr, bool]]

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from s2s_magic.ledger import Layer, Ledger, ModelRecord, Variable, Wire
-from s2s_magic.trace import keras2
-from s2s_magic.trace.live import Live
-from s2s_magic.trace.names import all_layers, name_layers
-from s2s_magic.trace.standing import Holders, Standing, standing
+from s2s_magic.tracing import keras2
+from s2s_magic.tracing.live import Live
+from s2s_magic.tracing.names import all_layers, name_layers
+from s2s_magic.tracing.standing import Holders, Standing, standing
 
 
 def refresh(ledger: Ledger, live: Live) -> Ledger:
