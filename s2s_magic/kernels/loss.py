@@ -20,7 +20,7 @@ import tensorflow as tf
 from s2s_magic.kernels.loop import twice_differentiable
 
 BLOCK_BYTES = 8 << 20
-"""About how many bytes of logits are held at a time: more of them would be memory that the system has to clear first."""
+"""About how many bytes of logits are held at a time: more would be memory that the system must clear first."""
 
 
 def projected_cross_entropy(
