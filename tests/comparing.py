@@ -1,0 +1,44 @@
+"""Comparing what two ways of computing the same thing give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+CLOSE = {"float64": 1e-10, "float32": 1e-5}
+"""How far two results may be apart, relative to the largest number in them."""
+
+
+def assert_same(one: Any, other: Any, dtype: str) -> None:
+    """Compare tensor by tensor: shape, type and numbers."""
+    ours, theirs = tf.nest.flatten(one), tf.nest.flatten(other)
+    assert len(ours) == len(theirs)
+    for number, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+        if a is None or b is None:
+            assert a is b, f"tensor {number}: one of the two is missing"
+            continue
+        a, b = tf.convert_to_tensor(a), tf.convert_to_tensor(b)
+        assert (a.dtype, a.shape.as_list()) == (b.dtype, b.shape.as_list()), f"tensor {number}"
+        if a.dtype.is_floating:
+            a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+            scale = max(np.abs(b).max(initial=0.0), 1e-3)
+            assert np.abs(a - b).max(initial=0.0) <= CLOSE[dtype] * scale, f"tensor {number}: {a} against {b}"
+        else:
+            np.testing.assert_array_equal(a, b)
+
+
+def values_and_gradients(function: Callable[[], Any], watched: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """Run a function; give its outputs, and the gradients of a fixed, uneven sum of all that is real in them."""
+    with tf.GradientTape() as tape:
+        tape.watch(watched)
+        outputs = tf.nest.flatten(function())
+        total = 0.0
+        for number, value in enumerate(outputs):
+            if value.dtype.is_floating:
+                places = tf.reshape(tf.range(tf.size(value)), tf.shape(value))
+                weights = tf.cast(tf.cos(tf.cast(places, tf.float64) + float(number)), value.dtype)
+                total += tf.reduce_sum(tf.cast(weights * value, tf.float64))
+    return outputs, tape.gradient(total, watched, unconnected_gradients=tf.UnconnectedGradients.ZERO)
