@@ -91,7 +91,13 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
 
     def _fit(self, options: Namespace, cell: str) -> None:
         __tracebackhide__ = True
-        api.fit(self._model(options.name), cell, self.shell.user_ns, first_line=2)
+        model = self._model(options.name)
+        try:
+            api.fit(model, cell, self.shell.user_ns, first_line=2)
+        finally:
+            # An inspector that is open shows what the fit did, also when it was interrupted.
+            if (inspector := self.widgets.get(model.name)) is not None:
+                inspector.update(model.ledger)
 
     # -- line verbs --------------------------------------------------------------------------------------------------
 

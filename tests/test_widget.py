@@ -350,3 +350,26 @@ def test_a_page_made_of_a_saved_notebook_shows_the_report(inspector):
     assert "<caption>" in shown
     assert "decoder_cell" in shown
     assert "s2s-strip" in shown
+
+
+def test_an_open_inspector_shows_a_fit_as_soon_as_it_ends():
+    pytest.importorskip("tensorflow")
+    import numpy as np
+
+    shell = InteractiveShell.instance()
+    shell.extension_manager.load_extension("s2s_magic")
+    magics = shell.magics_manager.registry["Seq2SeqMagics"]
+    magics.display = "widget"
+    try:
+        shell.run_cell_magic(
+            "seq2seq", "build small", "vocab: 20\nembed: 4\nencoder: lstm(8)\ndecoder: lstm(8)\n"
+        )  # fmt: skip
+        shell.user_ns["X"] = shell.user_ns["Y"] = np.random.default_rng(1).integers(1, 20, (32, 5))
+        made = magics.widgets["small"]
+        assert "Nothing was fitted yet" in page(made, "Training")
+        shell.run_cell_magic("seq2seq", "fit small", "source: X\ntarget: Y\nepochs: 1\n")
+        assert magics.widgets["small"] is made
+        assert "gradient norm" in page(made, "Training")
+        close_tree(made)
+    finally:
+        shell.extension_manager.unload_extension("s2s_magic")

@@ -221,7 +221,7 @@ def _frame(node: Node, box: Box, moment: Moment) -> str:
 def _pill(node: Node, box: Box) -> str:
     if node.kind == "operation":
         return text(box.middle, box.y + 17, fit(node.label, box.width - 16), f'{PLAIN} text-anchor="middle"')
-    name = text(box.x + 12, box.y + 17, fit(node.label, box.width - 64), BOLD)
+    name = text(box.x + 12, box.y + 17, fit(node.label, box.width - 60, 7.6), BOLD)
     return name + text(box.x + box.width - 12, box.y + 17, node.kind, f'{SMALL} text-anchor="end"')
 
 
@@ -233,7 +233,7 @@ def _heading(node: Node, box: Box, moment: Moment) -> str:
     if params and not node.trainable:
         owned += " frozen"
     kind = fit(node.class_name, box.width - 30 - 6.2 * len(owned), 6.2)
-    lines = text(box.x + 15, box.y + 21, fit(node.label, box.width - 26 - 8 * len(times), 7), BOLD)
+    lines = text(box.x + 15, box.y + 21, fit(node.label, box.width - 28 - 8 * len(times), 7.6), BOLD)
     if times:
         lines += text(box.x + box.width - 10, box.y + 21, times, f'{BOLD} text-anchor="end"')
     return lines + text(box.x + 15, box.y + 37, f"{kind} · {owned}", SMALL)
