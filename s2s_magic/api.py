@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from s2s_magic.errors import BuildError, FitError, LookupFailed
@@ -151,7 +151,13 @@ def _as_traced(seen: Seq2Seq) -> Traced:
 
 
 def fit(
-    model: Seq2Seq, body: str, namespace: Mapping[str, Any], *, first_line: int = 1, progress: Any = None
+    model: Seq2Seq,
+    body: str,
+    namespace: Mapping[str, Any],
+    *,
+    first_line: int = 1,
+    progress: Callable[[Any], None] | None = None,
+    watch: Callable[[Seq2Seq], None] | None = None,
 ) -> Seq2Seq:
     """Train a model on data, and keep evidence for every variable.
 
@@ -166,7 +172,9 @@ def fit(
     first_line
         The line that faults count from.
     progress
-        Shows the progress; None chooses by where this runs.
+        Takes each `s2s_magic.training.progress.Progress`, at most four a second; None chooses by where this runs.
+    watch
+        Is handed the model after an epoch, at most once a second, with the evidence so far.
 
     Returns
     -------
@@ -190,7 +198,7 @@ def fit(
     plan = parse_fit(body, first_line=first_line)
     if model.model is None:
         raise FitError(f"{model.name} has no model to fit: its cell ended before a Model was made")
-    train(model, plan, namespace, progress=progress)
+    train(model, plan, namespace, progress=progress, watch=watch)
     return model
 
 

@@ -93,11 +93,9 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         __tracebackhide__ = True
         model = self._model(options.name)
         try:
-            api.fit(model, cell, self.shell.user_ns, first_line=2)
+            api.fit(model, cell, self.shell.user_ns, first_line=2, watch=self._update)
         finally:
-            # An inspector that is open shows what the fit did, also when it was interrupted.
-            if (inspector := self.widgets.get(model.name)) is not None:
-                inspector.update(model.ledger)
+            self._update(model)
 
     # -- line verbs --------------------------------------------------------------------------------------------------
 
@@ -221,6 +219,11 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
             training=training,
             replaced=self.widgets.get(model.name),
         )
+
+    def _update(self, model: Seq2Seq) -> None:
+        """Let an inspector that is open show what a fit has done so far, also when it was interrupted."""
+        if (inspector := self.widgets.get(model.name)) is not None:
+            inspector.update(model.ledger)
 
     def _show_view(self, kind: str, value: Any) -> None:
         from s2s_magic.view import display

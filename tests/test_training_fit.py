@@ -462,3 +462,15 @@ def test_patience_stops_and_puts_the_best_state_back():
     assert model.model.evaluate([X, decoder, np.full(40, 7)], names["V"], verbose=0) == pytest.approx(
         min(losses), rel=1e-4
     )
+
+
+def test_what_is_watched_while_it_trains_is_what_is_kept_in_the_end():
+    model = api.build("vocab: 9\nembed: 2\nencoder: gru(4)\ndecoder: gru(4)\n")
+    rows = np.random.default_rng(0).integers(1, 9, (64, 4))
+    seen = []
+    api.fit(model, "source: X\ntarget: X\nepochs: 1", {"X": rows}, watch=lambda m: seen.append(m.evidence))
+    api.fit(model, "source: X\ntarget: X\nepochs: 3", {"X": rows}, watch=lambda m: seen.append(m.evidence))
+    assert [run.stopped for run in seen[0].runs] == ["going on"]
+    assert seen[1].history["loss"] == model.history["loss"][:2]
+    assert [(run.epochs, run.stopped) for run in model.evidence.runs] == [(1, None), (3, None)]
+    assert all(len(v.distance) == 4 for v in model.evidence.variables.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,11 +11,18 @@ if TYPE_CHECKING:
     from s2s_magic.training.progress import Show
 
 
-def fit(seq2seq: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any], *, progress: Show | None = None) -> None:
+def fit(
+    seq2seq: Seq2Seq,
+    plan: FitPlan,
+    namespace: Mapping[str, Any],
+    *,
+    progress: Show | None = None,
+    watch: Callable[[Seq2Seq], None] | None = None,
+) -> None:
     """Train a model; see `s2s_magic.training.fitting.fit`, which is loaded with TensorFlow when it is called first."""
     from s2s_magic.training import fitting
 
-    fitting.fit(seq2seq, plan, namespace, progress=progress)
+    fitting.fit(seq2seq, plan, namespace, progress=progress, watch=watch)
 
 
 __all__ = ["fit"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from s2s_magic.seq2seq import Fitted, Seq2Seq
 from s2s_magic.tracing import refresh
 from s2s_magic.training.compiling import compile_for_fit
 from s2s_magic.training.data import Prepared, prepare
-from s2s_magic.training.loop import Loop, NotFinite, merged
+from s2s_magic.training.loop import Loop, NotFinite, at_most_once_a_second, merged
 from s2s_magic.training.pipeline import batches, by_length
 from s2s_magic.training.progress import Show, surroundings, throttled
 from s2s_magic.training.recorder import Recorder
@@ -30,7 +30,14 @@ if TYPE_CHECKING:
 HELD = ("gradient_norm", "update_norm", "update_ratio", "distance", "norm")
 
 
-def fit(seq2seq: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any], *, progress: Show | None = None) -> None:
+def fit(
+    seq2seq: Seq2Seq,
+    plan: FitPlan,
+    namespace: Mapping[str, Any],
+    *,
+    progress: Show | None = None,
+    watch: Callable[[Seq2Seq], None] | None = None,
+) -> None:
     """Train a model by ``Model.fit`` and keep evidence; a second fit goes on where the first one ended.
 
     Parameters
@@ -43,6 +50,8 @@ def fit(seq2seq: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any], *, progre
         Where the plan's names are looked up.
     progress
         Takes every `Progress`, at most four a second; chosen by the surroundings when None.
+    watch
+        Is handed the model after an epoch, at most once a second, with the evidence so far.
 
     Raises
     ------
@@ -57,10 +66,12 @@ def fit(seq2seq: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any], *, progre
     prepared = prepare(seq2seq, plan, namespace)
     with seeded(plan.seed):
         compile_for_fit(seq2seq, plan, prepared.train)
-        _fit(seq2seq, plan, prepared, throttled(progress or surroundings()))
+        _fit(seq2seq, plan, prepared, throttled(progress or surroundings()), watch)
 
 
-def _fit(seq2seq: Seq2Seq, plan: FitPlan, prepared: Prepared, show: Show) -> None:
+def _fit(
+    seq2seq: Seq2Seq, plan: FitPlan, prepared: Prepared, show: Show, watch: Callable[[Seq2Seq], None] | None
+) -> None:
     model = seq2seq.model
     dataset, steps = batches(prepared.train, size=plan.batch, epochs=plan.epochs, shuffle=plan.shuffle)
     held_back = prepared.validation and batches(by_length(prepared.validation), size=plan.batch)[0]
@@ -70,7 +81,29 @@ def _fit(seq2seq: Seq2Seq, plan: FitPlan, prepared: Prepared, show: Show) -> Non
     recorder = Recorder(list(watched.values()), [starts[key] for key in watched], steps)
     loop = Loop(recorder, show, name=seq2seq.name, epochs=plan.epochs, steps=steps, patience=plan.patience)
     build_optimizer(model)
-    state, accelerated = "done", {}
+    state, before = "done", seq2seq.evidence or Evidence()
+    accelerated: dict[str, str] = {}
+
+    def keep(state: str) -> None:
+        run = Run(
+            epochs=len(loop.epochs),
+            seconds=loop.seconds,
+            steps=loop.steps_done,
+            batch=plan.batch,
+            optimizer=_optimizer_text(model.optimizer),
+            interrupted=state == "interrupted",
+            stopped=None if state in ("done", "interrupted") else state,
+            accelerated=accelerated,
+        )
+        _keep(seq2seq, before, loop, list(watched), run)
+
+    if watch is not None:
+
+        def shown() -> None:
+            keep("going on")
+            watch(seq2seq)
+
+        loop.after_epoch = at_most_once_a_second(shown)
     model.train_function = None  # so that the step is traced with the recorder in it
     try:
         with ExitStack() as stack:
@@ -97,17 +130,7 @@ def _fit(seq2seq: Seq2Seq, plan: FitPlan, prepared: Prepared, show: Show) -> Non
         raise
     finally:
         model.train_function = None
-        run = Run(
-            epochs=len(loop.epochs),
-            seconds=loop.seconds,
-            steps=loop.steps_done,
-            batch=plan.batch,
-            optimizer=_optimizer_text(model.optimizer),
-            interrupted=state == "interrupted",
-            stopped=None if state in ("done", "interrupted") else state,
-            accelerated=accelerated,
-        )
-        _keep(seq2seq, loop, recorder, list(watched), run)
+        keep(state)
         loop.finish(state)
     if shared_layers(seq2seq):
         _keep_shares(seq2seq, next(iter(dataset)))
@@ -173,9 +196,8 @@ def _optimizer_text(optimizer: Any) -> str:
     return f"{type(optimizer).__name__}({shown})"
 
 
-def _keep(seq2seq: Seq2Seq, loop: Loop, recorder: Recorder, keys: list[str], run: Run) -> None:
-    """Join this run to the evidence."""
-    before = seq2seq.evidence or Evidence()
+def _keep(seq2seq: Seq2Seq, before: Evidence, loop: Loop, keys: list[str], run: Run) -> None:
+    """Join this run to the evidence of those before it."""
     past = sum(r.epochs for r in before.runs)
     measured = {}
     for number, key in enumerate(keys):

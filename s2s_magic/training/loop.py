@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,19 @@ from tensorflow import keras
 
 from s2s_magic.training.progress import PAUSE, Progress, Show
 from s2s_magic.training.recorder import Epoch, Recorder
+
+
+def at_most_once_a_second(call: Callable[[], object]) -> Callable[[], None]:
+    """Leave out the calls that come within a second of the last one."""
+    last = -math.inf
+
+    def throttled() -> None:
+        nonlocal last
+        if time.monotonic() - last >= 1:
+            call()
+            last = time.monotonic()
+
+    return throttled
 
 
 class NotFinite(Exception):
@@ -57,6 +70,8 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         Loss and metrics, and the norms, of each epoch; of one that was cut off too.
     stopped
         Why it stopped before the last epoch, in words.
+    after_epoch
+        Called at the end of each epoch, once it is measured.
     """
 
     _supports_tf_logs = True  # Keras then leaves the values on the device until they are asked for.
@@ -69,6 +84,7 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         self._name, self._planned, self._steps, self._patience = name, epochs, steps, patience
         self.epochs: list[tuple[dict[str, float], Epoch]] = []
         self.stopped: str | None = None
+        self.after_epoch: Callable[[], object] = lambda: None
         self.step = self.steps_done = 0
         self._epoch = 1
         self._values: Mapping[str, float] = {}
@@ -115,6 +131,7 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         self.epochs.append((dict(self._values), measured))
         self._sound = State(self.model)
         self._tell(self._steps)
+        self.after_epoch()
         if self._patience is not None:
             self._weigh(epoch + 1)
 
