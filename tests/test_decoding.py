@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from models import by_hand
 
 from s2s_magic import api
 from s2s_magic.decoding import inference_model, shown
 from s2s_magic.errors import DecodeError
 from s2s_magic.ledger import Called
-from tests.models import by_hand
 
 numbers = np.random.default_rng(0)
 X = numbers.integers(3, 12, size=(24, 5))

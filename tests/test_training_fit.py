@@ -6,11 +6,11 @@ import threading
 import numpy as np
 import pytest
 import tensorflow as tf
+from models import by_hand
 from tensorflow import keras
 
 from s2s_magic import api
 from s2s_magic.errors import DataError, FitError
-from tests.models import by_hand
 
 SPEC = "vocab: 20\nembed: 4\nencoder: lstm(8)\ndecoder: lstm(8)\n"
 PADDED = "vocab: 20\nembed: 4\nencoder: lstm(8)\ndecoder: lstm(8)\npadding: 0\nstart: 1\nend: 2\n"

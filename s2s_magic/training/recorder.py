@@ -55,7 +55,8 @@ class Recorder:
         self._samples = tf.Variable(0.0, trainable=False)
         self._squares = tf.Variable(tf.zeros([2, count]), trainable=False)
         self._sound_steps = tf.Variable(tf.zeros([count], tf.int64), trainable=False)
-        self._measure = tf.function(self._norms_and_distances)
+        # one concrete function a fit: a tf.function that each fit traces anew would be warned about
+        self._measure = tf.function(self._norms_and_distances).get_concrete_function()
 
     @contextmanager
     def watching(self, optimizer: Any) -> Iterator[None]:
