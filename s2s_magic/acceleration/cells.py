@@ -28,6 +28,8 @@ def cell_obstacle(cell: Any) -> str | None:
     """Say in words why a cell, or a stack of cells, cannot run on the kernels; None where it can."""
     if type(cell) is keras.layers.StackedRNNCells and cell.reverse_state_order:
         return "reverse_state_order=True turns its states around"
+    if {one.compute_dtype for one in cells_of(cell)} - {cell.compute_dtype}:
+        return "its cells compute in another type than the stack that holds them"
     return next((why for why in map(_obstacle, cells_of(cell)) if why), None)
 
 

@@ -33,7 +33,7 @@ def _obstacle(layer: Any) -> str | None:
         return "its call is overridden on the object, and that override stays"
     if tf.config.list_logical_devices("GPU") and getattr(layer, "_could_use_gpu_kernel", False):
         return "cuDNN's own kernel runs it on the GPU"
-    for setting in ("stateful", "unroll", "time_major", "zero_output_for_mask"):
+    for setting in ("stateful", "unroll", "time_major"):
         if getattr(layer, setting):
             return f"{setting}=True is left to Keras"
     if layer._num_constants:
@@ -64,6 +64,10 @@ def accelerated_recurrent(layer: Any) -> Iterator[None]:
             mask=None if mask is None else tf.cast(mask, tf.bool),
             reverse=layer.go_backwards,
         )
+        if mask is not None and layer.zero_output_for_mask:
+            real = tf.reverse(mask, [1]) if layer.go_backwards else mask
+            real = tf.cast(real[:, :, None] if layer.return_sequences else real[:, -1:], tf.bool)
+            output = tf.where(real, output, tf.zeros_like(output))
         return [output, *tf.nest.pack_sequence_as(states, after)] if layer.return_state else output
 
     with overridden(layer, "call", call):

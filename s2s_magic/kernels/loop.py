@@ -85,7 +85,9 @@ def scan(
                 place[time] = value
         return carry, kept
     dtype = carry[0].dtype
-    arrays = [tf.TensorArray(dtype, steps, element_shape=[count, None], clear_after_read=False) for count in rows]
+    # Where the batch is known, an array that stays empty can still be stacked.
+    batch = carry[0].shape[1]
+    arrays = [tf.TensorArray(dtype, steps, element_shape=[count, batch], clear_after_read=False) for count in rows]
 
     def body(turn: Any, *state: Any) -> Any:
         time = steps - 1 - turn if backwards else turn
