@@ -271,7 +271,7 @@ def test_everything_is_as_it_was_after_the_block_and_after_an_exception(decoders
         now = [layer.__dict__ for layer in [model, *model._flatten_layers(), model.optimizer]]
         return all(a.keys() == b.keys() for a, b in zip(attributes, now, strict=True))
 
-    with pytest.raises(ZeroDivisionError), accelerate(model):
+    with pytest.raises(ZeroDivisionError), accelerate(model):  # noqa: PT012
         assert not same()
         model.make_train_function()
         raise ZeroDivisionError

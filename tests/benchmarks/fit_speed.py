@@ -1,0 +1,223 @@
+"""How fast a training step is: written by hand with TFA, by this package's fit, and by PyTorch.
+
+Run ``python tests/benchmarks/fit_speed.py``. All sides train the same encoder-decoder on the same numbers and take turns
+in one process; the table gives medians and the medians of the ratios of neighbouring runs, so that what else the machine
+does falls on all of them. A run is a few steps; the first one, in which the step is traced, is left out.
+
+- by hand: the code of the mission with ``Model.fit``; rows of different lengths are padded to the longest, and weighted;
+- s2s_magic: the same code with the step that `s2s_magic.fit` runs: accelerated, with evidence, on its own batches;
+- PyTorch: ``nn.LSTM`` and Adam, where torch is installed.
+
+Peak memory is that of a process of its own for each side, over what TensorFlow takes when it is imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+import tensorflow as tf
+from models import by_hand
+
+from s2s_magic.acceleration import accelerate
+from s2s_magic.training.pipeline import Lengths, Shifted, Table, batches
+from s2s_magic.training.recorder import Recorder
+from s2s_magic.training.rows import Rows
+
+
+@dataclass(frozen=True)
+class Case:
+    """Sizes of one comparison; ``skewed`` draws lengths from 4 to ``steps_out``."""
+
+    vocab: int
+    embed: int
+    units: int
+    batch: int
+    steps_in: int
+    steps_out: int
+    steps: int
+    skewed: bool = False
+
+
+CASES = {
+    "a: 100 ids, 512 units, 32 x 10 -> 15": Case(100, 10, 512, 32, 10, 15, 4),
+    "b: 8,000 ids, 256 units, 64 x 20 -> 20": Case(8000, 128, 256, 64, 20, 20, 2),
+    "c: 20,000 ids, 256 units, 64 x 20 -> 40": Case(20000, 128, 256, 64, 20, 40, 1),
+    "d: 8,000 ids, 256 units, 64 x 4 to 40": Case(8000, 128, 256, 64, 40, 40, 24, skewed=True),
+}
+
+
+def lengths(case: Case) -> Any:
+    """Draw target lengths: all alike, or many short ones and a few long ones."""
+    rows = case.batch * case.steps
+    if not case.skewed:
+        return np.full(rows, case.steps_out)
+    drawn = np.random.default_rng(1).lognormal(np.log(9), 0.6, size=rows)
+    return np.clip(drawn, 4, case.steps_out).astype(int)
+
+
+def rows_of(case: Case) -> tuple[Any, list[Any], list[Any]]:
+    """Give lengths, source rows and target rows."""
+    numbers, ends = np.random.default_rng(0), lengths(case)
+    sources = [numbers.integers(1, case.vocab, size=n if case.skewed else case.steps_in) for n in ends]
+    return ends, sources, [numbers.integers(1, case.vocab, size=n) for n in ends]
+
+
+def model_of(case: Case) -> Any:
+    """Run the hand-written code."""
+    names: dict[str, Any] = {}
+    exec(by_hand(case.vocab, case.embed, case.units), names)
+    names["model"].compile(loss="sparse_categorical_crossentropy", optimizer="adam")
+    return names["model"]
+
+
+def padded(rows: list[Any]) -> Any:
+    """Fill rows up with zeros to the longest."""
+    filled = np.zeros((len(rows), max(map(len, rows))), np.int32)
+    for place, row in enumerate(rows):
+        filled[place, : len(row)] = row
+    return filled
+
+
+def by_hand_run(case: Case) -> Callable[[], None]:
+    """Give steps on arrays, as ``Model.fit`` takes them."""
+    ends, sources, targets = rows_of(case)
+    source, target, model = padded(sources), padded(targets), model_of(case)
+    shifted = np.c_[np.zeros((len(target), 1), np.int32), target[:, :-1]]
+    # All rows run to the longest: lengths tell the loss alone, by weights, what is padding.
+    inputs = [source, shifted, np.full(len(target), target.shape[1], np.int32)]
+    weights = (np.arange(target.shape[1]) < ends[:, None]).astype("float32")
+    whole = (tuple(inputs), target, weights) if case.skewed else (tuple(inputs), target)
+    dataset = tf.data.Dataset.from_tensor_slices(whole).shuffle(len(target)).batch(case.batch).repeat().prefetch(2)
+    return stepping(model, iter(dataset), case.steps)
+
+
+def stepping(model: Any, rows: Any, steps: int) -> Callable[[], None]:
+    """Give some steps of what ``Model.fit`` runs for each."""
+    function = model.make_train_function()
+
+    def run() -> None:
+        for _ in range(steps):
+            logs = function(rows)
+        float(logs["loss"])
+
+    return run
+
+
+def package_run(case: Case) -> Callable[[], None]:
+    """Give steps as `s2s_magic.fit` takes them; the model stays under acceleration."""
+    _, sources, targets = rows_of(case)
+    table = Table((Rows.of(sources), Shifted(0), Lengths()), Rows.of(targets), weighted=case.skewed)
+    dataset, _ = batches(table, size=case.batch, epochs=1000, shuffle=True)
+    model = model_of(case)
+    model.optimizer.build(model.trainable_variables)
+    variables = model.trainable_variables
+    recorder = Recorder(variables, [tf.identity(variable) for variable in variables], 128)
+    recorder.watching(model.optimizer).__enter__()
+    accelerate(model).__enter__()
+    recorder.begin_epoch()
+    return stepping(model, iter(dataset), case.steps)
+
+
+def torch_run(case: Case) -> Callable[[], None]:
+    """Give as many steps of the same work by PyTorch, padded to the longest."""
+    import torch
+    from torch import nn
+
+    torch.set_num_threads(os.cpu_count() or 1)
+    words, out = nn.Embedding(case.vocab, case.embed), nn.Linear(case.units, case.vocab)
+    reader, writer = (nn.LSTM(case.embed, case.units, batch_first=True) for _ in range(2))
+    optimizer = torch.optim.Adam([p for part in (words, out, reader, writer) for p in part.parameters()], eps=1e-7)
+    _, sources, targets = rows_of(case)
+    source, target = (torch.from_numpy(padded(rows).astype("int64")) for rows in (sources, targets))
+    shifted = torch.cat([torch.zeros(len(target), 1, dtype=torch.int64), target[:, :-1]], 1)
+
+    def epoch() -> None:
+        for first in range(0, len(target), case.batch):
+            here = slice(first, first + case.batch)
+            _, state = reader(words(source[here]))
+            logits = out(writer(words(shifted[here]), state)[0])
+            loss = nn.functional.cross_entropy(logits.flatten(0, 1), target[here].flatten())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    return epoch
+
+
+SIDES = {"by hand": by_hand_run, "s2s_magic": package_run, "PyTorch": torch_run}
+
+
+def measure(case: Case, rounds: int) -> dict[str, list[float]]:
+    """Give the seconds of every run, sides taking turns."""
+    known = [side for side in SIDES if side != "PyTorch" or importlib.util.find_spec("torch")]
+    runs = {side: SIDES[side](case) for side in known}
+    seconds: dict[str, list[float]] = {side: [] for side in known}
+    for number in range(-1, rounds):
+        for side in known if number % 2 else reversed(known):
+            began = time.perf_counter()
+            runs[side]()
+            if number >= 0:
+                seconds[side].append(time.perf_counter() - began)
+    return seconds
+
+
+def peak(side: str, case: Case) -> None:
+    """Print how many MiB this process needed at most, over those it needed before it began."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    run = SIDES[side](case)
+    for _ in range(3):
+        run()
+    print(json.dumps((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024))
+
+
+def peaks(title: str) -> dict[str, float]:
+    """Give the peak memory of each TensorFlow side, each in a fresh process."""
+    found = {}
+    for side in ("by hand", "s2s_magic"):
+        command = [sys.executable, __file__, "--peak", side, "--case", title]
+        found[side] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+    return found
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=9, help="runs a side")
+    parser.add_argument("--quick", action="store_true", help="three runs a side, no memory")
+    parser.add_argument("--case", default="", help="only the cases whose name begins like this")
+    parser.add_argument("--peak", choices=list(SIDES), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    cases = {title: case for title, case in CASES.items() if title.startswith(options.case)}
+    if options.peak:
+        peak(options.peak, next(iter(cases.values())))
+        return
+    print(
+        f"{'case':<42}{'side':<11}{'step, median':>14}{'fastest':>12}{'times as fast as by hand':>26}{'peak MiB':>10}"
+    )
+    for title, case in cases.items():
+        seconds = measure(case, 3 if options.quick else options.rounds)
+        memory = {} if options.quick or case.skewed else peaks(title)
+        for side, own in seconds.items():
+            ratio = np.median([hand / mine for hand, mine in zip(seconds["by hand"], own, strict=True)])
+            step, fastest = (value / case.steps * 1e3 for value in (np.median(own), min(own)))
+            least = f"{memory[side]:>10.0f}" if side in memory else ""
+            print(f"{title:<42}{side:<11}{step:>11.1f} ms{fastest:>9.1f} ms{ratio:>26.2f}{least}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""Fits under acceleration against the same fits by Keras alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from models import by_hand
+from tensorflow import keras
+
+import s2s_magic
+from s2s_magic.acceleration import accelerate
+
+
+def data(vocab: int, rows: int = 80, ragged: bool = False) -> tuple[list[Any], Any]:
+    """Give source, decoder input, lengths and target; the target is the source turned around."""
+    numbers = np.random.default_rng(0)
+    source = numbers.integers(2, vocab, size=(rows, 6)).astype("int32")
+    target = source[:, ::-1].copy()
+    lengths = numbers.integers(1, 7, size=rows).astype("int32") if ragged else np.full(rows, 6, "int32")
+    for row, length in enumerate(lengths):
+        target[row, length:] = 0
+    return [source, np.c_[np.ones((rows, 1), "int32"), target[:, :-1]], lengths], target
+
+
+def hand_written() -> Any:
+    names: dict[str, Any] = {}
+    exec(by_hand(20, 8, 32), names)
+    return names["model"]
+
+
+def built() -> Any:
+    lines = "vocab: 20\nembed: 8\npadding: 0\nstart: 1\nencoder: gru(16)\ndecoder: gru(16)\n"
+    return s2s_magic.build(lines).model
+
+
+def losses(model: Any, steps: int, accelerated: bool, **fit: Any) -> tuple[list[float], dict[str, str]]:
+    """Give the loss of every step of a fit, and what ran accelerated."""
+    seen: list[float] = []
+    last = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(logs["loss"]))
+    inputs, target = fit.pop("data")
+    how = {"batch_size": len(target), "epochs": steps, "verbose": 0, "callbacks": [last], **fit}
+    if not accelerated:
+        model.fit(inputs, target, **how)
+        return seen, {}
+    with accelerate(model) as found:
+        model.fit(inputs, target, **how)
+        return seen, dict(found)
+
+
+OPTIMIZERS = {
+    "adam": lambda: keras.optimizers.Adam(0.002),
+    "adam, clipped, decaying": lambda: keras.optimizers.Adam(
+        keras.optimizers.schedules.ExponentialDecay(0.002, 10, 0.9), global_clipnorm=0.1, weight_decay=0.01
+    ),
+    "nadam": lambda: keras.optimizers.Nadam(0.002),
+}
+
+
+@pytest.mark.parametrize("title", OPTIMIZERS)
+def test_fifty_steps_of_a_hand_written_model_lose_what_keras_loses(title: str) -> None:
+    model = hand_written()
+    first = model.get_weights()
+    curves, slots = [], []
+    for accelerated in (False, True):
+        model.set_weights(first)
+        model.compile(loss="sparse_categorical_crossentropy", optimizer=OPTIMIZERS[title]())
+        curve, found = losses(model, 50, accelerated, data=data(20))
+        curves.append(curve)
+        slots.append([variable.numpy() for variable in model.optimizer.variables])
+    refused = {name for name, why in found.items() if why != "accelerated"}
+    assert refused == ({"optimizer"} if title == "nadam" else set())
+    assert curves[0][-1] < curves[0][0] - 0.05
+    np.testing.assert_allclose(curves[1], curves[0], rtol=0, atol=1e-4)
+    for ours, theirs in zip(*reversed(slots), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-2, atol=1e-3)
+
+
+def test_one_step_of_adam_moves_every_variable_as_keras_does() -> None:
+    model = hand_written()
+    first = model.get_weights()
+    after = []
+    for accelerated in (False, True):
+        model.set_weights(first)
+        model.compile(loss="sparse_categorical_crossentropy", optimizer=keras.optimizers.Adam(0.01, epsilon=1e-3))
+        losses(model, 2, accelerated, data=data(20))
+        after.append([w - b for w, b in zip(model.get_weights(), first, strict=True)])
+    for ours, theirs in zip(*reversed(after), strict=True):
+        assert np.abs(theirs).max() > 0
+        assert np.abs(ours - theirs).max() <= 1e-5 * np.abs(theirs).max() + 1e-7
+
+
+LOSSES = {
+    "from probabilities": (lambda: "sparse_categorical_crossentropy", {}),
+    "sum": (lambda: keras.losses.SparseCategoricalCrossentropy(reduction="sum"), {}),
+    "weights of rows": (
+        lambda: "sparse_categorical_crossentropy",
+        {"sample_weight": np.linspace(0, 2, 80).astype("float32")},
+    ),
+    "weights of positions": (
+        lambda: "sparse_categorical_crossentropy",
+        {"sample_weight": np.random.default_rng(1).random((80, 6)).astype("float32")},
+    ),
+}
+
+
+@pytest.mark.parametrize("title", LOSSES)
+def test_losses_and_weights_count_as_they_do_for_keras(title: str) -> None:
+    loss, settings = LOSSES[title]
+    model = hand_written()
+    first = model.get_weights()
+    curves = []
+    for accelerated in (False, True):
+        model.set_weights(first)
+        model.compile(loss=loss(), optimizer="adam", metrics=["accuracy"])
+        curve, found = losses(model, 3, accelerated, data=data(20), **settings)
+        curves.append(curve)
+    assert set(found.values()) == {"accelerated"}
+    np.testing.assert_allclose(curves[1], curves[0], rtol=1e-5)
+
+
+def test_the_masked_loss_of_generated_source_is_understood_and_leaves_out_the_same_padding() -> None:
+    model = built()
+    first = model.get_weights()
+    curves = []
+    for accelerated in (False, True):
+        model.set_weights(first)
+        model.compile(loss=model.loss, optimizer="adam")
+        curve, found = losses(model, 3, accelerated, data=data(20, ragged=True))
+        curves.append(curve)
+    assert set(found.values()) == {"accelerated"}
+    np.testing.assert_allclose(curves[1], curves[0], rtol=1e-5)
+
+
+def test_a_loss_of_the_users_own_is_left_alone() -> None:
+    model = hand_written()
+
+    def masked_loss(targets: Any, probabilities: Any) -> Any:
+        return tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(targets, probabilities)) * 2.0
+
+    model.compile(loss=masked_loss, optimizer="adam")
+    with accelerate(model) as found:
+        assert "masked_loss" in found["loss"]
+
+
+def test_evaluation_and_prediction_inside_the_block_are_those_outside() -> None:
+    model = hand_written()
+    model.compile(loss="sparse_categorical_crossentropy", optimizer="adam", metrics=["accuracy"])
+    inputs, target = data(20)
+    before = model.evaluate(inputs, target, verbose=0), model.predict(inputs, verbose=0)
+    with accelerate(model):
+        inside = model.evaluate(inputs, target, verbose=0), model.predict(inputs, verbose=0)
+    np.testing.assert_allclose(inside[0], before[0], rtol=1e-5)
+    np.testing.assert_allclose(inside[1], before[1], rtol=1e-4, atol=1e-6)
