@@ -178,9 +178,12 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         if model.tokenizers:
             return [str(word)]
         try:
-            return [[int(part) for part in word.replace(",", " ").split()]]
+            return [[int(part) for part in word.strip("[]").replace(",", " ").split()]]
         except ValueError as error:
-            raise LookupFailed(f"{model.name} works on ids: expected whole numbers, got {str(word)!r}") from error
+            raise LookupFailed(
+                f'{model.name} works on ids: expected whole numbers such as "3 14 15", or the name of a variable, '
+                f"got {str(word)!r}"
+            ) from error
 
     def _compare(self, options: Namespace) -> Any:
         comparison = api.compare(self._model(options.name), self._model(options.other))

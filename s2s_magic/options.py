@@ -225,7 +225,14 @@ def parse_line(line: str, *, has_body: bool) -> tuple[str, argparse.Namespace]:
     if not asks_help:
         _check_form(verb, has_body=has_body)
         _check_options(verb, rest)
-    return verb, _parser(verb).parse_args(rest)
+    # argparse takes any word that begins with a dash for an option: quoted ones go in under another name
+    hidden = {f"\0{n}": word for n, word in enumerate(rest) if isinstance(word, Quoted) and word.startswith("-")}
+    back = {word: stand_in for stand_in, word in hidden.items()}
+    read = _parser(verb).parse_args([back.get(word, word) if isinstance(word, Quoted) else word for word in rest])
+    for name, value in vars(read).items():
+        if isinstance(value, str) and value in hidden:
+            setattr(read, name, hidden[value])
+    return verb, read
 
 
 def _check_form(verb: str, *, has_body: bool) -> None:

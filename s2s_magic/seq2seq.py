@@ -80,7 +80,8 @@ class Seq2Seq:
             made = "no model"
         else:
             made = f"{main.total:,} parameters, {main.trainable:,} trainable"
-        fitted = f", fitted {sum(run.epochs for run in self.evidence.runs)} epochs" if self.evidence else ""
+        epochs = sum(run.epochs for run in self.evidence.runs) if self.evidence else 0
+        fitted = f", fitted {epochs} epoch{'' if epochs == 1 else 's'}" if epochs else ""
         return f"<Seq2Seq {self.name!r}: {made}, {len(self.ledger.events)} events{fitted}>"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:

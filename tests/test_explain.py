@@ -104,7 +104,25 @@ def test_a_ledger_goes_through_json_unchanged(ledger):
     assert Ledger.from_dict(document) == ledger
     assert document["schema"] == "s2s_magic.ledger/1"
     assert document["events"][4]["inputs"][0]["from"] == 0
-    assert document["totals"] == {"row_sum": 2194508, "shared": 0, "trainable": 2194508, "total": 2194508}
+    assert document["totals"] == {"row_sum": 2194508, "shared": 0, "trainable": 2194508, "total": 2194508, "outside": 0}
+
+
+@pytest.mark.parametrize("part", ["variables", "layers", "events"])
+def test_a_document_of_which_a_part_is_missing_is_refused(ledger, part):
+    document = ledger.to_dict()
+    document[part] = document[part][2:] if part == "events" else {}
+    with pytest.raises(LedgerFormatError, match="missing"):
+        Ledger.from_dict(document)
+
+
+def test_a_name_that_holds_tensors_leads_to_them(ledger):
+    assert "it holds final_outputs.rnn_output and final_outputs.sample_id" in told(ledger, "final_outputs")
+    assert "it holds state_h and state_c" in told(ledger, "encoder_state")
+
+
+def test_a_name_bound_to_something_else_owns_nothing(ledger):
+    assert "sampler is bound in line 11 to tfa.seq2seq.TrainingSampler()" in told(ledger, "sampler")
+    assert "it owns nothing that is trained" in told(ledger, "sampler")
 
 
 @pytest.mark.parametrize(

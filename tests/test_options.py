@@ -19,6 +19,11 @@ def test_a_quoted_word_is_text_and_a_bare_word_is_a_name():
     assert not isinstance(options.source, Quoted)
 
 
+def test_a_quoted_word_is_text_even_where_it_looks_like_an_option():
+    _, options = read('decode dates "--return" --max-length 3')
+    assert (options.source, options.wanted, options.max_length) == ("--return", False, 3)
+
+
 @pytest.mark.parametrize(
     ("line", "has_body", "expected"),
     [

@@ -149,6 +149,11 @@ def test_fit_decode_and_what_decoding_owns(notebook, capsys):
     new = [e for e in fitted.inference.ledger.events if e.cell == 2 and e.kind == "called"]
     assert [key for event in new for key in event.created] == []
     assert {key for event in new for key in event.reused} == set(fitted.ledger.variables)
+    capsys.readouterr()
+    run(notebook, "%seq2seq inspect fitted")
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Decoding owns nothing of its own: it creates no variable." in shown
+    assert "It uses 9 variables of the training model again" in shown
     run(notebook, '%seq2seq decode fitted "4 5 6"')
     assert "4 5 6  ->" in capsys.readouterr().out
 
@@ -175,3 +180,25 @@ def test_no_variable_is_expanded_on_the_line(notebook):
     run(notebook, "what = 'embeddings'")
     with pytest.raises(LookupFailed, match=r"'\{what\}'"):
         run(notebook, "%seq2seq explain small {what}")
+
+
+def test_a_model_within_a_model_ties_nothing(notebook, capsys):
+    run(
+        notebook,
+        "%%seq2seq trace inner\nfrom tensorflow import keras\ni = keras.Input([4])\n"
+        "seq = keras.Sequential([keras.layers.Dense(3)])\nma = keras.Model(i, seq(i))\n"
+        "mb = keras.Model(i, keras.layers.Dense(2)(ma(i)))",
+    )
+    assert [f for f in notebook.user_ns["inner"].ledger.findings if f.kind == "tied"] == []
+    assert "− shared 0 =" in capsys.readouterr().out
+
+
+def test_what_is_outside_the_model_is_said_to_be(notebook, capsys):
+    run(
+        notebook,
+        "%%seq2seq trace partly\nfrom tensorflow import keras\ni = keras.Input([4])\n"
+        "h = keras.layers.Dense(3)(i)\nm = keras.Model(i, h)\nlost = keras.layers.Dense(5)\nh2 = lost(h)",
+    )
+    shown = capsys.readouterr().out
+    assert "total 15 parameters (15 trainable); 20 more outside the model" in shown
+    assert "not in m" in shown

@@ -79,7 +79,7 @@ def compare(first: Ledger, second: Ledger) -> Comparison:
     first, second
         Any two ledgers; variables are matched by their owner's name and their own (``decoder_cell.kernel``).
     """
-    pairs = _pairs(first, second)
+    pairs = _pairs(_held(first), _held(second))
     totals = first.totals().total, second.totals().total
     names = _told_apart(first.name, second.name)
     return Comparison(
@@ -102,7 +102,10 @@ def side_by_side(training: Ledger, inference: Ledger) -> Comparison:
     inference
         The decoding model's ledger: it calls the same objects, so it should create nothing.
     """
-    pairs = _pairs(training, inference)
+    # the decoding model goes on with the training ledger: its own events are those of the last cell
+    cell = max((event.cell for event in inference.events), default=0)
+    since = next((event.index for event in inference.events if event.cell == cell), 0)
+    pairs = _pairs(_held(training), _held(inference, since))
     own = [pair for pair in pairs if pair.second is not None and pair.second.created]
     both = [pair for pair in pairs if pair.first and pair.second and pair not in own]
     if own:
@@ -120,7 +123,7 @@ def side_by_side(training: Ledger, inference: Ledger) -> Comparison:
         pairs=pairs,
         sentences=(said, shared) if both else (said,),
         first_total=training.totals().total,
-        second_total=inference.totals().total,
+        second_total=sum(pair.second.params for pair in pairs if pair.second is not None),
         one_set=True,
     )
 
@@ -129,8 +132,7 @@ def _told_apart(first: str, second: str) -> tuple[str, str]:
     return (first, second) if first != second else (f"{first} (first)", f"{second} (second)")
 
 
-def _pairs(first: Ledger, second: Ledger) -> tuple[Pair, ...]:
-    held = _held(first), _held(second)
+def _pairs(*held: dict[tuple[str, str, int], Held]) -> tuple[Pair, ...]:
     keys = dict.fromkeys((*held[0], *held[1]))
     return tuple(
         Pair(
@@ -140,28 +142,35 @@ def _pairs(first: Ledger, second: Ledger) -> tuple[Pair, ...]:
     )
 
 
-def _held(ledger: Ledger) -> dict[tuple[str, str, int], Held]:
-    """Give a ledger's variables by owner, name, and a number where several have the same name."""
+def _held(ledger: Ledger, since: int = 0) -> dict[tuple[str, str, int], Held]:
+    """Give a ledger's variables by owner, name, and a number where several have the same name.
+
+    With ``since``, only the events from that one on count: variables that none of them uses are left out.
+    """
     calls = Counter(
-        key for event in ledger.events if isinstance(event, Called) for key in (*event.created, *event.reused)
+        key for event in ledger.events[since:] if isinstance(event, Called) for key in (*event.created, *event.reused)
     )
     seen: Counter[str] = Counter()
     held = {}
     for key, variable in ledger.variables.items():
         name = full_name(variable)
-        held[variable.owner, name[len(variable.owner) + 1 :], seen[name]] = _as_held(variable, calls[key])
+        if calls[key] or not since:
+            created = variable.created_by is not None and variable.created_by >= since
+            held[variable.owner, name[len(variable.owner) + 1 :], seen[name]] = _as_held(
+                variable, calls[key], created=created
+            )
         seen[name] += 1
     return held
 
 
-def _as_held(variable: Variable, calls: int) -> Held:
+def _as_held(variable: Variable, calls: int, *, created: bool) -> Held:
     return Held(
         shape=variable.shape,
         params=variable.params,
         calls=calls,
         holders=len(variable.held_by),
         trainable=variable.trainable,
-        created=variable.created_by is not None,
+        created=created,
     )
 
 

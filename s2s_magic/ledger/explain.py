@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import isclose
 from typing import Literal
 
 from s2s_magic.errors import LookupFailed, nearest
 from s2s_magic.ledger.findings import counted, find, full_name, times
 from s2s_magic.ledger.ledger import Ledger
+from s2s_magic.ledger.names import bound_to, parts_of
 from s2s_magic.ledger.records import Called, Constructed, Layer, ModelRecord, Record, Shape, Variable, Wire
 from s2s_magic.ledger.wires import (
     calls_of,
@@ -39,7 +41,7 @@ class Explanation(Record):
     """
 
     subject: str
-    kind: Literal["tensor", "layer", "variable"]
+    kind: Literal["tensor", "layer", "variable", "name"]
     sentences: tuple[str, ...]
     rows: tuple[tuple[str, str], ...] = ()
 
@@ -106,9 +108,27 @@ def explain(ledger: Ledger, what: str, *, norms: Mapping[str, float] | None = No
     for key, layer in ledger.layers.items():
         if what == layer.keras_name:
             return _explain_layer(ledger, key, layer, what)
+    if (other := other_name(ledger, what)) is not None:
+        return other
     known_names = names(ledger)
-    hint = nearest(what, known_names) or f"; known are {', '.join(known_names[:12])}" if known_names else ""
+    hint = nearest(what, known_names) or (f"; known are {_listing(known_names, most=12)}" if known_names else "")
     raise LookupFailed(f"{ledger.name} has no tensor, layer or variable named {what!r}{hint}")
+
+
+def other_name(ledger: Ledger, what: str) -> Explanation | None:
+    """Explain a name that the cell binds to something else: a list of tensors, a sampler, an array."""
+    if parts := parts_of(ledger, what):
+        said = f"{what} is not one tensor: it holds {_listing(parts)}. None of them holds weights."
+        return Explanation(subject=what, kind="name", sentences=(said, f"Ask for one of them: {parts[0]}."))
+    if (bound := bound_to(ledger, what)) is None:
+        return None
+    cell, line, _, text = bound
+    where = f"cell {cell}, line {line}" if cell > 1 else f"line {line}"
+    sentences = (
+        f"{what} is bound in {where} to {one_line(text)}.",
+        "It is neither a tensor nor a layer nor a variable of this ledger: it owns nothing that is trained.",
+    )
+    return Explanation(subject=what, kind="name", sentences=sentences)
 
 
 def paths_of(ledger: Ledger, layer: Layer) -> list[str]:
@@ -269,6 +289,8 @@ def _layer_story(ledger: Ledger, key: str, layer: Layer, asked: str) -> Iterator
     )
     also = f" ({asked} is the same object)" if asked != layer.name else ""
     yield f"{layer.name} is {_a(layer.class_name)} layer object{also}, {born}."
+    if later := [other.name for other in ledger.layers.values() if other.name.startswith(f"{layer.name}#")]:
+        yield f"The same name was given to other objects too: {_listing(later)}."
     yield _owned(ledger, layer)
     if layer.parent is not None:
         yield f"It is held by {ledger.layers[layer.parent].name} (as {', '.join(paths_of(ledger, layer))})."
@@ -283,7 +305,7 @@ def _layer_story(ledger: Ledger, key: str, layer: Layer, asked: str) -> Iterator
         return
     elif used:
         yield f"It is never called by the cell itself; {used[0].layer} calls it inside ({at(used[0])})."
-    else:
+    elif layer.name not in {record.name for record in ledger.models}:
         yield "It is never called."
     model = ledger.main_model
     if model is not None and key != model.object:
@@ -330,7 +352,9 @@ def _variable_story(ledger: Ledger, variable: Variable) -> Iterator[str]:
         f"({variable.bytes:,} bytes). Its owner is {variable.owner}."
     )
     event = next((e for e in ledger.events if e.index == variable.created_by), None)
-    if event is None:
+    if event is None and variable.object is None:
+        yield "No layer's call made it: the code did so itself, or it is older than this trace."
+    elif event is None:
         yield "It is older than this trace."
     else:
         doing = (
@@ -356,7 +380,14 @@ def _variable_story(ledger: Ledger, variable: Variable) -> Iterator[str]:
 def _explain_variable(ledger: Ledger, key: str, variable: Variable, present: float | None) -> Explanation:
     sentences = [*_variable_story(ledger, variable)]
     if ledger.training is None and variable.trainable:
-        sentences.append("The model has not been fitted here yet, so whether it moves is not known.")
+        moved = None not in (present, variable.initial_norm) and not isclose(
+            present or 0, variable.initial_norm or 0, rel_tol=1e-5
+        )
+        sentences.append(
+            "It has moved since it was created, though not by %%seq2seq fit, which would say how."
+            if moved
+            else "The model has not been fitted here yet, so whether it moves is not known."
+        )
     sentences += _evidence(ledger, [key])
     rows = [
         ("variable", full_name(variable)),

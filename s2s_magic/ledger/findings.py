@@ -86,17 +86,24 @@ def _shared(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
             )
 
 
+def _rows_of_one_model(ledger: Ledger, variable: Variable) -> list[str]:
+    """List the layers of a model that list a variable: a model within a model is one row of the outer one."""
+    rows = ([key for key in variable.held_by if key in model.layers] for model in ledger.models)
+    return max(rows, key=len, default=[])
+
+
 def _tied(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
     for variable in ledger.variables.values():
-        if len(variable.held_by) > 1:
-            first_holder = variable.object if variable.object in variable.held_by else variable.held_by[0]
-            others = [key for key in variable.held_by if key != first_holder]
+        rows = _rows_of_one_model(ledger, variable)
+        if len(rows) > 1:
+            first_holder = variable.object if variable.object in rows else rows[0]
+            others = [key for key in rows if key != first_holder]
             names = " and ".join(ledger.layers[key].name for key in others)
             first = next((call.index for key in others for call in calls.get(key, ())), None)
             yield Finding(
                 kind="tied",
                 about=full_name(variable),
-                text=f"{full_name(variable)} is listed by {names} too: one variable in {len(variable.held_by)} layers, "
+                text=f"{full_name(variable)} is listed by {names} too: one variable in {len(rows)} layers, "
                 f"counted more than once in the rows of summary() and trained once.",
                 event=first,
             )

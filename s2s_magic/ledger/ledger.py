@@ -139,6 +139,7 @@ class Ledger:
             shared=row_sum - total,
             trainable=sum(v.params for v in counted if v.trainable),
             total=total,
+            outside=sum(v.params for v in self.variables.values()) - total,
         )
 
     def with_training(self, training: Evidence | None) -> Ledger:
@@ -178,4 +179,24 @@ class Ledger:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
             raise LedgerFormatError(f"not a ledger: {where}: {first['msg']}") from error
-        return cls(**{name: getattr(read, name) for name in _Document.model_fields})
+        ledger = cls(**{name: getattr(read, name) for name in _Document.model_fields})
+        if (missing := _first_missing(ledger)) is not None:
+            raise LedgerFormatError(f"not a whole ledger: {missing}")
+        return ledger
+
+
+def _first_missing(ledger: Ledger) -> str | None:
+    """Say which record another one names and the ledger lacks; None where all are there."""
+    for number, event in enumerate(ledger.events):
+        if event.index != number:
+            return f"event {number} is missing"
+        keys = event.owns if isinstance(event, Constructed) else (*event.created, *event.reused)
+        if (lost := next((key for key in keys if key not in ledger.variables), None)) is not None:
+            return f"event {number} names the variable {lost}, which is missing"
+        if event.object not in ledger.layers:
+            return f"event {number} names the layer {event.object}, which is missing"
+    last = len(ledger.events)
+    for key, variable in ledger.variables.items():
+        if variable.created_by is not None and variable.created_by >= last:
+            return f"event {variable.created_by} is missing, in which {key} was created"
+    return None

@@ -236,9 +236,20 @@ class Finding(Record):
 
 
 class Totals(Record):
-    """Parameters: ``row_sum`` over a summary's rows, minus ``shared`` (in more than one row), is ``total``."""
+    """Parameters: ``row_sum`` over a summary's rows, minus ``shared`` (in more than one row), is ``total``.
+
+    ``outside`` counts those of variables that are in the ledger and not in its main model.
+    """
 
     row_sum: int
     shared: int
     trainable: int
     total: int
+    outside: int = 0
+
+    def __str__(self) -> str:
+        beside = f"; {self.outside:,} more outside the model" if self.outside else ""
+        return (
+            f"row sum {self.row_sum:,} − shared {self.shared:,} = total {self.total:,} parameters "
+            f"({self.trainable:,} trainable){beside}"
+        )

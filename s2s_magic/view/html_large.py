@@ -79,9 +79,7 @@ def large_owners_html(report: Report) -> Markup:
             ),
             tag(
                 "p",
-                f"row sum {totals.row_sum:,} − shared {totals.shared:,} = ",
-                tag("b", f"total {totals.total:,} parameters"),
-                f" ({totals.trainable:,} trainable)",
+                str(totals),
             ),
         ]
     )

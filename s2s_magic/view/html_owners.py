@@ -33,9 +33,7 @@ def owners_html(report: Report, uid: str) -> Markup:
             table(caption, HEAD, rows, right=(3, 4), class_="s2s-tree"),
             tag(
                 "p",
-                f"After step {report.after}: row sum {totals.row_sum:,} − shared {totals.shared:,} = ",
-                tag("b", f"total {totals.total:,} parameters"),
-                f" ({totals.trainable:,} trainable)",
+                f"After step {report.after}: {totals}",
             ),
         ]
     )

@@ -197,7 +197,7 @@ def _steps(ledger: Ledger, events: Sequence[Constructed | Called]) -> Iterator[S
     for key, layer in ledger.layers.items():
         if layer.parent is not None and born_in(ledger, key) <= born_in(ledger, layer.parent):
             held[layer.parent].append(layer.name)
-    trainable = sum(v.params for v in ledger.variables.values() if v.created_by is None and v.trainable)
+    trainable = 0
     for event in events:
         if isinstance(event, Called):
             created, reused, trainable = event.created, event.reused, event.trainable_params

@@ -85,7 +85,7 @@ def variable_row(ledger: Ledger, key: str, uses: dict[str, list[int]], marks: di
         params=variable.params,
         bytes=variable.bytes,
         dtype=variable.dtype,
-        state=_state(variable),
+        state=_state(ledger, variable),
         initializer=variable.initializer or "",
         born=-1 if variable.created_by is None else variable.created_by,
         steps=tuple(uses.get(key, ())),
@@ -110,9 +110,11 @@ def _owner_key(variable: Variable) -> str:
     return variable.object or f"?{variable.owner}"
 
 
-def _state(variable: Variable) -> str:
+def _state(ledger: Ledger, variable: Variable) -> str:
     if not variable.tracked:
         return "untracked: never trained"
+    if ledger.main_model is not None and not variable.in_models:
+        return f"not in {ledger.main_model.name}"
     if variable.trainable:
         return "trainable"
     return f"frozen by {variable.frozen_by}" if variable.frozen_by else "not trainable"

@@ -131,8 +131,7 @@ def _owners(report: Report, width: int) -> list[str]:
     return [
         f"OWNERS AFTER STEP {report.after}",
         *table(head, rows, right=(2, 3), width=width),
-        f"row sum {totals.row_sum:,} − shared {totals.shared:,} = total {totals.total:,} parameters"
-        f" ({totals.trainable:,} trainable)",
+        str(totals),
     ]
 
 

@@ -1,0 +1,48 @@
+"""Names of a cell that are neither tensor nor layer nor variable: what the cell binds them to."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from s2s_magic.ledger.ledger import Ledger
+
+
+def bound_to(ledger: Ledger, name: str) -> tuple[int, int, ast.expr, str] | None:
+    """Find what a cell binds a name to.
+
+    Returns
+    -------
+    tuple or None
+        Cell number, line, the expression, and its text, of the last statement that binds it; None where none does.
+    """
+    found = None
+    for cell in ledger.cells:
+        for node in _statements(cell.text):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            bound = {n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)}
+            if name in bound and node.value is not None:
+                text = ast.get_source_segment(cell.text, node.value) or ""
+                found = (cell.number, node.lineno + cell.first_line - 1, node.value, text)
+    return found
+
+
+def _statements(text: str) -> Iterator[ast.Assign | ast.AnnAssign]:
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:  # a cell with magics in it
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            yield node
+
+
+def parts_of(ledger: Ledger, name: str) -> list[str]:
+    """List the tensors that a name holds: ``final_outputs`` holds ``final_outputs.rnn_output``."""
+    tensors = (tensor.name for event in ledger.events for tensor in event.outputs if tensor.name)
+    inside = [tensor for tensor in tensors if tensor.startswith((f"{name}.", f"{name}["))]
+    if inside or (bound := bound_to(ledger, name)) is None:
+        return list(dict.fromkeys(inside))
+    value = bound[2]
+    items = value.elts if isinstance(value, ast.List | ast.Tuple) else []
+    return [item.id for item in items if isinstance(item, ast.Name)]
