@@ -15,6 +15,10 @@ Place = tuple[int, int]
 
 MAX_CHARACTERS = 10_000
 MAX_DEPTH = 4
+# What PyYAML says, for which there are better words.
+_NO_MAPPING_HERE = "mapping values are not allowed here"
+_NO_COLON = "could not find expected ':'"
+_UNSPACED = re.compile(r"^ *([A-Za-z_]\w*):(?=[^\s:])", re.MULTILINE)
 # PyYAML takes these for line breaks or swallows them, so that its lines would not be the cell's.
 _NOT_TEXT = re.compile(r"[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
@@ -111,12 +115,16 @@ def read_document(text: str, first_line: int, faults: Faults) -> Node | None:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if error.problem in (_NO_MAPPING_HERE, _NO_COLON) and mark is not None:
+            _refuse_unspaced_keys(text, first_line, faults, up_to=mark.index)
         faults.add(_place(mark, first_line), _in_words(error, text, mark))
         faults.raise_if_any()
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # PyYAML converts escapes and directives without looking: "\UFFFFFFFF" is an error of chr().
         faults.add((first_line, 1), f"not YAML: {error}")
         faults.raise_if_any()
+    if isinstance(root, yaml.ScalarNode):
+        _refuse_unspaced_keys(text, first_line, faults, up_to=len(text))
     return None if root is None else _node(root, text, first_line)
 
 
@@ -155,14 +163,29 @@ def _refuse_odd_events(text: str, first_line: int, faults: Faults) -> None:
     faults.raise_if_any()
 
 
+def _refuse_unspaced_keys(text: str, first_line: int, faults: Faults, *, up_to: int) -> None:
+    """Refuse keys without a space after their ':', which YAML takes for words, if there are any before a place."""
+    unspaced = list(_UNSPACED.finditer(text))
+    if unspaced and unspaced[0].start() < up_to:
+        for found in unspaced:
+            line_start = text.rfind("\n", 0, found.end()) + 1
+            place = (first_line + text.count("\n", 0, found.end()), found.end() - line_start + 1)
+            faults.add(place, _unspaced(found.group(1)))
+        faults.raise_if_any()
+
+
+def _unspaced(key: str) -> str:
+    return f"a space is missing after {shown(key + ':')}: expected 'key: value'"
+
+
 def _in_words(error: yaml.MarkedYAMLError, text: str, mark: Any) -> str:
     if mark is not None and text[mark.index : mark.index + 1] == "\t":
         return "a tab cannot stand here: use spaces"
-    if error.problem == "mapping values are not allowed here":
+    if error.problem == _NO_MAPPING_HERE:
         if mark is not None and ":" not in text[text.rfind("\n", 0, mark.index) + 1 : mark.index]:
             return "the line before has no ':' after its key: expected 'key: value'"
         return "a second ':' on the line: expected 'key: value', or {source: ..., target: ...} on one line"
-    if error.problem == "could not find expected ':'":
+    if error.problem == _NO_COLON:
         return "expected ':' and a value after the key of the line before"
     return f"not YAML: {error.problem or error.context}"
 
@@ -227,6 +250,9 @@ def read_entries(
         elif key.text in found:
             first = found[key.text].key_place[0]
             faults.add(key.place, f"{key.text!r} stands here a second time; first on line {first}")
+        elif names is not None and (word := key.text.partition(":")[0]) != key.text and word in names:
+            faults.add(key.place_at(len(word) + 1), _unspaced(word))
+            meant.add(word)
         elif names is not None and key.text not in names:
             near = nearest(key.text, names)
             meant.update(name for name in names if repr(name) in near)
