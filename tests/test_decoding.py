@@ -169,6 +169,14 @@ def test_texts_come_back_as_texts():
     assert "x&lt;y" in shown(model, ["abc"], ["x<y"])._repr_mimebundle_()["text/html"]
 
 
+def test_ids_of_the_model_that_no_token_was_counted_for_show_as_the_replacement_character():
+    sentences = ["a b c", "b a"] * 4
+    model = api.build("vocab: 40\nembed: 4\nencoder: gru(8)\ndecoder: gru(8)\ntokens: word\n")
+    fitted(model, sentences, sentences)
+    model.layers["output_layer"].bias.assign(np.eye(40)[30] * 1e3)
+    assert api.decode(model, ["a b"], max_length=3) == ["\N{REPLACEMENT CHARACTER} " * 2 + "\N{REPLACEMENT CHARACTER}"]
+
+
 @pytest.mark.parametrize(
     ("sources", "words"),
     [

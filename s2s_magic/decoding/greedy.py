@@ -11,6 +11,7 @@ import tensorflow as tf
 from s2s_magic.decoding.source import decoding_source, encoder_event
 from s2s_magic.errors import DecodeError
 from s2s_magic.seq2seq import Seq2Seq
+from s2s_magic.text import UNKNOWN, Tokenizer
 from s2s_magic.tracing import Traced, run
 from s2s_magic.training import rows
 from s2s_magic.training.inputs import inputs_of
@@ -65,8 +66,13 @@ def decode(seq2seq: Seq2Seq, sources: Any, *, max_length: int | None = None) -> 
         for number, row in zip(numbers, ids.numpy(), strict=True):
             found[number] = _ended(row.tolist(), _end(seq2seq))
     if "target" in seq2seq.tokenizers:
-        return [seq2seq.tokenizers["target"].decode(row) for row in found]
+        return [_text(seq2seq.tokenizers["target"], row) for row in found]
     return found
+
+
+def _text(tokenizer: Tokenizer, row: Sequence[int]) -> str:
+    """Give a row's text; a model's vocabulary may have room for ids that no token was counted for."""
+    return tokenizer.decode([number if number < tokenizer.size else UNKNOWN for number in row])
 
 
 def _read(seq2seq: Seq2Seq, sources: Any) -> Rows:
