@@ -202,6 +202,22 @@ def test_a_model_without_a_basic_decoder_is_refused_in_words():
         api.decode(api.trace(code), [[1]])
 
 
+def test_a_subclassed_model_is_refused_in_one_line():
+    code = (
+        "from tensorflow import keras\n"
+        "class Coder(keras.Model):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.inner = keras.layers.Dense(2)\n"
+        "    def call(self, x):\n"
+        "        return self.inner(x)\n"
+        "model = Coder()\n"
+        "model.build([None, 3])\n"
+    )
+    with pytest.raises(DecodeError, match=r"^model cannot be decoded: its model is of class Coder, no functional.*$"):
+        api.decode(api.trace(code), [[1]])
+
+
 def test_decoding_again_makes_no_second_model_unless_something_changed():
     model = built(SPECS["one embedding, LSTM"])
     api.decode(model, X[:1])

@@ -129,6 +129,11 @@ def training_decoder(seq2seq: Seq2Seq) -> Called:
     calls = [
         e for e in seq2seq.ledger.events if isinstance(e, Called) and e.class_name == "BasicDecoder" and e.in_graph
     ]
+    if not hasattr(seq2seq.model, "_nodes_by_depth"):
+        kind = type(seq2seq.model).__name__
+        raise DecodeError(
+            f"{seq2seq.name} cannot be decoded: its model is of class {kind}, no functional model with wires to follow"
+        )
     nodes = {id(n) for nodes in seq2seq.model._nodes_by_depth.values() for n in nodes}
     calls = [c for c in calls if id(_wires(seq2seq, c)) in nodes]
     if not calls:
