@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from models import by_hand
 from tensorflow import keras
 
 import s2s_magic
+from models import by_hand
 from s2s_magic.acceleration import accelerate
 
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from models import by_hand
 
 import s2s_magic
+from models import by_hand
 from s2s_magic.errors import FitError, SpecError
 
 SPEC = "tokens: char\nvocab: {source: texts, target: texts}\nembed: 6\nencoder: gru(8)\ndecoder: gru(8)\n"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ledgers import translator_ledger
 
+from ledgers import translator_ledger
 from s2s_magic.errors import LookupFailed
 from s2s_magic.ledger import Ledger, LedgerFormatError
 from s2s_magic.ledger.explain import explain, names, shape_text

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from comparing import assert_same, values_and_gradients
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from comparing import assert_same, values_and_gradients
 from s2s_magic.kernels import loss as kernel
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from comparing import assert_same, values_and_gradients
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensorflow import keras
 
+from comparing import assert_same, values_and_gradients
 from s2s_magic.kernels import gru, lstm
 
 LAYERS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}

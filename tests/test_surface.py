@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
-from models import by_hand
 
+from models import by_hand
 from s2s_magic import Ledger, Seq2Seq
 from s2s_magic.errors import DataError, LookupFailed, SpecError
 

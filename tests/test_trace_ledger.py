@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from models import by_hand, zoo
 
 pytest.importorskip("tensorflow")

@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 
 pytest.importorskip("tensorflow")
 
-from test_trace_ledger import check
-
 from s2s_magic.ledger import Called
 from s2s_magic.tracing import run
+from test_trace_ledger import check
 
 START = """\
 from tensorflow import keras

@@ -6,9 +6,9 @@ import threading
 import numpy as np
 import pytest
 import tensorflow as tf
-from models import by_hand
 from tensorflow import keras
 
+from models import by_hand
 from s2s_magic import api
 from s2s_magic.errors import DataError, FitError
 

@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 from ledgers import large_ledger, translator_ledger
-
 from s2s_magic.ledger.compare import compare
 from s2s_magic.ledger.explain import explain
 from s2s_magic.view.display import Display, report_display, show_comparison, show_explanation

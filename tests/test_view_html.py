@@ -7,8 +7,8 @@ import pytest
 from bs4 import BeautifulSoup
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ledgers import large_ledger, translator_ledger
 
+from ledgers import large_ledger, translator_ledger
 from s2s_magic.ledger import Cell, Ledger
 from s2s_magic.ledger.compare import compare
 from s2s_magic.ledger.explain import explain

@@ -1,8 +1,8 @@
 """What a report says of a ledger."""
 
 import pytest
-from ledgers import large_ledger, translator_ledger
 
+from ledgers import large_ledger, translator_ledger
 from s2s_magic.errors import LookupFailed
 from s2s_magic.ledger import Layer, Ledger, Variable
 from s2s_magic.view import report

@@ -3,8 +3,8 @@
 import re
 
 import pytest
-from ledgers import large_ledger, translator_ledger
 
+from ledgers import large_ledger, translator_ledger
 from s2s_magic.ledger import Ledger
 from s2s_magic.ledger.compare import compare, side_by_side
 from s2s_magic.ledger.explain import explain

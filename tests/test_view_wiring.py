@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledgers import Sketch, large_ledger, translator_ledger
 
+from ledgers import Sketch, large_ledger, translator_ledger
 from s2s_magic.ledger import Ledger, ModelRecord, Tensor
 from s2s_magic.view.wiring import plan_wiring, to_svg
 from s2s_magic.view.wiring_fold import fold

@@ -9,6 +9,7 @@ import textwrap
 import time
 
 import pytest
+
 from ledgers import Sketch, large_ledger, translator_ledger
 
 ipywidgets = pytest.importorskip("ipywidgets")

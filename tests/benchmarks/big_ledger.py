@@ -7,7 +7,6 @@ from time import perf_counter
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from ledgers import large_ledger
-
 from s2s_magic.view import report, to_html, to_text
 
 LAYERS, EVENTS = 1000, 10_000

@@ -31,8 +31,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 import tensorflow as tf
-from models import by_hand
 
+from models import by_hand
 from s2s_magic.acceleration import accelerate
 from s2s_magic.training.pipeline import Lengths, Shifted, Table, batches
 from s2s_magic.training.recorder import Recorder

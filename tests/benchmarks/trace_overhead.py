@@ -17,10 +17,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 warnings.filterwarnings("ignore", module="tensorflow_addons")
 
-from models import by_hand  # noqa: E402
 from tensorflow import keras  # noqa: E402
 
 import s2s_magic  # noqa: E402
+from models import by_hand  # noqa: E402
 
 BLOCKS = """
 from tensorflow import keras

@@ -8,7 +8,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from ledgers import large_ledger
-
 from s2s_magic.view import to_widget
 from s2s_magic.view.widget import Inspector, close_tree
 

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from harness import browser, chromium, jupyter, open_notebook, run_all, use_theme
 
 REPOSITORY = Path(__file__).parents[2]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+
 from harness import grave
 from ledgers import Sketch
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from harness import grave
 from ledgers import Sketch, translator_ledger
-
 from s2s_magic.view import report, to_html
 
 pytestmark = pytest.mark.browser
