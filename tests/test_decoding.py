@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from models import by_hand
 
+from models import by_hand
 from s2s_magic import api
 from s2s_magic.decoding import inference_model, shown
 from s2s_magic.errors import DecodeError
@@ -154,6 +154,14 @@ def test_the_length_is_bounded_by_the_spec_else_by_what_was_fitted_else_by_the_s
     assert len(api.decode(fitted(built(spec), X, X[:, :4]), X[:1])[0]) == 4
     assert len(api.decode(built(spec + "max_length: 3\n"), X[:1])[0]) == 3
     assert len(api.decode(built(spec + "max_length: 3\n"), X[:1], max_length=2)[0]) == 2
+
+
+@pytest.mark.parametrize("length", [0, -3, 10_000_000, 2.5, True])
+def test_a_length_that_cannot_be_is_refused(length):
+    model = built(SPECS["one embedding, LSTM"])
+    for ask in (lambda: api.decode(model, X[:1], max_length=length), lambda: inference_model(model, max_length=length)):
+        with pytest.raises(DecodeError, match=f"max_length is {length}; expected a whole number from 1 to 100000"):
+            ask()
 
 
 def test_texts_come_back_as_texts():

@@ -19,6 +19,8 @@ from s2s_magic.training.rows import Rows
 
 BATCH = 256
 UNKNOWN_LENGTH = 50
+MOST_LENGTH = 100_000
+"""Longest rows that may be asked for: a loop without an end id runs through all of them."""
 
 
 def decode(seq2seq: Seq2Seq, sources: Any, *, max_length: int | None = None) -> list[Any]:
@@ -34,8 +36,8 @@ def decode(seq2seq: Seq2Seq, sources: Any, *, max_length: int | None = None) -> 
     sources
         Texts for a model that reads text, else rows of ids: an array of shape (rows, steps), or a sequence of rows.
     max_length
-        Most ids a row; by default the spec's ``max_length``, else the longest target that was fitted, else twice the
-        longest source and ten more.
+        Most ids a row, 1 to 100000; by default the spec's ``max_length``, else the longest target that was fitted, else
+        twice the longest source and ten more.
 
     Returns
     -------
@@ -45,7 +47,7 @@ def decode(seq2seq: Seq2Seq, sources: Any, *, max_length: int | None = None) -> 
     Raises
     ------
     DecodeError
-        When the model cannot be decoded so, or a source does not fit it.
+        When the model cannot be decoded so, or a source or ``max_length`` does not fit.
 
     Notes
     -----
@@ -54,10 +56,11 @@ def decode(seq2seq: Seq2Seq, sources: Any, *, max_length: int | None = None) -> 
     none, after ``max_length`` ids. A model that masks no padding gets rows of one length together, so that its encoder
     never reads the filling.
     """
+    _check_length(max_length)
     source = _read(seq2seq, sources)
     if not len(source):
         return []
-    inference = inference_model(seq2seq, max_length=max_length or _longest(seq2seq, source))
+    inference = inference_model(seq2seq, max_length=_longest(seq2seq, source) if max_length is None else max_length)
     _check(source, _source_vocabulary(seq2seq))
     found: list[Any] = [None] * len(source)
     step = _compiled(inference)
@@ -110,6 +113,12 @@ def _check(source: Rows, vocabulary: int | None) -> None:
         )
 
 
+def _check_length(length: int | None) -> None:
+    whole = isinstance(length, int | np.integer) and not isinstance(length, bool)
+    if length is not None and not (whole and 1 <= length <= MOST_LENGTH):
+        raise DecodeError(f"max_length is {length!r}; expected a whole number from 1 to {MOST_LENGTH}")
+
+
 def _padding(seq2seq: Seq2Seq) -> int | None:
     return seq2seq.spec.padding if seq2seq.spec is not None else None
 
@@ -150,9 +159,11 @@ def inference_model(seq2seq: Seq2Seq, *, max_length: int | None = None) -> Seq2S
     Raises
     ------
     DecodeError
-        When the model cannot be decoded.
+        When the model cannot be decoded, or ``max_length`` does not fit.
     """
-    code = decoding_source(seq2seq, longest=max_length or _longest(seq2seq, None), end=_end(seq2seq))
+    _check_length(max_length)
+    longest = _longest(seq2seq, None) if max_length is None else int(max_length)
+    code = decoding_source(seq2seq, longest=longest, end=_end(seq2seq))
     before = seq2seq.inference
     if before is not None and before.source == code and before.namespace["__trained__"] is seq2seq.model:
         return before
