@@ -97,7 +97,7 @@ class LookupFailed(Seq2SeqError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Say what was probably meant.
+    """Say what was probably meant; capitals count for nothing.
 
     Parameters
     ----------
@@ -111,5 +111,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
     str
         ``"; did you mean 'encoder'?"``, or the empty string when nothing is near.
     """
-    found = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {found[0]!r}?" if found else ""
+    spellings: dict[str, list[str]] = {}
+    for name in known:
+        spellings.setdefault(name.lower(), []).append(name)
+    found = difflib.get_close_matches(word.lower(), spellings, n=1)
+    if not found:
+        return ""
+    (meant,) = difflib.get_close_matches(word, spellings[found[0]], n=1, cutoff=0)
+    return f"; did you mean {meant!r}?"
