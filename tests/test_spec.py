@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from s2s_magic.errors import SpecError
+from s2s_magic.errors import SpecError, nearest
 from s2s_magic.spec import FIT_KEYS, SPEC_KEYS, Recurrent, Spec, parse_fit, parse_spec
 
 FIVE_LINES = """\
@@ -122,10 +122,35 @@ def test_a_missing_key_is_named_with_an_example_of_its_line():
     }
 
 
+@pytest.mark.parametrize("value", ["[20, 30]", "20, 30", "(20, 30)"])
+@pytest.mark.parametrize("key", ["vocab", "embed"])
+def test_two_values_without_their_sides_are_answered_with_the_line_that_was_meant(key, value):
+    line, column, message = only_fault(**{key: value})
+    assert (line, column) == (["vocab", "embed"].index(key) + 1, 8)
+    assert message.endswith("; for two sides write {source: 20, target: 30}")
+
+
+def test_a_vocabulary_that_tokens_are_counted_for_is_asked_for_by_variables():
+    text = "embed: 10\nencoder: lstm(8)\ndecoder: lstm(8)\n"
+    missing = "the key 'vocab' is missing: expected for instance"
+    assert faults_of(text + "tokens: char") == [(1, 1, f"{missing} 'vocab: {{source: sources, target: targets}}'")]
+    assert faults_of(text + "tokens: none") == [(1, 1, f"{missing} 'vocab: 100'")]
+    examples = "vocab: {source: sources, target: targets}\ntokens: char\n"
+    assert set(parse_spec(text + examples).names_needed().values()) == {"sources", "targets"}
+
+
+def test_the_nearest_word_is_found_whatever_its_capitals_and_told_as_it_is_known():
+    assert nearest("LSTM", ["gru", "lstm"]) == "; did you mean 'lstm'?"
+    assert nearest("encoderinputs", ["EncoderInputs", "x"]) == "; did you mean 'EncoderInputs'?"
+    assert nearest("Xs", ["x", "X"]) == "; did you mean 'X'?"
+    assert nearest("LSTM", ["transformer"]) == ""
+
+
 @pytest.mark.parametrize(
     ("value", "column", "message"),
     [
         ("lsmt(512)", 10, "unknown kind 'lsmt'; did you mean 'lstm'?"),
+        ("LSTM(4)", 10, "unknown kind 'LSTM'; did you mean 'lstm'?"),
         ("2 * transformer(8)", 14, "unknown kind 'transformer'; expected one of lstm, gru, bidirectional"),
         ("bidirectonal(lstm(8))", 10, "unknown kind 'bidirectonal'; did you mean 'bidirectional'?"),
         ("bidirectional(lstn(8))", 24, "unknown kind 'lstn'; did you mean 'lstm'?"),
@@ -228,6 +253,8 @@ def test_a_decoder_cannot_read_backwards():
         ),
         ({"padding": "0"}, "padding and start are both 0 (start is 0 unless given): padding is masked"),
         ({"padding": "2", "end": "2", "start": "1"}, "padding and end are both 2: padding is masked"),
+        ({"start": "1", "end": "1"}, "start and end are both 1: a decoder that has begun would be at its end"),
+        ({"end": "0"}, "start and end are both 0 (start is 0 unless given): a decoder"),
         ({"tokens": "char", "end": "7"}, "with tokens: char, end is 2: leave 'end' out"),
         ({"tokens": "char", "padding": "none"}, "with tokens: char, padding is 0: leave 'padding' out"),
         ({"tokens": "word", "vocab": "4"}, "4 is too small: tokens: word takes ids 0 to 3"),
@@ -355,7 +382,8 @@ accelerate: maybe
         ("target: Y\ninputs: X", "expected inputs of the model with the variables that feed them"),
         ("source: X\ntarget: Y\noptimizer: sgd(0.1, clipnorm=1, clipvalue=1)", "clipnorm and clipvalue do not go"),
         ("source: X\ntarget: Y\noptimizer: adm", "unknown kind 'adm'; did you mean 'adam'?"),
-        ("source: X\ntarget: Y\nvalidation: 1.5", "expected a number between 0 and 1, got '1.5'"),
+        ("source: X\ntarget: Y\nvalidation: 1.5", "expected a number above 0 and below 1, got '1.5'"),
+        ("source: X\ntarget: Y\noptimizer: adam(1e6)", "expected a number above 0 and below 1,000,000, got '1e6'"),
         ("target: Y", "the key 'source' is missing"),
     ],
 )

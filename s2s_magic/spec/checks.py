@@ -36,6 +36,13 @@ def check_ids(spec: Spec, faults: Faults) -> None:
             f"padding and {role} are both {spec.padding}{how}: padding is masked, so it cannot {role} a sequence; "
             f"give '{role}' an id of its own",
         )
+    elif spec.start == spec.end:
+        how = "" if "start" in spec.given else f" (start is {spec.start} unless given)"
+        faults.add(
+            spec.place_of("end"),
+            f"start and end are both {spec.end}{how}: a decoder that has begun would be at its end; "
+            "give each an id of its own",
+        )
 
 
 def _check_token_ids(spec: Spec, faults: Faults) -> None:

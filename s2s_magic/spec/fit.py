@@ -155,7 +155,7 @@ def parse_fit(text: str, *, first_line: int = 1) -> FitPlan:
         With every fault, each at its line and column.
     """
     faults = Faults()
-    values = read_keys(text, first_line, FIT_KEYS, ("target",), faults)
+    values = read_keys(text, first_line, FIT_KEYS, lambda written: {"target": FIT_KEYS["target"].example}, faults)
     given, places = values["given"], values["places"]
     if "source" not in given and "inputs" not in given:
         faults.add((first_line, 1), "the key 'source' is missing: expected for instance 'source: X'")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from s2s_magic.spec.literals import Check, read_value
-from s2s_magic.spec.reading import Entries, Faults, Node, Place, read_document, read_entries
+from s2s_magic.spec.reading import Entries, Faults, Node, Place, Scalar, read_document, read_entries
 
 Read = Callable[[Node, Faults, dict[str, Place]], Any]
 
@@ -36,7 +36,11 @@ def plain(check: Check, expected: str) -> Read:
 
 
 def read_keys(
-    text: str, first_line: int, keys: Mapping[str, Key], required: tuple[str, ...], faults: Faults
+    text: str,
+    first_line: int,
+    keys: Mapping[str, Key],
+    required: Callable[[Mapping[str, str]], Mapping[str, str]],
+    faults: Faults,
 ) -> dict[str, Any]:
     """Read a text's keys by a table.
 
@@ -49,7 +53,7 @@ def read_keys(
     keys
         The table.
     required
-        Keys that must be there.
+        From what is written, by key: the keys that must be there, each with an example of its value.
     faults
         Where faults go.
 
@@ -61,7 +65,9 @@ def read_keys(
     root = read_document(text, first_line, faults)
     if root is None:
         root = Entries((first_line, 1), ())
-    examples = {name: f"{name}: {keys[name].example}" for name in required}
+    pairs = root.pairs if isinstance(root, Entries) else ()
+    written = {key.text: value.text for key, value in pairs if isinstance(key, Scalar) and isinstance(value, Scalar)}
+    examples = {name: f"{name}: {example}" for name, example in required(written).items()}
     if not isinstance(root, Entries):
         lines = ", ".join(f"'{line}'" for line in examples.values())
         faults.add(root.place, f"expected keys with values, such as {lines}")

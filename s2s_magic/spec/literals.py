@@ -117,7 +117,7 @@ def whole(low: int, high: int) -> Check:
 
 def real(low: float, high: float, *, closed: bool) -> Check:
     """Make a check for a number between ``low`` (allowed itself when ``closed``) and ``high`` (not allowed)."""
-    limits = f"from {low:g} to less than {high:g}" if closed else f"between {low:g} and {high:g}"
+    limits = f"from {low:g} to less than {high:g}" if closed else f"above {low:g} and below {high:,.15g}"
 
     def check(value: Value, faults: Faults) -> float | None:
         number = number_in(value)

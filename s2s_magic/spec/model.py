@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,13 +22,14 @@ from s2s_magic.spec.literals import (
     whole,
     word,
 )
-from s2s_magic.spec.reading import Entries, Faults, Node, Place, read_entries, shown
+from s2s_magic.spec.reading import Entries, Faults, Items, Node, Place, Scalar, read_entries, shown
 from s2s_magic.spec.records import Spec
 
 MAX_VOCAB = 10_000_000
 MAX_UNITS = 16_384
 MAX_LAYERS = 16
 MAX_LENGTH = 100_000
+_PAIR = re.compile(r"\(?\s*(\w{1,40})\s*,\s*(\w{1,40})\s*\)?")
 
 REQUIRED = ("vocab", "embed", "encoder", "decoder")
 RATES: Mapping[str, Check] = {"dropout": real(0, 1, closed=True), "recurrent_dropout": real(0, 1, closed=True)}
@@ -39,6 +41,10 @@ def _sides(key: str, check: Check, expected: str) -> Read:
     read_one = plain(check, expected)
 
     def read(node: Node, faults: Faults, places: dict[str, Place]) -> dict[str, Any] | None:
+        if pair := _PAIR.fullmatch(_flat(node)):
+            sides = f"{{source: {pair.group(1)}, target: {pair.group(2)}}}"
+            faults.add(node.place, f"expected {expected}; for two sides write {sides}")
+            return None
         if not isinstance(node, Entries):
             both = read_one(node, faults, places)
             return None if both is None else {"source": both, "target": both, "one": True}
@@ -49,6 +55,13 @@ def _sides(key: str, check: Check, expected: str) -> Read:
         return None if None in values.values() or len(values) < 2 else {**values, "one": False}
 
     return read
+
+
+def _flat(node: Node) -> str:
+    """Give what is written as one text: a list's items with commas between."""
+    if isinstance(node, Items):
+        return ", ".join(item.text for item in node.items if isinstance(item, Scalar))
+    return node.text if isinstance(node, Scalar) else ""
 
 
 def _recurrent(node: Node, faults: Faults, places: dict[str, Place]) -> dict[str, Any] | None:
@@ -146,6 +159,14 @@ SPEC_KEYS: Mapping[str, Key] = {
 }
 
 
+def _required(written: Mapping[str, str]) -> Mapping[str, str]:
+    """Give the keys that must be there, with examples that go with what is written."""
+    examples = {key: SPEC_KEYS[key].example for key in REQUIRED}
+    if written.get("tokens", "none") != "none":
+        examples["vocab"] = "{source: sources, target: targets}"  # variables to count the tokens in
+    return examples
+
+
 def parse_spec(text: str, *, first_line: int = 1) -> Spec:
     """Read a spec.
 
@@ -167,7 +188,7 @@ def parse_spec(text: str, *, first_line: int = 1) -> Spec:
         With every fault, each at its line and column.
     """
     faults = Faults()
-    values = read_keys(text, first_line, SPEC_KEYS, REQUIRED, faults)
+    values = read_keys(text, first_line, SPEC_KEYS, _required, faults)
     if values.get("tokens", "none") != "none":
         unwritten = {key: number for key, number in SPECIAL_IDS.items() if key not in values["given"]}
         values = {**values, **unwritten}
