@@ -86,7 +86,7 @@ def test_a_recurrent_part_is_read_from_a_call_of_literals(text, fields):
 
 @pytest.mark.parametrize("text", ["lstm(512)", "2 * gru(8, dropout=0.25)", "3 * bidirectional(lstm(4, dropout=0.5))"])
 def test_a_recurrent_part_prints_as_it_is_written(text):
-    assert str(spec_with(encoder=text, bridge="zero").encoder) == text
+    assert str(spec_with(encoder=text, bridge="dense").encoder) == text
 
 
 def test_all_faults_are_told_at_once_each_at_its_line_and_column():
@@ -224,14 +224,35 @@ def test_states_that_do_not_fit_are_refused_with_both_sides_and_the_ways_out():
     assert (line, column) == (4, 10)
     assert message == (
         "the encoder bidirectional(lstm(128)) ends with h and c of 256 units, but the decoder 2 * gru(256) starts from "
-        "h of 256 units in each of 2 layers: give 'bridge: dense' (learned) or 'bridge: zero' (zeros where none fits), "
+        "h of 256 units in each of 2 layers: give 'bridge: dense' (learned), "
         "or make the decoder lstm(256)"
     )
 
 
-@pytest.mark.parametrize("bridge", ["dense", "zero"])
-def test_a_bridge_lets_any_states_meet(bridge):
-    assert spec_with(encoder="lstm(8)", decoder="3 * gru(5)", bridge=bridge).bridge == bridge
+def test_a_dense_bridge_lets_any_states_meet():
+    assert spec_with(encoder="lstm(8)", decoder="3 * gru(5)", bridge="dense").bridge == "dense"
+
+
+def test_a_bridge_of_zeros_lets_stacks_of_other_heights_meet_and_is_offered_there():
+    assert spec_with(encoder="lstm(8)", decoder="3 * lstm(8)", bridge="zero").bridge == "zero"
+    message = only_fault(encoder="lstm(8)", decoder="3 * lstm(8)")[2]
+    assert "give 'bridge: dense' (learned) or 'bridge: zero' (zeros where none fits), or make" in message
+
+
+@pytest.mark.parametrize(
+    ("encoder", "decoder", "fitting"),
+    [
+        ("2 * lstm(8)", "3 * lstm(6)", "3 * lstm(8)"),
+        ("lstm(8)", "gru(8)", "lstm(8)"),
+        ("bidirectional(gru(4))", "gru(4, dropout=0.5)", "gru(8, dropout=0.5)"),
+    ],
+)
+def test_a_bridge_of_nothing_but_zeros_would_drop_the_source_and_is_refused(encoder, decoder, fitting):
+    line, column, message = only_fault(encoder=encoder, decoder=decoder, bridge="zero")
+    assert (line, column) == (5, 9)
+    assert "none fits, so 'bridge: zero' would leave the source without influence on the output" in message
+    assert message.endswith(f"; give 'bridge: dense' (learned), or make the decoder {fitting}")
+    assert spec_with(encoder=encoder, decoder=fitting, bridge="zero").decoder.units == 8
 
 
 def test_a_bidirectional_encoder_fits_a_decoder_of_twice_its_units():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from s2s_magic.source.layout import Bracketed, call, listed, statement
-from s2s_magic.spec import Recurrent, Spec, same_states
+from s2s_magic.spec import Recurrent, Spec, same_states, states_handed_on
 
 
 def encoder_block(spec: Spec) -> str:
@@ -100,18 +100,17 @@ def _dense_bridge(spec: Spec) -> str:
 
 def _zero_bridge(spec: Spec) -> str:
     encoder, decoder = spec.encoder, spec.decoder
-    fit = (encoder.kind, encoder.state_units) == (decoder.kind, decoder.units)
-    handed_on = min(encoder.layers, decoder.layers) if fit else 0
+    handed_on = states_handed_on(encoder, decoder)
     lasts = list(_layers(encoder))[encoder.layers - handed_on :]
     states: list[Bracketed] = [listed(_state_names(encoder, layer)) for layer in lasts]
     for layer in list(_layers(decoder))[handed_on:]:
         # From the source's side, so that decoding finds all first states by feeding the source alone.
         states.append(call(f"{numbered('decoder_cell', layer, decoder)}.get_initial_state", "encoder_embeddings"))
-    comment = {
-        0: "# Bridge: none of the encoder's states fits. The decoder starts from zeros, so that it learns\n"
-        "# nothing of the source.",
-        decoder.layers: "# Bridge: the decoder starts from the states of the encoder's last layers.",
-    }.get(handed_on, "# Bridge: the decoder's first layers start from the encoder's states, the others from zeros.")
+    comment = (
+        "# Bridge: the decoder starts from the states of the encoder's last layers."
+        if handed_on == decoder.layers
+        else "# Bridge: the decoder's first layers start from the encoder's states, the others from zeros."
+    )
     state = states[0] if decoder.layers == 1 else listed(states)
     return "\n".join([comment, statement(state, to="decoder_state")])
 

@@ -1,6 +1,6 @@
 """YAML text to a validated plan, with the line and column of every fault."""
 
-from s2s_magic.spec.checks import same_states
+from s2s_magic.spec.checks import same_states, states_handed_on
 from s2s_magic.spec.fit import FIT_KEYS, LOSSES, METRICS, OPTIMIZERS, parse_fit
 from s2s_magic.spec.keys import Key
 from s2s_magic.spec.model import CELLS, SPEC_KEYS, parse_spec
@@ -22,4 +22,5 @@ __all__ = [
     "parse_fit",
     "parse_spec",
     "same_states",
+    "states_handed_on",
 ]

@@ -72,22 +72,44 @@ def _check_sharing(spec: Spec, faults: Faults) -> None:
 def _check_states(spec: Spec, faults: Faults) -> None:
     if spec.decoder.bidirectional:
         faults.add(spec.place_of("decoder"), "a decoder reads forward only: leave out 'bidirectional'")
-    elif spec.bridge == "none" and not same_states(spec.encoder, spec.decoder):
-        fitting = spec.decoder.model_copy(
-            update={"kind": spec.encoder.kind, "layers": spec.encoder.layers, "units": spec.encoder.state_units}
+    elif spec.bridge == "zero" and not states_handed_on(spec.encoder, spec.decoder):
+        fitting = _like_encoder(spec, layers=spec.decoder.layers)
+        faults.add(
+            spec.place_of("bridge"),
+            f"{_meeting(spec)}: none fits, so 'bridge: zero' would leave the source without influence on the output; "
+            f"give 'bridge: dense' (learned), or make the decoder {fitting}",
         )
+    elif spec.bridge == "none" and not same_states(spec.encoder, spec.decoder):
+        some_fit = states_handed_on(spec.encoder, spec.decoder)
+        zero = " or 'bridge: zero' (zeros where none fits)" if some_fit else ""
         faults.add(
             spec.place_of("decoder"),
-            f"the encoder {spec.encoder} ends with {_states(spec.encoder)}, but the decoder {spec.decoder} starts from "
-            f"{_states(spec.decoder)}: give 'bridge: dense' (learned) or 'bridge: zero' (zeros where none fits), "
-            f"or make the decoder {fitting}",
+            f"{_meeting(spec)}: give 'bridge: dense' (learned){zero}, "
+            f"or make the decoder {_like_encoder(spec, layers=spec.encoder.layers)}",
         )
+
+
+def _meeting(spec: Spec) -> str:
+    return (
+        f"the encoder {spec.encoder} ends with {_states(spec.encoder)}, but the decoder {spec.decoder} starts from "
+        f"{_states(spec.decoder)}"
+    )
+
+
+def _like_encoder(spec: Spec, *, layers: int) -> Recurrent:
+    cells = {"kind": spec.encoder.kind, "units": spec.encoder.state_units}
+    return spec.decoder.model_copy(update={**cells, "layers": layers})
 
 
 def same_states(encoder: Recurrent, decoder: Recurrent) -> bool:
     """Say whether the encoder's final states can be the decoder's first as they are."""
-    one, other = ((part.kind, part.layers, part.state_units) for part in (encoder, decoder))
-    return one == other
+    return encoder.layers == decoder.layers == states_handed_on(encoder, decoder)
+
+
+def states_handed_on(encoder: Recurrent, decoder: Recurrent) -> int:
+    """Count the layers of the decoder that can start from final states of the encoder as they are."""
+    fit = (encoder.kind, encoder.state_units) == (decoder.kind, decoder.state_units)
+    return min(encoder.layers, decoder.layers) if fit else 0
 
 
 def _states(part: Recurrent) -> str:
