@@ -205,12 +205,12 @@ def spoiled(row, position, number):
         (
             "source: X\ntarget: Y",
             {"X": spoiled(3, 2, 20)},
-            r"line 1, column 9: encoder_inputs: row 3, position 2 .* is id 20, outside the vocabulary of 20",
+            r"line 1, column 9: X for encoder_inputs: row 3, position 2 .* is id 20, outside the vocabulary of 20",
         ),
         ("source: X\ntarget: Y", {"X": spoiled(3, 2, -1)}, "row 3, position 2 .* is id -1"),
         ("source: X\ntarget: Y", {"X": spoiled(5, 1, 0.5)}, "X row 5, position 1 is 0.5, no whole number"),
         ("source: X\ntarget: Y", {"X": spoiled(5, 1, np.nan)}, "X row 5, position 1 is NaN"),
-        ("source: X\ntarget: Y", {"X": X[:39]}, "encoder_inputs gets 39 rows, and the target has 40"),
+        ("source: X\ntarget: Y", {"X": X[:39]}, "X for encoder_inputs has 39 rows, and the target Y 40"),
         ("source: X\ntarget: Y", {"Y": [[1], []]}, "the target: row 1 is empty"),
         ("source: X\ntarget: Y", {"X": [], "Y": []}, "no rows to fit on"),
         ("source: X\ntarget: Z", {}, r"line 2, column 9: there is no variable 'Z'"),
@@ -218,12 +218,27 @@ def spoiled(row, position, number):
         (
             "source: X\ntarget: Y\nvalidation: [X, V]",
             {"V": Y + 10},
-            "line 3, column 13: the target: row .* outside the vocabulary",
+            "line 3, column 17: V for the target: row .* outside the vocabulary",
         ),
         ("source: X\ntarget: Y\nvalidation: 0.99", {}, "leaves 0 to fit and 40 to validate"),
         ("source: X\ntarget: Y\nlengths: L", {"L": np.full(40, 8)}, "row 0 is 8; expected 1 to 7"),
         ("source: X\ntarget: Y\nlengths: L", {"L": np.full(39, 7)}, "L holds 39 values"),
         ("source: X\ntarget: Y\ndecoder_input: D", {"D": X}, "row 0 has 6 ids against 7"),
+        (
+            "source: X\ntarget: Y\ndecoder_input: D",
+            {"D": Y + 20},
+            r"line 3, column 16: D for decoder_inputs: row 0, position 0 .* outside the vocabulary of 20",
+        ),
+        (
+            "target: Y\ninputs:\n  encoder_inputs: X\n  decoder_inputs: D",
+            {"D": Y + 20},
+            r"line 4, column 19: D for decoder_inputs: row 0",
+        ),
+        (
+            "target: Y\ninputs:\n  encoder_inputs: X\n  decoder_inputs: D\n  sequence_lengths: L",
+            {"D": Y, "L": np.full(40, 8)},
+            r"line 5, column 21: L: row 0 is 8",
+        ),
     ],
 )
 def test_what_does_not_fit_is_said_before_anything_is_changed(body, names, words):
@@ -244,6 +259,43 @@ def test_all_faults_are_said_at_once():
     with pytest.raises(DataError) as error:
         fitted(built(), "source: X\ntarget: Y", {"X": X + 20, "Y": Y + 20})
     assert [fault.line for fault in error.value.faults] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("output", "loss", "shape", "words"),
+    [
+        (
+            "Dense(3)(x)",
+            "mse",
+            (64, 2),
+            r"line 2, column 9: t has shape \(64, 2\), .* output \(None, 3\); .* one number",
+        ),
+        ("Dense(3)(x)", "mse", (64, 3), None),
+        ("Dense(3)(x)", "mse", (64, 1), None),
+        ("Dense(3)(x)", "mse", (64,), None),
+        ("Dense(1)(x)", "mse", (64, 1, 1), None),
+        ("Dense(3)(x)", "categorical_crossentropy", (64, 4), "one number for each"),
+        ("Dense(3)(x)", "sparse_categorical_crossentropy", (64, 3), "one id for each position"),
+        ("Dense(3)(x)", "sparse_categorical_crossentropy", (64, 1), None),
+        ("Dense(3)(x)", "sparse_categorical_crossentropy", (64,), None),
+        ("Dense(3)(keras.layers.RepeatVector(5)(x))", "sparse_categorical_crossentropy", (64, 5), None),
+        ("Dense(3)(keras.layers.RepeatVector(5)(x))", "sparse_categorical_crossentropy", (64, 5, 1), None),
+        ("Dense(3)(keras.layers.RepeatVector(5)(x))", "sparse_categorical_crossentropy", (64, 4), "one id for each"),
+    ],
+)
+def test_a_target_is_refused_for_its_shape_exactly_where_keras_would_fail(output, loss, shape, words):
+    model = api.trace(
+        "from tensorflow import keras\nx = keras.Input([4])\n"
+        f"model = keras.Model(x, keras.layers.{output})\nmodel.compile('sgd', '{loss}')\n"
+    )
+    names = {"S": np.ones((64, 4)), "t": np.zeros(shape)}
+    if words is None:
+        fitted(model, "source: S\ntarget: t", names)
+        return
+    with pytest.raises(DataError, match=words):
+        fitted(model, "source: S\ntarget: t", names)
+    with pytest.raises((ValueError, tf.errors.InvalidArgumentError)):
+        model.model.fit(names["S"], names["t"], verbose=0)
 
 
 # -- evidence ----------------------------------------------------------------------------------------------------------

@@ -3,48 +3,65 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
-from s2s_magic.training.desk import Desk
+from s2s_magic.training.compiling import loss_compares
+from s2s_magic.training.desk import Asked, Desk
 from s2s_magic.training.inputs import inputs_of
 from s2s_magic.training.pipeline import Lengths, Shifted, Table
 from s2s_magic.training.rows import Numbers, Rows
 
+Shape = tuple[int | None, ...]
 
-def check_table(desk: Desk, table: Table, keys: tuple[str, str]) -> None:
-    """Hold the columns against each other and against the model."""
-    source_key, target_key = keys
+
+def check_table(desk: Desk, table: Table, inputs: Mapping[str, Asked], target: Asked) -> None:
+    """Hold the columns against each other and against the model.
+
+    Parameters
+    ----------
+    desk
+        Takes the faults.
+    table
+        The columns.
+    inputs
+        Where the body says what feeds an input of the model, by the input's name; none for what is derived.
+    target
+        Where it says what the target is.
+    """
     if not table.rows:
-        desk.fault(target_key, "there are no rows to fit on")
+        desk.fault(target.key, f"{target.variable} holds no rows to fit on")
         return
     for model_input, column, tensor in zip(
         inputs_of(desk.seq2seq), table.inputs, desk.seq2seq.model.inputs, strict=True
     ):
         if isinstance(column, Shifted | Lengths):
             continue
+        key, variable = inputs[model_input.name]
+        name = f"{variable} for {model_input.name}"
         if len(column) != table.rows:
-            desk.fault(source_key, f"{model_input.name} gets {len(column)} rows, and the target has {table.rows}")
+            desk.fault(key, f"{name} has {len(column)} rows, and the target {target.variable} {table.rows}")
         elif isinstance(column, Rows):
-            _check_ids(desk, source_key, model_input.name, column, model_input.vocabulary)
-            _check_steps(desk, source_key, model_input.name, column, tensor.shape[1])
+            _check_ids(desk, key, name, column, model_input.vocabulary)
+            _check_steps(desk, key, name, column, tensor.shape[1])
         elif not tensor.shape[1:].is_compatible_with(np.shape(column)[1:]):
-            desk.fault(
-                source_key, f"{model_input.name} has shape {tuple(tensor.shape)}, and its data {np.shape(column)}"
-            )
+            desk.fault(key, f"{name} has shape {np.shape(column)}; the input has {tuple(tensor.shape)}")
+    _check_target_shape(desk, table.target, target)
     if isinstance(table.target, Rows):
         sizes = [desk.seq2seq.model.outputs[0].shape[-1]]
         decoders = [
             i.vocabulary for i, c in zip(inputs_of(desk.seq2seq), table.inputs, strict=True) if isinstance(c, Shifted)
         ]
         known = [size for size in [*sizes, *decoders] if size is not None]
-        _check_ids(desk, target_key, "the target", table.target, min(known, default=None))
+        _check_ids(desk, target.key, f"{target.variable} for the target", table.target, min(known, default=None))
     spec = desk.seq2seq.spec
-    source = next((c for c in table.inputs if isinstance(c, Rows)), None)
+    named = zip(inputs_of(desk.seq2seq), table.inputs, strict=True)
+    name, source = next(((i.name, c) for i, c in named if isinstance(c, Rows)), ("", None))
     if spec is not None and spec.padding is None and source is not None and len(set(source.lengths)) > 1:
         low, high = source.lengths.min(), source.lengths.max()
         desk.fault(
-            source_key,
+            inputs[name].key,
             f"source rows have {low} to {high} ids, and {desk.seq2seq.name} was built without padding, so that its "
             "encoder would read the filling: add 'padding: 0' (and a 'start' of its own) to the spec and build again, "
             "or give rows of one length",
@@ -70,11 +87,49 @@ def _check_steps(desk: Desk, key: str, name: str, column: Rows, steps: int | Non
         desk.fault(key, f"{name} takes rows of {steps} ids, and row {row} has {column.lengths[row]}")
 
 
-def check_lengths(desk: Desk, name: str, lengths: Numbers, target: Rows) -> None:
+def _check_target_shape(desk: Desk, target: Rows | Numbers, asked: Asked) -> None:
+    """Note a target whose shape the loss surely cannot hold against the output; what might broadcast is let through."""
+    outputs, compares = desk.seq2seq.model.outputs, loss_compares(desk.seq2seq, desk.plan)
+    shape: tuple[int, ...] | None = None if isinstance(target, Rows) else target.shape
+    if isinstance(target, Rows) and len(set(target.lengths)) == 1:
+        shape = (len(target), int(target.lengths[0]))
+    if shape is None or compares is None or len(outputs) != 1 or outputs[0].shape.rank is None:
+        return
+    output = tuple(outputs[0].shape)
+    fits, expected = (_ids_fit, "one id") if compares == "ids" else (_values_fit, "one number")
+    if not fits(shape[1:], output[1:]):
+        each = "position" if compares == "ids" else "of its numbers"
+        desk.fault(
+            asked.key,
+            f"{asked.variable} has shape {shape}, and the model's output {output}; its loss takes {expected} for "
+            f"each {each}",
+        )
+
+
+def _ids_fit(target: Shape, output: Shape) -> bool:
+    """Whether ids of this shape (per row) may go with scores whose last dimension is that of the classes."""
+    positions = output[:-1]
+    if None not in positions:
+        return math.prod(n or 0 for n in target) == math.prod(n or 0 for n in positions)  # Keras flattens both
+    return len(target) == len(positions) or (len(target) == len(output) and target[-1] == 1)
+
+
+def _values_fit(target: Shape, output: Shape) -> bool:
+    """Whether numbers of this shape (per row) may be taken from an output of that shape, broadcast included."""
+    if len(target) == len(output) + 1 and target[-1] == 1:  # Keras drops a last dimension of 1 on either side
+        target = target[:-1]
+    elif len(output) == len(target) + 1 and output[-1] == 1:
+        output = output[:-1]
+    pairs = zip(reversed(target), reversed(output), strict=False)
+    return all(one == other or other is None or 1 in (one, other) for one, other in pairs)
+
+
+def check_lengths(desk: Desk, asked: Asked, lengths: Numbers, target: Rows) -> None:
     """Note lengths that are none, or not those of a target's rows."""
+    key, name = asked
     if lengths.dtype.kind not in "iuf" or len(lengths) != len(target):
         desk.fault(
-            "lengths",
+            key,
             f"{name} holds {len(lengths)} values; expected one whole number for each of {len(target)} target rows",
         )
         return
@@ -82,7 +137,7 @@ def check_lengths(desk: Desk, name: str, lengths: Numbers, target: Rows) -> None
     if len(wrong):
         row = int(wrong[0])
         desk.fault(
-            "lengths",
+            key,
             f"{name}: row {row} is {lengths[row]}; expected 1 to {target.lengths[row]}, the ids of its target",
         )
 

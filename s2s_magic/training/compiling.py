@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import tensorflow as tf
 from tensorflow import keras
@@ -25,6 +25,50 @@ _OPTIMIZERS = {
     "rmsprop": keras.optimizers.RMSprop,
     "adagrad": keras.optimizers.Adagrad,
 }
+
+
+_OF_VALUES = (
+    "mean_squared_error",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_logarithmic_error",
+    "squared_hinge",
+    "hinge",
+    "huber",
+    "log_cosh",
+    "poisson",
+    "kl_divergence",
+    "binary_crossentropy",
+    "categorical_crossentropy",
+)
+"""Losses of Keras's that take target and output number by number."""
+
+
+def loss_compares(seq2seq: Seq2Seq, plan: FitPlan) -> Literal["ids", "values"] | None:
+    """Say what the loss of a fit holds against the output: ids of classes, or numbers; None for a loss not known.
+
+    Parameters
+    ----------
+    seq2seq
+        The model, before it is compiled for the fit.
+    plan
+        May give a loss.
+    """
+    model = seq2seq.model
+    if plan.loss is not None:
+        loss: Any = plan.loss.kind
+    else:
+        loss = model.loss if getattr(model, "_is_compiled", False) else "sparse_categorical_crossentropy"
+    if isinstance(loss, str):
+        try:
+            loss = keras.losses.get(loss)
+        except ValueError:
+            return None
+    function = getattr(loss, "fn", loss)
+    name = getattr(function, "__name__", "")
+    if name not in (*_OF_VALUES, "sparse_categorical_crossentropy") or function is not keras.losses.get(name):
+        return None
+    return "ids" if name == "sparse_categorical_crossentropy" else "values"
 
 
 def compile_for_fit(seq2seq: Seq2Seq, plan: FitPlan, table: Table) -> None:

@@ -12,7 +12,7 @@ from s2s_magic.errors import FitError, nearest
 from s2s_magic.seq2seq import Seq2Seq
 from s2s_magic.text import Tokenizer
 from s2s_magic.training.checks import check_lengths, check_table, differing
-from s2s_magic.training.desk import Desk
+from s2s_magic.training.desk import Asked, Desk
 from s2s_magic.training.inputs import ModelInput, Role, inputs_of, roles
 from s2s_magic.training.pipeline import Column, Lengths, Shifted, Table
 from s2s_magic.training.rows import Numbers, Rows
@@ -88,13 +88,14 @@ def _sequences(desk: Desk, known: Mapping[Role, str]) -> tuple[Table | None, int
     """Arrange source and target for an encoder-decoder, and the pair for validation."""
     plan, spec = desk.plan, desk.seq2seq.spec
     named = _named_inputs(desk)
-    source_key, source_name = (
-        ("inputs", named[known["encoder"]]) if known["encoder"] in named else ("source", plan.source)
-    )
-    if source_name is None:
+    if known["encoder"] not in named and plan.source is None:
         desk.fault("source", f"the key 'source' is missing: it names the variable for {known['encoder']}")
-    source = desk.read(source_key, source_name, "source") if source_name else None
-    target = desk.read("target", plan.target, "target")
+    asked_source = named.setdefault(known["encoder"], Asked("source", plan.source or ""))
+    if plan.decoder_input is not None:
+        named.setdefault(known["decoder"], Asked("decoder_input", plan.decoder_input))
+    source = desk.read(*asked_source, "source") if asked_source.variable else None
+    asked_target = Asked("target", plan.target)
+    target = desk.read(*asked_target, "target")
     desk.raise_faults()
     _count_tokens(desk, source, target)
     source, target = _encoded(desk, "source", source), _encoded(desk, "target", target)
@@ -107,30 +108,35 @@ def _sequences(desk: Desk, known: Mapping[Role, str]) -> tuple[Table | None, int
         target = _ended(target, spec.end)
     start = int(given.values[0]) if given is not None and len(given.values) else (spec.start if spec is not None else 0)
     table = _arranged(desk, known, source, target, given or Shifted(start))
-    check_table(desk, table, (source_key, "target"))
+    check_table(desk, table, named, asked_target)
     if not isinstance(plan.validation, tuple) or desk.faults:
         return table, start, None
-    pair = [
-        desk.read("validation", name, side) for name, side in zip(plan.validation, ("source", "target"), strict=True)
-    ]
+    asked_pair = _validation_pair(plan.validation)
+    pair = [desk.read(*asked, side) for asked, side in zip(asked_pair, ("source", "target"), strict=True)]
     desk.raise_faults()
     held_source, held_target = _encoded(desk, "source", pair[0]), _encoded(desk, "target", pair[1])
     if spec is not None and lengths is None and given is None:
         held_target = _ended(held_target, spec.end)
     validation = _arranged(desk, known, held_source, held_target, Shifted(start))
-    check_table(desk, validation, ("validation", "validation"))
+    check_table(desk, validation, {known["encoder"]: asked_pair[0]}, asked_pair[1])
     return table, start, validation
 
 
-def _named_inputs(desk: Desk) -> dict[str, str]:
-    """Read ``inputs``: input name to variable name, whichever of its two names the input was called by."""
+def _validation_pair(pair: tuple[str, str]) -> tuple[Asked, Asked]:
+    return Asked("validation.0", pair[0]), Asked("validation.1", pair[1])
+
+
+def _named_inputs(desk: Desk) -> dict[str, Asked]:
+    """Read ``inputs``: input name to its variable, whichever of its two names the input was called by."""
     found = inputs_of(desk.seq2seq)
     names = {name: i.name for i in found for name in (i.keras_name, i.name)}
     for name in desk.plan.inputs:
         if name not in names:
             known = nearest(name, names) or f"; it has {', '.join(i.name for i in found)}"
             desk.fault(f"inputs.{name}", f"the model has no input {name!r}{known}")
-    return {names[name]: variable for name, variable in desk.plan.inputs.items() if name in names}
+    return {
+        names[name]: Asked(f"inputs.{name}", variable) for name, variable in desk.plan.inputs.items() if name in names
+    }
 
 
 def _count_tokens(desk: Desk, source: Any, target: Any) -> None:
@@ -162,24 +168,24 @@ def _ended(target: Rows, end: int | None) -> Rows:
 
 
 def _given(
-    desk: Desk, known: Mapping[Role, str], named: Mapping[str, str], target: Rows
+    desk: Desk, known: Mapping[Role, str], named: Mapping[str, Asked], target: Rows
 ) -> tuple[Rows | None, Numbers | None]:
     """Read the decoder's input and the lengths where the body names them, and hold them against the target."""
-    decoder_name = named.get(known["decoder"], desk.plan.decoder_input)
-    lengths_name = named.get(known.get("lengths", ""), desk.plan.lengths)
+    decoder = named.get(known["decoder"])
+    asked = named.get(known.get("lengths", "")) or (desk.plan.lengths and Asked("lengths", desk.plan.lengths))
     given, lengths = None, None
-    if decoder_name is not None:
-        given = desk.read("decoder_input", decoder_name, None)
+    if decoder is not None:
+        given = desk.read(*decoder, None)
         if given is not None and not np.array_equal(given.lengths, target.lengths):
             desk.fault(
-                "decoder_input",
-                f"{decoder_name}: {differing(given, target)}; each row needs an id for each of the target's",
+                decoder.key,
+                f"{decoder.variable}: {differing(given, target)}; each row needs an id for each of the target's",
             )
-    if lengths_name is not None:
-        value = desk.value("lengths", lengths_name)
+    if asked:
+        value = desk.value(*asked)
         lengths = None if value is None else np.asarray(value).ravel()
         if lengths is not None:
-            check_lengths(desk, lengths_name, lengths, target)
+            check_lengths(desk, asked, lengths, target)
             lengths = None if desk.faults else lengths.astype(np.int64)
     return given, lengths
 
@@ -200,9 +206,11 @@ def _free_table(desk: Desk, pair: tuple[str, str] | None = None) -> Table | None
     plan, found = desk.plan, inputs_of(desk.seq2seq)
     named = _named_inputs(desk)
     if len(found) == 1 and (pair or plan.source):
-        named.setdefault(found[0].name, plan.source or "")
+        named.setdefault(found[0].name, Asked("source", plan.source or ""))
+    asked_target = Asked("target", plan.target)
     if pair:
-        named = {found[0].name: pair[0]}
+        asked, asked_target = _validation_pair(pair)
+        named = {found[0].name: asked}
     missing = [i.name for i in found if i.name not in named]
     if missing:
         key = "validation" if pair else "inputs"
@@ -211,20 +219,19 @@ def _free_table(desk: Desk, pair: tuple[str, str] | None = None) -> Table | None
             f"nothing says what feeds {', '.join(missing)}: name a variable for each, 'inputs: {{{missing[0]}: X}}'",
         )
         return None
-    key = "validation" if pair else "inputs" if plan.inputs else "source"
-    columns = [_free_column(desk, key, named[i.name], i) for i in found]
-    target_key, target_name = ("validation", pair[1]) if pair else ("target", plan.target)
+    columns = [_free_column(desk, named[i.name], i) for i in found]
     rank = len(desk.seq2seq.model.outputs[0].shape)
-    target = _free_column(desk, target_key, target_name, ModelInput("", "", 2 if rank == 3 else 0, None, None))
+    target = _free_column(desk, asked_target, ModelInput("", "", 2 if rank == 3 else 0, None, None))
     if desk.faults or target is None:
         return None
     table = Table(tuple(columns), target, isinstance(target, Rows) and len(set(target.lengths)) > 1)
-    check_table(desk, table, (key, target_key))
+    check_table(desk, table, named, asked_target)
     return table
 
 
-def _free_column(desk: Desk, key: str, name: str, model_input: ModelInput) -> Any:
-    value = desk.value(key, name)
+def _free_column(desk: Desk, asked: Asked, model_input: ModelInput) -> Any:
+    key, name = asked
+    value = desk.value(*asked)
     if value is None:
         return None
     ragged = isinstance(value, list | tuple) and model_input.rank == 2

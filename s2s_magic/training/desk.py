@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s2s_magic.errors import DataError, Fault, nearest
 from s2s_magic.seq2seq import Seq2Seq
@@ -13,6 +13,13 @@ from s2s_magic.training import rows
 
 if TYPE_CHECKING:
     from s2s_magic.spec import FitPlan
+
+
+class Asked(NamedTuple):
+    """A variable that the body names, and the key that names it."""
+
+    key: str
+    variable: str
 
 
 @dataclass
