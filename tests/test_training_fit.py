@@ -491,6 +491,45 @@ model.compile("adam", "mse")
     assert "non-finite" in model.evidence.runs[-1].stopped
 
 
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_loss_that_breaks_leaves_the_compile_that_stood_before_the_fit(compiled):
+    code = "from tensorflow import keras\nx = keras.Input([2])\nmodel = keras.Model(x, keras.layers.Dense(1)(x))\n"
+    compiling = "model.compile('adam', 'mse', ['mae'], loss_weights=[0.5], run_eagerly=True)\n" if compiled else ""
+    model = api.trace(code + compiling)
+    optimizer, names = model.model.optimizer, {"A": 1e3 * np.ones((16, 2)), "t": np.ones((16, 1))}
+    exploding = "source: A\ntarget: t\noptimizer: sgd(100)\nloss: mean_squared_error\nepochs: 30\n"
+    with pytest.raises(FitError, match="put back, and what the model was compiled with before the fit"):
+        fitted(model, exploding, names)
+    assert model.evidence.runs[-1].optimizer == "SGD(100)"
+    assert model.model._is_compiled is compiled
+    assert model.model.optimizer is optimizer
+    names["A"] = np.ones((16, 2))
+    if compiled:
+        assert model.model.run_eagerly
+        loss, error = model.model.evaluate(names["A"], names["t"], verbose=0)
+        output = model.model.predict(names["A"], verbose=0)
+        assert loss == pytest.approx(0.5 * np.mean((output - 1) ** 2), rel=1e-4)
+        assert error == pytest.approx(np.mean(np.abs(output - 1)), rel=1e-4)
+    fitted(model, "source: A\ntarget: t" + ("" if compiled else "\nloss: mean_squared_error"), names)
+    assert model.evidence.runs[-1].optimizer == "Adam(0.001)"
+
+
+def test_a_loss_that_breaks_by_huge_weights_names_the_greatest():
+    code = (
+        "import tensorflow as tf\nfrom tensorflow import keras\nx = keras.Input([2])\n"
+        "small = keras.layers.Dense(2)\nhuge = keras.layers.Dense(1)\n"
+        # a gradient that stays finite, whatever the loss is
+        "safe = tf.custom_gradient(lambda y: (tf.square(y), lambda up: tf.zeros_like(y)))\n"
+        "model = keras.Model(x, keras.layers.Lambda(safe)(huge(small(x))))\n"
+        "model.compile('sgd', 'mae')\n"
+    )
+    model = api.trace(code)
+    model.layers["huge"].kernel.assign([[1e30], [1e30]])
+    names = {"A": np.ones((16, 2)), "t": np.ones((16, 1))}
+    with pytest.raises(FitError, match=r"no gradient broke before it, and .* those of huge\.kernel \(norm 1\.41e\+30"):
+        fitted(model, "source: A\ntarget: t", names)
+
+
 def test_patience_stops_and_puts_the_best_state_back():
     model = built()
     best = {}

@@ -71,6 +71,38 @@ def loss_compares(seq2seq: Seq2Seq, plan: FitPlan) -> Literal["ids", "values"] |
     return "ids" if name == "sparse_categorical_crossentropy" else "values"
 
 
+def compiled_with(model: Any) -> Callable[[], None]:
+    """Note what a model is compiled with.
+
+    Returns
+    -------
+    callable
+        Compiles the model so again, unless nothing else was compiled since; the optimizer is the same object.
+    """
+    if not getattr(model, "_is_compiled", False):
+        return lambda: _as_never_compiled(model)
+    optimizer, container, loss = model.optimizer, model.compiled_loss, model.loss
+    metrics = model.compiled_metrics
+    settings = {
+        "loss_weights": container._user_loss_weights,
+        "metrics": metrics._user_metrics,
+        "weighted_metrics": metrics._user_weighted_metrics,
+        "run_eagerly": model._run_eagerly,
+        "jit_compile": model._jit_compile,
+    }
+
+    def put_back() -> None:
+        if model.compiled_loss is not container:
+            model.compile(optimizer=optimizer, loss=loss, **settings)
+
+    return put_back
+
+
+def _as_never_compiled(model: Any) -> None:
+    model._is_compiled = False
+    model.optimizer = model.loss = model.compiled_loss = model.compiled_metrics = None
+
+
 def compile_for_fit(seq2seq: Seq2Seq, plan: FitPlan, table: Table) -> None:
     """Compile the model where the plan asks for it or nobody did; an optimizer of the same settings keeps its state.
 

@@ -15,7 +15,7 @@ from s2s_magic.errors import FitError
 from s2s_magic.ledger import Evidence, Run, VariableEvidence
 from s2s_magic.seq2seq import Fitted, Seq2Seq
 from s2s_magic.tracing import refresh
-from s2s_magic.training.compiling import compile_for_fit
+from s2s_magic.training.compiling import compile_for_fit, compiled_with
 from s2s_magic.training.data import Prepared, prepare
 from s2s_magic.training.loop import Loop, NotFinite, at_most_once_a_second, merged
 from s2s_magic.training.pipeline import batches, by_length
@@ -58,15 +58,21 @@ def fit(
     DataError
         When something does not fit: before the first step, with nothing changed.
     FitError
-        When the loss became non-finite: weights and optimizer are those after the last sound epoch.
+        When the loss became non-finite: weights are those after the last sound epoch, and the model is compiled with
+        what it was before the fit.
     KeyboardInterrupt
         When interrupted: weights, optimizer, history and evidence are kept, and the run is marked.
     """
     seq2seq.ledger = refresh(seq2seq.ledger, seq2seq.live)
     prepared = prepare(seq2seq, plan, namespace)
+    put_compile_back = compiled_with(seq2seq.model)
     with seeded(plan.seed):
         compile_for_fit(seq2seq, plan, prepared.train)
-        _fit(seq2seq, plan, prepared, throttled(progress or surroundings()), watch)
+        try:
+            _fit(seq2seq, plan, prepared, throttled(progress or surroundings()), watch)
+        except FitError:
+            put_compile_back()
+            raise
 
 
 def _fit(
@@ -170,10 +176,10 @@ def _accelerated(stack: ExitStack, seq2seq: Seq2Seq, plan: FitPlan) -> dict[str,
 
 def _broken(seq2seq: Seq2Seq, loop: Loop, recorder: Recorder, keys: list[str]) -> str:
     """Put the last sound state back and say what happened."""
-    epoch = loop.put_back() + 1
     found = recorder.first_broken()
+    cause = f"no gradient broke before it, and {_greatest(seq2seq, recorder, keys)}" if found is None else ""
+    epoch = loop.put_back() + 1
     where = f"in epoch {epoch}"
-    cause = "no gradient broke before it"
     if found is not None:
         step, numbers = found
         names = [_variable_name(seq2seq, keys[number]) for number in numbers]
@@ -181,8 +187,18 @@ def _broken(seq2seq: Seq2Seq, loop: Loop, recorder: Recorder, keys: list[str]) -
         cause = f"the first gradient to break is that of {names[-1]}{others}, in step {step + 1} of epoch {epoch}"
     kept = f"the state after epoch {epoch - 1}" if epoch > 1 else "the state before the fit"
     return (
-        f"the loss became non-finite {where}: {cause}; {kept} was put back. Try a smaller learning rate, or clipnorm=1"
+        f"the loss became non-finite {where}: {cause}; {kept} was put back, and what the model was "
+        "compiled with before the fit. Try a smaller learning rate, or clipnorm=1"
     )
+
+
+def _greatest(seq2seq: Seq2Seq, recorder: Recorder, keys: list[str]) -> str:
+    """Name the variable of the greatest norm, as it is when the loss broke."""
+    norms = [float(np.linalg.norm(variable.numpy().astype(np.float64))) for variable in recorder.variables]
+    if not norms:
+        return "the model has nothing to train"
+    number = int(np.argmax(norms))  # which is the first that is no number, where there is one
+    return f"the greatest weights are those of {_variable_name(seq2seq, keys[number])} (norm {norms[number]:.3g})"
 
 
 def _variable_name(seq2seq: Seq2Seq, key: str) -> str:
