@@ -1,27 +1,36 @@
-"""Completion in ``%seq2seq`` lines and ``%%seq2seq`` cells: verbs, NAMEs, options, keys of a spec and of a fit."""
+"""Completion in ``%seq2seq`` lines and ``%%seq2seq`` cells: verbs, names and options; keys and values of a body."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from s2s_magic import api
 from s2s_magic.options import CELL_VERBS, LINE_VERBS, VERBS, flags_of
 
 if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext
 
-_LINE, _CELL = "%seq2seq", "%%seq2seq"
+_CELL = "%%seq2seq"
+# The line magic may stand alone, or give its value to a name: `shown = %seq2seq explain m x --return`.
+_MAGIC_LINE = re.compile(r"\s*(?:(?P<magic>%%seq2seq)|(?:[^=%#]*[^=%#!<>]=\s*)?%seq2seq) (?P<line>.*)")
+_BODY_VALUE = re.compile(r"(?P<key>\w+):\s+(?P<value>.*)")
+_OPEN_CALL = re.compile(r"(\w+)\([^()]*$")
+_BETWEEN_WORDS = re.compile(r"[\s(\[{,*]")
+_IPYTHONS_OWN = {"In", "Out", "exit", "quit", "open"}
 
 
-def candidates(text_before: str, names: Callable[[], Iterable[str]]) -> list[str] | None:
+def candidates(text_before: str, namespace: Callable[[], Mapping[str, Any]]) -> list[str] | None:
     """List what could stand at the cursor.
 
     Parameters
     ----------
     text_before
         The cell up to the cursor.
-    names
-        Gives the names bound to models.
+    namespace
+        Gives the notebook's variables by name, models among them.
 
     Returns
     -------
@@ -31,33 +40,73 @@ def candidates(text_before: str, names: Callable[[], Iterable[str]]) -> list[str
     lines = text_before.split("\n")
     here = lines[-1]
     if len(lines) > 1 and lines[0].lstrip().startswith(_CELL):
-        return _body_keys(lines[0], here)
-    stripped = here.lstrip()
-    magic = _CELL if stripped.startswith(_CELL + " ") else _LINE if stripped.startswith(_LINE + " ") else None
-    if magic is None:
+        return _in_body(lines[0], here, namespace)
+    found = _MAGIC_LINE.fullmatch(here)
+    if found is None:
         return None
-    given = stripped[len(magic) :].split(" ")[1:]
-    if len(given) <= 1:
-        return [*(CELL_VERBS if magic == _CELL else LINE_VERBS), "--help"]
-    verb, typed, before = given[0], given[-1], [word for word in given[1:-1] if word]
+    given = found["line"].split(" ")
+    given = [*filter(None, given[:-1]), given[-1]]
+    if len(given) == 1:
+        return [*(CELL_VERBS if found["magic"] else LINE_VERBS), "--help"]
+    verb, *before, typed = given
     if verb not in VERBS:
         return None
     if typed.startswith("-"):
         return [flag for flag in flags_of(verb) if flag not in before]
-    positional = sum(not word.startswith("-") for word in before)
-    return list(names()) if positional == 0 or (verb == "compare" and positional == 1) else []
+    valued = {flag for option in VERBS[verb][3] if option.get("nargs") != 0 for flag in option["flags"]}
+    if before and before[-1] in valued:
+        return None
+    words = [
+        word
+        for last, word in zip(["", *before], before, strict=False)
+        if not word.startswith("-") and last not in valued
+    ]
+    return _positional(verb, words, namespace())
 
 
-def _body_keys(first_line: str, here: str) -> list[str] | None:
+def _positional(verb: str, before: list[str], namespace: Mapping[str, Any]) -> list[str]:
+    """List what can stand behind a verb and the words before."""
+    models = api.models_in(namespace)
+    if len(before) == 0 or (verb == "compare" and len(before) == 1):
+        return list(models) if VERBS[verb][2] else []
+    if verb == "explain" and len(before) == 1 and before[0] in models:
+        from s2s_magic.ledger.explain import names
+
+        return names(models[before[0]].ledger)
+    return _variables(namespace) if verb == "decode" and len(before) == 1 else []
+
+
+def _variables(namespace: Mapping[str, Any]) -> list[str]:
+    """List the variables that can hold data: no modules, functions or models, and nothing that IPython put there."""
+    others = {*_IPYTHONS_OWN, *api.models_in(namespace)}
+    return [
+        name
+        for name, value in namespace.items()
+        if not (name.startswith("_") or name in others or isinstance(value, ModuleType) or callable(value))
+    ]
+
+
+def _in_body(first_line: str, here: str, namespace: Callable[[], Mapping[str, Any]]) -> list[str] | None:
     verb = [*first_line.split(), "", ""][1]
-    if verb not in ("build", "fit") or ":" in here:
+    if verb not in ("build", "fit"):
         return None
     from s2s_magic.spec import FIT_KEYS, SPEC_KEYS
 
-    return [f"{key}: " for key in (SPEC_KEYS if verb == "build" else FIT_KEYS)]
+    keys = SPEC_KEYS if verb == "build" else FIT_KEYS
+    if ":" not in here:
+        return [f"{key}: " for key in keys]
+    found = _BODY_VALUE.fullmatch(here)
+    if found is None or found["key"] not in keys:
+        return None
+    key = keys[found["key"]]
+    offers = list(key.offers)
+    if (inside := _OPEN_CALL.search(found["value"])) is not None:
+        # Settings stand inside the brackets of a kind; only bidirectional has another kind there.
+        offers = [kind for kind in offers if inside[1] == "bidirectional" and kind != "bidirectional("]
+    return offers + (_variables(namespace()) if key.offers_variables else [])
 
 
-def matcher(names: Callable[[], Iterable[str]]) -> Callable[[CompletionContext], Any]:
+def matcher(namespace: Callable[[], Mapping[str, Any]]) -> Callable[[CompletionContext], Any]:
     """Make a matcher for IPython's completer (``context_matcher``, the second version of its API)."""
     from IPython.core.completer import SimpleCompletion, context_matcher
 
@@ -65,10 +114,10 @@ def matcher(names: Callable[[], Iterable[str]]) -> Callable[[CompletionContext],
     def complete(context: CompletionContext) -> Any:
         before = "\n".join(context.full_text.split("\n")[: context.cursor_line + 1])
         before = before[: len(before) - len(before.split("\n")[-1]) + context.cursor_position]
-        found = candidates(before, names)
+        found = candidates(before, namespace)
         if found is None:
             return {"completions": [], "suppress": False}
-        typed = before.rpartition("\n")[2].rpartition(" ")[2]
+        typed = _BETWEEN_WORDS.split(before)[-1]
         # IPython replaces `context.token`, which stops at characters such as "-"
         kept = len(typed) - len(context.token) if typed.endswith(context.token) else 0
         fitting = [SimpleCompletion(text=word[kept:]) for word in found if word.startswith(typed)]

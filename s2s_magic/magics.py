@@ -28,7 +28,7 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
     def __init__(self, shell: Any, **settings: Any) -> None:
         super().__init__(shell, **settings)
         self.widgets: dict[str, Any] = {}
-        self.matcher = matcher(lambda: api.models_in(shell.user_ns))
+        self.matcher = matcher(lambda: shell.user_ns)
 
     full_tracebacks = Bool(False, help="Show expected errors with their whole traceback and its causes.").tag(
         config=True

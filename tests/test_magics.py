@@ -6,6 +6,7 @@ import sys
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
+from s2s_magic.completion import candidates
 from s2s_magic.errors import LookupFailed, SpecError, UsageError
 
 
@@ -118,6 +119,66 @@ def test_a_name_that_is_no_model_is_said_to_be_what_it_is(shell):
 
 def completions(shell, text):
     return [c.text for c in shell.Completer.completions(text, len(text)) if c.type != "magic"]
+
+
+@pytest.fixture(scope="module")
+def tiny_model():
+    from s2s_magic import build
+
+    return build("vocab: 9\nembed: 2\nencoder: lstm(3)\ndecoder: lstm(3)\n", name="m")
+
+
+@pytest.mark.parametrize(
+    ("before", "typed", "offered"),
+    [
+        ("%%seq2seq build m\nencoder: ", "", ["lstm(", "gru(", "bidirectional("]),
+        ("%%seq2seq build m\nencoder: 2 * ", "bi", ["bidirectional("]),
+        ("%%seq2seq build m\nencoder: bidirectional(", "", ["lstm(", "gru("]),
+        ("%%seq2seq build m\nencoder: bidirectional(", "ls", ["lstm("]),
+        ("%%seq2seq build m\nvocab: 9\ndecoder: ", "", ["lstm(", "gru("]),
+        ("%%seq2seq build m\nbridge: ", "", ["none", "dense", "zero"]),
+        ("%%seq2seq build m\ntokens: ", "c", ["char"]),
+        ("%%seq2seq build m\nvocab: {source: ", "sen", ["sentences"]),
+        ("%%seq2seq fit m\noptimizer: ", "adam", ["adam(", "adamw(", "adamax("]),
+        ("%%seq2seq fit m\nmetrics: [", "acc", ["accuracy"]),
+        ("%%seq2seq fit m\nsource: ", "sen", ["sentences"]),
+        ("%%seq2seq fit m\ntarget: ", "", ["sentences"]),
+        ("%seq2seq decode m ", "sen", ["sentences"]),
+        ("%seq2seq decode m --max-length 5 ", "", ["sentences"]),
+        ("%seq2seq decode ", "", ["m"]),
+        ("%seq2seq explain m ", "encoder_", ["encoder_embeddings", "encoder_inputs", "encoder_outputs"]),
+        ("%seq2seq explain m ", "encoder.cell.k", ["encoder.cell.kernel"]),
+        ("%seq2seq compare m ", "", ["m"]),
+        ("%seq2seq ", "insp", ["inspect"]),
+        ("r = %seq2seq ", "insp", ["inspect"]),
+        ("r = %seq2seq explain ", "", ["m"]),
+    ],
+)
+def test_completion_offers_what_can_stand_there(shell, tiny_model, before, typed, offered):
+    from IPython.core.completer import provisionalcompleter
+
+    run(shell, "import os\nsentences = ['a', 'b']\n_hidden = [1]\ndef show(): pass")
+    shell.push({"m": tiny_model})
+    text = before + typed
+    with provisionalcompleter():
+        found = [c for c in shell.Completer.completions(text, len(text)) if c.type != "magic"]
+    assert sorted(text[: c.start] + c.text for c in found) == [before + word for word in sorted(offered)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "%%seq2seq build m\nencoder: lstm(8, ",
+        "%%seq2seq build m\nembed: ",
+        "%%seq2seq build m\nnothing: ",
+        "%seq2seq list ",
+        "%seq2seq explain nothing ",
+        "r == %seq2seq insp",
+        "r = 7 %seq2seq insp",
+    ],
+)
+def test_completion_offers_nothing_of_ours_where_nothing_of_ours_can_stand(text):
+    assert not candidates(text, dict)
 
 
 def test_completion_offers_verbs_options_and_spec_keys(shell):

@@ -106,31 +106,44 @@ def _inputs(node: Node, faults: Faults, places: dict[str, Place]) -> dict[str, s
 _variable = plain(variable, "the name of a notebook variable")
 
 FIT_KEYS: Mapping[str, Key] = {
-    "source": Key("variable with the source sequences", "X", _variable),
-    "target": Key("variable with the target sequences", "Y", _variable),
-    "validation": Key("fraction to hold back, or [source, target]", "0.1", _validation),
+    "source": Key("variable with the source sequences", "X", _variable, offers_variables=True),
+    "target": Key("variable with the target sequences", "Y", _variable, offers_variables=True),
+    "validation": Key("fraction to hold back, or [source, target]", "0.1", _validation, offers_variables=True),
     "epochs": Key("times through the data; 1 unless given", "10", plain(whole(1, MAX_COUNT), "a number of epochs")),
     "batch": Key("examples in a step; 32 unless given", "32", plain(whole(1, MAX_COUNT), "a number of examples")),
     "optimizer": Key(
         "adam(1e-3), sgd(0.1, momentum=0.9), nadam, rmsprop(1e-3, clipnorm=1) and others",
         "adam(1e-3)",
         _named(OPTIMIZERS, "an optimizer such as adam(1e-3)"),
+        offers=tuple(f"{kind}(" for kind in OPTIMIZERS),
     ),
     "loss": Key(
         "sparse_categorical_crossentropy unless given or compiled; (from_logits=true) where no softmax ends the model",
         "sparse_categorical_crossentropy",
         _named(LOSSES, "a loss such as sparse_categorical_crossentropy"),
+        offers=tuple(LOSSES),
     ),
     "patience": Key(
         "epochs without a better loss after which to stop", "3", plain(whole(1, MAX_COUNT), "a number of epochs")
     ),
     "seed": Key("seed of all random numbers", "42", plain(whole(0, MAX_SEED), "a seed")),
-    "metrics": Key("list of metrics", "[accuracy]", _names(word(*METRICS), "a metric", "metrics")),
-    "lengths": Key("variable with the target lengths; derived unless given", "seq_lengths", _variable),
-    "decoder_input": Key("variable with the decoder's input; derived unless given", "X_decoder", _variable),
+    "metrics": Key("list of metrics", "[accuracy]", _names(word(*METRICS), "a metric", "metrics"), offers=METRICS),
+    "lengths": Key(
+        "variable with the target lengths; derived unless given", "seq_lengths", _variable, offers_variables=True
+    ),
+    "decoder_input": Key(
+        "variable with the decoder's input; derived unless given", "X_decoder", _variable, offers_variables=True
+    ),
     "inputs": Key("inputs of a traced model by name, with their variables", "{encoder_inputs: X}", _inputs),
-    "accelerate": Key("off for Keras's own kernels; on unless given", "off", plain(truth, "on or off")),
-    "shuffle": Key("false to keep the order of the data; true unless given", "false", plain(truth, "true or false")),
+    "accelerate": Key(
+        "off for Keras's own kernels; on unless given", "off", plain(truth, "on or off"), offers=("on", "off")
+    ),
+    "shuffle": Key(
+        "false to keep the order of the data; true unless given",
+        "false",
+        plain(truth, "true or false"),
+        offers=("true", "false"),
+    ),
 }
 
 

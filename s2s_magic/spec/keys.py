@@ -14,15 +14,18 @@ Read = Callable[[Node, Faults, dict[str, Place]], Any]
 
 @dataclass(frozen=True)
 class Key:
-    """A key: one line of help, an example of a value, and how a value is read.
+    """A key: one line of help, an example of a value, how a value is read, and what completion offers for it.
 
     ``read`` gets the value's node, the faults to add to, and a table in which it notes the places of parts; it gives
-    None for a value at fault.
+    None for a value at fault. ``offers`` are words for a value, a kind that takes arguments with its opening bracket;
+    ``offers_variables`` says that the name of a notebook variable can stand there.
     """
 
     help: str
     example: str
     read: Read
+    offers: tuple[str, ...] = ()
+    offers_variables: bool = False
 
 
 def plain(check: Check, expected: str) -> Read:

@@ -35,6 +35,10 @@ REQUIRED = ("vocab", "embed", "encoder", "decoder")
 RATES: Mapping[str, Check] = {"dropout": real(0, 1, closed=True), "recurrent_dropout": real(0, 1, closed=True)}
 CELLS: Mapping[str, Mapping[str, Check]] = {kind: {"units": whole(1, MAX_UNITS), **RATES} for kind in ("lstm", "gru")}
 
+BRIDGES = ("none", "dense", "zero")
+TOKENS = ("none", "char", "word")
+_CELL_CALLS = tuple(f"{kind}(" for kind in CELLS)
+
 
 def _sides(key: str, check: Check, expected: str) -> Read:
     """Read one value for both sides, or one for each."""
@@ -133,24 +137,39 @@ SPEC_KEYS: Mapping[str, Key] = {
         "number of ids, for both sides or {source: ..., target: ...}; or the name of a variable to count them in",
         "100",
         _sides("vocab", _vocab, "a number of ids, or the name of a notebook variable"),
+        offers_variables=True,
     ),
     "embed": Key(
         "embedding size, for both sides or {source: ..., target: ...}",
         "10",
         _sides("embed", whole(1, MAX_UNITS), "an embedding size"),
     ),
-    "encoder": Key("lstm(512), 2 * gru(256, dropout=0.2), bidirectional(lstm(128))", "lstm(512)", _recurrent),
-    "decoder": Key("lstm(512), 2 * gru(256, dropout=0.2, recurrent_dropout=0.1)", "lstm(512)", _recurrent),
-    "share": Key("false for two embeddings over one vocabulary", "false", plain(truth, "true or false")),
+    "encoder": Key(
+        "lstm(512), 2 * gru(256, dropout=0.2), bidirectional(lstm(128))",
+        "lstm(512)",
+        _recurrent,
+        offers=(*_CELL_CALLS, "bidirectional("),
+    ),
+    "decoder": Key(
+        "lstm(512), 2 * gru(256, dropout=0.2, recurrent_dropout=0.1)", "lstm(512)", _recurrent, offers=_CELL_CALLS
+    ),
+    "share": Key(
+        "false for two embeddings over one vocabulary",
+        "false",
+        plain(truth, "true or false"),
+        offers=("true", "false"),
+    ),
     "bridge": Key(
         "how encoder states become decoder states: none, dense (learned) or zero (zeros where none fits)",
         "dense",
-        plain(word("none", "dense", "zero"), "none, dense or zero"),
+        plain(word(*BRIDGES), "none, dense or zero"),
+        offers=BRIDGES,
     ),
     "tokens": Key(
         "what an id stands for: none (ids are given), char or word",
         "char",
-        plain(word("none", "char", "word"), "none, char or word"),
+        plain(word(*TOKENS), "none, char or word"),
+        offers=TOKENS,
     ),
     "start": Key("id that starts the decoder's input; 0 unless given", "1", plain(_id, "an id")),
     "end": Key("id that ends a target", "2", plain(or_none(_id), "an id, or none")),
