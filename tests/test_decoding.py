@@ -193,6 +193,7 @@ def test_ids_of_the_model_that_no_token_was_counted_for_show_as_the_replacement_
         (["abc"], "hold text, and model reads ids"),
         ([[1.5]], "row 0, position 0 is 1.5"),
         (7, "is of type int"),
+        ([1, 2, 3], r"item 0 is 1; .* one row is \[\[1, 2, 3\]\]"),
     ],
 )
 def test_sources_that_do_not_fit_are_named(sources, words):

@@ -141,7 +141,8 @@ def ids(value: Any) -> Rows:
     """
     if isinstance(value, np.ndarray):
         if value.ndim != 2:
-            raise Unreadable(f"has shape {value.shape}; rows of ids have two dimensions, (rows, steps)")
+            hint = f": one row is {_short([value.tolist()])}" if value.ndim == 1 and len(value) else ""
+            raise Unreadable(f"has shape {value.shape}; rows of ids have two dimensions, (rows, steps){hint}")
         rows = Rows(_whole(value.ravel()), np.arange(len(value) + 1, dtype=np.int64) * value.shape[1])
         return _checked(rows, value.ravel())
     if not isinstance(value, list | tuple):
@@ -150,11 +151,15 @@ def ids(value: Any) -> Rows:
     for number, row in enumerate(value):
         row = plain(row)
         if not isinstance(row, list | tuple | np.ndarray):
-            raise Unreadable(f"item {number} is {row!r}; expected a row of ids")
+            flat = all(isinstance(item, int | float | np.number) for item in value)
+            hint = f": one row is {_short([list(value)])}" if flat else ""
+            raise Unreadable(f"item {number} is {_short(row)}; expected a row of ids{hint}")
         try:
             array = np.asarray(row)
         except ValueError:
-            array = np.empty(0, object)
+            array = None
+        if array is None or array.ndim > 1:
+            raise Unreadable(f"row {number} is nested, {_short(row)}; expected rows of ids, such as [[1, 2], [3]]")
         if array.ndim != 1 or (array.size and array.dtype.kind not in "iuf"):
             raise Unreadable(f"row {number} is no flat row of numbers: {_short(row)}")
         arrays.append(array.astype(np.float64) if array.dtype.kind == "f" else array)
@@ -177,7 +182,12 @@ def _checked(rows: Rows, raw: Numbers) -> Rows:
     if len(changed):
         row, position = rows.place(int(changed[0]))
         number = raw[changed[0]]
-        what = "is NaN" if np.isnan(number) else f"is {number}, no whole number that an id could be"
+        if np.isnan(number):
+            what = "is NaN"
+        elif np.isfinite(number) and number == np.floor(number):
+            what = f"is {int(number)}, outside any vocabulary: ids are 0 to {np.iinfo(np.int32).max}"
+        else:
+            what = f"is {number}, no whole number that an id could be"
         raise Unreadable(f"row {row}, position {position} {what}")
     return rows
 
