@@ -60,7 +60,7 @@ def accelerated_decoder(decoder: Any) -> Iterator[None]:
     by_tfa = decoder.call
     output_of = sys.modules[type(decoder).__module__].BasicDecoderOutput
 
-    def call(inputs: Any, initial_state: Any = None, training: Any = None, **kwargs: Any) -> Any:
+    def call(self: Any, inputs: Any, initial_state: Any = None, training: Any = None, **kwargs: Any) -> Any:
         if not isinstance(inputs, tf.Tensor) or inputs.shape.rank != 3:
             return by_tfa(inputs, initial_state=initial_state, training=training, **kwargs)
         # The sampler checks its arguments, and keeps what users of it may read.

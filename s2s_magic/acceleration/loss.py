@@ -27,7 +27,7 @@ def accelerated_dense(layer: Any, projections: Projections) -> Iterator[None]:
     """Let a dense layer remember what its logits are made of."""
     by_keras = layer.call
 
-    def call(inputs: Any) -> Any:
+    def call(self: Any, inputs: Any) -> Any:
         graph = getattr(inputs, "graph", None) if tf.is_symbolic_tensor(inputs) else None
         if graph is None or inputs.shape.rank != 3 or layer.compute_dtype not in ("float32", "float64"):
             return by_keras(inputs)
@@ -70,7 +70,7 @@ def accelerated_loss(model: Any, projections: Projections) -> Iterator[None]:
     """Compute a loss without `loss_obstacle` block by block, wherever the logits come from a dense layer."""
     by_keras = model.compute_loss
 
-    def compute_loss(x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Any:
+    def compute_loss(self: Any, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Any:
         container = model.compiled_loss
         if not container.built:
             container.build(y_pred)

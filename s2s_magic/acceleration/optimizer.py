@@ -33,7 +33,7 @@ def accelerated_step(optimizer: Any) -> Iterator[None]:
     ``apply_gradients`` see what they always see.
     """
 
-    def update_step(gradient: Any, variable: Any) -> None:
+    def update_step(self: Any, gradient: Any, variable: Any) -> None:
         place = optimizer._index_dict[optimizer._var_key(variable)]
         first, second = optimizer._momentums[place], optimizer._velocities[place]
         dtype = variable.dtype
@@ -59,5 +59,5 @@ def accelerated_step(optimizer: Any) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(overridden(optimizer, "update_step", update_step))
         # The sum over repeated rows is made above, in the same pass.
-        stack.enter_context(overridden(optimizer, "_deduplicate_sparse_grad", lambda gradients: gradients))
+        stack.enter_context(overridden(optimizer, "_deduplicate_sparse_grad", lambda self, gradients: gradients))
         yield

@@ -46,7 +46,7 @@ def accelerated_recurrent(layer: Any) -> Iterator[None]:
     """Run an LSTM, GRU or RNN layer without `recurrent_obstacle` on the kernels."""
     by_keras = layer.call
 
-    def call(inputs: Any, mask: Any = None, training: Any = None, initial_state: Any = None) -> Any:
+    def call(self: Any, inputs: Any, mask: Any = None, training: Any = None, initial_state: Any = None) -> Any:
         flat = tf.nest.flatten(mask)
         mask = flat[0] if flat else None
         given = initial_state is not None or (isinstance(inputs, list) and len(inputs) > 1)

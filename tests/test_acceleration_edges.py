@@ -1,0 +1,290 @@
+"""Around acceleration: saving, wrapping, masks, ragged rows, interrupts."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_addons as tfa
+from tensorflow import keras
+
+from s2s_magic.acceleration import ACCELERATED, accelerate
+
+VOCAB, EMBED, UNITS = 11, 4, 6
+EXACT = 1e-10
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> None:
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(3)
+
+
+def snippet(vocab: int = VOCAB, embed: int = EMBED, units: int = UNITS, dtype: str = "float32") -> keras.Model:
+    """The encoder-decoder of the book."""
+    how = {"dtype": dtype}
+    encoder_inputs = keras.layers.Input(shape=[None], dtype="int32")
+    decoder_inputs = keras.layers.Input(shape=[None], dtype="int32")
+    sequence_lengths = keras.layers.Input(shape=[], dtype="int32")
+    embeddings = keras.layers.Embedding(vocab, embed, **how)
+    encoder = keras.layers.LSTM(units, return_state=True, name="encoder", **how)
+    _, state_h, state_c = encoder(embeddings(encoder_inputs))
+    decoder = tfa.seq2seq.basic_decoder.BasicDecoder(
+        keras.layers.LSTMCell(units, **how),
+        tfa.seq2seq.sampler.TrainingSampler(),
+        output_layer=keras.layers.Dense(vocab, **how),
+        name="decoder",
+        **how,
+    )
+    outputs, _, _ = decoder(
+        embeddings(decoder_inputs), initial_state=[state_h, state_c], sequence_length=sequence_lengths
+    )
+    probabilities = tf.nn.softmax(outputs.rnn_output)
+    return keras.models.Model([encoder_inputs, decoder_inputs, sequence_lengths], [probabilities])
+
+
+def batch(size: int = 5, source: int = 4, target: int = 6, vocab: int = VOCAB, seed: int = 0) -> tuple[Any, Any]:
+    draws = np.random.default_rng(seed)
+    X, Y = draws.integers(vocab, size=(size, source)), draws.integers(vocab, size=(size, target))
+    return [X, np.c_[np.zeros((size, 1), int), Y[:, :-1]], np.full([size], target)], Y
+
+
+def decoder_model(
+    cells: Callable[[], Any],
+    states: int,
+    *,
+    lengths: bool = True,
+    mask: bool = False,
+    output: Callable[[], Any] | None = lambda: keras.layers.Dense(VOCAB, dtype="float64"),
+    **settings: Any,
+) -> keras.Model:
+    """A decoder alone, in double precision, that gives all that TFA's gives."""
+    inputs = keras.layers.Input(shape=[None, EMBED], dtype="float64")
+    starts = [keras.layers.Input(shape=[UNITS], dtype="float64") for _ in range(states)]
+    extra = keras.layers.Input(shape=[None] if mask else [], dtype="bool" if mask else "int32")
+    cell = cells()
+    decoder = tfa.seq2seq.BasicDecoder(
+        cell, tfa.seq2seq.TrainingSampler(), output_layer=output and output(), dtype="float64", **settings
+    )
+    how = {"mask": extra} if mask else {"sequence_length": extra} if lengths else {}
+    state = tf.nest.pack_sequence_as(tf.nest.map_structure(lambda _: 0, cell.state_size), starts)
+    state = state if tf.nest.is_nested(state) else [state]
+    outputs, after, counted = decoder(inputs, initial_state=state, **how)
+    given = [inputs, *starts, *([extra] if how else [])]
+    return keras.Model(given, [outputs.rnn_output, outputs.sample_id, *tf.nest.flatten(after), counted])
+
+
+CELLS: dict[str, tuple[Callable[[], Any], int]] = {"lstm": (lambda: keras.layers.LSTMCell(UNITS, dtype="float64"), 2)}
+
+
+def decoder_inputs(states: int, lengths: list[int], steps: int) -> list[Any]:
+    draws = np.random.default_rng(len(lengths))
+    starts = [draws.normal(size=(len(lengths), UNITS)) for _ in range(states)]
+    return [draws.normal(size=(len(lengths), steps, EMBED)), *starts, np.array(lengths, np.int32)]
+
+
+def forward_and_gradients(model: keras.Model, inputs: list[Any], *, graph: bool = True) -> list[Any]:
+    """Outputs, and the gradients of a function of them with respect to all weights and all real inputs."""
+    inputs = [tf.convert_to_tensor(value) for value in inputs]
+    sources = [value for value in inputs if value.dtype.is_floating]
+
+    def run() -> list[Any]:
+        with tf.GradientTape() as tape:
+            tape.watch(sources)
+            outputs = tf.nest.flatten(model(inputs, training=True))
+            real = [output for output in outputs if output.dtype.is_floating]
+            loss = tf.add_n([(place + 1.0) * tf.reduce_sum(tf.sin(output)) for place, output in enumerate(real)])
+        gradients = tape.gradient(loss, [*sources, *model.trainable_weights], unconnected_gradients="zero")
+        return [*outputs, *map(tf.convert_to_tensor, gradients)]
+
+    return (tf.function(run, autograph=False) if graph else run)()
+
+
+def assert_same(ours: list[Any], theirs: list[Any], tolerance: float = EXACT) -> None:
+    assert len(ours) == len(theirs)
+    for place, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+        assert one.dtype == other.dtype, place
+        one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
+        assert one.shape == other.shape, place
+        assert np.linalg.norm(one - other) <= tolerance * max(np.linalg.norm(other), 1e-3), place
+
+
+def assert_accelerated(model: keras.Model, inputs: list[Any], tolerance: float = EXACT) -> None:
+    for graph in (True, False):
+        theirs = forward_and_gradients(model, inputs, graph=graph)
+        with accelerate(model) as found:
+            assert found
+            assert set(found.values()) == {ACCELERATED}
+            ours = forward_and_gradients(model, inputs, graph=graph)
+        assert_same(ours, theirs, tolerance)
+
+
+def test_a_decoder_with_a_right_padded_mask_takes_its_lengths_from_it() -> None:
+    model = decoder_model(*CELLS["lstm"], mask=True)
+    inputs = decoder_inputs(2, [3, 1], 4)
+    inputs[-1] = tf.sequence_mask([3, 1], 4)
+    assert_accelerated(model, inputs)
+
+
+def test_a_mask_that_is_not_right_padded_is_an_error_as_it_is_for_tfa() -> None:
+    model = decoder_model(*CELLS["lstm"], mask=True)
+    inputs = decoder_inputs(2, [3, 1], 4)
+    inputs[-1] = tf.constant([[False, True, True, True], [True, True, True, True]])
+    for run in (lambda: forward_and_gradients(model, inputs), lambda: _inside(model, inputs)):
+        with pytest.raises((tf.errors.InvalidArgumentError, AssertionError)):
+            run()
+
+
+def _inside(model: keras.Model, inputs: list[Any]) -> list[Any]:
+    with accelerate(model):
+        return forward_and_gradients(model, inputs)
+
+
+def test_ragged_inputs_still_work() -> None:
+    x = keras.layers.Input(shape=[None, EMBED], ragged=True)
+    model = keras.Model(x, keras.layers.LSTM(UNITS)(x))
+    rows = tf.RaggedTensor.from_row_lengths(tf.random.normal([5, EMBED]), [2, 3])
+    theirs = model(rows)
+    with accelerate(model):
+        np.testing.assert_allclose(model(rows), theirs, rtol=1e-6)
+
+
+def test_dropout_of_a_decoders_cell_draws_a_mask_for_each_step() -> None:
+    make = lambda: keras.layers.LSTMCell(UNITS, dropout=0.5, dtype="float64")  # noqa: E731
+    model = decoder_model(make, 2, output=None)
+    inputs = [np.ones((200, 8, EMBED)), *np.zeros((2, 200, UNITS)), np.full([200], 8, np.int32)]
+    theirs = forward_and_gradients(model, inputs)[0]
+    with accelerate(model) as found:
+        assert set(found.values()) == {ACCELERATED}
+        ours = forward_and_gradients(model, inputs)[0]
+        np.testing.assert_allclose(model(inputs)[0], model(inputs)[0])
+    np.testing.assert_allclose(np.std(ours, axis=0).mean(), np.std(theirs, axis=0).mean(), rtol=0.15)
+
+
+def fit(model: keras.Model, *, inside: bool, epochs: int = 5, **settings: Any) -> tuple[list[float], list[Any]]:
+    inputs, targets = batch(40)
+    if not inside:
+        history = model.fit(inputs, targets, batch_size=8, epochs=epochs, shuffle=False, verbose=0, **settings)
+    else:
+        with accelerate(model) as found:
+            assert ACCELERATED in found.values()
+            history = model.fit(inputs, targets, batch_size=8, epochs=epochs, shuffle=False, verbose=0, **settings)
+    return history.history["loss"], model.get_weights()
+
+
+def test_targets_of_another_shape_than_the_output_are_an_error() -> None:
+    model = snippet()
+    model.compile(loss="sparse_categorical_crossentropy", optimizer="adam")
+    inputs, targets = batch(8)
+    with accelerate(model), pytest.raises(tf.errors.InvalidArgumentError):
+        model.fit(inputs, np.c_[targets, targets], verbose=0)
+
+
+def test_whoever_wraps_apply_gradients_sees_the_gradients_that_keras_shows() -> None:
+    seen: list[list[Any]] = []
+    for inside in (False, True):
+        keras.utils.set_random_seed(1)
+        model = snippet()
+        model.compile(loss="sparse_categorical_crossentropy", optimizer=keras.optimizers.Adam(clipnorm=0.01))
+        norms = [tf.Variable(0.0, trainable=False) for _ in model.trainable_variables]
+        apply = model.optimizer.apply_gradients
+
+        def watch(pairs: Any, *args: Any, apply: Any = apply, norms: Any = norms, **kwargs: Any) -> Any:
+            pairs = list(pairs)
+            for norm, (gradient, _) in zip(norms, pairs, strict=True):
+                norm.assign_add(tf.norm(tf.convert_to_tensor(gradient)))
+            return apply(pairs, *args, **kwargs)
+
+        model.optimizer.apply_gradients = watch
+        fit(model, inside=inside, epochs=1)
+        seen.append([float(norm) for norm in norms])
+    np.testing.assert_allclose(seen[1], seen[0], rtol=1e-4)
+
+
+def test_a_frozen_cell_stays_frozen() -> None:
+    model = snippet()
+    model.get_layer("decoder").cell.trainable = False
+    model.compile(loss="sparse_categorical_crossentropy", optimizer="adam")
+    before = [weight.numpy() for weight in model.get_layer("decoder").cell.weights]
+    fit(model, inside=True, epochs=1)
+    for weight, value in zip(model.get_layer("decoder").cell.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
+def instance_state(model: keras.Model) -> dict[int, set[str]]:
+    objects = [*model._flatten_layers(), model.optimizer]
+    return {id(thing): set(thing.__dict__) for thing in objects}
+
+
+@pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt])
+def test_everything_is_taken_back_after_success_error_and_interrupt(error: type[BaseException] | None) -> None:
+    model = snippet()
+    model.compile(loss="sparse_categorical_crossentropy", optimizer="adam")
+    fit(model, inside=False, epochs=1)
+    before = instance_state(model)
+    calls = {layer.name: layer.call for layer in model.layers}
+    with pytest.raises(error) if error else nullcontext(), accelerate(model):
+        assert "call" in model.get_layer("decoder").__dict__
+        fit(model, inside=False, epochs=1)
+        if error is not None:
+            raise error
+    assert instance_state(model) == before
+    assert {layer.name: layer.call for layer in model.layers} == calls
+    assert model.train_function is None
+    fit(model, inside=False, epochs=1)
+
+
+def test_a_step_traced_before_or_inside_is_not_run_on_the_other_side() -> None:
+    model = snippet()
+    model.compile(loss="sparse_categorical_crossentropy", optimizer="adam")
+    inputs, targets = batch(8)
+    functions = []
+    model.fit(inputs, targets, verbose=0)
+    functions.append(model.train_function)
+    with accelerate(model):
+        model.fit(inputs, targets, verbose=0)
+        functions.append(model.train_function)
+    model.fit(inputs, targets, verbose=0)
+    functions.append(model.train_function)
+    assert len(set(map(id, functions))) == 3
+
+
+def test_saving_cloning_and_summaries_do_not_see_it(tmp_path: Any) -> None:
+    x = keras.layers.Input(shape=[None, EMBED])
+    read = keras.layers.Bidirectional(keras.layers.LSTM(UNITS, return_sequences=True))(x)
+    model = keras.Model(x, keras.layers.Dense(VOCAB, activation="softmax")(keras.layers.GRU(UNITS)(read)))
+    model.compile(loss="sparse_categorical_crossentropy", optimizer="adam")
+    ones = tf.ones([2, 3, EMBED])
+
+    def seen() -> list[Any]:
+        lines: list[str] = []
+        model.summary(print_fn=lines.append)
+        return [
+            lines,
+            model.get_config(),
+            model.to_json(),
+            [layer.name for layer in model.layers],
+            model.count_params(),
+        ]
+
+    before, output = seen(), model(ones)
+    with accelerate(model):
+        assert seen() == before
+        model.save_weights(tmp_path / "weights.h5")
+        model.save(tmp_path / "model.keras")
+        model.save(tmp_path / "saved")
+        clone = keras.models.clone_model(model)
+        clone.load_weights(tmp_path / "weights.h5")
+    assert seen() == before
+    for copy in (clone, *(keras.models.load_model(tmp_path / name) for name in ("model.keras", "saved"))):
+        np.testing.assert_allclose(copy(ones), output, atol=1e-6)
+        assert not any("call" in layer.__dict__ for layer in copy.layers if isinstance(layer, keras.layers.RNN))
