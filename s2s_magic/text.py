@@ -80,6 +80,10 @@ class Tokenizer:
         """Give the ids of a text, with neither start nor end; tokens that are not in the vocabulary become unknown."""
         return [self._ids.get(token, UNKNOWN) for token in _split(text, self.unit)]
 
+    def unknown(self, texts: Iterable[str]) -> Counter[str]:
+        """Count the tokens of some texts that are not in the vocabulary."""
+        return Counter(token for text in texts for token in _split(text, self.unit) if token not in self._ids)
+
     def decode(self, ids: Iterable[int]) -> str:
         """Give the text of some ids, up to the first end; padding and start are left out, words joined by one space.
 
@@ -106,6 +110,12 @@ class Tokenizer:
     def from_dict(cls, document: Mapping[str, Any]) -> Tokenizer:
         """Read what `to_dict` gave."""
         return cls(document["unit"], tuple(document["tokens"]))
+
+
+def listed(tokens: Counter[str], most: int = 5) -> str:
+    """Give the most frequent tokens in one line: ``z, q, …``."""
+    shown = [token if token.isprintable() and token.strip() else repr(token) for token, _ in tokens.most_common(most)]
+    return ", ".join([*shown, "…"] if len(tokens) > most else shown)
 
 
 def _split(text: str, unit: Unit) -> Sequence[str]:

@@ -177,6 +177,17 @@ def test_texts_come_back_as_texts():
     assert "x&lt;y" in shown(model, ["abc"], ["x<y"])._repr_mimebundle_()["text/html"]
 
 
+def test_tokens_that_the_model_cannot_know_are_said_below_what_was_decoded():
+    words = ["abc", "cab"]
+    spec = "vocab: {source: words, target: words}\nembed: 4\nencoder: gru(8)\ndecoder: gru(8)\ntokens: char\n"
+    model = api.build(spec, namespace={"words": words})
+    assert repr(shown(model, ["abz<", "zb"], ["a", "b"])) == (
+        "abz<  ->  a\nzb    ->  b\nread as unknown, being characters that are not in the vocabulary: z, <"
+    )
+    assert "vocabulary: z, &lt;" in shown(model, "z<", ["b"])._repr_mimebundle_()["text/html"]
+    assert repr(shown(model, np.array(["ab"]), ["b"])) == "ab  ->  b"
+
+
 def test_ids_of_the_model_that_no_token_was_counted_for_show_as_the_replacement_character():
     sentences = ["a b c", "b a"] * 4
     model = api.build("vocab: 40\nembed: 4\nencoder: gru(8)\ndecoder: gru(8)\ntokens: word\n")

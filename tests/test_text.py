@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s2s_magic.text import END, REPLACEMENT, START, UNKNOWN, Tokenizer
+from s2s_magic.text import END, REPLACEMENT, START, UNKNOWN, Tokenizer, listed
 
 WORDS = st.text(st.characters(exclude_categories=["Z", "Cc"]), min_size=1)
 
@@ -44,6 +44,15 @@ def test_the_rarest_tokens_are_left_out_and_become_unknown():
 def test_decoding_stops_at_the_end_and_skips_start_and_padding():
     tokenizer = Tokenizer.count(["ab"], "char")
     assert tokenizer.decode([START, 4, 0, 5, END, 4]) == "ab"
+
+
+def test_unknown_tokens_are_counted_and_listed_the_most_frequent_first():
+    letters = Tokenizer.count(["ab"], "char")
+    unknown = letters.unknown(["azq", "z b"])
+    assert unknown == {"z": 2, "q": 1, " ": 1}
+    assert listed(unknown) == "z, q, ' '"
+    assert listed(unknown, most=2) == "z, q, …"
+    assert not letters.unknown(["abba"])
 
 
 def test_an_id_outside_the_vocabulary_is_refused_when_decoding():

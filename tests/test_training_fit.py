@@ -2,6 +2,7 @@
 
 import _thread
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -188,6 +189,35 @@ def test_texts_are_read_where_the_spec_has_tokens():
         fitted(model, "source: words\ntarget: Y", {**NAMES, **names})
     with pytest.raises(DataError, match="holds text, and the model reads ids"):
         fitted(built(), "source: words\ntarget: loud", names)
+
+
+def of_letters():
+    letters = ["abc", "cab", "bca", "acb"]
+    spec = "vocab: {source: L, target: L}\nembed: 4\nencoder: gru(8)\ndecoder: gru(8)\ntokens: char\n"
+    return api.build(spec, namespace={"L": letters}), letters
+
+
+def test_tokens_outside_the_vocabulary_are_said_once_with_their_share():
+    model, letters = of_letters()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted(model, "source: L\ntarget: L\nvalidation: 0.5", {"L": letters})
+    odd = ["abz", "qab", "bza", "acb"]
+    said = r"^T: 25 % of the target's characters are not in the vocabulary \(z, q\); they are read as unknown$"
+    with pytest.warns(UserWarning, match=said) as found:
+        fitted(model, "source: L\ntarget: T\nepochs: 2", {"L": letters, "T": odd})
+    assert [(w.filename, w.lineno) for w in found if "vocabulary" in str(w.message)] == [("fit model", 2)]
+
+
+def test_texts_of_which_no_token_is_known_are_refused():
+    model, letters = of_letters()
+    before = weights(model)
+    with pytest.raises(
+        DataError,
+        match=r"line 1, column 9: S: none of the source's characters is in the vocabulary \(z, x, y\), which has a",
+    ):
+        fitted(model, "source: S\ntarget: L", {"S": ["zxy", "z", "z", "z"], "L": letters})
+    assert same(weights(model), before)
 
 
 # -- checked before the first step -------------------------------------------------------------------------------------

@@ -7,8 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from s2s_magic import text
+from s2s_magic.training import rows
+
 if TYPE_CHECKING:
     from s2s_magic.seq2seq import Seq2Seq
+    from s2s_magic.text import Tokenizer
 
 MOST = 100
 """Rows that are shown; the rest is counted."""
@@ -16,18 +20,19 @@ MOST = 100
 
 @dataclass(frozen=True)
 class Decoded:
-    """Pairs of source and output, shown as text and as an HTML table."""
+    """Pairs of source and output, shown as text and as an HTML table; below them what is to be known of them."""
 
     name: str
     pairs: tuple[tuple[str, str], ...]
     left_out: int = 0
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         width = max((len(source) for source, _ in self.pairs), default=0)
         return "\n".join([*(f"{source:<{width}}  ->  {output}" for source, output in self.pairs), *self._rest()])
 
     def _rest(self) -> list[str]:
-        return [f"... and {self.left_out} more"] if self.left_out else []
+        return [*([f"... and {self.left_out} more"] if self.left_out else []), *self.notes]
 
     def _html(self) -> str:
         rows = "".join(
@@ -35,10 +40,11 @@ class Decoded:
             f"<td style='text-align:left'>{html.escape(output)}</td></tr>"
             for source, output in self.pairs
         )
+        rest = "".join(f"<div>{html.escape(line)}</div>" for line in self._rest())
         return (
             f"<table><caption>Decoded by {html.escape(self.name)}</caption><thead><tr>"
             "<th scope='col' style='text-align:left'>source</th><th scope='col' style='text-align:left'>output</th>"
-            f"</tr></thead><tbody>{rows}</tbody></table>{''.join(self._rest())}"
+            f"</tr></thead><tbody>{rows}</tbody></table>{rest}"
         )
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
@@ -57,9 +63,20 @@ def shown(seq2seq: Seq2Seq, sources: Any, outputs: Sequence[Any]) -> Decoded:
     outputs
         What it gave.
     """
-    listed = [sources] if isinstance(sources, str) else list(sources)
+    listed = [sources] if isinstance(sources, str) else list(rows.plain(sources))
+    tokenizer = seq2seq.tokenizers.get("source")
+    notes = () if tokenizer is None else _notes(tokenizer, rows.texts(listed))
     pairs = [(_text(source), _text(output)) for source, output in zip(listed[:MOST], outputs[:MOST], strict=True)]
-    return Decoded(seq2seq.name, tuple(pairs), max(0, len(outputs) - MOST))
+    return Decoded(seq2seq.name, tuple(pairs), max(0, len(outputs) - MOST), notes)
+
+
+def _notes(tokenizer: Tokenizer, sources: Sequence[str]) -> tuple[str, ...]:
+    """Say which tokens of the sources the model cannot know."""
+    unknown = tokenizer.unknown(sources)
+    if not unknown:
+        return ()
+    unit = "characters" if tokenizer.unit == "char" else "words"
+    return (f"read as unknown, being {unit} that are not in the vocabulary: {text.listed(unknown)}",)
 
 
 def _text(row: Any) -> str:

@@ -98,7 +98,7 @@ def _sequences(desk: Desk, known: Mapping[Role, str]) -> tuple[Table | None, int
     target = desk.read(*asked_target, "target")
     desk.raise_faults()
     _count_tokens(desk, source, target)
-    source, target = _encoded(desk, "source", source), _encoded(desk, "target", target)
+    source, target = _encoded(desk, asked_source, "source", source), _encoded(desk, asked_target, "target", target)
     given, lengths = _given(desk, known, named, target)
     desk.raise_faults()
     if lengths is not None:
@@ -114,7 +114,8 @@ def _sequences(desk: Desk, known: Mapping[Role, str]) -> tuple[Table | None, int
     asked_pair = _validation_pair(plan.validation)
     pair = [desk.read(*asked, side) for asked, side in zip(asked_pair, ("source", "target"), strict=True)]
     desk.raise_faults()
-    held_source, held_target = _encoded(desk, "source", pair[0]), _encoded(desk, "target", pair[1])
+    held_source = _encoded(desk, asked_pair[0], "source", pair[0])
+    held_target = _encoded(desk, asked_pair[1], "target", pair[1])
     if spec is not None and lengths is None and given is None:
         held_target = _ended(held_target, spec.end)
     validation = _arranged(desk, known, held_source, held_target, Shifted(start))
@@ -154,10 +155,10 @@ def _count_tokens(desk: Desk, source: Any, target: Any) -> None:
             desk.tokenizers[side] = Tokenizer.count(found, spec.tokens, sizes[side])
 
 
-def _encoded(desk: Desk, side: str, read: Any) -> Rows:
+def _encoded(desk: Desk, asked: Asked, side: str, read: Any) -> Rows:
     """Turn texts into ids; ids stay, less the padding at the end of each row."""
     if side in desk.tokenizers:
-        return Rows.of([desk.tokenizers[side].encode(text) for text in read])
+        return desk.encoded(asked, side, read)
     spec = desk.seq2seq.spec
     found: Rows = read
     return found if spec is None or spec.padding is None else found.without_padding(spec.padding)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from s2s_magic.errors import DataError, Fault, nearest
 from s2s_magic.seq2seq import Seq2Seq
-from s2s_magic.text import Tokenizer
+from s2s_magic.text import UNKNOWN, Tokenizer, listed
 from s2s_magic.training import rows
+from s2s_magic.training.rows import Rows
 
 if TYPE_CHECKING:
     from s2s_magic.spec import FitPlan
@@ -71,3 +74,27 @@ class Desk:
         except rows.Unreadable as error:
             self.fault(key, f"{name} {error}")
             return None
+
+    def encoded(self, asked: Asked, side: str, texts: Sequence[str]) -> Rows:
+        """Turn texts into ids; warn of tokens that the vocabulary does not have, note a fault if it has none."""
+        tokenizer = self.tokenizers[side]
+        found = Rows.of([tokenizer.encode(text) for text in texts])
+        count = int((found.values == UNKNOWN).sum())
+        if not count:
+            return found
+        unit = "characters" if tokenizer.unit == "char" else "words"
+        some = listed(tokenizer.unknown(texts))
+        if count == len(found.values):
+            known = listed(Counter(tokenizer.tokens)) or "none"
+            self.fault(
+                asked.key,
+                f"{asked.variable}: none of the {side}'s {unit} is in the vocabulary ({some}), which has {known}",
+            )
+            return found
+        percent = min(99.0, 100 * count / len(found.values))
+        message = (
+            f"{asked.variable}: {percent:.2g} % of the {side}'s {unit} are not in the vocabulary "
+            f"({some}); they are read as unknown"
+        )
+        warnings.warn_explicit(message, UserWarning, f"fit {self.seq2seq.name}", self.plan.place_of(asked.key)[0])
+        return found
