@@ -145,7 +145,7 @@ class Sketch:
 
 
 def translator_ledger(*, training: bool = False) -> Ledger:
-    """The ledger of the mission's model: 9 trainable variables, 2,194,508 parameters."""
+    """The ledger of a translator: 9 trainable variables, 2,194,508 parameters."""
     s = Sketch("translator", CODE, first_line=2)
     in_model = {"in_models": ("model",)}
     unknown = (None, None)

@@ -52,15 +52,15 @@ def read(html):
 
 
 @pytest.fixture(scope="module")
-def mission():
+def translator():
     return report(translator_ledger(training=True), training=True)
 
 
 @pytest.fixture(scope="module", params=["fragment", "page", "large", "comparison", "explanation"])
-def any_view(request, mission):
+def any_view(request, translator):
     return {
-        "fragment": lambda: to_html(mission),
-        "page": lambda: to_html(mission, page=True),
+        "fragment": lambda: to_html(translator),
+        "page": lambda: to_html(translator, page=True),
         "large": lambda: to_html(report(large_ledger(50, 400)), page=True),
         "comparison": lambda: comparison_html(compare(translator_ledger(), large_ledger(4, 20))),
         "explanation": lambda: explanation_html(explain(translator_ledger(), "embeddings")),
@@ -95,8 +95,8 @@ def test_nothing_is_asked_of_the_network(any_view):
     assert not re.search(r"https?://", any_view.replace("http://www.w3.org/2000/svg", ""))
 
 
-def test_styles_stay_inside_the_display(mission):
-    style = read(to_html(mission)).find("style").get_text()
+def test_styles_stay_inside_the_display(translator):
+    style = read(to_html(translator)).find("style").get_text()
     style = re.sub(r"/\*.*?\*/", "", style, flags=re.DOTALL)
     for selectors in re.findall(r"([^{}]+)\{", style):
         if not selectors.strip().startswith("@"):
@@ -104,46 +104,46 @@ def test_styles_stay_inside_the_display(mission):
                 assert selector.strip().startswith((".s2s", "#s")), selector
 
 
-def test_a_page_is_a_whole_document(mission):
-    html = to_html(mission, page=True)
+def test_a_page_is_a_whole_document(translator):
+    html = to_html(translator, page=True)
     assert html.startswith("<!DOCTYPE html>")
     assert read(html).html["lang"] == "en"
 
 
-def test_two_displays_of_one_report_share_no_id_and_no_radio_group(mission):
-    first, second = (read(to_html(mission, number=number)) for number in (1, 2))
+def test_two_displays_of_one_report_share_no_id_and_no_radio_group(translator):
+    first, second = (read(to_html(translator, number=number)) for number in (1, 2))
     for attribute in ("id", "name"):
         here, there = ({e[attribute] for e in page.find_all(attrs={attribute: True})} for page in (first, second))
         assert here
         assert not here & there
 
 
-def test_the_same_report_gives_the_same_html(mission):
-    assert to_html(mission) == to_html(report(translator_ledger(training=True), training=True))
+def test_the_same_report_gives_the_same_html(translator):
+    assert to_html(translator) == to_html(report(translator_ledger(training=True), training=True))
 
 
-def test_every_step_has_a_named_radio_button_and_a_panel_and_the_last_is_chosen(mission):
-    page = read(to_html(mission))
+def test_every_step_has_a_named_radio_button_and_a_panel_and_the_last_is_chosen(translator):
+    page = read(to_html(translator))
     radios = page.find_all("input", type="radio")
     assert len(radios) == len(page.find_all(class_="s2s-panel")) == 14
     assert [radio["id"].endswith("-r13") for radio in radios if radio.has_attr("checked")] == [True]
     assert "Call 2 of embeddings creates nothing" in radios[5]["aria-label"]
 
 
-def test_new_and_again_are_said_in_words(mission):
-    panels = read(to_html(mission)).find_all(class_="s2s-panel")
+def test_new_and_again_are_said_in_words(translator):
+    panels = read(to_html(translator)).find_all(class_="s2s-panel")
     assert "+ new" in panels[4].get_text()
     assert "↻ again" in panels[5].get_text()
 
 
-def test_the_code_marks_the_expression_of_each_step_and_not_the_whole_line(mission):
-    page = read(to_html(mission))
+def test_the_code_marks_the_expression_of_each_step_and_not_the_whole_line(translator):
+    page = read(to_html(translator))
     assert [mark.get_text() for mark in page.find_all(class_="e5")] == ["embeddings(decoder_inputs)"]
     assert page.find(class_="s2s-source").find(class_="e11").get_text() == "decoder("
 
 
-def test_the_tree_knows_an_owner_s_sum_at_each_stage(mission):
-    rows = {row.th.get_text().split()[0]: row for row in read(to_html(mission)).select(".s2s-tree tbody tr")}
+def test_the_tree_knows_an_owner_s_sum_at_each_stage(translator):
+    rows = {row.th.get_text().split()[0]: row for row in read(to_html(translator)).select(".s2s-tree tbody tr")}
     decoder = rows["decoder"].find_all("td")[2].find_all("span")
     assert [(stage.get_text(), stage["class"]) for stage in decoder] == [
         ("0", ["b10", "x11", "s2s-past"]),
@@ -151,15 +151,15 @@ def test_the_tree_knows_an_owner_s_sum_at_each_stage(mission):
     ]
 
 
-def test_training_says_what_did_not_move_and_whose_gradient_came_from_where(mission):
-    text = read(to_html(mission)).get_text(" ")
+def test_training_says_what_did_not_move_and_whose_gradient_came_from_where(translator):
+    text = read(to_html(translator)).get_text(" ")
     assert "encoder.cell.bias got a gradient and did not move." in text
     assert "71%" in text
-    assert len(read(to_html(mission)).select("svg.s2s-chart title")) == 2 + 4 * 3
+    assert len(read(to_html(translator)).select("svg.s2s-chart title")) == 2 + 4 * 3
 
 
-def test_the_wiring_is_drawn_in_it(mission):
-    assert read(to_html(mission)).select_one("svg.s2s-wiring") is not None
+def test_the_wiring_is_drawn_in_it(translator):
+    assert read(to_html(translator)).select_one("svg.s2s-wiring") is not None
 
 
 def test_a_large_report_is_folded_and_still_has_every_step():
@@ -308,9 +308,9 @@ def _shown(svg, step):
     return parts
 
 
-def test_the_static_wiring_at_any_step_is_the_wiring_drawn_for_that_step(mission):
-    svg = read(to_html(mission)).select_one("svg.s2s-wiring")
-    plan = plan_wiring(mission.ledger)
+def test_the_static_wiring_at_any_step_is_the_wiring_drawn_for_that_step(translator):
+    svg = read(to_html(translator)).select_one("svg.s2s-wiring")
+    plan = plan_wiring(translator.ledger)
     for step in range(14):
         drawn = read("".join(parts(plan, Moment(step, step)))).decode()
         assert "".join(_shown(svg, step)) == drawn

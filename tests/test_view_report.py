@@ -61,7 +61,7 @@ def test_a_cell_stands_alone_until_its_decoder_is_made():
     assert (1, "decoder_cell", 1_071_104) in _tree(shown, after=11)
 
 
-@pytest.mark.parametrize("ledger", [translator_ledger(), large_ledger(20, 90)], ids=["mission", "large"])
+@pytest.mark.parametrize("ledger", [translator_ledger(), large_ledger(20, 90)], ids=["translator", "large"])
 def test_the_tree_as_of_any_step_is_the_tree_of_a_report_that_stops_there(ledger):
     whole = report(ledger)
     for step in whole.steps:
