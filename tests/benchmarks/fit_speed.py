@@ -1,11 +1,11 @@
 """How fast a training step is: written by hand with TFA, by this package's fit, and by PyTorch.
 
-Run ``python tests/benchmarks/fit_speed.py``. All sides train the same encoder-decoder on the same numbers and take turns
-in one process; the table gives medians and the medians of the ratios of neighbouring runs, so that what else the machine
-does falls on all of them. A run is a few steps; the first one, in which the step is traced, is left out.
+Run ``python tests/benchmarks/fit_speed.py``. All sides train the same encoder-decoder on the same numbers and take
+turns in one process; the table gives medians and the medians of the ratios of neighbouring runs, so that what else the
+machine does falls on all of them. A run is a few steps; the first one, in which the step is traced, is left out.
 
-- by hand: the code of the mission with ``Model.fit``; rows of different lengths are padded to the longest, and weighted;
-- s2s_magic: the same code with the step that `s2s_magic.fit` runs: accelerated, with evidence, on its own batches;
+- by hand: hand-written code with ``Model.fit``; rows of different lengths are padded to the longest, and weighted;
+- s2s_magic: the same code with the step of `s2s_magic.fit`: accelerated, with evidence, on its own batches;
 - PyTorch: ``nn.LSTM`` and Adam, where torch is installed.
 
 Peak memory is that of a process of its own for each side, over what TensorFlow takes when it is imported.
@@ -17,11 +17,11 @@ import argparse
 import importlib.util
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,9 @@ from s2s_magic.acceleration import accelerate
 from s2s_magic.training.pipeline import Lengths, Shifted, Table, batches
 from s2s_magic.training.recorder import Recorder
 from s2s_magic.training.rows import Rows
+
+OPEN = ExitStack()
+"""Keeps models accelerated until the script ends: a context that nobody holds is closed."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +130,8 @@ def package_run(case: Case) -> Callable[[], None]:
     model.optimizer.build(model.trainable_variables)
     variables = model.trainable_variables
     recorder = Recorder(variables, [tf.identity(variable) for variable in variables], 128)
-    recorder.watching(model.optimizer).__enter__()
-    accelerate(model).__enter__()
+    OPEN.enter_context(recorder.watching(model.optimizer))
+    OPEN.enter_context(accelerate(model))
     recorder.begin_epoch()
     return stepping(model, iter(dataset), case.steps)
 
@@ -178,11 +181,16 @@ def measure(case: Case, rounds: int) -> dict[str, list[float]]:
 
 def peak(side: str, case: Case) -> None:
     """Print how many MiB this process needed at most, over those it needed before it began."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = most_memory()
     run = SIDES[side](case)
     for _ in range(3):
         run()
-    print(json.dumps((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024))
+    print(json.dumps((most_memory() - before) / 1024))
+
+
+def most_memory() -> int:
+    """Give the most KiB that this program held; getrusage would count those of the process that started it too."""
+    return next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)
 
 
 def peaks(title: str) -> dict[str, float]:
