@@ -16,6 +16,7 @@ from tensorflow import keras
 
 from s2s_magic.acceleration.cells import has_own_call
 from s2s_magic.acceleration.decoder import accelerated_decoder, decoder_obstacle, is_decoder
+from s2s_magic.acceleration.decoding import accelerated_greedy, greedy_obstacle
 from s2s_magic.acceleration.loss import Projections, accelerated_dense, accelerated_loss, loss_obstacle
 from s2s_magic.acceleration.optimizer import accelerated_step, optimizer_obstacle
 from s2s_magic.acceleration.recurrent import accelerated_recurrent, halves, recurrent_obstacle
@@ -66,6 +67,34 @@ def accelerate(model: Any) -> Iterator[Mapping[str, str]]:
                 stack.enter_context(accelerated_loss(model, projections))
             if found["optimizer"] == ACCELERATED:
                 stack.enter_context(accelerated_step(model.optimizer))
+        yield found
+
+
+@contextmanager
+def accelerate_greedy(model: Any) -> Iterator[Mapping[str, str]]:
+    """Let a decoding model, which is asked for ids and lengths alone, give them faster for a ``with`` block's time.
+
+    Besides what `accelerate` does, a ``BasicDecoder`` with a ``GreedyEmbeddingSampler`` drops rows as they end; behind
+    their end, ids are the end id. A function that is traced inside the block stays fast outside.
+
+    Parameters
+    ----------
+    model
+        A functional Keras model.
+
+    Yields
+    ------
+    Mapping[str, str]
+        For each recurrent layer by its name: ``"accelerated"``, or why not.
+    """
+    with accelerate(model) as kept, ExitStack() as stack:
+        found = dict(kept)
+        for layer in _recurrent_layers(model):
+            if found[layer.name] != ACCELERATED and is_decoder(layer) and not has_own_call(layer):
+                obstacle = greedy_obstacle(layer)
+                found[layer.name] = obstacle or ACCELERATED
+                if obstacle is None:
+                    stack.enter_context(accelerated_greedy(layer))
         yield found
 
 

@@ -35,23 +35,29 @@ def decoder_obstacle(decoder: Any) -> str | None:
     tfa = _tfa()
     if type(decoder) is not tfa.BasicDecoder:
         return f"{type(decoder).__name__} is none of the decoders understood: BasicDecoder"
-    sampler, layer = decoder.sampler, decoder.output_layer
+    sampler = decoder.sampler
     if type(sampler) is not tfa.TrainingSampler:
         return f"its {type(sampler).__name__} chooses each input from the output before; understood is TrainingSampler"
     if sampler.time_major:
         return "its sampler reads time-major inputs"
+    if decoder.maximum_iterations is not None:
+        return f"maximum_iterations={decoder.maximum_iterations} is left to TFA"
+    return settings_obstacle(decoder) or cell_obstacle(decoder.cell)
+
+
+def settings_obstacle(decoder: Any) -> str | None:
+    """Say in words which setting or output layer of a ``BasicDecoder`` is not understood, whatever its sampler."""
+    layer = decoder.output_layer
     for setting in ("output_time_major", "impute_finished"):
         if getattr(decoder, setting):
             return f"{setting}=True is left to TFA"
-    if decoder.maximum_iterations is not None:
-        return f"maximum_iterations={decoder.maximum_iterations} is left to TFA"
     if layer is not None and type(layer) is not keras.layers.Dense:
         return f"its output layer is a {type(layer).__name__}; understood is Dense"
     if layer is not None and layer.activation not in _BY_POSITION:
         return "the activation of its output layer may look at more than one position"
     if layer is not None and layer._activity_regularizer is not None:
         return "activity_regularizer of its output layer counts each step by itself"
-    return cell_obstacle(decoder.cell)
+    return None
 
 
 @contextmanager

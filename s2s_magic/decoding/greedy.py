@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from s2s_magic.acceleration import accelerate_greedy
 from s2s_magic.decoding.source import decoding_source, encoder_event
 from s2s_magic.errors import DecodeError
 from s2s_magic.seq2seq import Seq2Seq
@@ -191,16 +192,19 @@ def inference_model(seq2seq: Seq2Seq, *, max_length: int | None = None) -> Seq2S
 
 
 def _compiled(inference: Seq2Seq) -> Any:
-    """Give the decoding model as one graph for batches of any size, compiled once."""
+    """Give the decoding model as one graph for batches of any size, compiled once, accelerated."""
     name = "__compiled__"
     if name not in inference.namespace:
         model = inference.model
         ids = model.inputs[0].dtype
 
         signature = [tf.TensorSpec([None, None], ids), tf.TensorSpec([None], tf.int32)]
-        inference.namespace[name] = tf.function(
-            lambda source, start: model([source, start], training=False), input_signature=signature
+        compiled = tf.function(
+            lambda source, start: model([source, start], training=False), input_signature=signature, autograph=False
         )
+        with accelerate_greedy(model):
+            compiled.get_concrete_function()
+        inference.namespace[name] = compiled
     return inference.namespace[name]
 
 
