@@ -202,3 +202,14 @@ def test_what_is_outside_the_model_is_said_to_be(notebook, capsys):
     shown = capsys.readouterr().out
     assert "total 15 parameters (15 trainable); 20 more outside the model" in shown
     assert "not in m" in shown
+
+
+def test_an_inspection_says_what_ran_on_faster_kernels_and_why_the_rest_did_not(notebook, capsys):
+    run(notebook, SPEC.replace("small", "quick"))
+    run(notebook, "%%seq2seq fit quick\nsource: X\ntarget: Y\noptimizer: sgd(0.1)")
+    capsys.readouterr()
+    run(notebook, "%seq2seq inspect quick --training")
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "encoder, decoder and loss ran on faster kernels; optimizer did not: SGD: understood is Adam" in shown
+    run(notebook, "%%seq2seq fit quick\nsource: X\ntarget: Y\naccelerate: off")
+    assert notebook.user_ns["quick"].evidence.runs[-1].accelerated == {}

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from s2s_magic.ledger import Evidence
 from s2s_magic.ledger.findings import counted
 from s2s_magic.view.report import OwnerRow, Port, Report, Step, TreeRow
-from s2s_magic.view.words import bytes_text, number_text, steps_text
+from s2s_magic.view.words import bytes_text, kernels_text, number_text, steps_text
 
 WIDTH = 100
 _CUT = "…"
@@ -197,6 +197,8 @@ def _runs(evidence: Evidence) -> Iterator[str]:
             f"fit {number}: {counted(run.epochs, 'epoch')} in {run.seconds:.1f} s, {counted(run.steps, 'step')} of "
             f"batch {run.batch}, {run.optimizer}{ended}"
         )
+        if kernels := kernels_text(run):
+            yield f"  {kernels}"
 
 
 def _history(evidence: Evidence) -> Iterator[str]:

@@ -10,7 +10,7 @@ from s2s_magic.ledger import Evidence
 from s2s_magic.view.markup import Markup, heading, join, row, table, tag
 from s2s_magic.view.report import Report
 from s2s_magic.view.text import made_in
-from s2s_magic.view.words import number_text
+from s2s_magic.view.words import kernels_text, number_text
 
 Curve = Sequence[float | None]
 WIDTH, HEIGHT = 244, 120
@@ -246,8 +246,9 @@ def _runs(evidence: Evidence) -> Markup:
                 f"{run.seconds:.1f} s",
                 run.optimizer,
                 ended,
+                kernels_text(run) or "–",
                 right=(1, 2, 3, 4),
             )
         )
-    head = ("Fit", "Epochs", "Steps", "Batch", "Time", "Optimizer", "End")
+    head = ("Fit", "Epochs", "Steps", "Batch", "Time", "Optimizer", "End", "Kernels")
     return table("The runs", head, rows, right=(1, 2, 3, 4))

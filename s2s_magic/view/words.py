@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from s2s_magic.ledger import Called, Constructed, Layer, Ledger, ModelRecord, Variable
+from s2s_magic.ledger import Called, Constructed, Layer, Ledger, ModelRecord, Run, Variable
 from s2s_magic.ledger.findings import counted
 from s2s_magic.ledger.records import Shape
 
@@ -32,6 +32,14 @@ def bytes_text(size: int) -> str:
 def number_text(value: float) -> str:
     """Write a measured number in three digits: ``0``, ``0.0371``, ``3.1e-11``."""
     return f"{value:.3g}"
+
+
+def kernels_text(run: Run) -> str:
+    """Say what ran on faster kernels in a fit, and why the rest did not; the empty string where that is not known."""
+    fast = [name for name, said in run.accelerated.items() if said == "accelerated"]
+    slow = [f"{name} did not: {said}" for name, said in run.accelerated.items() if said != "accelerated"]
+    told = [f"{listed(fast, most=12)} ran on faster kernels"] if fast else []
+    return "; ".join([*told, *slow])
 
 
 def listed(names: Sequence[str], most: int = 4) -> str:
