@@ -1,10 +1,10 @@
-"""What evidence costs: fits with and without it, alternating in one process.
+"""What evidence costs an accelerated fit: with and without it, alternating in one process.
 
 The ratio of the processors' seconds stays meaningful on a machine that does other things, too.
 
-Run ``python tests/benchmarks/evidence.py``. An epoch with evidence holds all that `s2s_magic.fit` does beside the step:
-norms inside the graph, the look at the loss, the end of the epoch with its copies of the weights. The first epoch of
-each run, in which the step is traced, is left out.
+Run ``python tests/benchmarks/overhead.py`` (``--plain`` for Keras's own kernels). An epoch with evidence holds all
+that `s2s_magic.fit` does beside the step: norms inside the graph, the look at the loss, the end of the epoch with its
+copies of the weights. The first epoch of each run, in which the step is traced, is left out.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from s2s_magic import api
+from s2s_magic.acceleration import accelerate
 from s2s_magic.training.loop import Loop
 from s2s_magic.training.pipeline import Lengths, Shifted, Table, batches
 from s2s_magic.training.recorder import Recorder
@@ -46,7 +47,7 @@ class Clock(keras.callbacks.Callback):  # type: ignore[misc]
         self.ends.append((time.perf_counter(), time.process_time()))
 
 
-def epoch_seconds(model: Any, table: Table, size: int, epochs: int, evidence: bool) -> Any:
+def epoch_seconds(model: Any, table: Table, size: int, epochs: int, evidence: bool, plain: bool) -> Any:
     """Fit once, and give the seconds of each epoch but the first: of the clock and of the processors."""
     dataset, steps = batches(table, size=size, epochs=epochs, shuffle=True)
     clock = Clock()
@@ -59,12 +60,12 @@ def epoch_seconds(model: Any, table: Table, size: int, epochs: int, evidence: bo
         callbacks.insert(0, loop)
         watching = recorder.watching(model.optimizer)
     model.train_function = None
-    with watching:
+    with watching, nullcontext() if plain else accelerate(model):
         model.fit(dataset, epochs=epochs, steps_per_epoch=steps, callbacks=callbacks, verbose=0)
     return np.diff(np.array(clock.ends), axis=0)
 
 
-def measure(case: tuple[int, ...], rounds: int, epochs: int) -> tuple[float, float, Any, int]:
+def measure(case: tuple[int, ...], rounds: int, epochs: int, plain_kernels: bool) -> tuple[float, float, Any, int]:
     """Give the median seconds an epoch without and with evidence, the median of the pairs' ratios, and the steps."""
     vocab, embed, units, size, steps_in, steps_out, count = case
     built = api.build(f"vocab: {vocab}\nembed: {embed}\nencoder: lstm({units})\ndecoder: lstm({units})\n")
@@ -75,7 +76,9 @@ def measure(case: tuple[int, ...], rounds: int, epochs: int) -> tuple[float, flo
     plain, watched, ratios = [], [], []
     for number in range(rounds):
         order = (False, True) if number % 2 else (True, False)
-        seconds = {evidence: epoch_seconds(built.model, table, size, epochs, evidence) for evidence in order}
+        seconds = {
+            evidence: epoch_seconds(built.model, table, size, epochs, evidence, plain_kernels) for evidence in order
+        }
         without, with_it = np.median(seconds[False], axis=0), np.median(seconds[True], axis=0)
         plain.append(without[0])
         watched.append(with_it[0])
@@ -89,11 +92,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="pairs of fits a case")
     parser.add_argument("--epochs", type=int, default=6, help="epochs a fit, the first left out")
     parser.add_argument("--case", default="", help="only the cases whose name begins like this")
+    parser.add_argument("--plain", action="store_true", help="without acceleration")
     options = parser.parse_args()
     print(f"{'case':<40}{'steps':>6}{'step without':>14}{'step with':>12}{'ratio':>8}{'of CPU':>8}")
     for name, case in CASES.items():
         if name.startswith(options.case):
-            without, with_it, ratio, steps = measure(case, options.rounds, options.epochs)
+            without, with_it, ratio, steps = measure(case, options.rounds, options.epochs, options.plain)
             milliseconds = f"{without / steps * 1e3:>11.2f} ms{with_it / steps * 1e3:>9.2f} ms"
             print(f"{name:<40}{steps:>6}{milliseconds}{ratio[0]:>8.3f}{ratio[1]:>8.3f}", flush=True)
 
