@@ -151,6 +151,7 @@ def test_the_missions_snippet_gives_the_ledger_of_the_design() -> None:
         "shared": 0,
         "trainable": 2194508,
         "total": 2194508,
+        "outside": 0,
     }
     assert "basic_decoder" in seen.ledger.variables["v4"].name
     assert [wire.name for wire in seen.ledger.main_model.outputs] == ["Y_proba"]
@@ -174,7 +175,7 @@ def test_tied_layers_reuse_what_the_embedding_created() -> None:
     calls = [event for event in ledger.events if isinstance(event, Called)]
     assert [(call.created, call.reused) for call in calls] == [(("v0",), ()), ((), ("v0",)), ((), ("v0",))]
     assert ledger.variables["v0"].paths == ("table.embeddings", "tied.table.embeddings", "tied_kernel.kernel")
-    assert ledger.totals().model_dump() == {"row_sum": 120, "shared": 80, "trainable": 40, "total": 40}
+    assert ledger.totals().model_dump() == {"row_sum": 120, "shared": 80, "trainable": 40, "total": 40, "outside": 0}
 
 
 def test_freezing_names_the_outermost_switch_that_is_off() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from s2s_magic.ledger.ledger import Ledger
 from s2s_magic.ledger.records import Called, Finding, Layer, Variable
@@ -37,8 +37,7 @@ def find(ledger: Ledger) -> tuple[Finding, ...]:
     """List what is worth saying of a ledger.
 
     Kinds: ``shared``, ``tied``, ``alias``, ``ghost``, ``never called``, ``not in the model``, ``untracked``,
-    ``frozen``, ``no gradient``,
-    ``name``.
+    ``frozen``, ``no gradient``, ``name``.
 
     Parameters
     ----------
@@ -50,10 +49,6 @@ def find(ledger: Ledger) -> tuple[Finding, ...]:
     tuple of Finding
         In that order of kinds; each names the event where it shows first.
     """
-    calls: dict[str, list[Called]] = defaultdict(list)
-    for event in ledger.events:
-        if isinstance(event, Called):
-            calls[event.object].append(event)
     rules = (
         _shared,
         _tied,
@@ -66,10 +61,10 @@ def find(ledger: Ledger) -> tuple[Finding, ...]:
         _no_gradient,
         _named_otherwise,
     )
-    return tuple(finding for rule in rules for finding in rule(ledger, calls))
+    return tuple(finding for rule in rules for finding in rule(ledger, ledger.calls))
 
 
-_Calls = dict[str, list[Called]]
+_Calls = Mapping[str, Sequence[Called]]
 
 
 def _shared(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
