@@ -1,71 +1,105 @@
-"""What evidence costs on top of an accelerated step.
+"""What evidence costs an accelerated fit: with and without it, alternating in one process.
 
-Run ``python tests/benchmarks/overhead.py``. Both sides run the step of `s2s_magic.fit` on the kernels, one of them with
-the norms that evidence needs inside its graph, and take turns in one process. The table gives medians, and medians of
-the ratios of neighbouring runs: of the clock's seconds, and of the processors', which other work on the machine
-disturbs less. What evidence does once an epoch is measured by ``evidence.py``.
+The ratio of the processors' seconds stays meaningful on a machine that does other things, too.
+
+Run ``python tests/benchmarks/overhead.py`` (``--plain`` for Keras's own kernels). An epoch with evidence holds all
+that `s2s_magic.fit` does beside the step: norms inside the graph, the look at the loss, the end of the epoch with its
+copies of the weights. The first epoch of each run, in which the step is traced, is left out.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import nullcontext
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 import tensorflow as tf
-from fit_speed import CASES, Case, model_of, rows_of, stepping
+from tensorflow import keras
 
+from s2s_magic import api
 from s2s_magic.acceleration import accelerate
+from s2s_magic.training.loop import Loop
 from s2s_magic.training.pipeline import Lengths, Shifted, Table, batches
 from s2s_magic.training.recorder import Recorder
 from s2s_magic.training.rows import Rows
 
-STEPS_AN_EPOCH = 96
-STRIDE = 8
-"""Of so many steps an epoch, evidence takes a sample every eighth: a run holds one."""
+CASES = {  # name: vocabulary, embedding, units, batch, steps in, steps out, rows
+    "small: 100 ids, 64 units, batch 32": (100, 16, 64, 32, 10, 10, 1600),
+    "dates: 40 ids, 128 units, batch 64": (40, 32, 128, 64, 25, 11, 6400),
+    "seed: 100 ids, 512 units, batch 32": (100, 10, 512, 32, 10, 15, 960),
+    "words: 8,000 ids, 256 units, batch 64": (8000, 128, 256, 64, 20, 20, 1280),
+}
 
 
-def side(case: Case, evidence: bool, stack: ExitStack) -> Callable[[], None]:
-    """Give as many steps as evidence takes from one sample to the next."""
-    _, sources, targets = rows_of(case)
-    table = Table((Rows.of(sources), Shifted(0), Lengths()), Rows.of(targets))
-    dataset, _ = batches(table, size=case.batch, epochs=1000, shuffle=True)
-    model = model_of(case)
-    variables = model.trainable_variables
-    model.optimizer.build(variables)
-    recorder = Recorder(variables, [tf.identity(variable) for variable in variables], STEPS_AN_EPOCH)
+class Clock(keras.callbacks.Callback):  # type: ignore[misc]
+    """Takes the seconds of each epoch after the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends: list[tuple[float, float]] = []
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.ends.append((time.perf_counter(), time.process_time()))
+
+
+def epoch_seconds(model: Any, table: Table, size: int, epochs: int, evidence: bool, plain: bool) -> Any:
+    """Fit once, and give the seconds of each epoch but the first: of the clock and of the processors."""
+    dataset, steps = batches(table, size=size, epochs=epochs, shuffle=True)
+    clock = Clock()
+    callbacks: list[Any] = [clock]
+    watching: Any = nullcontext()
     if evidence:
-        stack.enter_context(recorder.watching(model.optimizer))
-        recorder.begin_epoch()
-    stack.enter_context(accelerate(model))
-    return stepping(model, iter(dataset), STRIDE)
+        variables = model.trainable_variables
+        recorder = Recorder(variables, [tf.identity(variable) for variable in variables], steps)
+        loop = Loop(recorder, lambda progress: None, name="model", epochs=epochs, steps=steps, patience=None)
+        callbacks.insert(0, loop)
+        watching = recorder.watching(model.optimizer)
+    model.train_function = None
+    with watching, nullcontext() if plain else accelerate(model):
+        model.fit(dataset, epochs=epochs, steps_per_epoch=steps, callbacks=callbacks, verbose=0)
+    return np.diff(np.array(clock.ends), axis=0)
+
+
+def measure(case: tuple[int, ...], rounds: int, epochs: int, plain_kernels: bool) -> tuple[float, float, Any, int]:
+    """Give the median seconds an epoch without and with evidence, the median of the pairs' ratios, and the steps."""
+    vocab, embed, units, size, steps_in, steps_out, count = case
+    built = api.build(f"vocab: {vocab}\nembed: {embed}\nencoder: lstm({units})\ndecoder: lstm({units})\n")
+    numbers = np.random.default_rng(0)
+    source = Rows.of(list(numbers.integers(vocab, size=(count, steps_in))))
+    target = Rows.of(list(numbers.integers(vocab, size=(count, steps_out))))
+    table = Table((source, Shifted(0), Lengths()), target)
+    plain, watched, ratios = [], [], []
+    for number in range(rounds):
+        order = (False, True) if number % 2 else (True, False)
+        seconds = {
+            evidence: epoch_seconds(built.model, table, size, epochs, evidence, plain_kernels) for evidence in order
+        }
+        without, with_it = np.median(seconds[False], axis=0), np.median(seconds[True], axis=0)
+        plain.append(without[0])
+        watched.append(with_it[0])
+        ratios.append(with_it / without)
+    return float(np.median(plain)), float(np.median(watched)), np.median(ratios, axis=0), -(-count // size)
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=11, help="runs a side")
-    parser.add_argument("--quick", action="store_true", help="three runs a side, of the first case")
+    parser.add_argument("--rounds", type=int, default=5, help="pairs of fits a case")
+    parser.add_argument("--epochs", type=int, default=6, help="epochs a fit, the first left out")
+    parser.add_argument("--case", default="", help="only the cases whose name begins like this")
+    parser.add_argument("--plain", action="store_true", help="without acceleration")
     options = parser.parse_args()
-    cases = list(CASES.items())[: 1 if options.quick else 2]
-    print(f"{'case':<42}{'step without':>14}{'step with':>12}{'ratio':>8}{'of CPU':>8}")
-    for title, case in cases:
-        with ExitStack() as stack:
-            runs = [side(case, evidence, stack) for evidence in (False, True)]
-            taken = np.zeros([3 if options.quick else options.rounds, 2, 2])
-            for run in runs:
-                run()
-            for number in range(len(taken)):
-                for place in (0, 1) if number % 2 else (1, 0):
-                    began, used = time.perf_counter(), time.process_time()
-                    runs[place]()
-                    taken[number, place] = time.perf_counter() - began, time.process_time() - used
-
-        without, with_evidence = np.median(taken[:, :, 0], axis=0) / STRIDE * 1e3
-        clock, processor = np.median(taken[:, 1] / taken[:, 0], axis=0)
-        print(f"{title:<42}{without:>11.1f} ms{with_evidence:>9.1f} ms{clock:>8.3f}{processor:>8.3f}", flush=True)
+    print(f"{'case':<40}{'steps':>6}{'step without':>14}{'step with':>12}{'ratio':>8}{'of CPU':>8}")
+    for name, case in CASES.items():
+        if name.startswith(options.case):
+            without, with_it, ratio, steps = measure(case, options.rounds, options.epochs, options.plain)
+            milliseconds = f"{without / steps * 1e3:>11.2f} ms{with_it / steps * 1e3:>9.2f} ms"
+            print(f"{name:<40}{steps:>6}{milliseconds}{ratio[0]:>8.3f}{ratio[1]:>8.3f}", flush=True)
 
 
 if __name__ == "__main__":
