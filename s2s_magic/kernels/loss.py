@@ -19,8 +19,9 @@ import tensorflow as tf
 
 from s2s_magic.kernels.loop import twice_differentiable
 
-BLOCK_BYTES = 8 << 20
-"""About how many bytes of logits are held at a time: more would be memory that the system must clear first."""
+BLOCK_BYTES = 24 << 20
+"""About how many bytes of logits are held at a time. The more rows a product has, the less it costs to bring the weights
+into the order it reads them in; above 32 MiB, an allocation would be memory that the system must clear first."""
 
 
 def projected_cross_entropy(
@@ -78,31 +79,41 @@ def _blocks(rows: Any, kernel: Any, bias: Any, labels: Any, weights: Any, with_g
     """Give the loss and, if wanted, its gradients for rows, kernel and bias."""
     units, classes = kernel.shape
     count = tf.shape(rows)[0]
+    extended = kernel
+    transposed = tf.transpose(kernel) if with_gradient else None
     if bias is not None:
         # One more unit that is always 1: the bias comes in, and its gradient out, by the products that are made anyway.
-        kernel = tf.concat([kernel, bias[None]], 0)
+        extended = tf.concat([kernel, bias[None]], 0)
         rows = tf.concat([rows, tf.ones([count, 1], rows.dtype)], 1)
     most = max(1, BLOCK_BYTES // (classes * rows.dtype.size))
     blocks = tf.maximum(1, (count + most - 1) // most)
     size = tf.maximum(1, (count + blocks - 1) // blocks)  # of about the same size, none of them a small rest
-    d_rows = tf.TensorArray(rows.dtype, blocks, element_shape=[None, kernel.shape[0]], infer_shape=False)
-    d_kernel = tf.zeros(kernel.shape if with_gradient else [0, 0], rows.dtype)
+    d_rows = tf.TensorArray(rows.dtype, blocks, element_shape=[None, units], infer_shape=False)
+    d_kernel = tf.zeros(extended.shape if with_gradient else [0, 0], rows.dtype)
 
     def body(block: Any, total: Any, d_kernel: Any, d_rows: Any) -> Any:
         here = slice(block * size, tf.minimum((block + 1) * size, count))
-        y, omega = rows[here], weights[here]
-        logits = tf.matmul(y, kernel)
-        logits -= tf.reduce_max(logits, 1, keepdims=True)
-        places = tf.stack([tf.range(tf.shape(y)[0], dtype=labels.dtype), labels[here]], 1)
-        exponentials = tf.exp(logits)
-        sums = tf.reduce_sum(exponentials, 1)
-        total += tf.reduce_sum(omega * (tf.math.log(sums) - tf.gather_nd(logits, places)))
+        y, omega, block_labels = rows[here], weights[here], labels[here]
+        places = tf.stack([tf.range(tf.shape(y)[0], dtype=labels.dtype), block_labels], 1)
+        probabilities = tf.nn.softmax(tf.matmul(y, extended))
+        chosen = tf.gather_nd(probabilities, places)
+
+        def from_logits() -> Any:
+            logits = tf.matmul(y, extended)
+            return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=block_labels, logits=logits)
+
+        # The logarithm of a probability is good for as long as that is a normal number.
+        normal = tf.reduce_min(chosen) > 1e-30
+        total += tf.reduce_sum(omega * tf.cond(normal, lambda: -tf.math.log(chosen), from_logits))
         if with_gradient:
-            # exp l - [k = t] Σ exp l is ∂E/∂l but for a factor a row, which the two products take on their small sides.
-            factors = tf.math.divide(omega, sums)[:, None]
-            raw = tf.tensor_scatter_nd_sub(exponentials, places, sums)
-            d_kernel += tf.matmul(y * factors, raw, transpose_a=True)
-            d_rows = d_rows.write(block, tf.matmul(raw, kernel, transpose_b=True) * factors)
+            with tf.control_dependencies([chosen]):  # else the subtraction, which is in place, would need a copy
+                d_logits = tf.raw_ops.ScatterNdNonAliasingAdd(
+                    input=probabilities, indices=places, updates=-tf.ones_like(omega)
+                )
+            # Each row's weight, on the small sides of the two products.
+            d_kernel += tf.matmul(y * omega[:, None], d_logits, transpose_a=True)
+            with tf.control_dependencies([d_kernel]):  # side by side, the two products would fight for the cache
+                d_rows = d_rows.write(block, tf.matmul(d_logits, transposed) * omega[:, None])
         return block + 1, total, d_kernel, d_rows
 
     shapes = [tf.TensorShape([]), tf.TensorShape([]), d_kernel.shape, tf.TensorShape([])]
@@ -115,4 +126,4 @@ def _blocks(rows: Any, kernel: Any, bias: Any, labels: Any, weights: Any, with_g
     )
     if not with_gradient:
         return [total]
-    return [total, d_rows.concat()[:, :units], d_kernel[:units], *([] if bias is None else [d_kernel[units]])]
+    return [total, d_rows.concat(), d_kernel[:units], *([] if bias is None else [d_kernel[units]])]

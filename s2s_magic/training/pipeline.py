@@ -127,6 +127,7 @@ def batches(table: Table, *, size: int, epochs: int = 1, shuffle: bool = False) 
         ordered = tf.constant(keys)
         orders = orders.map(lambda i: tf.gather(i, tf.argsort(pool * wide + tf.gather(ordered, i), stable=True)))
     data = {str(number): _tensor(column) for number, column in enumerate((table.target, *table.inputs))}
+    data["lengths"] = tf.constant(table.target.lengths if isinstance(table.target, Rows) else [])
     constants = tf.data.Dataset.from_tensors(data).repeat()
     dataset = tf.data.Dataset.zip((orders.prefetch(1).flat_map(cut), constants))
     dataset = dataset.map(lambda rows, data: _batch(table, rows, data), num_parallel_calls=tf.data.AUTOTUNE)
@@ -151,7 +152,10 @@ def _length_keys(table: Table) -> Numbers:
 
 
 def _tensor(column: Column) -> Any:
+    """Give the numbers of a column; rows of one length as a matrix, so that the graph knows how many steps there are."""
     if isinstance(column, Rows):
+        if len(column) and len(set(column.lengths)) == 1:
+            return tf.constant(column.values.reshape(len(column), -1))
         return tf.RaggedTensor.from_row_splits(tf.constant(column.values), tf.constant(column.splits), validate=False)
     return tf.constant(column) if isinstance(column, np.ndarray) else tf.zeros([0])
 
@@ -166,7 +170,7 @@ def _batch(table: Table, rows: Any, data: Mapping[str, Any]) -> Any:
     target = gathered("0")
     lengths = None
     if isinstance(table.target, Rows):
-        lengths = tf.cast(tf.gather(data["0"].row_lengths(), rows), tf.int32)
+        lengths = tf.gather(data["lengths"], rows)
     inputs = []
     for number, column in enumerate(table.inputs, start=1):
         if isinstance(column, Lengths):
