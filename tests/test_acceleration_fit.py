@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from tensorflow import keras
 import s2s_magic
 from models import by_hand
 from s2s_magic.acceleration import accelerate
+from s2s_magic.training.pipeline import Lengths, Shifted, Table, batches
+from s2s_magic.training.rows import Rows
 
 
 def data(vocab: int, rows: int = 80, ragged: bool = False) -> tuple[list[Any], Any]:
@@ -154,3 +157,62 @@ def test_evaluation_and_prediction_inside_the_block_are_those_outside() -> None:
         inside = model.evaluate(inputs, target, verbose=0), model.predict(inputs, verbose=0)
     np.testing.assert_allclose(inside[0], before[0], rtol=1e-5)
     np.testing.assert_allclose(inside[1], before[1], rtol=1e-4, atol=1e-6)
+
+
+def step_of(model: Any, table: Table, promised: dict[int, int]) -> tuple[Any, list[float]]:
+    """Give the graph of a training step under acceleration, and the losses of three."""
+    model.compile(loss="sparse_categorical_crossentropy", optimizer="adam")
+    dataset, _ = batches(table, size=8, epochs=3)
+    with accelerate(model, promised):
+        step, rows = model.make_train_function(), iter(dataset)
+        return step.get_concrete_function(rows).graph, [float(step(rows)["loss"]) for _ in range(3)]
+
+
+def loops(graph: Any) -> list[str]:
+    """Name the loops of a graph."""
+    return [op.name for op in graph.get_operations() if op.type in ("While", "StatelessWhile")]
+
+
+def test_loops_over_rows_of_one_length_are_written_out_and_lose_the_same() -> None:
+    inputs, target = data(20, rows=24)
+    columns = (Rows.of(list(inputs[0])), Shifted(1), Lengths())
+    table = Table(columns, Rows.of(list(target)), known_steps=True)
+    model = hand_written()
+    first = model.get_weights()
+    graph, written_out = step_of(model, table, table.fixed_lengths)
+    blocks = loops(graph)
+    assert len(blocks) == 1, "over blocks of logits"
+    model.set_weights(first)
+    unknown = replace(table, known_steps=False)
+    graph, looped = step_of(model, unknown, unknown.fixed_lengths)
+    assert len(loops(graph)) == 1 + 4, "forward and backward, of encoder and decoder"
+    np.testing.assert_allclose(written_out, looped, rtol=1e-5)
+
+
+def test_a_promise_of_lengths_that_does_not_hold_is_an_error_and_no_wrong_number() -> None:
+    inputs, target = data(20, rows=24)
+    shorter = np.full(24, 4, np.int32)
+    columns = (Rows.of(list(inputs[0])), Rows.of(list(inputs[1])), shorter)
+    table = Table(columns, Rows.of(list(target[:, :4])), known_steps=True)
+    model = hand_written()
+    assert step_of(model, table, {})[1]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="assertion failed"):
+        step_of(model, table, {2: 6})
+
+
+def test_a_long_fit_lets_the_graph_know_the_steps_and_a_short_one_does_not() -> None:
+    (source, *_), target = data(20, rows=8)
+    found = []
+    for epochs in (2, 600):
+        built = s2s_magic.build("vocab: 20\nembed: 4\nstart: 1\nencoder: lstm(4)\ndecoder: lstm(4)\n")
+        seen: list[Any] = []
+        spied = built.model.compute_loss
+        built.model.compute_loss = lambda x, y, *rest, spied=spied, seen=seen: (
+            seen.append(y.shape),
+            spied(x, y, *rest),
+        )[1]
+        s2s_magic.fit(
+            built, f"source: source\ntarget: target\nbatch: 4\nepochs: {epochs}\n", {"source": source, "target": target}
+        )
+        found.append(seen[0][1])
+    assert found == [None, 6]

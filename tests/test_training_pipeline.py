@@ -1,5 +1,7 @@
 """Batches hold every row once an epoch, filled up no further than they must, with what is derived from the target."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -42,6 +44,23 @@ def test_each_epoch_has_every_row_once_trimmed_shifted_and_measured(pairs, size,
                 assert lengths[row] == len(seen[-1][1])
                 assert decoder[row].numpy().tolist() == [11, *target[row].numpy().tolist()[:-1]]
         assert sorted(seen) == sorted((tuple(a), tuple(b)) for a, b in pairs)
+
+
+def test_rows_of_one_length_tell_the_graph_their_steps_where_it_may_know_them():
+    alike, ragged = [([1, 2], [3, 4, 5])] * 5, [([1, 2], [3, 4, 5]), ([1, 2], [3])]
+    known = replace(table_of(alike), known_steps=True)
+    (source, decoder, _), target = batches(known, size=2)[0].element_spec
+    assert [spec.shape[1] for spec in (source, decoder, target)] == [2, 3, 3]
+    assert known.fixed_lengths == {2: 3}
+    for values, others in zip(batches(known, size=2)[0], batches(table_of(alike), size=2)[0], strict=True):
+        tf.nest.map_structure(np.testing.assert_array_equal, values, others)
+
+    (source, decoder, _), target = batches(replace(table_of(ragged), known_steps=True), size=2)[0].element_spec
+    assert [spec.shape[1] for spec in (source, decoder, target)] == [2, None, None]
+    (source, _, _), target = batches(table_of(alike), size=2)[0].element_spec
+    assert source.shape[1] is target.shape[1] is None
+    assert not table_of(alike).fixed_lengths
+    assert not replace(table_of(ragged), known_steps=True).fixed_lengths
 
 
 @settings(max_examples=25, deadline=None)

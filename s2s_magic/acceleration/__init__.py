@@ -25,7 +25,7 @@ ACCELERATED = "accelerated"
 
 
 @contextmanager
-def accelerate(model: Any) -> Iterator[Mapping[str, str]]:
+def accelerate(model: Any, fixed_lengths: Mapping[int, int] | None = None) -> Iterator[Mapping[str, str]]:
     """Let a Keras model compute the same numbers faster for the time of a ``with`` block.
 
     Understood are Keras's LSTM, GRU and RNN over LSTM and GRU cells, plain, stacked or bidirectional; TFA's
@@ -36,6 +36,9 @@ def accelerate(model: Any) -> Iterator[Mapping[str, str]]:
     ----------
     model
         A functional Keras model, built by hand or from a spec; it may be compiled before or inside the block.
+    fixed_lengths
+        By its place in a batch, each column of lengths that holds one number only, and that number: a promise on all
+        data the model sees inside the block, checked where it is relied upon.
 
     Yields
     ------
@@ -54,7 +57,7 @@ def accelerate(model: Any) -> Iterator[Mapping[str, str]]:
             obstacle = _obstacle(layer)
             found[layer.name] = obstacle or ACCELERATED
             if obstacle is None and is_decoder(layer):
-                stack.enter_context(accelerated_decoder(layer))
+                stack.enter_context(accelerated_decoder(layer, fixed_lengths or {}))
             elif obstacle is None:
                 for part in halves(layer):
                     stack.enter_context(accelerated_recurrent(part))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -61,8 +61,8 @@ def settings_obstacle(decoder: Any) -> str | None:
 
 
 @contextmanager
-def accelerated_decoder(decoder: Any) -> Iterator[None]:
-    """Run a decoder without `decoder_obstacle` on the kernels."""
+def accelerated_decoder(decoder: Any, fixed_lengths: Mapping[int, int]) -> Iterator[None]:
+    """Run a decoder without `decoder_obstacle` on the kernels; of ``fixed_lengths``, see `accelerate`."""
     by_tfa = decoder.call
     output_of = sys.modules[type(decoder).__module__].BasicDecoderOutput
 
@@ -79,7 +79,13 @@ def accelerated_decoder(decoder: Any) -> Iterator[None]:
         lengths = tf.where(finished, 0, tf.maximum(lengths, 1))
         if kwargs:
             longest = tf.maximum(tf.reduce_max(lengths), 0)
-            inputs = tf.slice(inputs, [0, 0, 0], [-1, longest, -1])
+            fixed = fixed_lengths.get(_column(kwargs.get("sequence_length")), -1)
+            if fixed == inputs.shape[1]:
+                # The number of steps stays known, so that the loop over them is written out.
+                with tf.control_dependencies([tf.debugging.assert_equal(longest, fixed)]):
+                    inputs = tf.identity(inputs)
+            else:
+                inputs = tf.slice(inputs, [0, 0, 0], [-1, longest, -1])
         outputs, after = run_cells(decoder.cell, inputs, tf.nest.flatten(state), training)
         if decoder.output_layer is not None:
             outputs = decoder.output_layer(outputs)
@@ -88,3 +94,9 @@ def accelerated_decoder(decoder: Any) -> Iterator[None]:
 
     with overridden(decoder, "call", call):
         yield
+
+
+def _column(lengths: Any) -> int:
+    """Give which column of a batch a tensor is, just as it came; -1 where it is none."""
+    came = tf.is_symbolic_tensor(lengths) and lengths.op.type == "IteratorGetNext"
+    return int(lengths.value_index) if came else -1

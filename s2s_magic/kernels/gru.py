@@ -26,7 +26,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from s2s_magic.kernels.loop import scan, sequence, side_by_side, stacked, step_count, twice_differentiable
+from s2s_magic.kernels.loop import scan, sequence, side_by_side, stacked, step_count, transposed, twice_differentiable
 
 
 def gru(
@@ -109,7 +109,7 @@ def _forward(
     zeros = tf.zeros([units, tf.shape(x)[0]], x.dtype)
     h_first = zeros if h0 is None else tf.transpose(h0)
     masks = [] if mask is None else [sequence(tf.transpose(mask)[:, None], steps)]
-    into = tf.transpose(recurrent_kernel)  # (3 * units, units)
+    into = transposed(recurrent_kernel)  # (3 * units, units)
     into_gates, into_state = into[: 2 * units], into[2 * units :]
     from_gates, from_state = recurrent_kernel[:, : 2 * units], recurrent_kernel[:, 2 * units :]
 

@@ -42,6 +42,16 @@ def side_by_side(values: Any) -> Any:
     return tf.reshape(tf.transpose(joined, [1, 0, 2]), [joined.shape[1], -1])
 
 
+def transposed(matrix: Any) -> Any:
+    """Transpose a matrix once for all products that read it.
+
+    The graph optimizer would fold a plain transposition into each of those products, where it costs more: it turns a
+    small product's large side around again at every step.
+    """
+    rows, columns = matrix.shape
+    return tf.reshape(tf.transpose(matrix[:, :, None], [1, 0, 2]), [columns, rows])
+
+
 def scan(
     steps: Any,
     step: Callable[..., tuple[Sequence[Any], Sequence[Any]]],

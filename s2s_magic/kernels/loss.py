@@ -20,8 +20,8 @@ import tensorflow as tf
 from s2s_magic.kernels.loop import twice_differentiable
 
 BLOCK_BYTES = 24 << 20
-"""About how many bytes of logits are held at a time. The more rows a product has, the less it costs to bring the weights
-into the order it reads them in; above 32 MiB, an allocation would be memory that the system must clear first."""
+"""About how many bytes of logits are held at a time. The more rows a product has, the less it costs to bring the
+weights into the order it reads them in; above 32 MiB, an allocation is memory that the system must clear first."""
 
 
 def projected_cross_entropy(
@@ -80,7 +80,7 @@ def _blocks(rows: Any, kernel: Any, bias: Any, labels: Any, weights: Any, with_g
     units, classes = kernel.shape
     count = tf.shape(rows)[0]
     extended = kernel
-    transposed = tf.transpose(kernel) if with_gradient else None
+    kernel_rows = tf.transpose(kernel) if with_gradient else None
     if bias is not None:
         # One more unit that is always 1: the bias comes in, and its gradient out, by the products that are made anyway.
         extended = tf.concat([kernel, bias[None]], 0)
@@ -113,7 +113,7 @@ def _blocks(rows: Any, kernel: Any, bias: Any, labels: Any, weights: Any, with_g
             # Each row's weight, on the small sides of the two products.
             d_kernel += tf.matmul(y * omega[:, None], d_logits, transpose_a=True)
             with tf.control_dependencies([d_kernel]):  # side by side, the two products would fight for the cache
-                d_rows = d_rows.write(block, tf.matmul(d_logits, transposed) * omega[:, None])
+                d_rows = d_rows.write(block, tf.matmul(d_logits, kernel_rows) * omega[:, None])
         return block + 1, total, d_kernel, d_rows
 
     shapes = [tf.TensorShape([]), tf.TensorShape([]), d_kernel.shape, tf.TensorShape([])]

@@ -31,7 +31,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from s2s_magic.kernels.loop import scan, sequence, side_by_side, stacked, step_count, twice_differentiable
+from s2s_magic.kernels.loop import scan, sequence, side_by_side, stacked, step_count, transposed, twice_differentiable
 
 
 def lstm(
@@ -114,7 +114,7 @@ def _forward(
     columns = tf.transpose(x, [1, 2, 0])  # (steps, features, batch)
     net_x = tf.raw_ops.BatchMatMulV2(x=kernel[None], y=columns, adj_x=True)
     net_x = net_x if bias is None else net_x + bias[:, None]
-    into_gates = tf.transpose(recurrent_kernel)
+    into_gates = transposed(recurrent_kernel)
     zeros = tf.zeros([units, tf.shape(x)[0]], x.dtype)
     h_first = zeros if h0 is None else tf.transpose(h0)
     c_first = zeros if c0 is None else tf.transpose(c0)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from s2s_magic.spec import FitPlan
 
 HELD = ("gradient_norm", "update_norm", "update_ratio", "distance", "norm")
+
+LONG = 1000
+"""Training steps from which on it pays to write the loops over time out: tracing then takes up to two seconds more."""
 
 
 def fit(
@@ -79,6 +84,7 @@ def _fit(
     seq2seq: Seq2Seq, plan: FitPlan, prepared: Prepared, show: Show, watch: Callable[[Seq2Seq], None] | None
 ) -> None:
     model = seq2seq.model
+    prepared = _for_length(prepared, plan)
     dataset, steps = batches(prepared.train, size=plan.batch, epochs=plan.epochs, shuffle=plan.shuffle)
     held_back = prepared.validation and batches(by_length(prepared.validation), size=plan.batch)[0]
     watched = _watched(seq2seq)
@@ -114,7 +120,7 @@ def _fit(
     try:
         with ExitStack() as stack:
             stack.enter_context(recorder.watching(model.optimizer))
-            accelerated = _accelerated(stack, seq2seq, plan)
+            accelerated = _accelerated(stack, seq2seq, plan, prepared)
             model.fit(
                 dataset,
                 epochs=plan.epochs,
@@ -163,14 +169,24 @@ def build_optimizer(model: Any) -> None:
         model.optimizer.build(model.trainable_variables)
 
 
-def _accelerated(stack: ExitStack, seq2seq: Seq2Seq, plan: FitPlan) -> dict[str, str]:
+def _for_length(prepared: Prepared, plan: FitPlan) -> Prepared:
+    """Let the graph of a long fit know the number of steps, where it is one."""
+    known = plan.accelerate and plan.epochs * math.ceil(prepared.train.rows / plan.batch) >= LONG
+    held_back = prepared.validation and replace(prepared.validation, known_steps=known)
+    return replace(prepared, train=replace(prepared.train, known_steps=known), validation=held_back)
+
+
+def _accelerated(stack: ExitStack, seq2seq: Seq2Seq, plan: FitPlan, prepared: Prepared) -> dict[str, str]:
     """Let the model run on faster kernels until the stack is undone; say which layers do, by the user's names."""
     if not plan.accelerate:
         return {}
     from s2s_magic.acceleration import accelerate
 
     names = {layer.keras_name: layer.name for layer in seq2seq.ledger.layers.values() if layer.in_models}
-    found = stack.enter_context(accelerate(seq2seq.model))
+    fixed = prepared.train.fixed_lengths
+    if prepared.validation and prepared.validation.fixed_lengths != fixed:
+        fixed = {}
+    found = stack.enter_context(accelerate(seq2seq.model, fixed))
     return {names.get(keras_name, keras_name): said for keras_name, said in found.items()}
 
 

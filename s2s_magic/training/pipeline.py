@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,12 +45,16 @@ class Table:
         Give weights that leave the padding out of the loss; each batch's loss is then the mean over its real ids.
     padding
         The id that fills short rows up.
+    known_steps
+        Let the graph know the number of steps of a column whose rows have one length: loops over them are then written
+        out, which takes longer to trace and less to run.
     """
 
     inputs: tuple[Column, ...]
     target: Rows | Numbers
     weighted: bool = False
     padding: int = 0
+    known_steps: bool = False
 
     @property
     def rows(self) -> int:
@@ -63,6 +67,13 @@ class Table:
         columns = [c for c in (self.target, *self.inputs) if isinstance(c, Rows)]
         return [column for column in columns if len(set(column.lengths)) > 1]
 
+    @property
+    def fixed_lengths(self) -> dict[int, int]:
+        """The known length of the target's rows, by the place of each input that tells it."""
+        if not self.known_steps or not isinstance(self.target, Rows) or len(set(self.target.lengths)) != 1:
+            return {}
+        return {n: int(self.target.lengths[0]) for n, c in enumerate(self.inputs) if isinstance(c, Lengths)}
+
     def select(self, order: Numbers) -> Table:
         """Give some of the rows, in the order of their numbers."""
 
@@ -72,7 +83,7 @@ class Table:
             return column[order] if isinstance(column, np.ndarray) else column
 
         inputs = tuple(taken(column) for column in self.inputs)
-        return Table(inputs, taken(self.target), self.weighted, self.padding)
+        return replace(self, inputs=inputs, target=taken(self.target))
 
 
 def batches(table: Table, *, size: int, epochs: int = 1, shuffle: bool = False) -> tuple[Any, int]:
@@ -126,7 +137,8 @@ def batches(table: Table, *, size: int, epochs: int = 1, shuffle: bool = False) 
         wide = int(keys.max()) + 1
         ordered = tf.constant(keys)
         orders = orders.map(lambda i: tf.gather(i, tf.argsort(pool * wide + tf.gather(ordered, i), stable=True)))
-    data = {str(number): _tensor(column) for number, column in enumerate((table.target, *table.inputs))}
+    columns = enumerate((table.target, *table.inputs))
+    data = {str(number): _tensor(column, table.known_steps) for number, column in columns}
     data["lengths"] = tf.constant(table.target.lengths if isinstance(table.target, Rows) else [])
     constants = tf.data.Dataset.from_tensors(data).repeat()
     dataset = tf.data.Dataset.zip((orders.prefetch(1).flat_map(cut), constants))
@@ -151,10 +163,10 @@ def _length_keys(table: Table) -> Numbers:
     return keys
 
 
-def _tensor(column: Column) -> Any:
-    """Give the numbers of a column; rows of one length as a matrix, so that the graph knows how many steps there are."""
+def _tensor(column: Column, known_steps: bool) -> Any:
+    """Give the numbers of a column; where the graph may know the steps, rows of one length as a matrix."""
     if isinstance(column, Rows):
-        if len(column) and len(set(column.lengths)) == 1:
+        if known_steps and len(set(column.lengths)) == 1:
             return tf.constant(column.values.reshape(len(column), -1))
         return tf.RaggedTensor.from_row_splits(tf.constant(column.values), tf.constant(column.splits), validate=False)
     return tf.constant(column) if isinstance(column, np.ndarray) else tf.zeros([0])

@@ -124,14 +124,14 @@ def stepping(model: Any, rows: Any, steps: int) -> Callable[[], None]:
 def package_run(case: Case) -> Callable[[], None]:
     """Give steps as `s2s_magic.fit` takes them; the model stays under acceleration."""
     _, sources, targets = rows_of(case)
-    table = Table((Rows.of(sources), Shifted(0), Lengths()), Rows.of(targets), weighted=case.skewed)
+    table = Table((Rows.of(sources), Shifted(0), Lengths()), Rows.of(targets), weighted=case.skewed, known_steps=True)
     dataset, _ = batches(table, size=case.batch, epochs=1000, shuffle=True)
     model = model_of(case)
     model.optimizer.build(model.trainable_variables)
     variables = model.trainable_variables
     recorder = Recorder(variables, [tf.identity(variable) for variable in variables], 128)
     OPEN.enter_context(recorder.watching(model.optimizer))
-    OPEN.enter_context(accelerate(model))
+    OPEN.enter_context(accelerate(model, table.fixed_lengths))
     recorder.begin_epoch()
     return stepping(model, iter(dataset), case.steps)
 
