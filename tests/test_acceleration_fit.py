@@ -81,6 +81,33 @@ def test_fifty_steps_of_a_hand_written_model_lose_what_keras_loses(title: str) -
         np.testing.assert_allclose(ours, theirs, rtol=1e-2, atol=1e-3)
 
 
+def test_fifty_steps_at_full_size_lose_what_keras_loses() -> None:
+    """512 units, 100 ids, batches of 32 out of 160 rows, 10 steps in and 15 out, and Adam as it comes."""
+    numbers = np.random.default_rng(0)
+    source, target = (numbers.integers(100, size=(160, steps)).astype("int32") for steps in (10, 15))
+    inputs = [source, np.c_[np.zeros((160, 1), "int32"), target[:, :-1]], np.full(160, 15, "int32")]
+    names: dict[str, Any] = {}
+    exec(by_hand(100, 10, 512), names)
+    model = names["model"]
+    first = model.get_weights()
+    curves = []
+    for accelerated in (False, True):
+        model.set_weights(first)
+        model.compile(loss="sparse_categorical_crossentropy", optimizer="adam")
+        steps: list[float] = []
+        each = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda _, logs, steps=steps: steps.append(logs["loss"])
+        )
+        how = {"batch_size": 32, "shuffle": False, "callbacks": [each]}
+        losses(model, 10, accelerated, data=(inputs, target), **how)
+        # Keras tells the mean since the epoch began.
+        means = np.array(steps).reshape(10, 5)
+        curves.append(np.diff(means * np.arange(1, 6), prepend=0))
+    assert curves[0].shape == (10, 5)
+    assert curves[0][-1].mean() < curves[0][0].mean() - 0.05
+    np.testing.assert_allclose(curves[1], curves[0], rtol=0, atol=1e-4)
+
+
 def test_one_step_of_adam_moves_every_variable_as_keras_does() -> None:
     model = hand_written()
     first = model.get_weights()

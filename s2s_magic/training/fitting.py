@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 HELD = ("gradient_norm", "update_norm", "update_ratio", "distance", "norm")
 
-LONG = 1000
+LONG = 500
 """Training steps from which on it pays to write the loops over time out: tracing then takes up to two seconds more."""
 
 
