@@ -123,25 +123,22 @@ def _forward(
     def step(h: Any, c: Any, net: Any, *real: Any) -> Any:
         if h is not zeros:
             net += tf.matmul(into_gates, h)
-        net_two, net_c, net_out = tf.split(net, [2 * units, units, units])
-        two = tf.sigmoid(net_two)
-        y_in, y_forget = tf.split(two, 2)
-        g = tf.tanh(net_c)
-        y_out = tf.sigmoid(net_out)
+        net_in, net_forget, net_c, net_out = tf.split(net, 4)
+        y_in, y_forget, g, y_out = tf.sigmoid(net_in), tf.sigmoid(net_forget), tf.tanh(net_c), tf.sigmoid(net_out)
         c_new = y_forget * c + y_in * g
         squashed = tf.tanh(c_new)
         h_new = y_out * squashed
         if real:
             h_new, c_new = tf.where(real[0], h_new, h), tf.where(real[0], c_new, c)
-        return (h_new, c_new), (two, g, y_out, squashed, c, h, h_new)
+        return (h_new, c_new), (y_in, y_forget, g, y_out, squashed, c, h, h_new)
 
-    rows = [2 * units, *[units] * 6]
+    rows = [units] * 8
     (h, c), kept = scan(steps, step, (h_first, c_first), [sequence(net_x, steps), *masks], rows)
     *activations, h_before, h_all = kept
     h_last = tf.transpose(h)
     output = tf.transpose(stacked(h_all), [2, 0, 1]) if sequences else h_last
 
-    def back(dh: Any, dc: Any, two: Any, g: Any, y_out: Any, squashed: Any, c: Any, *more: Any) -> Any:
+    def back(dh: Any, dc: Any, y_in: Any, y_forget: Any, g: Any, y_out: Any, squashed: Any, c: Any, *more: Any) -> Any:
         *real, d_output = more if sequences else (*more, None)
         dh = dh if d_output is None else dh + d_output
         dh_kept = dc_kept = None
@@ -149,7 +146,6 @@ def _forward(
             share = tf.cast(real[0], dh.dtype)
             dh_kept, dc_kept = dh * (1 - share), dc * (1 - share)
             dh, dc = dh * share, dc * share
-        y_in, y_forget = tf.split(two, 2)
         dc += _tanh_gradient(squashed, dh * y_out)
         d_net = tf.concat(
             [

@@ -83,7 +83,7 @@ class Recorder:
             lambda: [tf.zeros([0], variable.dtype) for variable in self.variables],
         )
         # Finite numbers have a finite sum of squares; an unfinished sum over repeated rows will do for that.
-        sums = [_square(g.values if isinstance(g, tf.IndexedSlices) else g) for g in gradients]
+        sums = [_half_square(g.values if isinstance(g, tf.IndexedSlices) else g) for g in gradients]
         self._sound_steps.assign_add(tf.cast(tf.math.is_finite(tf.stack(sums)), tf.int64))
         result = apply()
 
@@ -123,7 +123,11 @@ class Recorder:
 
 
 def _square(values: Any) -> Any:
-    return tf.constant(0.0) if values is None else 2.0 * tf.nn.l2_loss(tf.cast(values, tf.float32))
+    return 2.0 * _half_square(values)
+
+
+def _half_square(values: Any) -> Any:
+    return tf.constant(0.0) if values is None else tf.nn.l2_loss(tf.cast(values, tf.float32))
 
 
 def _summed(gradient: Any) -> Any:
