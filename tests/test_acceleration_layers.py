@@ -153,6 +153,16 @@ DECODERS: dict[str, Callable[[], Any]] = {
         lambda s: s[0],
     ),
     "stack": lambda: decoding(stack(), layers.Dense(5, dtype="float64"), [3, 3, 2], lambda s: ((s[0], s[1]), s[2])),
+    "gru, finished rows imputed": lambda: decoding(
+        layers.GRUCell(3, dtype="float64"),
+        layers.Dense(5, dtype="float64"),
+        [3],
+        lambda s: s[0],
+        impute_finished=True,
+    ),
+    "stack, finished rows imputed": lambda: decoding(
+        stack(), None, [3, 3, 2], lambda s: ((s[0], s[1]), s[2]), impute_finished=True
+    ),
 }
 
 
@@ -162,7 +172,7 @@ def decoders() -> dict[str, Any]:
 
 
 # Tracing is slow: failing examples are shown as they were drawn.
-@settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=16, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(st.sampled_from(list(DECODERS)), st.lists(st.integers(0, 6), min_size=1, max_size=4), st.integers(0, 2))
 def test_a_decoder_gives_what_tfa_gives_whatever_the_lengths(
     decoders: dict[str, Any], title: str, lengths: list[int], spare: int

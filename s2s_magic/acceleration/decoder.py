@@ -48,9 +48,8 @@ def decoder_obstacle(decoder: Any) -> str | None:
 def settings_obstacle(decoder: Any) -> str | None:
     """Say in words which setting or output layer of a ``BasicDecoder`` is not understood, whatever its sampler."""
     layer = decoder.output_layer
-    for setting in ("output_time_major", "impute_finished"):
-        if getattr(decoder, setting):
-            return f"{setting}=True is left to TFA"
+    if decoder.output_time_major:
+        return "output_time_major=True is left to TFA"
     if layer is not None and type(layer) is not keras.layers.Dense:
         return f"its output layer is a {type(layer).__name__}; understood is Dense"
     if layer is not None and layer.activation not in _BY_POSITION:
@@ -75,7 +74,7 @@ def accelerated_decoder(decoder: Any, fixed_lengths: Mapping[int, int]) -> Itera
         if lengths.dtype != tf.int32:
             return by_tfa(inputs, initial_state=initial_state, training=training, **kwargs)
         # A row is done before the first step or after one at least. Rows that are done go on through the cell until
-        # all are done.
+        # all are done, or with impute_finished keep their states and give zeros.
         lengths = tf.where(finished, 0, tf.maximum(lengths, 1))
         if kwargs:
             longest = tf.maximum(tf.reduce_max(lengths), 0)
@@ -86,9 +85,12 @@ def accelerated_decoder(decoder: Any, fixed_lengths: Mapping[int, int]) -> Itera
                     inputs = tf.identity(inputs)
             else:
                 inputs = tf.slice(inputs, [0, 0, 0], [-1, longest, -1])
-        outputs, after = run_cells(decoder.cell, inputs, tf.nest.flatten(state), training)
+        real = tf.sequence_mask(lengths, tf.shape(inputs)[1]) if decoder.impute_finished else None
+        outputs, after = run_cells(decoder.cell, inputs, tf.nest.flatten(state), training, mask=real)
         if decoder.output_layer is not None:
             outputs = decoder.output_layer(outputs)
+        if real is not None:
+            outputs = tf.where(real[:, :, None], outputs, tf.zeros_like(outputs))
         chosen = tf.argmax(outputs, axis=-1, output_type=tf.int32)
         return output_of(outputs, chosen), tf.nest.pack_sequence_as(state, after), lengths
 

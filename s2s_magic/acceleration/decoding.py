@@ -23,6 +23,8 @@ def greedy_obstacle(decoder: Any) -> str | None:
         return f"its {type(sampler).__name__} does not choose the most probable id"
     if decoder.maximum_iterations is None:
         return "without maximum_iterations, it may run for ever"
+    if decoder.impute_finished:
+        return "impute_finished=True gives zeros where this would give the end id"
     return settings_obstacle(decoder) or cell_obstacle(decoder.cell)
 
 

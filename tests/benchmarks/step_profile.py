@@ -1,8 +1,8 @@
 """Where the time of a training step goes: by hand, and by this package's fit.
 
-Run ``python tests/benchmarks/step_profile.py``. It runs steps of `fit_speed` under TensorFlow's profiler and prints, for
-each kind of operation, how many there are in a step and how long threads were busy with them. Operations run side by
-side, and one that waits for another's thread counts its wait, so that the column adds up to more than the step.
+Run ``python tests/benchmarks/step_profile.py``. It runs steps of `fit_speed` under TensorFlow's profiler and prints,
+for each kind of operation, how many there are in a step and how long threads were busy with them. Operations run side
+by side, and one that waits for another's thread counts its wait, so that the column adds up to more than the step.
 
 The last line of a case is its floor: the matrix products that the model is made of, at the speed that this machine
 reaches in a large one. No arrangement of the same products is faster than that.
@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-
 from fit_speed import CASES, SIDES, Case
 
 RUNS = 6
