@@ -58,7 +58,7 @@ def check_table(desk: Desk, table: Table, inputs: Mapping[str, Asked], target: A
     spec = desk.seq2seq.spec
     named = zip(inputs_of(desk.seq2seq), table.inputs, strict=True)
     name, source = next(((i.name, c) for i, c in named if isinstance(c, Rows)), ("", None))
-    if spec is not None and spec.padding is None and source is not None and len(set(source.lengths)) > 1:
+    if spec is not None and spec.padding is None and source is not None and source.ragged:
         low, high = source.lengths.min(), source.lengths.max()
         desk.fault(
             inputs[name].key,
@@ -91,7 +91,7 @@ def _check_target_shape(desk: Desk, target: Rows | Numbers, asked: Asked) -> Non
     """Note a target whose shape the loss surely cannot hold against the output; what might broadcast is let through."""
     outputs, compares = desk.seq2seq.model.outputs, loss_compares(desk.seq2seq, desk.plan)
     shape: tuple[int, ...] | None = None if isinstance(target, Rows) else target.shape
-    if isinstance(target, Rows) and len(set(target.lengths)) == 1:
+    if isinstance(target, Rows) and target.length is not None:
         shape = (len(target), int(target.lengths[0]))
     if shape is None or compares is None or len(outputs) != 1 or outputs[0].shape.rank is None:
         return

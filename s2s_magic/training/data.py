@@ -199,7 +199,7 @@ def _arranged(desk: Desk, known: Mapping[Role, str], source: Rows, target: Rows,
     masked = spec is not None and spec.padding is not None
     padding = spec.padding if spec is not None and spec.padding is not None else 0
     inputs = tuple(columns[i.name] for i in inputs_of(desk.seq2seq))
-    return Table(inputs, target, not masked and len(set(target.lengths)) > 1, padding)
+    return Table(inputs, target, not masked and target.ragged, padding)
 
 
 def _free_table(desk: Desk, pair: tuple[str, str] | None = None) -> Table | None:
@@ -225,7 +225,7 @@ def _free_table(desk: Desk, pair: tuple[str, str] | None = None) -> Table | None
     target = _free_column(desk, asked_target, ModelInput("", "", 2 if rank == 3 else 0, None, None))
     if desk.faults or target is None:
         return None
-    table = Table(tuple(columns), target, isinstance(target, Rows) and len(set(target.lengths)) > 1)
+    table = Table(tuple(columns), target, isinstance(target, Rows) and target.ragged)
     check_table(desk, table, named, asked_target)
     return table
 

@@ -65,14 +65,13 @@ class Table:
     def ragged(self) -> list[Rows]:
         """The columns whose rows differ in length, the target first."""
         columns = [c for c in (self.target, *self.inputs) if isinstance(c, Rows)]
-        return [column for column in columns if len(set(column.lengths)) > 1]
+        return [column for column in columns if column.ragged]
 
     @property
     def fixed_lengths(self) -> dict[int, int]:
         """The known length of the target's rows, by the place of each input that tells it."""
-        if not self.known_steps or not isinstance(self.target, Rows) or len(set(self.target.lengths)) != 1:
-            return {}
-        return {n: int(self.target.lengths[0]) for n, c in enumerate(self.inputs) if isinstance(c, Lengths)}
+        length = self.target.length if self.known_steps and isinstance(self.target, Rows) else None
+        return {} if length is None else {n: length for n, c in enumerate(self.inputs) if isinstance(c, Lengths)}
 
     def select(self, order: Numbers) -> Table:
         """Give some of the rows, in the order of their numbers."""
@@ -166,8 +165,8 @@ def _length_keys(table: Table) -> Numbers:
 def _tensor(column: Column, known_steps: bool) -> Any:
     """Give the numbers of a column; where the graph may know the steps, rows of one length as a matrix."""
     if isinstance(column, Rows):
-        if known_steps and len(set(column.lengths)) == 1:
-            return tf.constant(column.values.reshape(len(column), -1))
+        if known_steps and column.length is not None:
+            return tf.constant(column.values.reshape(-1, column.length))
         return tf.RaggedTensor.from_row_splits(tf.constant(column.values), tf.constant(column.splits), validate=False)
     return tf.constant(column) if isinstance(column, np.ndarray) else tf.zeros([0])
 

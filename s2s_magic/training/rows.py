@@ -48,6 +48,16 @@ class Rows:
         """Ids in each row: int32, shape (rows,)."""
         return np.diff(self.splits).astype(np.int32)
 
+    @property
+    def ragged(self) -> bool:
+        """Whether rows differ in length."""
+        return len(np.unique(self.lengths)) > 1
+
+    @property
+    def length(self) -> int | None:
+        """The one length of all rows; None where they differ, or there are none."""
+        return None if self.ragged or not len(self) else int(self.lengths[0])
+
     def place(self, index: int) -> tuple[int, int]:
         """Row and position of one of the values, both counted from 0."""
         row = int(np.searchsorted(self.splits, index, side="right")) - 1

@@ -60,7 +60,7 @@ def epoch_seconds(model: Any, table: Table, size: int, epochs: int, evidence: bo
         callbacks.insert(0, loop)
         watching = recorder.watching(model.optimizer)
     model.train_function = None
-    with watching, nullcontext() if plain else accelerate(model, table.fixed_lengths):
+    with watching, nullcontext() if plain else accelerate(model):
         model.fit(dataset, epochs=epochs, steps_per_epoch=steps, callbacks=callbacks, verbose=0)
     return np.diff(np.array(clock.ends), axis=0)
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections import Counter
+from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,51 +26,58 @@ RUNS = 6
 KINDS = 9
 
 
-def profiled(side: str, case: Case) -> tuple[float, Counter[str], Counter[str]]:
+def median_seconds(run: Callable[[], object], times: int) -> float:
+    """Give the median seconds of some runs."""
+    seconds = []
+    for _ in range(times):
+        began = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - began)
+    return float(np.median(seconds))
+
+
+def profiled(side: str, case: Case) -> tuple[float, dict[str, tuple[float, float]]]:
     """Give the median milliseconds of a step, and by kind of operation: busy milliseconds and number in a step."""
     from tensorflow.tsl.profiler.protobuf.xplane_pb2 import XSpace
 
     run = SIDES[side](case)
     for _ in range(3):
         run()
-    seconds = []
-    for _ in range(RUNS):
-        began = time.perf_counter()
-        run()
-        seconds.append((time.perf_counter() - began) / case.steps)
+    step = median_seconds(run, RUNS) / case.steps * 1e3
     with tempfile.TemporaryDirectory() as folder:
         with tf.profiler.experimental.Profile(folder):
             for _ in range(RUNS):
                 run()
         (written,) = Path(folder).rglob("*.xplane.pb")
         space = XSpace.FromString(written.read_bytes())
-    busy, count = Counter[str](), Counter[str]()
+    busy: dict[str, float] = defaultdict(float)
+    count: dict[str, float] = defaultdict(float)
+    share = 1 / (RUNS * case.steps)
     for plane in space.planes:
         if plane.name == "/host:CPU":
             for line in plane.lines:
-                _add_line(line, plane.event_metadata, busy, count)
-    steps = RUNS * case.steps
-    for counter in (busy, count):
-        for kind in counter:
-            counter[kind] /= steps  # type: ignore[assignment]
-    return float(np.median(seconds)) * 1e3, busy, count
+                for kind, milliseconds in own_times(line, plane.event_metadata):
+                    busy[kind] += milliseconds * share
+                    count[kind] += share
+    return step, {kind: (busy[kind], count[kind]) for kind in sorted(busy, key=lambda kind: -busy[kind])}
 
 
-def _add_line(line: Any, names: Any, busy: Counter[str], count: Counter[str]) -> None:
-    """Add what one thread did; time inside an operation that another one is part of counts for the inner one alone."""
-    around: list[tuple[int, str]] = []
+def own_times(line: Any, names: Any) -> list[tuple[str, float]]:
+    """Give kind and milliseconds of each operation of a thread, less those of the operations inside it."""
+    found: list[tuple[str, float]] = []
+    around: list[tuple[int, int | None]] = []  # where each event ends that is going on, and its place in what is found
     for event in sorted(line.events, key=lambda event: (event.offset_ps, -event.duration_ps)):
-        name = names[event.metadata_id].name
         while around and around[-1][0] <= event.offset_ps:
             around.pop()
-        # An operation is recorded as NAME:KIND.
-        kind = name.rsplit(":", 1)[-1] if ":" in name and "::" not in name and " " not in name else ""
-        if around and around[-1][1]:
-            busy[around[-1][1]] -= event.duration_ps / 1e9  # type: ignore[assignment]
-        if kind:
-            busy[kind] += event.duration_ps / 1e9  # type: ignore[assignment]
-            count[kind] += 1
-        around.append((event.offset_ps + event.duration_ps, kind))
+        if around and (outer := around[-1][1]) is not None:
+            kind, milliseconds = found[outer]
+            found[outer] = kind, milliseconds - event.duration_ps / 1e9
+        name, place = names[event.metadata_id].name, None
+        if ":" in name and "::" not in name and " " not in name:  # an operation is recorded as NAME:KIND
+            place = len(found)
+            found.append((name.rsplit(":", 1)[-1], event.duration_ps / 1e9))
+        around.append((event.offset_ps + event.duration_ps, place))
+    return found
 
 
 def products(case: Case) -> float:
@@ -84,12 +92,7 @@ def fastest_product(size: int = 2048) -> float:
     a = tf.random.normal([size, size])
     product = tf.function(lambda: tf.matmul(a, a))
     product()
-    seconds = []
-    for _ in range(15):
-        began = time.perf_counter()
-        product()
-        seconds.append(time.perf_counter() - began)
-    return float(2 * size**3 / np.median(seconds))
+    return 2 * size**3 / median_seconds(product, 15)
 
 
 def main() -> None:
@@ -101,10 +104,10 @@ def main() -> None:
         if not title.startswith(options.case) or case.skewed:
             continue
         for side in ("by hand", "s2s_magic"):
-            step, busy, count = profiled(side, case)
+            step, kinds = profiled(side, case)
             print(f"{title}, {side}: a step takes {step:.1f} ms")
-            for kind, milliseconds in busy.most_common(KINDS):
-                print(f"    {milliseconds:>7.1f} ms busy {count[kind]:>7.0f} times  {kind}")
+            for kind, (milliseconds, count) in list(kinds.items())[:KINDS]:
+                print(f"    {milliseconds:>7.1f} ms busy {count:>7.0f} times  {kind}")
         work, speed = products(case), fastest_product()
         print(f"{title}: {work / 1e9:.1f} GFLOP of products, {work / speed * 1e3:.1f} ms at {speed / 1e9:.0f} GFLOP/s")
 
