@@ -1,7 +1,5 @@
 """Batches hold every row once an epoch, filled up no further than they must, with what is derived from the target."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensorflow import keras
 
-from s2s_magic.training.pipeline import Lengths, Shifted, Table, batches, by_length
+from s2s_magic.training.pipeline import Lengths, Shifted, Table, batches, by_length, feed
 from s2s_magic.training.rows import Rows
 
 PAIRS = st.lists(
@@ -46,21 +44,27 @@ def test_each_epoch_has_every_row_once_trimmed_shifted_and_measured(pairs, size,
         assert sorted(seen) == sorted((tuple(a), tuple(b)) for a, b in pairs)
 
 
-def test_rows_of_one_length_tell_the_graph_their_steps_where_it_may_know_them():
+def test_rows_of_one_length_tell_the_graph_their_steps():
     alike, ragged = [([1, 2], [3, 4, 5])] * 5, [([1, 2], [3, 4, 5]), ([1, 2], [3])]
-    known = replace(table_of(alike), known_steps=True)
-    (source, decoder, _), target = batches(known, size=2)[0].element_spec
+    (source, decoder, _), target = batches(table_of(alike), size=2)[0].element_spec
     assert [spec.shape[1] for spec in (source, decoder, target)] == [2, 3, 3]
-    assert known.fixed_lengths == {2: 3}
-    for values, others in zip(batches(known, size=2)[0], batches(table_of(alike), size=2)[0], strict=True):
-        tf.nest.map_structure(np.testing.assert_array_equal, values, others)
+    assert table_of(alike).fixed_lengths == {2: 3}
 
-    (source, decoder, _), target = batches(replace(table_of(ragged), known_steps=True), size=2)[0].element_spec
+    (source, decoder, _), target = batches(table_of(ragged), size=2)[0].element_spec
     assert [spec.shape[1] for spec in (source, decoder, target)] == [2, None, None]
-    (source, _, _), target = batches(table_of(alike), size=2)[0].element_spec
-    assert source.shape[1] is target.shape[1] is None
-    assert not table_of(alike).fixed_lengths
-    assert not replace(table_of(ragged), known_steps=True).fixed_lengths
+    assert not table_of(ragged).fixed_lengths
+
+
+def test_rows_of_one_length_go_to_keras_as_plain_arrays():
+    given = feed(table_of([([1, 2], [3, 4, 5]), ([6, 7], [8, 9, 1])]), table_of([([1], [2])]), size=1, shuffle=True)
+    source, decoder, lengths = given.arguments["x"]
+    np.testing.assert_array_equal(source, [[1, 2], [6, 7]])
+    np.testing.assert_array_equal(decoder, [[11, 3, 4], [11, 8, 9]])
+    np.testing.assert_array_equal(lengths, [3, 3])
+    np.testing.assert_array_equal(given.arguments["y"], [[3, 4, 5], [8, 9, 1]])
+    assert (given.arguments["batch_size"], given.arguments["shuffle"], given.steps) == (1, True, 2)
+    np.testing.assert_array_equal(given.validation["validation_data"][1], [[2]])
+    assert [column.shape[0] for column in (*given.first()[0], given.first()[1])] == [1, 1, 1, 1]
 
 
 @settings(max_examples=25, deadline=None)

@@ -20,12 +20,15 @@ from s2s_magic.acceleration.decoding import accelerated_greedy, greedy_obstacle
 from s2s_magic.acceleration.loss import Projections, accelerated_dense, accelerated_loss, loss_obstacle
 from s2s_magic.acceleration.optimizer import accelerated_step, optimizer_obstacle
 from s2s_magic.acceleration.recurrent import accelerated_recurrent, halves, recurrent_obstacle
+from s2s_magic.kernels.loop import UNROLLED
 
 ACCELERATED = "accelerated"
 
 
 @contextmanager
-def accelerate(model: Any, fixed_lengths: Mapping[int, int] | None = None) -> Iterator[Mapping[str, str]]:
+def accelerate(
+    model: Any, fixed_lengths: Mapping[int, int] | None = None, *, write_out: bool = True
+) -> Iterator[Mapping[str, str]]:
     """Let a Keras model compute the same numbers faster for the time of a ``with`` block.
 
     Understood are Keras's LSTM, GRU and RNN over LSTM and GRU cells, plain, stacked or bidirectional; TFA's
@@ -39,6 +42,8 @@ def accelerate(model: Any, fixed_lengths: Mapping[int, int] | None = None) -> It
     fixed_lengths
         By its place in a batch, each column of lengths that holds one number only, and that number: a promise on all
         data the model sees inside the block, checked where it is relied upon.
+    write_out
+        Write loops of few steps out where the graph knows their number: faster to run, slower to trace.
 
     Yields
     ------
@@ -47,6 +52,7 @@ def accelerate(model: Any, fixed_lengths: Mapping[int, int] | None = None) -> It
         ``"accelerated"``, or why not.
     """
     projections: Projections = {}
+    unrolled = UNROLLED if write_out else 0
     found: dict[str, str] = {}
     with ExitStack() as stack:
         # What was traced outside the block must not run inside it, nor the other way round; this is the last thing
@@ -57,10 +63,10 @@ def accelerate(model: Any, fixed_lengths: Mapping[int, int] | None = None) -> It
             obstacle = _obstacle(layer)
             found[layer.name] = obstacle or ACCELERATED
             if obstacle is None and is_decoder(layer):
-                stack.enter_context(accelerated_decoder(layer, fixed_lengths or {}))
+                stack.enter_context(accelerated_decoder(layer, fixed_lengths or {}, unrolled))
             elif obstacle is None:
                 for part in halves(layer):
-                    stack.enter_context(accelerated_recurrent(part))
+                    stack.enter_context(accelerated_recurrent(part, unrolled))
         for layer in _dense_layers(model):
             stack.enter_context(accelerated_dense(layer, projections))
         if getattr(model, "_is_compiled", False):

@@ -90,7 +90,7 @@ def run_cells(
     sequences
         Give all outputs, else the last one.
     **steps
-        ``mask`` and ``reverse``, as for the kernels.
+        ``mask``, ``reverse`` and ``unrolled``, as for the kernels.
 
     Returns
     -------

@@ -60,7 +60,7 @@ def settings_obstacle(decoder: Any) -> str | None:
 
 
 @contextmanager
-def accelerated_decoder(decoder: Any, fixed_lengths: Mapping[int, int]) -> Iterator[None]:
+def accelerated_decoder(decoder: Any, fixed_lengths: Mapping[int, int], unrolled: int) -> Iterator[None]:
     """Run a decoder without `decoder_obstacle` on the kernels; of ``fixed_lengths``, see `accelerate`."""
     by_tfa = decoder.call
     output_of = sys.modules[type(decoder).__module__].BasicDecoderOutput
@@ -86,7 +86,7 @@ def accelerated_decoder(decoder: Any, fixed_lengths: Mapping[int, int]) -> Itera
             else:
                 inputs = tf.slice(inputs, [0, 0, 0], [-1, longest, -1])
         real = tf.sequence_mask(lengths, tf.shape(inputs)[1]) if decoder.impute_finished else None
-        outputs, after = run_cells(decoder.cell, inputs, tf.nest.flatten(state), training, mask=real)
+        outputs, after = run_cells(decoder.cell, inputs, tf.nest.flatten(state), training, mask=real, unrolled=unrolled)
         if decoder.output_layer is not None:
             outputs = decoder.output_layer(outputs)
         if real is not None:

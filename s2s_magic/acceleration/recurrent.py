@@ -42,8 +42,8 @@ def _obstacle(layer: Any) -> str | None:
 
 
 @contextmanager
-def accelerated_recurrent(layer: Any) -> Iterator[None]:
-    """Run an LSTM, GRU or RNN layer without `recurrent_obstacle` on the kernels."""
+def accelerated_recurrent(layer: Any, unrolled: int) -> Iterator[None]:
+    """Run an LSTM, GRU or RNN layer without `recurrent_obstacle` on the kernels, loops of few steps written out."""
     by_keras = layer.call
 
     def call(self: Any, inputs: Any, mask: Any = None, training: Any = None, initial_state: Any = None) -> Any:
@@ -63,6 +63,7 @@ def accelerated_recurrent(layer: Any) -> Iterator[None]:
             sequences=layer.return_sequences,
             mask=None if mask is None else tf.cast(mask, tf.bool),
             reverse=layer.go_backwards,
+            unrolled=unrolled,
         )
         if mask is not None and layer.zero_output_for_mask:
             real = tf.reverse(mask, [1]) if layer.go_backwards else mask

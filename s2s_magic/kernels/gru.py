@@ -26,7 +26,16 @@ from typing import Any
 
 import tensorflow as tf
 
-from s2s_magic.kernels.loop import scan, sequence, side_by_side, stacked, step_count, transposed, twice_differentiable
+from s2s_magic.kernels.loop import (
+    UNROLLED,
+    scan,
+    sequence,
+    side_by_side,
+    stacked,
+    step_count,
+    transposed,
+    twice_differentiable,
+)
 
 
 def gru(
@@ -40,6 +49,7 @@ def gru(
     mask: Any = None,
     reverse: bool = False,
     sequences: bool = True,
+    unrolled: int = UNROLLED,
 ) -> tuple[Any, Any]:
     """Run a GRU layer, with Keras's weights and Keras's meaning of a mask.
 
@@ -57,7 +67,7 @@ def gru(
         A tensor of shape (batch, units). None for zeros.
     reset_after
         Apply the reset gate after the product with the state, not before.
-    mask, reverse, sequences
+    mask, reverse, sequences, unrolled
         As for `s2s_magic.kernels.lstm`.
 
     Returns
@@ -85,7 +95,7 @@ def gru(
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def fast(x: Any, kernel: Any, recurrent_kernel: Any, *more: Any) -> Any:
-        outputs, gradient = _forward(x, kernel, recurrent_kernel, *named(more), reset_after, mask, sequences)
+        outputs, gradient = _forward(x, kernel, recurrent_kernel, *named(more), reset_after, mask, sequences, unrolled)
         return outputs, twice_differentiable(gradient, plain, [x, kernel, recurrent_kernel, *more])
 
     output, h = fast(*arguments)
@@ -97,11 +107,19 @@ def gru(
 
 
 def _forward(
-    x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, h0: Any, reset_after: bool, mask: Any, sequences: bool
+    x: Any,
+    kernel: Any,
+    recurrent_kernel: Any,
+    bias: Any,
+    h0: Any,
+    reset_after: bool,
+    mask: Any,
+    sequences: bool,
+    unrolled: int,
 ) -> tuple[Any, Any]:
     """Give the outputs, and the function from their gradients to those of the arguments."""
     units = recurrent_kernel.shape[0]
-    steps = step_count(x, 1)
+    steps = step_count(x, 1, unrolled)
     bias_x, bias_h = (bias[0], bias[1]) if reset_after and bias is not None else (bias, None)
     columns = tf.transpose(x, [1, 2, 0])  # (steps, features, batch)
     a_x = tf.raw_ops.BatchMatMulV2(x=kernel[None], y=columns, adj_x=True)

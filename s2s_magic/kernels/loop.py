@@ -16,10 +16,10 @@ UNROLLED = 32
 """Up to this many steps, known when the graph is made, the loop is written out."""
 
 
-def step_count(x: Any, axis: int) -> Any:
-    """Give the number of steps: an ``int`` where the loop is to be written out, else a scalar tensor."""
+def step_count(x: Any, axis: int, most: int = UNROLLED) -> Any:
+    """Give the number of steps: an ``int`` where a loop of at most ``most`` is written out, else a scalar tensor."""
     known = x.shape[axis]
-    return known if known is not None and 0 < known <= UNROLLED else tf.shape(x)[axis]
+    return known if known is not None and 0 < known <= most else tf.shape(x)[axis]
 
 
 def sequence(values: Any, steps: Any) -> Any:

@@ -31,7 +31,16 @@ from typing import Any
 
 import tensorflow as tf
 
-from s2s_magic.kernels.loop import scan, sequence, side_by_side, stacked, step_count, transposed, twice_differentiable
+from s2s_magic.kernels.loop import (
+    UNROLLED,
+    scan,
+    sequence,
+    side_by_side,
+    stacked,
+    step_count,
+    transposed,
+    twice_differentiable,
+)
 
 
 def lstm(
@@ -44,6 +53,7 @@ def lstm(
     mask: Any = None,
     reverse: bool = False,
     sequences: bool = True,
+    unrolled: int = UNROLLED,
 ) -> tuple[Any, Any, Any]:
     """Run an LSTM layer, with Keras's weights and Keras's meaning of a mask.
 
@@ -67,6 +77,8 @@ def lstm(
         ``go_backwards``.
     sequences
         Give the outputs of all steps; else only the last one.
+    unrolled
+        Up to this many steps, known when the graph is made, the loop over them is written out.
 
     Returns
     -------
@@ -94,7 +106,7 @@ def lstm(
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def fast(x: Any, kernel: Any, recurrent_kernel: Any, *more: Any) -> Any:
         b, h0, c0 = named(more)
-        outputs, gradient = _forward(x, kernel, recurrent_kernel, b, h0, c0, mask, sequences)
+        outputs, gradient = _forward(x, kernel, recurrent_kernel, b, h0, c0, mask, sequences, unrolled)
         return outputs, twice_differentiable(gradient, plain, [x, kernel, recurrent_kernel, *more])
 
     output, h, c = fast(*arguments)
@@ -106,11 +118,11 @@ def lstm(
 
 
 def _forward(
-    x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, h0: Any, c0: Any, mask: Any, sequences: bool
+    x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, h0: Any, c0: Any, mask: Any, sequences: bool, unrolled: int
 ) -> tuple[Any, Any]:
     """Give the outputs, and the function from their gradients to those of the arguments."""
     units = recurrent_kernel.shape[0]
-    steps = step_count(x, 1)
+    steps = step_count(x, 1, unrolled)
     columns = tf.transpose(x, [1, 2, 0])  # (steps, features, batch)
     net_x = tf.raw_ops.BatchMatMulV2(x=kernel[None], y=columns, adj_x=True)
     net_x = net_x if bias is None else net_x + bias[:, None]

@@ -6,7 +6,6 @@ import math
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from s2s_magic.tracing import refresh
 from s2s_magic.training.compiling import compile_for_fit, compiled_with
 from s2s_magic.training.data import Prepared, prepare
 from s2s_magic.training.loop import Loop, NotFinite, at_most_once_a_second, merged
-from s2s_magic.training.pipeline import batches, by_length
+from s2s_magic.training.pipeline import feed
 from s2s_magic.training.progress import Show, surroundings, throttled
 from s2s_magic.training.recorder import Recorder
 from s2s_magic.training.shares import call_shares, shared_layers
@@ -84,9 +83,8 @@ def _fit(
     seq2seq: Seq2Seq, plan: FitPlan, prepared: Prepared, show: Show, watch: Callable[[Seq2Seq], None] | None
 ) -> None:
     model = seq2seq.model
-    prepared = _for_length(prepared, plan)
-    dataset, steps = batches(prepared.train, size=plan.batch, epochs=plan.epochs, shuffle=plan.shuffle)
-    held_back = prepared.validation and batches(by_length(prepared.validation), size=plan.batch)[0]
+    given = feed(prepared.train, prepared.validation, size=plan.batch, epochs=plan.epochs, shuffle=plan.shuffle)
+    steps = given.steps
     watched = _watched(seq2seq)
     _remember(seq2seq, prepared, watched)
     starts = seq2seq.fitted.starts if seq2seq.fitted else {}
@@ -122,10 +120,9 @@ def _fit(
             stack.enter_context(recorder.watching(model.optimizer))
             accelerated = _accelerated(stack, seq2seq, plan, prepared)
             model.fit(
-                dataset,
+                **given.arguments,
+                **given.validation,
                 epochs=plan.epochs,
-                steps_per_epoch=steps,
-                validation_data=held_back,
                 callbacks=[loop],
                 verbose=0,
             )
@@ -145,7 +142,7 @@ def _fit(
         keep(state)
         loop.finish(state)
     if shared_layers(seq2seq):
-        _keep_shares(seq2seq, next(iter(dataset)))
+        _keep_shares(seq2seq, given.first())
 
 
 def _watched(seq2seq: Seq2Seq) -> dict[str, Any]:
@@ -169,13 +166,6 @@ def build_optimizer(model: Any) -> None:
         model.optimizer.build(model.trainable_variables)
 
 
-def _for_length(prepared: Prepared, plan: FitPlan) -> Prepared:
-    """Let the graph of a long fit know the number of steps, where it is one."""
-    known = plan.accelerate and plan.epochs * math.ceil(prepared.train.rows / plan.batch) >= LONG
-    held_back = prepared.validation and replace(prepared.validation, known_steps=known)
-    return replace(prepared, train=replace(prepared.train, known_steps=known), validation=held_back)
-
-
 def _accelerated(stack: ExitStack, seq2seq: Seq2Seq, plan: FitPlan, prepared: Prepared) -> dict[str, str]:
     """Let the model run on faster kernels until the stack is undone; say which layers do, by the user's names."""
     if not plan.accelerate:
@@ -186,7 +176,8 @@ def _accelerated(stack: ExitStack, seq2seq: Seq2Seq, plan: FitPlan, prepared: Pr
     fixed = prepared.train.fixed_lengths
     if prepared.validation and prepared.validation.fixed_lengths != fixed:
         fixed = {}
-    found = stack.enter_context(accelerate(seq2seq.model, fixed))
+    long = plan.epochs * math.ceil(prepared.train.rows / plan.batch) >= LONG
+    found = stack.enter_context(accelerate(seq2seq.model, fixed, write_out=long))
     return {names.get(keras_name, keras_name): said for keras_name, said in found.items()}
 
 

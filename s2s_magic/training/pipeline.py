@@ -1,9 +1,9 @@
-"""From columns to batches: shuffled, bucketed by length, trimmed, shifted and prefetched by ``tf.data``."""
+"""From columns to what ``Model.fit`` is given: arrays where rows have one length, else batches by ``tf.data``."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -45,16 +45,12 @@ class Table:
         Give weights that leave the padding out of the loss; each batch's loss is then the mean over its real ids.
     padding
         The id that fills short rows up.
-    known_steps
-        Let the graph know the number of steps of a column whose rows have one length: loops over them are then written
-        out, which takes longer to trace and less to run.
     """
 
     inputs: tuple[Column, ...]
     target: Rows | Numbers
     weighted: bool = False
     padding: int = 0
-    known_steps: bool = False
 
     @property
     def rows(self) -> int:
@@ -69,9 +65,31 @@ class Table:
 
     @property
     def fixed_lengths(self) -> dict[int, int]:
-        """The known length of the target's rows, by the place of each input that tells it."""
-        length = self.target.length if self.known_steps and isinstance(self.target, Rows) else None
+        """The one length of the target's rows, by the place of each input that tells it."""
+        length = self.target.length if isinstance(self.target, Rows) else None
         return {} if length is None else {n: length for n, c in enumerate(self.inputs) if isinstance(c, Lengths)}
+
+    def arrays(self) -> tuple[Any, Numbers]:
+        """Give inputs and target as ``Model.fit`` takes them, where rows have one length.
+
+        Returns
+        -------
+        inputs : array or tuple of arrays
+            Shape (rows, ...) each, one array where the model has one input.
+        target : array
+            Shape (rows, ...).
+        """
+        target = _matrix(self.target)
+        inputs = []
+        for column in self.inputs:
+            if isinstance(column, Shifted):
+                start = np.full((len(target), 1), column.start, target.dtype)
+                inputs.append(np.concatenate([start, target[:, :-1]], axis=1))
+            elif isinstance(column, Lengths):
+                inputs.append(np.full(len(target), target.shape[1], np.int32))
+            else:
+                inputs.append(_matrix(column))
+        return inputs[0] if len(inputs) == 1 else tuple(inputs), target
 
     def select(self, order: Numbers) -> Table:
         """Give some of the rows, in the order of their numbers."""
@@ -83,6 +101,58 @@ class Table:
 
         inputs = tuple(taken(column) for column in self.inputs)
         return replace(self, inputs=inputs, target=taken(self.target))
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What ``Model.fit`` is given.
+
+    Attributes
+    ----------
+    arguments
+        Its data, in its own words: ``x``, ``y``, ``batch_size`` and ``shuffle``, or a dataset with ``steps_per_epoch``.
+    validation
+        Its ``validation_data`` and ``validation_batch_size``; empty where nothing is held back.
+    steps
+        Batches an epoch.
+    first
+        Gives the inputs, the target and, where there are any, the weights of one batch.
+    """
+
+    arguments: dict[str, Any]
+    validation: dict[str, Any]
+    steps: int
+    first: Callable[[], tuple[Any, ...]]
+
+
+def feed(train: Table, held_back: Table | None, *, size: int, epochs: int = 1, shuffle: bool = False) -> Feed:
+    """Arrange tables for ``Model.fit``.
+
+    Where all rows have one length, Keras gets plain arrays: shapes stay known, types are converted and rows shuffled
+    by Keras itself, so that nothing differs from a fit by hand. Only rows that differ in length come by `batches`.
+
+    Parameters
+    ----------
+    train, held_back
+        What to fit on, and what to validate on.
+    size, epochs, shuffle
+        As for `batches`.
+    """
+    if train.ragged:
+        dataset, steps = batches(train, size=size, epochs=epochs, shuffle=shuffle)
+        arguments: dict[str, Any] = {"x": dataset, "steps_per_epoch": steps}
+        first = lambda: next(iter(dataset))  # noqa: E731
+    else:
+        x, y = train.arrays()
+        steps = math.ceil(train.rows / size)
+        arguments = {"x": x, "y": y, "batch_size": size, "shuffle": shuffle}
+        first = lambda: tf.nest.map_structure(lambda column: tf.constant(column[:size]), (x, y))  # noqa: E731
+    validation: dict[str, Any] = {}
+    if held_back is not None and held_back.ragged:
+        validation = {"validation_data": batches(by_length(held_back), size=size)[0]}
+    elif held_back is not None:
+        validation = {"validation_data": held_back.arrays(), "validation_batch_size": size}
+    return Feed(arguments, validation, steps, first)
 
 
 def batches(table: Table, *, size: int, epochs: int = 1, shuffle: bool = False) -> tuple[Any, int]:
@@ -137,7 +207,7 @@ def batches(table: Table, *, size: int, epochs: int = 1, shuffle: bool = False) 
         ordered = tf.constant(keys)
         orders = orders.map(lambda i: tf.gather(i, tf.argsort(pool * wide + tf.gather(ordered, i), stable=True)))
     columns = enumerate((table.target, *table.inputs))
-    data = {str(number): _tensor(column, table.known_steps) for number, column in columns}
+    data = {str(number): _tensor(column) for number, column in columns}
     data["lengths"] = tf.constant(table.target.lengths if isinstance(table.target, Rows) else [])
     constants = tf.data.Dataset.from_tensors(data).repeat()
     dataset = tf.data.Dataset.zip((orders.prefetch(1).flat_map(cut), constants))
@@ -154,6 +224,10 @@ def by_length(table: Table) -> Table:
     return table.select(np.argsort(_length_keys(table), kind="stable")) if table.ragged else table
 
 
+def _matrix(column: Rows | Numbers) -> Numbers:
+    return column.values.reshape(len(column), -1) if isinstance(column, Rows) else column
+
+
 def _length_keys(table: Table) -> Numbers:
     """Give each row a number to sort by: the target's length first, since the output layer costs most."""
     keys = np.zeros(table.rows, np.int64)
@@ -162,11 +236,11 @@ def _length_keys(table: Table) -> Numbers:
     return keys
 
 
-def _tensor(column: Column, known_steps: bool) -> Any:
-    """Give the numbers of a column; where the graph may know the steps, rows of one length as a matrix."""
+def _tensor(column: Column) -> Any:
+    """Give the numbers of a column; rows of one length as a matrix, so that the graph knows their steps."""
     if isinstance(column, Rows):
-        if known_steps and column.length is not None:
-            return tf.constant(column.values.reshape(-1, column.length))
+        if column.length is not None:
+            return tf.constant(_matrix(column))
         return tf.RaggedTensor.from_row_splits(tf.constant(column.values), tf.constant(column.splits), validate=False)
     return tf.constant(column) if isinstance(column, np.ndarray) else tf.zeros([0])
 

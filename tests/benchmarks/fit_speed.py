@@ -124,7 +124,7 @@ def stepping(model: Any, rows: Any, steps: int) -> Callable[[], None]:
 def package_run(case: Case) -> Callable[[], None]:
     """Give steps as `s2s_magic.fit` takes them in a long fit; the model stays under acceleration."""
     _, sources, targets = rows_of(case)
-    table = Table((Rows.of(sources), Shifted(0), Lengths()), Rows.of(targets), weighted=case.skewed, known_steps=True)
+    table = Table((Rows.of(sources), Shifted(0), Lengths()), Rows.of(targets), weighted=case.skewed)
     dataset, _ = batches(table, size=case.batch, epochs=1000, shuffle=True)
     model = model_of(case)
     model.optimizer.build(model.trainable_variables)
