@@ -1,4 +1,4 @@
-"""Places for the boxes and wires of a graph: igraph's layered layout, after K. Sugiyama, S. Tagawa, M. Toda (1981)."""
+"""Places for the boxes and wires of a graph: a layered layout, after K. Sugiyama, S. Tagawa, M. Toda (1981)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from s2s_magic.view.wiring_graph import Graph, Link, Node
 WIDTH, PILL, GAP = 184, 26, 24
 HEAD, INNER, FOOT = 48, 26, 7
 ROW_GAP = 62
+LANE = 12
 MOST_INNER = 6
 LONE_COLUMNS = 4
 
@@ -66,7 +67,7 @@ def lay_out(graph: Graph) -> Layout:
     wired = graph.wired
     order = [key for key in graph.nodes if key in wired]
     ranks = _ranks(order, graph.links)
-    chains, columns = _columns(order, ranks, graph.links)
+    chains, middles = _middles(graph, order, ranks)
     rows: dict[int, float] = defaultdict(float)
     for key in order:
         rows[ranks[key]] = max(rows[ranks[key]], _height(graph.nodes[key]))
@@ -74,19 +75,13 @@ def lay_out(graph: Graph) -> Layout:
     for rank in sorted(rows):
         tops[rank] = y
         y += rows[rank] + ROW_GAP
-    left = min(columns.values(), default=0.0)
-    step = WIDTH + GAP
-
-    def across(vertex: str) -> float:
-        return GAP + WIDTH / 2 + (columns[vertex] - left) * step
-
     boxes = {}
     for key in order:
         width = _width(graph.nodes[key])
         height = _height(graph.nodes[key])
         top = tops[ranks[key]] + (rows[ranks[key]] - height) / 2
-        boxes[key] = Box(across(key) - width / 2, top, width, height)
-    lanes = [[(across(v), tops[rank], tops[rank] + rows[rank]) for v, rank in chain] for chain in chains]
+        boxes[key] = Box(middles[key] - width / 2, top, width, height)
+    lanes = [[(middles[v], tops[rank], tops[rank] + rows[rank]) for v, rank in chain] for chain in chains]
     bottom = y - ROW_GAP + GAP if rows else float(GAP)
     lone = [key for key in graph.nodes if key not in wired]
     boxes.update(_lone_places(graph, lone, bottom + GAP))
@@ -155,54 +150,49 @@ def _depth_first(order: Sequence[str], later: dict[str, list[str]]) -> list[str]
     return left[::-1]
 
 
-def _columns(
-    order: Sequence[str], ranks: dict[str, int], links: Sequence[Link]
+def _middles(
+    graph: Graph, order: Sequence[str], ranks: dict[str, int]
 ) -> tuple[list[list[tuple[str, int]]], dict[str, float]]:
-    """Let igraph order the rows with few crossings.
+    """Let graphlay order the rows with few crossings and straight wires.
 
     Returns
     -------
     list
         For each link the unseen vertices it passes, with their rows.
     dict
-        Column of every node and unseen vertex, neighbours at least 1 apart.
+        Horizontal middle of every node and unseen vertex in pixels, the leftmost edge at `GAP`.
     """
-    from igraph import Graph as Drawing
+    import graphlay
 
-    vertices, layers = list(order), [ranks[key] for key in order]
-    number = {key: at for at, key in enumerate(order)}
-    edges: list[tuple[int, int]] = []
+    drawing = graphlay.Graph()
+    widths = {key: _width(graph.nodes[key]) for key in order}
+    for key in order:
+        drawing.node(key, width=widths[key], height=PILL, rank={"fixed": ranks[key]})
     chains: list[list[tuple[str, int]]] = []
-    for at, link in enumerate(links):
-        first, last = ranks[link.source], ranks[link.target]
-        chain = []
-        here = number[link.source]
-        for rank in range(first + 1, last):
-            chain.append((f"via {at} {rank}", rank))
-            edges.append((here, len(vertices)))
-            here = len(vertices)
-            vertices.append(chain[-1][0])
-            layers.append(rank)
-        if last > first:
-            edges.append((here, number[link.target]))
+    for at, link in enumerate(graph.links):
+        chain = [(f"via {at} {rank}", rank) for rank in range(ranks[link.source] + 1, ranks[link.target])]
+        for vertex, rank in chain:
+            drawing.node(vertex, width=LANE, height=PILL, rank={"fixed": rank})
+        if ranks[link.target] > ranks[link.source]:
+            for here, there in pairwise([link.source, *(vertex for vertex, _ in chain), link.target]):
+                drawing.edge(here, there)
         chains.append(chain)
-    if not vertices:
+    if not order:
         return chains, {}
-    drawing = Drawing(n=len(vertices), edges=edges, directed=True)
-    placed = drawing.layout_sugiyama(layers=layers, hgap=1, vgap=1, maxiter=200)
-    return chains, _apart({vertex: float(placed[at][0]) for at, vertex in enumerate(vertices)}, layers)
+    options = {"direction": "topbottom", "spacing": {"node_gap": GAP, "layer_gap": ROW_GAP}}
+    placed = {vertex: float(x) for vertex, (x, _) in graphlay.layout(drawing, options=options).positions().items()}
+    sign = -1 if _backwards(order, ranks, placed) else 1
+    left = min(sign * middle - widths.get(vertex, LANE) / 2 for vertex, middle in placed.items())
+    return chains, {vertex: sign * middle - left + GAP for vertex, middle in placed.items()}
 
 
-def _apart(columns: dict[str, float], layers: Sequence[int]) -> dict[str, float]:
-    """Push neighbours in a row at least 1 apart: igraph's four alignments may leave two closer."""
-    rows: dict[int, list[str]] = defaultdict(list)
-    for vertex, layer in zip(columns, layers, strict=True):
-        rows[layer].append(vertex)
-    for row in rows.values():
-        row.sort(key=lambda vertex: columns[vertex])
-        for left, right in pairwise(row):
-            columns[right] = max(columns[right], columns[left] + 1)
-    return columns
+def _backwards(order: Sequence[str], ranks: dict[str, int], middles: dict[str, float]) -> bool:
+    """Say whether the drawing is to be mirrored, so that the code's order goes from left to right: the top row decides."""
+    rows: dict[int, list[float]] = defaultdict(list)
+    for key in order:
+        rows[ranks[key]].append(middles[key])
+    balance = (sum(1 if second > first else -1 for first, second in pairwise(rows[rank])) for rank in sorted(rows))
+    return next(filter(None, balance), 1) < 0
 
 
 def _lone_places(graph: Graph, keys: Sequence[str], top: float) -> dict[str, Box]:
