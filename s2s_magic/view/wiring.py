@@ -29,6 +29,8 @@ from s2s_magic.view.wiring_shapes import (
 )
 
 FONT = "var(--jp-ui-font-family, system-ui, sans-serif)"
+LEGEND_OWNS, LEGEND_RETURNING = 200, 380
+"""Width of the legend's first entry, and of both."""
 LEGEND = 26
 MOST_SAID = 60
 SHRINKS_TO = 0.72
@@ -79,7 +81,8 @@ def draw(plan: Plan, *, after: int | None = None, focus: int | None = None) -> s
 
 def sheet(plan: Plan, moment: Moment, body: str) -> str:
     """Put drawn parts on a sheet of the graph's size, with a title and a description in words."""
-    width, height = plan.layout.width, plan.layout.height + LEGEND
+    legend = GAP + (LEGEND_RETURNING if any(link.gradient for link in plan.graph.links) else LEGEND_OWNS)
+    width, height = max(plan.layout.width, legend), plan.layout.height + LEGEND
     style = f"max-width:100%;min-width:{SHRINKS_TO * width:.0f}px;height:auto;font-family:{FONT};font-size:12px"
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" class="s2s-wiring" role="img" fill="none" stroke="none" '
@@ -136,7 +139,7 @@ def _legend(plan: Plan, returning: bool) -> Iterator[str]:
     yield rect(x, y - 7, 4, 14, 0, f'fill="{ACCENT}"')
     yield text(x + 10, y + 4, "owns variables that are trained", SMALL)
     if returning:
-        x += 200
+        x += LEGEND_OWNS
         yield path(f"M{x + 30:.1f} {y:.1f}H{x + 5:.1f}", f'stroke="{ACCENT}" stroke-width="1.5" stroke-dasharray="4 3"')
         yield arrow_back(x, y, up=False)
         yield text(x + 38, y + 4, "the gradient’s way back", SMALL)

@@ -187,7 +187,7 @@ def _middles(
 
 
 def _backwards(order: Sequence[str], ranks: dict[str, int], middles: dict[str, float]) -> bool:
-    """Say whether the drawing is to be mirrored, so that the code's order goes from left to right: the top row decides."""
+    """Say whether to mirror the drawing, so that its top row goes from left to right in the order of the code."""
     rows: dict[int, list[float]] = defaultdict(list)
     for key in order:
         rows[ranks[key]].append(middles[key])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
 from s2s_magic.view.wiring_graph import Graph, Inner, Link, Node
 from s2s_magic.view.wiring_layout import HEAD, INNER, MOST_INNER, Box, Point
@@ -135,7 +136,7 @@ def tensor_names(link: Link, moment: Moment) -> str:
 
 def labels(graph: Graph, link: Link, route: tuple[Point, ...], moment: Moment, taken: list[Area]) -> Iterator[str]:
     """Write the calls' numbers at a wire's ends, and its tensors' names where there is room; note what they cover."""
-    (x0, y0), (x1, y1) = route[:2]
+    x0, y0 = route[0]
     if link.source_call:
         yield text(x0 - 11, y0 + 14, str(link.source_call), f'{PLAIN} font-size="10" {BEHIND}')
     if link.target_call:
@@ -147,13 +148,21 @@ def labels(graph: Graph, link: Link, route: tuple[Point, ...], moment: Moment, t
     if not words or _is_sideways(route):
         return
     half = 3.0 * len(words) + 2
-    for share in (0.5, 0.68, 0.34):
-        x, y = x0 + (x1 - x0) * share, y0 + (y1 - y0) * share + 3
+    for x, y in _places_on(route, half):
         area = (x - half, y - 10, x + half, y + 3)
-        if not any(_overlap(area, other) for other in taken):
+        if area[0] >= 0 and not any(_overlap(area, other) for other in taken):
             taken.append(area)
             yield text(x, y, words, f'{PLAIN} font-size="10.5" text-anchor="middle" {BEHIND}')
             return
+
+
+def _places_on(route: tuple[Point, ...], half: float) -> Iterator[Point]:
+    """Give the places where a label of twice ``half`` may stand: on the wire from its beginning on, else beside it."""
+    pieces = list(pairwise(route))
+    for aside in (0.0, half + 14, -half - 6):  # on the right, the gradient's way back runs along
+        for (x0, y0), (x1, y1) in pieces:
+            for share in (0.5, 0.68, 0.34):
+                yield x0 + (x1 - x0) * share + aside, y0 + (y1 - y0) * share + 3
 
 
 def _label(graph: Graph, link: Link, moment: Moment) -> str:
