@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from s2s_magic.errors import BuildError, FitError, LookupFailed
+from s2s_magic.errors import BuildError, DataError, Fault, FitError, LookupFailed
 
 if TYPE_CHECKING:
     from s2s_magic.ledger import Ledger
@@ -166,7 +167,7 @@ def fit(
     model
         What `build` or `trace` gave; it is changed in place.
     body
-        The keys of a fit, in YAML: ``source``, ``target``, ``epochs`` and so on.
+        The keys of a fit, in YAML: ``source``, ``target``, ``epochs`` and so on; ``model`` names one of several.
     namespace
         Where the names in the body are looked up.
     first_line
@@ -198,11 +199,17 @@ def fit(
     plan = parse_fit(body, first_line=first_line)
     if model.model is None:
         raise FitError(f"{model.name} has no model to fit: its cell ended before a Model was made")
-    train(model, plan, namespace, progress=progress, watch=watch)
+    current_ledger(model)  # another cell may have compiled another of the models since
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(model.chosen(plan.model))
+        except LookupFailed as error:
+            raise DataError([Fault(*plan.place_of("model"), str(error))]) from error
+        train(model, plan, namespace, progress=progress, watch=watch)
     return model
 
 
-def decode(model: Seq2Seq, sources: Any, *, max_length: int | None = None) -> list[Any]:
+def decode(model: Seq2Seq, sources: Any, *, max_length: int | None = None, which: str | None = None) -> list[Any]:
     """Decode greedily, over the same layer objects that were trained.
 
     Parameters
@@ -213,6 +220,8 @@ def decode(model: Seq2Seq, sources: Any, *, max_length: int | None = None) -> li
         One text, or a sequence of texts or id sequences.
     max_length
         Longest output; by default the spec's, else the longest target that was fitted.
+    which
+        The Keras model that is meant, by name, where the code made several.
 
     Returns
     -------
@@ -226,7 +235,8 @@ def decode(model: Seq2Seq, sources: Any, *, max_length: int | None = None) -> li
     """
     from s2s_magic.decoding import decode as run_decoding
 
-    return list(run_decoding(model, [sources] if isinstance(sources, str) else sources, max_length=max_length))
+    with model.chosen(which):
+        return list(run_decoding(model, [sources] if isinstance(sources, str) else sources, max_length=max_length))
 
 
 def current_ledger(model: Seq2Seq) -> Ledger:
@@ -237,7 +247,7 @@ def current_ledger(model: Seq2Seq) -> Ledger:
     return model.ledger
 
 
-def explain(model: Seq2Seq, what: str) -> Explanation:
+def explain(model: Seq2Seq, what: str, *, which: str | None = None) -> Explanation:
     """Say who owns what about one tensor, layer or variable, and whether it is trained.
 
     Parameters
@@ -246,6 +256,8 @@ def explain(model: Seq2Seq, what: str) -> Explanation:
         What `build` or `trace` gave.
     what
         A name of the cell (``encoder_embeddings``, ``decoder_cell``, ``decoder_cell.kernel``).
+    which
+        The Keras model whose training is meant, by name, where the code made several.
 
     Raises
     ------
@@ -254,7 +266,9 @@ def explain(model: Seq2Seq, what: str) -> Explanation:
     """
     from s2s_magic.ledger.explain import explain as explain_ledger
 
-    return explain_ledger(current_ledger(model), what, norms=_norms(model))
+    current_ledger(model)
+    with model.chosen(which):
+        return explain_ledger(model.ledger, what, norms=_norms(model))
 
 
 def _norms(model: Seq2Seq) -> dict[str, float]:

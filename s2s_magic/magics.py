@@ -101,12 +101,13 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
 
     def _inspect(self, options: Namespace) -> Any:
         model = self._model(options.name)
-        ledger = api.current_ledger(model)
-        api.check_event(ledger, options.after)
-        if options.wanted:
-            return ledger
-        if not self._write(model, options):
-            self._show(model, after=options.after, training=options.training)
+        api.current_ledger(model)
+        with model.chosen(options.model):
+            api.check_event(model.ledger, options.after)
+            if options.wanted:
+                return model.ledger
+            if not self._write(model, options):
+                self._show(model, after=options.after, training=options.training)
         return None
 
     def _write(self, model: Seq2Seq, options: Namespace) -> list[Path]:
@@ -135,13 +136,14 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         return written
 
     def _explain(self, options: Namespace) -> Any:
-        explanation = api.explain(self._model(options.name), options.what)
+        explanation = api.explain(self._model(options.name), options.what, which=options.model)
         return explanation if options.wanted else self._show_view("explanation", explanation)
 
     def _code(self, options: Namespace) -> str | None:
         model = self._model(options.name)
-        if options.inference:
-            model = self._decoding_model(model)
+        with model.chosen(options.model):
+            if options.inference:
+                model = self._decoding_model(model)
         if options.cell:
             self.shell.set_next_input(model.source)
         elif options.wanted:
@@ -162,7 +164,7 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
 
         model = self._model(options.name)
         sources = self._sources(model, options.source)
-        outputs = api.decode(model, sources, max_length=options.max_length)
+        outputs = api.decode(model, sources, max_length=options.max_length, which=options.model)
         if options.wanted:
             return outputs
         self._display(shown(model, sources, outputs))

@@ -58,6 +58,11 @@ def model_name(word: str) -> str:
 
 
 _NAME = {"type": model_name, "metavar": "NAME"}
+_MODEL = {
+    "flags": ("--model",),
+    "metavar": "MODEL",
+    "help": "which of the code's Keras models is meant; the one compiled last unless given",
+}
 _RETURN = {"flags": ("--return",), "dest": "wanted", "nargs": 0, "default": False}
 
 # verb -> (one line, example, positional arguments, options)
@@ -93,6 +98,7 @@ VERBS: dict[str, tuple[str, str, dict[str, dict[str, Any]], tuple[dict[str, Any]
         "%seq2seq inspect translator --after 7",
         {"name": {**_NAME, "help": "a model that build or trace bound"}},
         (
+            _MODEL,
             {"flags": ("--after",), "type": int, "metavar": "N", "help": "stop after event N"},
             {
                 "flags": ("--training",),
@@ -114,7 +120,7 @@ VERBS: dict[str, tuple[str, str, dict[str, dict[str, Any]], tuple[dict[str, Any]
             "name": {**_NAME, "help": "a model that build or trace bound"},
             "what": {"metavar": "WHAT", "help": "a tensor, a layer or a variable, such as decoder_cell.kernel"},
         },
-        ({**_RETURN, "help": "return the explanation instead of showing it"},),
+        (_MODEL, {**_RETURN, "help": "return the explanation instead of showing it"}),
     ),
     "code": (
         "Show the plain Keras code of NAME.",
@@ -128,6 +134,7 @@ VERBS: dict[str, tuple[str, str, dict[str, dict[str, Any]], tuple[dict[str, Any]
                 "default": False,
                 "help": "the code of the decoding model instead",
             },
+            _MODEL,
             {**_RETURN, "help": "return the text instead of showing it"},
         ),
     ),
@@ -140,6 +147,7 @@ VERBS: dict[str, tuple[str, str, dict[str, dict[str, Any]], tuple[dict[str, Any]
         },
         (
             {"flags": ("--max-length",), "type": int, "metavar": "N", "help": "longest output"},
+            _MODEL,
             {**_RETURN, "help": "return the outputs instead of showing them"},
         ),
     ),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from s2s_magic.ledger import Evidence, Ledger
-from s2s_magic.tracing.live import Live
+from s2s_magic.tracing import Live, refresh
 
 if TYPE_CHECKING:
     from s2s_magic.spec import Spec
@@ -91,9 +92,45 @@ class Seq2Seq:
 
     @property
     def model(self) -> Any:
-        """The keras Model, or None where the traced code made none."""
+        """The keras Model that is meant, or None where the traced code made none; see `Ledger.main_model`."""
         main = self.ledger.main_model
         return self.live.models[main.name] if main else None
+
+    @property
+    def models(self) -> dict[str, Any]:
+        """All Keras models of the code by name, in the order in which they were made."""
+        return {record.name: self.live.models[record.name] for record in self.ledger.models}
+
+    @contextmanager
+    def chosen(self, name: str | None) -> Iterator[Any]:
+        """Mean another of the models for a while: `model` and the ledger's `main_model` are that one.
+
+        Parameters
+        ----------
+        name
+            The model's name in the code, its Keras name, or the end of either; None for the one meant by itself.
+
+        Yields
+        ------
+        keras.Model or None
+            The model that is meant now.
+
+        Raises
+        ------
+        LookupFailed
+            When there is no such model, with those there are and the nearest.
+        """
+        before = self.ledger.chosen
+        self._mean(self.ledger.about(name))
+        try:
+            yield self.model
+        finally:
+            self._mean(self.ledger.changed(chosen=before))
+
+    def _mean(self, ledger: Ledger) -> None:
+        """Take another ledger of the same objects; what its variables are is read again where it is about another."""
+        same = ledger.chosen == self.ledger.chosen
+        self.ledger = ledger if same else refresh(ledger, self.live)
 
     @property
     def layers(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from s2s_magic.decoding.source import decoding_source, encoder_event
 from s2s_magic.errors import DecodeError
 from s2s_magic.seq2seq import Seq2Seq
 from s2s_magic.text import UNKNOWN, Tokenizer
-from s2s_magic.tracing import Traced, run
+from s2s_magic.tracing import Traced, refresh, run
 from s2s_magic.training import rows
 from s2s_magic.training.inputs import inputs_of
 from s2s_magic.training.rows import Rows
@@ -180,9 +180,10 @@ def inference_model(seq2seq: Seq2Seq, *, max_length: int | None = None) -> Seq2S
         if isinstance(traced.error, Exception):
             raise DecodeError(f"the decoding model of {seq2seq.name} cannot be made: {traced.error}") from traced.error
         raise traced.error
+    made = traced.ledger.changed(chosen=traced.ledger.models[-1].name)  # the trained one is not what is meant here
     seq2seq.inference = Seq2Seq(
         name=f"{seq2seq.name}.inference",
-        ledger=traced.ledger,
+        ledger=refresh(made, traced.live),
         live=traced.live,
         source=code,
         namespace=traced.namespace,

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from s2s_magic.errors import Seq2SeqError
 from s2s_magic.ledger.evidence import Evidence
 from s2s_magic.ledger.records import AnyEvent, Called, Cell, Constructed, Finding, Layer, ModelRecord, Totals, Variable
+from s2s_magic.ledger.roles import meant, named
 
 SCHEMA = "s2s_magic.ledger/1"
 
@@ -31,6 +32,7 @@ class _Document(BaseModel):
     variables: dict[str, Variable] = {}
     models: list[ModelRecord] = []
     training: Evidence | None = None
+    chosen: str | None = None
 
 
 class Ledger:
@@ -44,6 +46,8 @@ class Ledger:
         The records; see `s2s_magic.ledger.records`.
     training
         What fitting showed, where there was a fit.
+    chosen
+        The model that is meant, where another than the one compiled last was asked for.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class Ledger:
         variables: Mapping[str, Variable] | None = None,
         models: Iterable[ModelRecord] = (),
         training: Evidence | None = None,
+        chosen: str | None = None,
     ) -> None:
         self.name = name
         self.cells: Sequence[Cell] = tuple(cells)
@@ -64,6 +69,7 @@ class Ledger:
         self.variables: Mapping[str, Variable] = dict(variables or {})
         self.models: Sequence[ModelRecord] = tuple(models)
         self.training = training
+        self.chosen = chosen
 
     def __repr__(self) -> str:
         sizes = f"{len(self.events)} events, {len(self.layers)} layers, {len(self.variables)} variables"
@@ -92,8 +98,29 @@ class Ledger:
 
     @property
     def main_model(self) -> ModelRecord | None:
-        """The model that is meant by the ledger's name: the last one made, or None."""
-        return self.models[-1] if self.models else None
+        """The model that is meant: the one chosen, else as `s2s_magic.ledger.roles.meant` says; None without any."""
+        chosen = [model for model in self.models if model.name == self.chosen]
+        return chosen[0] if chosen else meant(self.models)
+
+    def model(self, name: str) -> ModelRecord:
+        """Find a model by name, by its Keras name or by the end of either; `LookupFailed` says which there are."""
+        return named(self.models, self.layers, name)
+
+    def about(self, name: str | None) -> Ledger:
+        """Give the same ledger about another of its models; None for the one that is meant by itself.
+
+        Raises
+        ------
+        LookupFailed
+            When there is no such model, with those there are and the nearest.
+        """
+        chosen = None if name is None else self.model(name).name
+        return self if chosen == self.chosen else self.changed(chosen=chosen)
+
+    def changed(self, **changes: Any) -> Ledger:
+        """Give the same ledger with other parts."""
+        parts = ("cells", "events", "layers", "variables", "models", "training", "chosen")
+        return Ledger(self.name, **({part: getattr(self, part) for part in parts} | changes))
 
     def created_until(self, after: int | None = None) -> dict[str, Variable]:
         """Variables that exist once event ``after`` is done (all of them by default), by key."""
@@ -144,8 +171,7 @@ class Ledger:
 
     def with_training(self, training: Evidence | None) -> Ledger:
         """Give the same ledger with other evidence."""
-        parts = ("cells", "events", "layers", "variables", "models")
-        return Ledger(self.name, training=training, **{part: getattr(self, part) for part in parts})
+        return self.changed(training=training)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the JSON document, complete enough to draw every view again."""
@@ -157,6 +183,8 @@ class Ledger:
                 key: record.model_dump(mode="json", by_alias=True) for key, record in getattr(self, part).items()
             }
         document["totals"] = self.totals().model_dump(mode="json")
+        if self.chosen is not None:
+            document["chosen"] = self.chosen
         if self.training is not None:
             document["training"] = self.training.model_dump(mode="json")
         return document

@@ -199,12 +199,34 @@ class Variable(Record):
     initial_norm: float | None = None
 
 
-class ModelRecord(Record):
-    """A Keras model seen by the trace: its ends, and the layer objects found between them.
+Role = Literal["compiled", "fitted", "inference", "part"]
 
-    ``layers`` are keys into the ledger's layers, in the order of ``model.layers``; ``trainable`` and ``total`` count
-    parameters as
-    ``count_params()`` does.
+
+class ModelRecord(Record):
+    """A Keras model seen by the trace: its ends, the layer objects found between them, and what it is there for.
+
+    Attributes
+    ----------
+    name, object, event
+        Its name, its key into the ledger's layers, and the event that made it.
+    inputs, outputs
+        The ends of its wires.
+    layers
+        Keys into the ledger's layers, in the order of ``model.layers``.
+    trainable, total
+        Parameters by the present switches, as ``summary()`` counts them.
+    roles
+        ``compiled``; ``fitted``, in whatever cell; ``inference``: never compiled, over weights that another model
+        has; ``part`` of another model or layer. Empty where nothing of these is known.
+    compiled
+        Rank among the models by when each was compiled last, from 1; None for one that never was.
+    trained
+        Keys of the variables that its ``fit`` would train: by the switches that its last ``compile`` saw, which is
+        what Keras 2 goes by, else by the present ones. None in documents of before.
+    changed
+        Objects whose ``trainable`` is another than its compile saw, with what it saw.
+    unknown
+        Keys of those of ``trained`` that its optimizer, made for other variables, refuses.
     """
 
     name: str
@@ -215,6 +237,11 @@ class ModelRecord(Record):
     layers: tuple[str, ...] = ()
     trainable: int
     total: int
+    roles: tuple[Role, ...] = ()
+    compiled: int | None = None
+    trained: tuple[str, ...] | None = None
+    changed: dict[str, bool] = Field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
 
 
 class Cell(Record):

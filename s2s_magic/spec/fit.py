@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from s2s_magic.spec.keys import Key, Read, plain, read_keys
-from s2s_magic.spec.literals import Check, call, read_value, real, truth, variable, whole, word
+from s2s_magic.spec.literals import Check, call, path, read_value, real, truth, variable, whole, word
 from s2s_magic.spec.reading import Entries, Faults, Items, Node, Place, read_entries
 from s2s_magic.spec.records import FitPlan, Named
 
@@ -109,6 +109,11 @@ FIT_KEYS: Mapping[str, Key] = {
     "source": Key("variable with the source sequences", "X", _variable, offers_variables=True),
     "target": Key("variable with the target sequences", "Y", _variable, offers_variables=True),
     "validation": Key("fraction to hold back, or [source, target]", "0.1", _validation, offers_variables=True),
+    "model": Key(
+        "which of the cell's Keras models to fit; the one compiled last unless given",
+        "training_model",
+        plain(path, "the name of a model"),
+    ),
     "epochs": Key("times through the data; 1 unless given", "10", plain(whole(1, MAX_COUNT), "a number of epochs")),
     "batch": Key("examples in a step; 32 unless given", "32", plain(whole(1, MAX_COUNT), "a number of examples")),
     "optimizer": Key(

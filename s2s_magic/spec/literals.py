@@ -160,6 +160,14 @@ def variable(value: Value, faults: Faults) -> str | None:
     return name
 
 
+def path(value: Value, faults: Faults) -> str | None:
+    """Check for a name or a path such as ``gan.discriminator`` or ``parts[0]``: it is looked up, never evaluated."""
+    if isinstance(value.tree, ast.Name | ast.Attribute | ast.Subscript):
+        return value.text
+    faults.add(value.place, f"expected a name, such as training_model, got {shown(value.text)}")
+    return None
+
+
 def or_none(check: Check) -> Check:
     """Make a check that also takes the word none."""
 

@@ -181,6 +181,8 @@ class FitPlan(_Placed):
         For each input of a traced model, by name, the notebook variable that feeds it.
     validation
         A fraction of the data, or the names of source and target.
+    model
+        Name of the Keras model that is meant, where the code made several.
     epochs, batch, patience, seed
         Whole numbers; patience counts epochs without a better loss.
     optimizer, loss
@@ -208,3 +210,4 @@ class FitPlan(_Placed):
     decoder_input: str | None = None
     accelerate: bool = True
     shuffle: bool = True
+    model: str | None = None

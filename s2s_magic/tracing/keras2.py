@@ -17,6 +17,7 @@ from keras.src.layers.core import tf_op_layer
 from keras.src.layers.rnn.bidirectional import Bidirectional
 from keras.src.metrics.base_metric import Metric
 from keras.src.mixed_precision.autocast_variable import AutoCastVariable
+from keras.src.optimizers import optimizer
 from tensorflow.python.util import tf_stack
 
 Layer = base_layer.Layer
@@ -322,3 +323,71 @@ def item_size(variable: Any) -> int:
 def size_of(variable: Any) -> int:
     """Count the numbers in a variable."""
     return math.prod(size or 0 for size in shape_of(variable) or ())
+
+
+# What `compile` left behind. Keras 2 notes the `trainable` switch of every layer at that moment, and puts the switches
+# back so for as long as `fit` and `train_on_batch` run, whatever they are by then: those switches are what is trained.
+# A layer that came under the model later counts as it is. Only the next `compile` looks again.
+
+
+def is_compiled(model: Any) -> bool:
+    """Say whether a model was compiled."""
+    return bool(getattr(model, "_is_compiled", False))
+
+
+def compiled_at(model: Any) -> int | None:
+    """Give a number that is the greater the later a model was compiled; None for one that never was.
+
+    Each compiling makes a variable, and TensorFlow numbers variables as they come.
+    """
+    if not is_compiled(model):
+        return None
+    made = [model._steps_per_execution]
+    if isinstance(model.optimizer, optimizer.Optimizer):  # with steps_per_execution="auto", the first is kept
+        made.append(model.optimizer.iterations)
+    return max((_number(variable) for variable in made if variable is not None), default=0)
+
+
+def _number(variable: Any) -> int:
+    last = str(getattr(variable, "_unique_id", "")).rpartition("_")[2]
+    return int(last) if last.isdecimal() else 0
+
+
+def has_trained(model: Any) -> bool:
+    """Say whether `fit` or `train_on_batch` took a step with a model, in whatever cell."""
+    counter = getattr(model, "_train_counter", None)
+    return counter is not None and int(counter) > 0
+
+
+def changed_since_compile(model: Any) -> list[tuple[Any, bool]]:
+    """Give the layers of a compiled model whose switch is another now, with what compile saw."""
+    saw = model._compiled_trainable_state if is_compiled(model) else {}
+    return [(layer, saw[layer]) for layer in reached(model) if saw.get(layer, layer.trainable) != layer.trainable]
+
+
+def trained_by_fit(model: Any) -> list[Any]:
+    """Give the variables that `fit` would train now: by the switches that compile saw, where there was one."""
+    changed = {id(layer): saw for layer, saw in changed_since_compile(model)}
+    return weights(model)[0] if not changed else _trained_with(model, changed)
+
+
+def _trained_with(layer: Any, switches: dict[int, bool]) -> list[Any]:
+    """Give the variables that a layer would list as trainable with other switches."""
+    if not any(id(part) in switches for part in reached(layer)):
+        return weights(layer)[0]
+    if not switches.get(id(layer), layer.trainable):
+        return []
+    found = [variable for part in tracked(layer) for variable in _trained_with(part, switches)]
+    return list({id(bare(variable)): variable for variable in (*found, *meant_to_train(layer))}.values())
+
+
+def known_to_optimizer(model: Any, variables: Iterable[Any]) -> list[bool] | None:
+    """Say of each variable whether the model's optimizer has its place; None while it takes any.
+
+    An optimizer makes its places once, for the variables of its first step, and refuses all others.
+    """
+    held = getattr(model, "optimizer", None)
+    held = getattr(held, "inner_optimizer", held)
+    if not isinstance(held, optimizer.Optimizer) or not getattr(held, "_built", False):
+        return None
+    return [held._var_key(variable) in held._index_dict for variable in variables]

@@ -19,7 +19,7 @@ class Live:
     tensors
         Symbolic tensors by (event index, output number).
     models
-        Keras models by the names they have in the ledger's ``models``; the last one is the main model.
+        Keras models by the names they have in the ledger's ``models``.
     filenames
         Numbers of the traced cells by the file names their code was compiled under: functions of an earlier cell
         keep their place.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,8 +30,10 @@ class Standing:
         For every layer the variables that it and all it holds list: trainable ones, and the others.
     listed_by
         For every variable the layers whose lists have it.
+    variables
+        Keys of variables by the identity of the bare one.
     models
-        Built models, the main one last.
+        Models that are built or compiled, in the order of their construction.
     trained_in
         For every model the variables that its training would change.
     rows
@@ -46,6 +49,7 @@ class Standing:
     holders: Holders
     lists: dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
     listed_by: dict[str, list[str]]
+    variables: dict[int, str]
     models: dict[str, Any]
     trained_in: dict[str, frozenset[str]]
     rows: frozenset[str]
@@ -56,6 +60,15 @@ class Standing:
         """Give the names of models whose weights have a variable."""
         listed_by = self.listed_by[variable]
         return tuple(name for name, model in self.models.items() if self.keys[id(model)] in listed_by)
+
+    def held_by(self, layer: Any) -> frozenset[str]:
+        """Give the keys of all variables that a layer and what it holds list."""
+        trained, others = self.lists[self.keys[id(layer)]]
+        return frozenset((*trained, *others))
+
+    def variable_keys(self, variables: Iterable[Any]) -> tuple[str, ...]:
+        """Give the keys of those variables that the ledger has, each once."""
+        return _known(variables, self.variables)
 
     def freezer(self, owner: str) -> str | None:
         """Find the outermost object whose switch is off, going up from the owner of a variable."""
@@ -94,21 +107,29 @@ def standing(ledger: Ledger, live: Live) -> Standing:
             if keys[id(model)] not in above[keys[id(row)]]:
                 above[keys[id(row)]].append(keys[id(model)])
     trained_in = {name: frozenset(lists[keys[id(model)]][0]) for name, model in models.items()}
-    return Standing(live, keys, holders, lists, listed_by, models, trained_in, frozenset(rows), above, in_models)
+    return Standing(
+        live, keys, holders, lists, listed_by, of_variable, models, trained_in, frozenset(rows), above, in_models
+    )
 
 
-def _known(variables: list[Any], keys: dict[int, str]) -> tuple[str, ...]:
+def _known(variables: Iterable[Any], keys: dict[int, str]) -> tuple[str, ...]:
     found = (keys.get(id(keras2.bare(variable))) for variable in variables)
     return tuple(dict.fromkeys(key for key in found if key is not None))
 
 
 def _models(ledger: Ledger, live: Live) -> dict[str, Any]:
-    """Give the built models in the order of their construction; parts of other objects are not among them."""
+    """Give the models that are built or compiled, else all, in the order of their construction.
+
+    Parts that another object's constructor made are not among them. A model that is built by its first step is there
+    before it where it was compiled, or where there is no other.
+    """
     first: dict[str, int] = {}
     made: dict[str, int] = defaultdict(lambda: -1)
     for event in ledger.events:
         first.setdefault(event.object, event.index)
         if event.kind == "constructed":
             made[event.object] = event.index
-    models = [key for key in first if keras2.is_model(live.layers[key]) and live.layers[key].built]
+    every = [key for key in first if keras2.is_model(live.layers[key])]
+    ready = [key for key in every if live.layers[key].built or keras2.is_compiled(live.layers[key])]
+    models = ready or every
     return {ledger.layers[key].name: live.layers[key] for key in sorted(models, key=lambda k: (made[k], first[k]))}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from s2s_magic.ledger import Layer, Ledger, ModelRecord, Variable, Wire
+from s2s_magic.ledger import Layer, Ledger, ModelRecord, Variable
 from s2s_magic.tracing import keras2
 from s2s_magic.tracing.live import Live
+from s2s_magic.tracing.models import model_records
 from s2s_magic.tracing.names import all_layers, name_layers
 from s2s_magic.tracing.standing import Holders, Standing, standing
 
@@ -32,14 +33,10 @@ def refresh(ledger: Ledger, live: Live) -> Ledger:
     live.models = now.models
     parents = _parents(ledger, now.holders)
     layers = {key: _layer_now(key, ledger, parents.get(key), now) for key in ledger.layers}
-    variables = {key: _variable_now(key, record, layers, now) for key, record in ledger.variables.items()}
-    models = [_model_record(name, ledger, now) for name in now.models]
-    return _changed(ledger, layers=layers, variables=variables, models=models)
-
-
-def _changed(ledger: Ledger, **changes: Any) -> Ledger:
-    parts = {part: getattr(ledger, part) for part in ("cells", "events", "layers", "variables", "models", "training")}
-    return Ledger(ledger.name, **(parts | changes))
+    models = model_records(ledger, now)
+    main = ledger.changed(models=models).main_model
+    variables = {key: _variable_now(key, record, layers, now, main) for key, record in ledger.variables.items()}
+    return ledger.changed(layers=layers, variables=variables, models=models)
 
 
 def layer_record(layer: Any, name: str, *, aliases: tuple[str, ...] = (), constructed: int | None = None) -> Layer:
@@ -79,7 +76,7 @@ def _with_late_layers(ledger: Ledger, live: Live) -> Ledger:
         key = f"L{len(records)}"
         live.layers[key] = layer
         records[key] = layer_record(layer, names[id(layer)][0])
-    return _changed(ledger, layers=records)
+    return ledger.changed(layers=records)
 
 
 def _with_late_variables(ledger: Ledger, live: Live) -> Ledger:
@@ -93,7 +90,7 @@ def _with_late_variables(ledger: Ledger, live: Live) -> Ledger:
                 new = f"v{len(variables)}"
                 live.variables[new] = variable
                 variables[new] = variable_record(variable, ledger.layers[key].name, key)
-    return _changed(ledger, variables=variables)
+    return ledger.changed(variables=variables)
 
 
 def _parents(ledger: Ledger, holders: Holders) -> dict[str, tuple[str, str]]:
@@ -128,15 +125,17 @@ def _layer_now(key: str, ledger: Ledger, parent: tuple[str, str] | None, now: St
     )
 
 
-def _variable_now(key: str, record: Variable, layers: Mapping[str, Layer], now: Standing) -> Variable:
+def _variable_now(
+    key: str, record: Variable, layers: Mapping[str, Layer], now: Standing, main: ModelRecord | None
+) -> Variable:
     owner, variable = record.object, now.live.variables[key]
     models = now.listing(key)
     listed_by = now.listed_by[key]
     lister = owner if owner in listed_by else next(iter(listed_by), None)  # a wrapper may take it from its maker
     trains = lister is not None and key in now.lists[lister][0]
-    if models:  # the last model, where it has the variable, is the one that is meant
-        main = next(reversed(now.models))
-        trains = trains and any(key in now.trained_in[name] for name in ((main,) if main in models else models))
+    if main is not None and models:  # the model that is meant, where it has the variable, says whether it is trained
+        asked = (main.name,) if main.name in models else models
+        trains = trains and any(key in now.trained_in[name] for name in asked)
     frozen = None
     if owner is not None and not trains and any(v is variable for v in keras2.meant_to_train(now.live.layers[owner])):
         frozen = now.freezer(owner)
@@ -168,34 +167,3 @@ def _variable_paths(key: str, owner: str | None, layers: Mapping[str, Layer], no
             names = (layers[holder].name, *_paths(layers, now.holders[holder]))
             paths += [f"{name}.{attribute}" for name in names]
     return tuple(dict.fromkeys(paths))
-
-
-def _model_record(name: str, ledger: Ledger, now: Standing) -> ModelRecord:
-    model = now.models[name]
-    key = now.keys[id(model)]
-    made = {id(tensor): place for place, tensor in now.live.tensors.items()}
-    inputs, outputs = keras2.ends(model)
-    return ModelRecord(
-        name=name,
-        object=key,
-        event=ledger.layers[key].constructed,
-        inputs=tuple(_wire(tensor, made, ledger) for tensor in inputs),
-        outputs=tuple(_wire(tensor, made, ledger) for tensor in outputs),
-        layers=tuple(now.keys[id(row)] for row in keras2.rows(model)),
-        trainable=sum(map(keras2.size_of, keras2.weights(model)[0])),
-        total=int(model.count_params()),
-    )
-
-
-def _wire(tensor: Any, made: Mapping[int, tuple[int, int]], ledger: Ledger) -> Wire:
-    event, output = made.get(id(tensor), (None, 0))
-    name = ledger.events[event].outputs[output].name if event is not None else None
-    return Wire.model_validate(
-        {
-            "name": name,
-            "shape": keras2.shape_of(tensor),
-            "dtype": keras2.dtype_of(tensor),
-            "from": event,
-            "output": output,
-        }
-    )

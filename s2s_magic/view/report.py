@@ -189,7 +189,7 @@ def report(ledger: Ledger, *, after: int | None = None, training: bool = False) 
 
 def _totals(ledger: Ledger, last: int) -> Totals:
     models = [model for model in ledger.models if model.event is None or model.event <= last]
-    return Ledger(ledger.name, variables=ledger.created_until(last), models=models).totals()
+    return Ledger(ledger.name, variables=ledger.created_until(last), models=models, chosen=ledger.chosen).totals()
 
 
 def _steps(ledger: Ledger, events: Sequence[Constructed | Called]) -> Iterator[Step]:

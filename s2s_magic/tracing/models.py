@@ -1,0 +1,89 @@
+"""The models of a ledger as they are now: their ends, their roles, and what their fit would train."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from s2s_magic.ledger import Ledger, ModelRecord, Role, Wire
+from s2s_magic.tracing import keras2
+from s2s_magic.tracing.standing import Standing
+
+
+def model_records(ledger: Ledger, now: Standing) -> list[ModelRecord]:
+    """Describe the models, in the order in which they were made."""
+    made = {id(tensor): place for place, tensor in now.live.tensors.items()}
+    compiled = {name: at for name, model in now.models.items() if (at := keras2.compiled_at(model)) is not None}
+    ranks = {name: rank for rank, name in enumerate(sorted(compiled, key=lambda name: compiled[name]), 1)}
+    roles = _roles(now)
+    records = []
+    for name, model in now.models.items():
+        key = now.keys[id(model)]
+        inputs, outputs = keras2.ends(model)
+        trained, others = keras2.weights(model)
+        fitting = keras2.trained_by_fit(model)
+        known = keras2.known_to_optimizer(model, fitting)
+        unknown = [] if known is None else [v for v, place in zip(fitting, known, strict=True) if not place]
+        records.append(
+            ModelRecord(
+                name=name,
+                object=key,
+                event=ledger.layers[key].constructed,
+                inputs=tuple(_wire(tensor, made, ledger) for tensor in inputs),
+                outputs=tuple(_wire(tensor, made, ledger) for tensor in outputs),
+                layers=tuple(now.keys[id(row)] for row in keras2.rows(model)),
+                trainable=sum(map(keras2.size_of, trained)),
+                total=sum(map(keras2.size_of, (*trained, *others))),
+                roles=roles[name],
+                compiled=ranks.get(name),
+                trained=now.variable_keys(fitting),
+                changed={now.keys[id(layer)]: saw for layer, saw in keras2.changed_since_compile(model)},
+                unknown=now.variable_keys(unknown),
+            )
+        )
+    return records
+
+
+def _roles(now: Standing) -> dict[str, tuple[Role, ...]]:
+    """Say what each model is there for.
+
+    One that was never compiled is for inference where another model has all its weights and more, or has the same
+    and was made before it.
+    """
+    roles: dict[str, list[Role]] = {name: [] for name in now.models}
+    for name, model in now.models.items():
+        if keras2.is_compiled(model):
+            roles[name].append("compiled")
+        if keras2.has_trained(model):
+            roles[name].append("fitted")
+        if now.in_models[now.keys[id(model)]] or now.above[now.keys[id(model)]]:
+            roles[name].append("part")
+    held = {
+        name: frozenset(key for lists in now.lists[now.keys[id(m)]] for key in lists) for name, m in now.models.items()
+    }
+    used = [name for name in now.models if {"compiled", "fitted"} & set(roles[name])]
+    for number, name in enumerate(now.models):
+        if roles[name]:
+            continue
+        mine = held[name]
+        others = [(other, held[other]) for other in now.models if other != name and "part" not in roles[other]]
+        earlier = set(list(now.models)[:number]) | set(used)
+        if any(mine < theirs or (mine and mine == theirs and other in earlier) for other, theirs in others) or (
+            used and mine <= frozenset().union(*(held[other] for other in used))
+        ):
+            roles[name].append("inference")
+    return {name: tuple(found) for name, found in roles.items()}
+
+
+def _wire(tensor: Any, made: Mapping[int, tuple[int, int]], ledger: Ledger) -> Wire:
+    event, output = made.get(id(tensor), (None, 0))
+    name = ledger.events[event].outputs[output].name if event is not None else None
+    return Wire.model_validate(
+        {
+            "name": name,
+            "shape": keras2.shape_of(tensor),
+            "dtype": keras2.dtype_of(tensor),
+            "from": event,
+            "output": output,
+        }
+    )
