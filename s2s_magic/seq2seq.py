@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from s2s_magic.ledger import Evidence, Ledger
+from s2s_magic.ledger import Evidence, Finding, Ledger
+from s2s_magic.ledger.drift import drift_of
+from s2s_magic.ledger.drift import nothing_to_train as nothing_to_train_in
 from s2s_magic.tracing import Live, refresh
 
 if TYPE_CHECKING:
@@ -151,3 +153,34 @@ class Seq2Seq:
     def history(self) -> Mapping[str, tuple[float | None, ...]]:
         """Loss and metrics by epoch, over all fits."""
         return self.evidence.history if self.evidence else {}
+
+
+def drift(seq2seq: Seq2Seq) -> list[Finding]:
+    """Find what the next fit of the model that is meant would do that its present switches do not say.
+
+    ``trainable`` was changed since ``compile``; the optimizer was made for other variables; nothing is to be trained;
+    all behind an output is frozen. See `s2s_magic.ledger.drift`.
+
+    Parameters
+    ----------
+    seq2seq
+        A model as it would be fitted now; its ledger is brought up to date.
+
+    Returns
+    -------
+    list of Finding
+        In words, each with what would put it right; empty where the fit does as the switches say.
+    """
+    seq2seq.ledger = refresh(seq2seq.ledger, seq2seq.live)
+    main = seq2seq.ledger.main_model
+    return drift_of(seq2seq.ledger, main) if main is not None else []
+
+
+def nothing_to_train(seq2seq: Seq2Seq) -> Finding | None:
+    """Say that a fit of the model that is meant would train nothing, and who froze it; None where there is something.
+
+    A model that its first step builds may have no variables yet.
+    """
+    seq2seq.ledger = refresh(seq2seq.ledger, seq2seq.live)
+    main = seq2seq.ledger.main_model
+    return nothing_to_train_in(seq2seq.ledger, main) if main is not None and seq2seq.model.built else None

@@ -7,7 +7,7 @@ from math import isclose
 from typing import Literal
 
 from s2s_magic.errors import LookupFailed, nearest
-from s2s_magic.ledger.findings import counted, find, full_name, times
+from s2s_magic.ledger.findings import find
 from s2s_magic.ledger.ledger import Ledger
 from s2s_magic.ledger.names import bound_to, parts_of
 from s2s_magic.ledger.records import Called, Constructed, Layer, ModelRecord, Record, Shape, Variable, Wire
@@ -21,6 +21,7 @@ from s2s_magic.ledger.wires import (
     route_to_output,
     uses_of,
 )
+from s2s_magic.ledger.wording import counted, full_name, listing, times
 
 Event = Constructed | Called
 
@@ -111,14 +112,14 @@ def explain(ledger: Ledger, what: str, *, norms: Mapping[str, float] | None = No
     if (other := other_name(ledger, what)) is not None:
         return other
     known_names = names(ledger)
-    hint = nearest(what, known_names) or (f"; known are {_listing(known_names, most=12)}" if known_names else "")
+    hint = nearest(what, known_names) or (f"; known are {listing(known_names, most=12)}" if known_names else "")
     raise LookupFailed(f"{ledger.name} has no tensor, layer or variable named {what!r}{hint}")
 
 
 def other_name(ledger: Ledger, what: str) -> Explanation | None:
     """Explain a name that the cell binds to something else: a list of tensors, a sampler, an array."""
     if parts := parts_of(ledger, what):
-        said = f"{what} is not one tensor: it holds {_listing(parts)}. None of them holds weights."
+        said = f"{what} is not one tensor: it holds {listing(parts)}. None of them holds weights."
         return Explanation(subject=what, kind="name", sentences=(said, f"Ask for one of them: {parts[0]}."))
     if (bound := bound_to(ledger, what)) is None:
         return None
@@ -152,18 +153,13 @@ def _a(noun: str) -> str:
     return f"{'an' if noun[:1].upper() in 'AEIOU' or noun[:2] in ('LS', 'RN') else 'a'} {noun}"
 
 
-def _listing(words: list[str], most: int = 6) -> str:
-    words = words if len(words) <= most else [*words[:most], f"{len(words) - most} more"]
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
-
-
 def _owned(ledger: Ledger, layer: Layer) -> str:
     variables = [ledger.variables[key] for key in layer.own_weights if key in ledger.variables]
     if not variables:
         return f"{layer.name} owns no variables."
     described = [f"{full_name(v)} {shape_text(v.shape)}" for v in variables]
     params = sum(v.params for v in variables)
-    return f"{layer.name} owns {counted(len(variables), 'variable')}, {params:,} parameters: {_listing(described)}."
+    return f"{layer.name} owns {counted(len(variables), 'variable')}, {params:,} parameters: {listing(described)}."
 
 
 def _origin(ledger: Ledger, event: Event) -> Iterator[str]:
@@ -190,7 +186,7 @@ def _origin(ledger: Ledger, event: Event) -> Iterator[str]:
         yield "This call created nothing: it used the variables that existed."
     others = [call for call in calls_of(ledger, event.object) if call.index != event.index]
     if others and layer.own_weights:
-        which = _listing([f"call {call.call} in {at(call)}" for call in others])
+        which = listing([f"call {call.call} in {at(call)}" for call in others])
         yield f"The same object is also used by {which}: the same weights, trained by both."
 
 
@@ -246,7 +242,7 @@ def _dead_end(ledger: Ledger, event: Event, model: ModelRecord) -> Iterator[str]
         return
     others = [t.name for t in event.outputs if t.name and t.name in _used_names(ledger, event, model)]
     if others and _gets_gradient(ledger, event, "float32"):
-        also = f"The same call also gave {_listing(others)}, whose wires do lead there"
+        also = f"The same call also gave {listing(others)}, whose wires do lead there"
         yield f"{also}, so {event.layer} is trained all the same."
 
 
@@ -277,7 +273,7 @@ def _explain_tensor(ledger: Ledger, event: Event, name: str) -> Explanation:
         ("shape", shape_text(tensor.shape)),
         ("dtype", tensor.dtype),
         ("made by", f"{event.layer}, {at(event)}"),
-        ("used by", _listing(list(dict.fromkeys(f"{e.layer}, {at(e)}" for e in users))) or "nothing"),
+        ("used by", listing(list(dict.fromkeys(f"{e.layer}, {at(e)}" for e in users))) or "nothing"),
     )
     return Explanation(subject=name, kind="tensor", sentences=tuple(sentences), rows=rows)
 
@@ -290,14 +286,14 @@ def _layer_story(ledger: Ledger, key: str, layer: Layer, asked: str) -> Iterator
     also = f" ({asked} is the same object)" if asked != layer.name else ""
     yield f"{layer.name} is {_a(layer.class_name)} layer object{also}, {born}."
     if later := [other.name for other in ledger.layers.values() if other.name.startswith(f"{layer.name}#")]:
-        yield f"The same name was given to other objects too: {_listing(later)}."
+        yield f"The same name was given to other objects too: {listing(later)}."
     yield _owned(ledger, layer)
     if layer.parent is not None:
         yield f"It is held by {ledger.layers[layer.parent].name} (as {', '.join(paths_of(ledger, layer))})."
     calls = calls_of(ledger, key)
     used = calls_using(ledger, key)
     if calls:
-        where = _listing([f"{at(call)}{_given(call)}" for call in calls])
+        where = listing([f"{at(call)}{_given(call)}" for call in calls])
         yield f"It is called {times(len(calls))}: {where}."
         if len(calls) > 1 and layer.own_weights:
             yield "Every call uses the same variables, and every call sends its part of the gradient to them."
@@ -363,10 +359,10 @@ def _variable_story(ledger: Ledger, variable: Variable) -> Iterator[str]:
         yield f"It was created in {at(event)} by {doing}: {one_line(event.source)}."
     uses = uses_of(ledger, variable)
     if len(uses) > 1:
-        where = _listing([f"{call.layer} in {at(call)}" for call in uses])
+        where = listing([f"{call.layer} in {at(call)}" for call in uses])
         yield f"It is used by {len(uses)} calls ({where}) and exists once."
     if len(variable.paths) > 1:
-        yield f"It is also reached as {_listing(list(variable.paths[1:]))}."
+        yield f"It is also reached as {listing(list(variable.paths[1:]))}."
     if not variable.tracked:
         yield "No layer of a model lists it: the optimizer never sees it."
     elif variable.frozen_by is not None:

@@ -5,39 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
+from s2s_magic.ledger.drift import drift_of
 from s2s_magic.ledger.ledger import Ledger
 from s2s_magic.ledger.records import Called, Finding, Layer, Variable
 from s2s_magic.ledger.wires import gradient_events, holders, uses_of
-
-NUMBER_WORDS = {1: "once", 2: "twice"}
-
-
-def times(count: int) -> str:
-    """Say how often: once, twice, 3 times."""
-    return NUMBER_WORDS.get(count, f"{count} times")
-
-
-def counted(count: int, noun: str) -> str:
-    """Give a count with its noun: 1 variable, 3 variables."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def short_name(variable: Variable) -> str:
-    """Give the variable's own last name: ``kernel`` of ``decoder_cell.kernel``."""
-    path = variable.paths[0] if variable.paths else variable.name.partition(":")[0].replace("/", ".")
-    return path.rpartition(".")[2]
-
-
-def full_name(variable: Variable) -> str:
-    """Give the owner's name and the variable's own, ``decoder_cell.kernel``; its own alone where no layer owns it."""
-    return variable.owner if variable.object is None else f"{variable.owner}.{short_name(variable)}"
+from s2s_magic.ledger.wording import counted, full_name, listing, times
 
 
 def find(ledger: Ledger) -> tuple[Finding, ...]:
     """List what is worth saying of a ledger.
 
     Kinds: ``shared``, ``tied``, ``alias``, ``ghost``, ``never called``, ``not in the model``, ``untracked``,
-    ``frozen``, ``no gradient``, ``name``.
+    those of `s2s_magic.ledger.drift`, ``frozen``, ``no gradient``, ``name``.
 
     Parameters
     ----------
@@ -57,6 +36,7 @@ def find(ledger: Ledger) -> tuple[Finding, ...]:
         _never_called,
         _not_in_model,
         _untracked,
+        _drift,
         _frozen,
         _no_gradient,
         _named_otherwise,
@@ -186,20 +166,33 @@ def _untracked(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
             )
 
 
+def _drift(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
+    for model in ledger.models:
+        if model.compiled is not None or model is ledger.main_model:
+            yield from drift_of(ledger, model)
+
+
 def _frozen(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
-    by_switch: dict[str, list[Variable]] = defaultdict(list)
-    for variable in ledger.variables.values():
-        if variable.frozen_by is not None:
-            by_switch[variable.frozen_by].append(variable)
-    for switch, variables in by_switch.items():
-        yield Finding(
-            kind="frozen",
-            about=switch,
-            text=f"{switch}.trainable is False: {counted(len(variables), 'variable')} "
-            f"({sum(v.params for v in variables):,} parameters) below it "
-            f"{'is' if len(variables) == 1 else 'are'} not trained.",
-            event=variables[0].created_by,
-        )
+    """Say what is frozen, one finding a switch; for which models, where a fit of another one trains it."""
+    main = ledger.main_model
+    by_switch: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[Variable]] = defaultdict(list)
+    for key, variable in ledger.variables.items():
+        if variable.frozen_by is not None and not (main is not None and key in (main.trained or ())):
+            fitting = tuple(m.name for m in ledger.models if m.compiled is not None and key in (m.trained or ()))
+            frozen_for = tuple(name for name in variable.in_models if name not in fitting) if fitting else ()
+            by_switch[variable.frozen_by, frozen_for, fitting].append(variable)
+    for (switch, frozen_for, fitting), variables in by_switch.items():
+        it, are = ("it", "is") if len(variables) == 1 else ("them", "are")
+        sizes = f"{counted(len(variables), 'variable')} ({sum(v.params for v in variables):,} parameters) below it"
+        if fitting:
+            stay, those = ("it is" if it == "it" else "they are"), listing(frozen_for)
+            text = (
+                f"{switch}.trainable is False for {those} only: a fit of {those} leaves the {sizes} as {stay}, "
+                f"and a fit of {listing(fitting)}, compiled while it was True, trains {it}."
+            )
+        else:
+            text = f"{switch}.trainable is False: {sizes} {are} not trained."
+        yield Finding(kind="frozen", about=switch, text=text, event=variables[0].created_by)
 
 
 def _no_gradient(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:

@@ -223,10 +223,15 @@ class ModelRecord(Record):
     trained
         Keys of the variables that its ``fit`` would train: by the switches that its last ``compile`` saw, which is
         what Keras 2 goes by, else by the present ones. None in documents of before.
+    listed
+        Keys of the variables that it lists as trainable by the present switches, where they are others than
+        ``trained``: its next ``compile`` would see them. None where they are the same.
     changed
         Objects whose ``trainable`` is another than its compile saw, with what it saw.
+    optimizer
+        Class of the optimizer it is compiled with.
     unknown
-        Keys of those of ``trained`` that its optimizer, made for other variables, refuses.
+        Keys of those of ``trained`` and ``listed`` that its optimizer, made for other variables, refuses.
     """
 
     name: str
@@ -240,7 +245,9 @@ class ModelRecord(Record):
     roles: tuple[Role, ...] = ()
     compiled: int | None = None
     trained: tuple[str, ...] | None = None
+    listed: tuple[str, ...] | None = None
     changed: dict[str, bool] = Field(default_factory=dict)
+    optimizer: str | None = None
     unknown: tuple[str, ...] = ()
 
 

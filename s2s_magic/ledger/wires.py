@@ -112,3 +112,15 @@ def route_to_output(ledger: Ledger, start: Wire, outputs: Iterable[Wire]) -> lis
                 came_from[user.index] = here
                 waiting.append(user.index)
     return None
+
+
+def events_behind(ledger: Ledger, outputs: Iterable[Wire]) -> list[Constructed | Called]:
+    """List the events from which wires lead to some tensors, whatever becomes of a gradient on the way."""
+    found: dict[int, Constructed | Called] = {}
+    waiting = deque(outputs)
+    while waiting:
+        event = waiting.popleft().from_event
+        if event is not None and event not in found:
+            found[event] = ledger.events[event]
+            waiting.extend(found[event].inputs)
+    return [found[index] for index in sorted(found)]

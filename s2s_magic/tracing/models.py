@@ -22,8 +22,10 @@ def model_records(ledger: Ledger, now: Standing) -> list[ModelRecord]:
         inputs, outputs = keras2.ends(model)
         trained, others = keras2.weights(model)
         fitting = keras2.trained_by_fit(model)
-        known = keras2.known_to_optimizer(model, fitting)
-        unknown = [] if known is None else [v for v, place in zip(fitting, known, strict=True) if not place]
+        to_train, listed = now.variable_keys(fitting), now.variable_keys(trained)
+        wanted = list({id(keras2.bare(variable)): variable for variable in (*fitting, *trained)}.values())
+        known = keras2.known_to_optimizer(model, wanted) or [True] * len(wanted)
+        unknown = [variable for variable, place in zip(wanted, known, strict=True) if not place]
         records.append(
             ModelRecord(
                 name=name,
@@ -36,8 +38,10 @@ def model_records(ledger: Ledger, now: Standing) -> list[ModelRecord]:
                 total=sum(map(keras2.size_of, (*trained, *others))),
                 roles=roles[name],
                 compiled=ranks.get(name),
-                trained=now.variable_keys(fitting),
+                trained=to_train,
+                listed=listed if set(listed) != set(to_train) else None,
                 changed={now.keys[id(layer)]: saw for layer, saw in keras2.changed_since_compile(model)},
+                optimizer=type(model.optimizer).__name__ if name in compiled else None,
                 unknown=now.variable_keys(unknown),
             )
         )

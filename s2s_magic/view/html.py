@@ -10,7 +10,7 @@ import hashlib
 from functools import cache
 from importlib.resources import files
 
-from s2s_magic.ledger.findings import counted
+from s2s_magic.ledger.wording import counted
 from s2s_magic.view.html_large import large_owners_html, large_steps_html
 from s2s_magic.view.html_owners import owners_html
 from s2s_magic.view.html_source import source_html

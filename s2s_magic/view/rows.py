@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from s2s_magic.ledger import Called, Constructed, Finding, Layer, Ledger, Variable
-from s2s_magic.ledger.findings import full_name, short_name
 from s2s_magic.ledger.wires import holders
+from s2s_magic.ledger.wording import full_name, short_name
 from s2s_magic.view.words import shape_text
 
 

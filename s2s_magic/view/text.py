@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from s2s_magic.ledger import Evidence
-from s2s_magic.ledger.findings import counted
+from s2s_magic.ledger.wording import counted
 from s2s_magic.view.report import OwnerRow, Port, Report, Step, TreeRow
 from s2s_magic.view.words import bytes_text, kernels_text, number_text, steps_text
 

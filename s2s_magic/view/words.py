@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from s2s_magic.ledger import Called, Constructed, Layer, Ledger, ModelRecord, Run, Variable
-from s2s_magic.ledger.findings import counted
 from s2s_magic.ledger.records import Shape
+from s2s_magic.ledger.wording import counted
 
 Names = dict[str, list[str]]
 

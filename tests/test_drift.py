@@ -1,0 +1,162 @@
+"""What a fit does that the present switches do not say: found in the ledger, and held against what Keras then does."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from s2s_magic import Ledger, Seq2Seq, api
+from s2s_magic.ledger import Finding
+from s2s_magic.seq2seq import drift, nothing_to_train
+from test_roles import GAN, really_trained, traced
+
+TAGGER = """
+x = keras.Input([6], dtype="int32")
+emb, lstm, head = layers.Embedding(20, 8), layers.LSTM(8, return_sequences=True), layers.Dense(20)
+model = keras.Model(x, head(lstm(emb(x))))
+{before}
+model.compile("adam", "mse")
+{after}
+"""
+DATA = np.ones([8, 6]), np.ones([8, 6, 20])
+
+
+def tagger(before: str = "", after: str = "") -> Seq2Seq:
+    return traced(TAGGER.format(before=before, after=after))
+
+
+def of(seen: Seq2Seq, kind: str) -> list[Finding]:
+    """Give the findings of a kind that inspect shows; those of a fit must be among them."""
+    found = [finding for finding in api.current_ledger(seen).findings if finding.kind == kind]
+    assert [finding for finding in drift(seen) if finding.kind == kind] == found
+    return found
+
+
+def names(seen: Seq2Seq, layer: str) -> set[str]:
+    return {weight.name for weight in seen.layers[layer].weights}
+
+
+def test_a_layer_frozen_after_compile_is_still_trained_and_compile_again_freezes_it() -> None:
+    seen = tagger(after="lstm.trainable = False")
+    (finding,) = of(seen, "changed since compile")
+    assert finding.about == "lstm"
+    assert finding.text == (
+        "lstm.trainable was True when model was compiled (line 10) and is False now. Keras looks at compile time: "
+        "a fit of model still trains 3 variables of lstm (544 parameters); run model.compile(...) again to freeze them."
+    )
+    assert not [f for f in seen.ledger.findings if f.kind == "frozen"]
+    assert names(seen, "lstm") <= really_trained(seen.model, *DATA)
+    assert of(seen, "changed since compile") == [finding]
+    seen.model.compile("adam", "mse")
+    assert not drift(seen)
+    assert [f.about for f in seen.ledger.findings if f.kind == "frozen"] == ["lstm"]
+    assert not names(seen, "lstm") & really_trained(seen.model, *DATA)
+
+
+def test_a_layer_unfrozen_after_compile_is_still_frozen_and_its_optimizer_is_too_small_after_a_fit() -> None:
+    seen = tagger(before="lstm.trainable = False", after="lstm.trainable = True")
+    (finding,) = of(seen, "changed since compile")
+    assert "a fit of model still does not train 3 variables of lstm" in finding.text
+    assert finding.text.endswith("run model.compile(...) again to train them.")
+    assert not names(seen, "lstm") & really_trained(seen.model, *DATA)
+    (finding,) = of(seen, "changed since compile")
+    assert finding.text.endswith(
+        "run model.compile(...) again with a new optimizer (Adam has no place for them) to train them."
+    )
+    seen.model.compile(seen.model.optimizer, "mse")
+    (finding,) = of(seen, "not in the optimizer")
+    assert finding.text.startswith("The Adam that model is compiled with was made for other variables: it has no place")
+    assert "lstm.cell.kernel" in finding.text
+    with pytest.raises(KeyError):
+        seen.model.fit(*DATA, verbose=0)
+    seen.model.compile("adam", "mse")
+    assert not drift(seen)
+    assert names(seen, "lstm") <= really_trained(seen.model, *DATA)
+
+
+def test_an_optimizer_of_another_model_is_found_before_keras_stops_at_its_first_step() -> None:
+    code = "x = keras.Input([3])\none = keras.Model(x, layers.Dense(2)(x))\ntwo = keras.Model(x, layers.Dense(2)(x))\n"
+    code += "one.compile('adam', 'mse')\none.fit(tf.ones([4, 3]), tf.ones([4, 2]), verbose=0)\n"
+    seen = traced(code + "two.compile(one.optimizer, 'mse')")
+    (finding,) = of(seen, "not in the optimizer")
+    assert finding.about == "two"
+    with pytest.raises(KeyError):
+        seen.model.fit(np.ones([4, 3]), np.ones([4, 2]), verbose=0)
+
+
+@pytest.mark.parametrize("optimizer", ["keras.optimizers.legacy.Adam()", "keras.optimizers.SGD()"])
+def test_an_optimizer_that_takes_what_it_gets_is_no_finding(optimizer: str) -> None:
+    seen = tagger()
+    seen.model.compile(eval(optimizer, seen.namespace), "mse")
+    assert not drift(seen)
+    really_trained(seen.model, *DATA)
+    assert not drift(seen)
+
+
+def test_a_switch_of_a_holder_is_one_finding_and_not_one_for_each_layer_below() -> None:
+    code = "x = keras.Input([3])\nbase = keras.Sequential([layers.Dense(4) for _ in range(9)])\n"
+    code += "model = keras.Model(x, layers.Dense(1)(base(x)))\nmodel.compile('adam', 'mse')\nbase.trainable = False"
+    seen = traced(code)
+    (finding,) = of(seen, "changed since compile")
+    assert (finding.about, "18 variables of base" in finding.text) == ("base", True)
+    seen.namespace["base"].trainable = True
+    assert not drift(seen)
+    seen.namespace["model"].trainable = False
+    assert [f.about for f in of(seen, "changed since compile")] == ["model"]
+
+
+def test_what_is_frozen_for_one_model_and_trained_by_another_is_said_for_each_and_is_no_drift() -> None:
+    seen = traced(GAN)
+    assert not drift(seen)
+    assert [(f.about, f.text) for f in seen.ledger.findings if f.kind in ("frozen", "changed since compile")] == [
+        (
+            "discriminator",
+            "discriminator.trainable is False for combined only: a fit of combined leaves the 4 variables "
+            "(19 parameters) below it as they are, and a fit of discriminator, compiled while it was True, "
+            "trains them.",
+        )
+    ]
+    with seen.chosen("discriminator"):
+        assert not drift(seen)
+    seen.namespace["discriminator"].trainable = True
+    (finding,) = of(seen, "changed since compile")
+    assert "a fit of combined still does not train 4 variables of discriminator" in finding.text
+
+
+def test_a_model_with_nothing_to_train_says_who_froze_it() -> None:
+    seen = tagger(before="emb.trainable = lstm.trainable = False; head.trainable = False")
+    found = nothing_to_train(seen)
+    assert found in of(seen, "nothing to train")
+    assert found.text == (
+        "model has nothing to train: emb.trainable = False freezes 1 variable; lstm.trainable = False freezes "
+        "3 variables; head.trainable = False freezes 2 variables."
+    )
+    assert really_trained(seen.model, *DATA) == set()
+    seen = tagger(before="model.trainable = False", after="model.trainable = True")
+    assert nothing_to_train(seen).text.endswith("all of them were frozen when it was compiled: compile it again.")
+    assert really_trained(seen.model, *DATA) == set()
+    assert nothing_to_train(tagger()) is None
+
+
+def test_an_output_behind_which_all_is_frozen_cannot_improve() -> None:
+    code = "x = keras.Input([3])\nbase, one, two = layers.Dense(4), layers.Dense(1), layers.Dense(1)\nh = base(x)\n"
+    code += "first, second = one(h), two(h)\nmodel = keras.Model(x, [first, second])\n"
+    code += "base.trainable = one.trainable = False\nmodel.compile('adam', 'mse')"
+    seen = traced(code)
+    (finding,) = of(seen, "frozen output")
+    assert finding.about == "first"
+    assert "Everything on the wires to first is frozen by base and one" in finding.text
+    before = seen.model.predict(np.ones([4, 3]), verbose=0)
+    seen.model.fit(np.ones([4, 3]), [np.ones([4, 1]), np.ones([4, 1])], verbose=0)
+    after = seen.model.predict(np.ones([4, 3]), verbose=0)
+    assert [bool((a != b).any()) for a, b in zip(before, after, strict=True)] == [False, True]
+
+
+def test_drift_is_read_again_from_a_document_and_old_documents_have_none() -> None:
+    seen = tagger(after="lstm.trainable = False")
+    document: dict[str, Any] = seen.ledger.to_dict()
+    assert Ledger.from_dict(document).findings == seen.ledger.findings
+    del document["models"][0]["trained"], document["models"][0]["changed"]
+    assert "changed since compile" not in {f.kind for f in Ledger.from_dict(document).findings}
