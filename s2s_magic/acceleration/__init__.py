@@ -8,19 +8,21 @@ are understood to the last detail have another way to compute the same numbers: 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
 
 from s2s_magic.acceleration.cells import has_own_call
-from s2s_magic.acceleration.decoder import accelerated_decoder, decoder_obstacle, is_decoder
-from s2s_magic.acceleration.decoding import accelerated_greedy, greedy_obstacle
-from s2s_magic.acceleration.loss import Projections, accelerated_dense, accelerated_loss, loss_obstacle
-from s2s_magic.acceleration.optimizer import accelerated_step, optimizer_obstacle
-from s2s_magic.acceleration.recurrent import accelerated_recurrent, halves, recurrent_obstacle
+from s2s_magic.acceleration.decoder import accelerate_decoder, decoder_obstacle, is_decoder
+from s2s_magic.acceleration.decoding import accelerate_greedy_loop, greedy_obstacle
+from s2s_magic.acceleration.loss import Projections, accelerate_loss, loss_obstacle, note_projections
+from s2s_magic.acceleration.optimizer import accelerate_step, optimizer_obstacle
+from s2s_magic.acceleration.recurrent import accelerate_recurrent, halves, recurrent_obstacle
 from s2s_magic.kernels.loop import UNROLLED
+from s2s_magic.tracing.keras2 import set_traces_aside
+from s2s_magic.undoing import Changes
 
 ACCELERATED = "accelerated"
 
@@ -51,32 +53,37 @@ def accelerate(
         For each recurrent layer by its name, and for ``loss`` and ``optimizer`` of a compiled model:
         ``"accelerated"``, or why not.
     """
+    with Changes() as changes, changes, changes:
+        yield put_on_kernels(changes, model, fixed_lengths, write_out=write_out)
+
+
+def put_on_kernels(
+    changes: Changes, model: Any, fixed_lengths: Mapping[int, int] | None = None, *, write_out: bool = True
+) -> Mapping[str, str]:
+    """Let a Keras model compute the same numbers faster until changes are undone; see `accelerate`."""
     projections: Projections = {}
     unrolled = UNROLLED if write_out else 0
     found: dict[str, str] = {}
-    with ExitStack() as stack:
-        # What was traced outside the block must not run inside it, nor the other way round; this is the last thing
-        # undone.
-        stack.callback(_forget_traces, model)
-        _forget_traces(model)
-        for layer in _recurrent_layers(model):
-            obstacle = _obstacle(layer)
-            found[layer.name] = obstacle or ACCELERATED
-            if obstacle is None and is_decoder(layer):
-                stack.enter_context(accelerated_decoder(layer, fixed_lengths or {}, unrolled))
-            elif obstacle is None:
-                for part in halves(layer):
-                    stack.enter_context(accelerated_recurrent(part, unrolled))
-        for layer in _dense_layers(model):
-            stack.enter_context(accelerated_dense(layer, projections))
-        if getattr(model, "_is_compiled", False):
-            found["loss"] = loss_obstacle(model) or ACCELERATED
-            found["optimizer"] = optimizer_obstacle(model.optimizer) or ACCELERATED
-            if found["loss"] == ACCELERATED:
-                stack.enter_context(accelerated_loss(model, projections))
-            if found["optimizer"] == ACCELERATED:
-                stack.enter_context(accelerated_step(model.optimizer))
-        yield found
+    # What was traced before must not run on the kernels, and what is traced on them must not stay.
+    set_traces_aside(changes, model)
+    for layer in _recurrent_layers(model):
+        obstacle = _obstacle(layer)
+        found[layer.name] = obstacle or ACCELERATED
+        if obstacle is None and is_decoder(layer):
+            accelerate_decoder(changes, layer, fixed_lengths or {}, unrolled)
+        elif obstacle is None:
+            for part in halves(layer):
+                accelerate_recurrent(changes, part, unrolled)
+    for layer in _dense_layers(model):
+        note_projections(changes, layer, projections)
+    if getattr(model, "_is_compiled", False):
+        found["loss"] = loss_obstacle(model) or ACCELERATED
+        found["optimizer"] = optimizer_obstacle(model.optimizer) or ACCELERATED
+        if found["loss"] == ACCELERATED:
+            accelerate_loss(changes, model, projections)
+        if found["optimizer"] == ACCELERATED:
+            accelerate_step(changes, model.optimizer)
+    return found
 
 
 @contextmanager
@@ -96,15 +103,20 @@ def accelerate_greedy(model: Any) -> Iterator[Mapping[str, str]]:
     Mapping[str, str]
         For each recurrent layer by its name: ``"accelerated"``, or why not.
     """
-    with accelerate(model) as kept, ExitStack() as stack:
-        found = dict(kept)
-        for layer in _recurrent_layers(model):
-            if found[layer.name] != ACCELERATED and is_decoder(layer) and not has_own_call(layer):
-                obstacle = greedy_obstacle(layer)
-                found[layer.name] = obstacle or ACCELERATED
-                if obstacle is None:
-                    stack.enter_context(accelerated_greedy(layer))
-        yield found
+    with Changes() as changes, changes, changes:
+        yield put_on_greedy_kernels(changes, model)
+
+
+def put_on_greedy_kernels(changes: Changes, model: Any) -> Mapping[str, str]:
+    """Let a decoding model give ids and lengths faster until changes are undone; see `accelerate_greedy`."""
+    found = dict(put_on_kernels(changes, model))
+    for layer in _recurrent_layers(model):
+        if found[layer.name] != ACCELERATED and is_decoder(layer) and not has_own_call(layer):
+            obstacle = greedy_obstacle(layer)
+            found[layer.name] = obstacle or ACCELERATED
+            if obstacle is None:
+                accelerate_greedy_loop(changes, layer)
+    return found
 
 
 def _obstacle(layer: Any) -> str | None:
@@ -134,8 +146,3 @@ def _dense_layers(model: Any) -> list[Any]:
     """List the plain dense layers, those that a decoder holds as well."""
     layers = {id(layer): layer for layer in model._flatten_layers() if type(layer) is keras.layers.Dense}
     return [layer for layer in layers.values() if not has_own_call(layer)]
-
-
-def _forget_traces(model: Any) -> None:
-    for name in ("train_function", "train_tf_function", "test_function", "predict_function"):
-        setattr(model, name, None)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
 
 from s2s_magic.acceleration.cells import cell_obstacle, run_cells
-from s2s_magic.acceleration.overriding import overridden
+from s2s_magic.acceleration.overriding import override
+from s2s_magic.undoing import Changes
 
 _BY_POSITION = tuple(
     getattr(keras.activations, name)
@@ -59,8 +59,7 @@ def settings_obstacle(decoder: Any) -> str | None:
     return None
 
 
-@contextmanager
-def accelerated_decoder(decoder: Any, fixed_lengths: Mapping[int, int], unrolled: int) -> Iterator[None]:
+def accelerate_decoder(changes: Changes, decoder: Any, fixed_lengths: Mapping[int, int], unrolled: int) -> None:
     """Run a decoder without `decoder_obstacle` on the kernels; of ``fixed_lengths``, see `accelerate`."""
     by_tfa = decoder.call
     output_of = sys.modules[type(decoder).__module__].BasicDecoderOutput
@@ -94,8 +93,7 @@ def accelerated_decoder(decoder: Any, fixed_lengths: Mapping[int, int], unrolled
         chosen = tf.argmax(outputs, axis=-1, output_type=tf.int32)
         return output_of(outputs, chosen), tf.nest.pack_sequence_as(state, after), lengths
 
-    with overridden(decoder, "call", call):
-        yield
+    override(changes, decoder, "call", call)
 
 
 def _column(lengths: Any) -> int:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
@@ -12,8 +10,9 @@ from tensorflow import keras
 
 from s2s_magic.acceleration.cells import cell_obstacle, cells_of, state_count
 from s2s_magic.acceleration.decoder import settings_obstacle
-from s2s_magic.acceleration.overriding import overridden
+from s2s_magic.acceleration.overriding import override
 from s2s_magic.kernels import greedy
+from s2s_magic.undoing import Changes
 
 
 def greedy_obstacle(decoder: Any) -> str | None:
@@ -28,8 +27,7 @@ def greedy_obstacle(decoder: Any) -> str | None:
     return settings_obstacle(decoder) or cell_obstacle(decoder.cell)
 
 
-@contextmanager
-def accelerated_greedy(decoder: Any) -> Iterator[None]:
+def accelerate_greedy_loop(changes: Changes, decoder: Any) -> None:
     """Let a decoder without `greedy_obstacle` choose ids faster.
 
     What it gives are ids and lengths, for models that are asked for nothing else: outputs and last states are NaN.
@@ -66,8 +64,7 @@ def accelerated_greedy(decoder: Any) -> Iterator[None]:
             lengths,
         )
 
-    with overridden(decoder, "call", call):
-        yield
+    override(changes, decoder, "call", call)
 
 
 def _nan(like: Any) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from types import CodeType, FunctionType
 from typing import Any
@@ -12,9 +10,10 @@ import tensorflow as tf
 from keras.src.engine import base_layer_utils
 from tensorflow import keras
 
-from s2s_magic.acceleration.overriding import overridden
+from s2s_magic.acceleration.overriding import override
 from s2s_magic.kernels import projected_cross_entropy
 from s2s_magic.source.generate import MASKED_LOSS
+from s2s_magic.undoing import Changes
 
 Projections = dict[tuple[int, str], tuple[Any, Any, Any, bool]]
 """By graph and name of logits: what the layer read, its weights, its bias, and whether this is training."""
@@ -22,9 +21,8 @@ Projections = dict[tuple[int, str], tuple[Any, Any, Any, bool]]
 _REDUCTIONS = ("auto", "sum_over_batch_size", "sum")
 
 
-@contextmanager
-def accelerated_dense(layer: Any, projections: Projections) -> Iterator[None]:
-    """Let a dense layer remember what its logits are made of."""
+def note_projections(changes: Changes, layer: Any, projections: Projections) -> None:
+    """Let a dense layer remember what its logits are made of, until changes are undone."""
     by_keras = layer.call
 
     def call(self: Any, inputs: Any) -> Any:
@@ -42,8 +40,7 @@ def accelerated_dense(layer: Any, projections: Projections) -> Iterator[None]:
         projections[id(graph), logits.name] = (inputs, kernel, bias, training)
         return logits if layer.activation is None else layer.activation(logits)
 
-    with overridden(layer, "call", call):
-        yield
+    override(changes, layer, "call", call)
 
 
 def loss_obstacle(model: Any) -> str | None:
@@ -65,8 +62,7 @@ def loss_obstacle(model: Any) -> str | None:
     return None
 
 
-@contextmanager
-def accelerated_loss(model: Any, projections: Projections) -> Iterator[None]:
+def accelerate_loss(changes: Changes, model: Any, projections: Projections) -> None:
     """Compute a loss without `loss_obstacle` block by block, wherever the logits come from a dense layer."""
     by_keras = model.compute_loss
 
@@ -74,15 +70,12 @@ def accelerated_loss(model: Any, projections: Projections) -> Iterator[None]:
         container = model.compiled_loss
         if not container.built:
             container.build(y_pred)
-        kept = container._losses
-        container._losses = [_by_blocks(loss, projections) for loss in kept]
-        try:
+        with Changes() as for_this_call, for_this_call, for_this_call:
+            by_blocks = [_by_blocks(loss, projections) for loss in container._losses]
+            for_this_call.replace(container, "_losses", by_blocks)
             return by_keras(x, y, y_pred, sample_weight)
-        finally:
-            container._losses = kept
 
-    with overridden(model, "compute_loss", compute_loss):
-        yield
+    override(changes, model, "compute_loss", compute_loss)
 
 
 def _by_blocks(by_keras: Any, projections: Projections) -> Any:

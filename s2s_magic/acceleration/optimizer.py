@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
 
-from s2s_magic.acceleration.overriding import overridden
+from s2s_magic.acceleration.overriding import override
+from s2s_magic.undoing import Changes
 
 
 def optimizer_obstacle(optimizer: Any) -> str | None:
@@ -25,9 +24,8 @@ def optimizer_obstacle(optimizer: Any) -> str | None:
     return None
 
 
-@contextmanager
-def accelerated_step(optimizer: Any) -> Iterator[None]:
-    """Update each variable by one operation, with the same slots and the same numbers.
+def accelerate_step(changes: Changes, optimizer: Any) -> None:
+    """Update each variable by one operation, with the same slots and the same numbers, until changes are undone.
 
     Only the innermost part of Adam changes: clipping, weight decay, moving averages and whoever wraps
     ``apply_gradients`` see what they always see.
@@ -56,8 +54,6 @@ def accelerated_step(optimizer: Any) -> Iterator[None]:
             grad=tf.cast(gradient, dtype),
         )
 
-    with ExitStack() as stack:
-        stack.enter_context(overridden(optimizer, "update_step", update_step))
-        # The sum over repeated rows is made above, in the same pass.
-        stack.enter_context(overridden(optimizer, "_deduplicate_sparse_grad", lambda self, gradients: gradients))
-        yield
+    override(changes, optimizer, "update_step", update_step)
+    # The sum over repeated rows is made above, in the same pass.
+    override(changes, optimizer, "_deduplicate_sparse_grad", lambda self, gradients: gradients)

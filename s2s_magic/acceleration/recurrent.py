@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
 
 from s2s_magic.acceleration.cells import cell_obstacle, has_own_call, run_cells
-from s2s_magic.acceleration.overriding import overridden
+from s2s_magic.acceleration.overriding import override
+from s2s_magic.undoing import Changes
 
 
 def halves(layer: Any) -> list[Any]:
@@ -41,8 +40,7 @@ def _obstacle(layer: Any) -> str | None:
     return cell_obstacle(layer.cell)
 
 
-@contextmanager
-def accelerated_recurrent(layer: Any, unrolled: int) -> Iterator[None]:
+def accelerate_recurrent(changes: Changes, layer: Any, unrolled: int) -> None:
     """Run an LSTM, GRU or RNN layer without `recurrent_obstacle` on the kernels, loops of few steps written out."""
     by_keras = layer.call
 
@@ -71,5 +69,4 @@ def accelerated_recurrent(layer: Any, unrolled: int) -> Iterator[None]:
             output = tf.where(real, output, tf.zeros_like(output))
         return [output, *tf.nest.pack_sequence_as(states, after)] if layer.return_state else output
 
-    with overridden(layer, "call", call):
-        yield
+    override(changes, layer, "call", call)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from s2s_magic.acceleration import accelerate_greedy
+from s2s_magic.acceleration import put_on_greedy_kernels
 from s2s_magic.decoding.source import decoding_source, encoder_event
 from s2s_magic.errors import DecodeError
 from s2s_magic.seq2seq import Seq2Seq
@@ -17,6 +17,7 @@ from s2s_magic.tracing import Traced, refresh, run
 from s2s_magic.training import rows
 from s2s_magic.training.inputs import inputs_of
 from s2s_magic.training.rows import Rows
+from s2s_magic.undoing import Changes
 
 BATCH = 256
 UNKNOWN_LENGTH = 50
@@ -203,7 +204,8 @@ def _compiled(inference: Seq2Seq) -> Any:
         compiled = tf.function(
             lambda source, start: model([source, start], training=False), input_signature=signature, autograph=False
         )
-        with accelerate_greedy(model):
+        with Changes() as changes, changes, changes:
+            put_on_greedy_kernels(changes, model)
             compiled.get_concrete_function()
         inference.namespace[name] = compiled
     return inference.namespace[name]

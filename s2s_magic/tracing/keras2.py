@@ -20,6 +20,8 @@ from keras.src.mixed_precision.autocast_variable import AutoCastVariable
 from keras.src.optimizers import optimizer
 from tensorflow.python.util import tf_stack
 
+from s2s_magic.undoing import Changes
+
 Layer = base_layer.Layer
 Model = training.Model
 
@@ -41,6 +43,9 @@ _ENGINE = {
     sequential.Sequential: "build",
     Layer: "compute_output_shape compute_output_signature",
 }
+
+# A model's steps as Keras has traced them.
+_TRACES = ("train_function", "train_tf_function", "test_function", "predict_function")
 
 _PLAIN = frozenset({type(None), bool, int, float, str, threading.local})
 
@@ -391,3 +396,20 @@ def known_to_optimizer(model: Any, variables: Iterable[Any]) -> list[bool] | Non
     if not isinstance(held, optimizer.Optimizer) or not getattr(held, "_built", False):
         return None
     return [held._var_key(variable) in held._index_dict for variable in variables]
+
+
+def set_traces_aside(changes: Changes, model: Any) -> None:
+    """Let a model trace its steps anew until changes are undone; then it goes on with the traces it has now.
+
+    Where it was compiled anew in the meantime, it has none.
+    """
+    attributes = vars(model)
+    compiled = attributes.get("compiled_loss")
+    traces = {name: attributes.get(name) for name in _TRACES}
+
+    def put_back() -> None:
+        same = attributes.get("compiled_loss") is compiled
+        attributes.update(traces if same else dict.fromkeys(_TRACES))
+
+    changes.undo_by(put_back)
+    attributes.update(dict.fromkeys(_TRACES))

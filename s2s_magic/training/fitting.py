@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from s2s_magic.training.progress import Show, surroundings, throttled
 from s2s_magic.training.recorder import Recorder
 from s2s_magic.training.shares import call_shares, shared_layers
 from s2s_magic.training.verdicts import judge_all
+from s2s_magic.undoing import Changes
 
 if TYPE_CHECKING:
     from s2s_magic.spec import FitPlan
@@ -116,9 +117,9 @@ def _fit(
         loop.after_epoch = at_most_once_a_second(shown)
     model.train_function = None  # so that the step is traced with the recorder in it
     try:
-        with ExitStack() as stack:
-            stack.enter_context(recorder.watching(model.optimizer))
-            accelerated = _accelerated(stack, seq2seq, plan, prepared)
+        with Changes() as changes, changes, changes:
+            recorder.watch(changes, model.optimizer)
+            accelerated = _accelerated(changes, seq2seq, plan, prepared)
             model.fit(
                 **given.arguments,
                 **given.validation,
@@ -166,18 +167,18 @@ def build_optimizer(model: Any) -> None:
         model.optimizer.build(model.trainable_variables)
 
 
-def _accelerated(stack: ExitStack, seq2seq: Seq2Seq, plan: FitPlan, prepared: Prepared) -> dict[str, str]:
-    """Let the model run on faster kernels until the stack is undone; say which layers do, by the user's names."""
+def _accelerated(changes: Changes, seq2seq: Seq2Seq, plan: FitPlan, prepared: Prepared) -> dict[str, str]:
+    """Let the model run on faster kernels until changes are undone; say which layers do, by the user's names."""
     if not plan.accelerate:
         return {}
-    from s2s_magic.acceleration import accelerate
+    from s2s_magic.acceleration import put_on_kernels
 
     names = {layer.keras_name: layer.name for layer in seq2seq.ledger.layers.values() if layer.in_models}
     fixed = prepared.train.fixed_lengths
     if prepared.validation and prepared.validation.fixed_lengths != fixed:
         fixed = {}
     long = plan.epochs * math.ceil(prepared.train.rows / plan.batch) >= LONG
-    found = stack.enter_context(accelerate(seq2seq.model, fixed, write_out=long))
+    found = put_on_kernels(changes, seq2seq.model, fixed, write_out=long)
     return {names.get(keras_name, keras_name): said for keras_name, said in found.items()}
 
 

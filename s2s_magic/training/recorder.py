@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from s2s_magic.training.rows import Numbers
+from s2s_magic.undoing import Changes
 
 SAMPLES = 8
 LEAST_STRIDE = 16
@@ -58,20 +58,18 @@ class Recorder:
         # one concrete function a fit: a tf.function that each fit traces anew would be warned about
         self._measure = tf.function(self._norms_and_distances).get_concrete_function()
 
-    @contextmanager
-    def watching(self, optimizer: Any) -> Iterator[None]:
-        """Stand between the training step and this optimizer object; the step must be traced inside."""
+    def watch(self, changes: Changes, optimizer: Any) -> None:
+        """Stand between the training step and this optimizer object until changes are undone.
+
+        The step must be traced in the meantime.
+        """
         apply = optimizer.apply_gradients
 
         def apply_and_record(grads_and_vars: Any, *args: Any, **kwargs: Any) -> Any:
             pairs = list(grads_and_vars)
             return self._recorded(pairs, lambda: apply(pairs, *args, **kwargs))
 
-        optimizer.apply_gradients = apply_and_record
-        try:
-            yield
-        finally:
-            del optimizer.apply_gradients
+        changes.replace(optimizer, "apply_gradients", apply_and_record)
 
     def _recorded(self, pairs: Sequence[tuple[Any, Any]], apply: Callable[[], Any]) -> Any:
         by_variable = {id(variable): gradient for gradient, variable in pairs if gradient is not None}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ import tensorflow as tf
 
 from s2s_magic.ledger import Called, CallShare
 from s2s_magic.seq2seq import Seq2Seq
+from s2s_magic.undoing import Changes
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ def gradient_parts(seq2seq: Seq2Seq, batch: Sequence[Any]) -> dict[str, dict[int
         for key, variable in one.variables.items()
         for event in one.events
     }
-    with ExitStack() as stack, tf.GradientTape() as tape:
+    with Changes() as changes, changes, changes, tf.GradientTape() as tape:
         tape.watch(list(zeros.values()))
         for one in shared:
-            stack.enter_context(_own_copies(one, zeros))
+            _use_own_copies(changes, one, zeros)
         output = model(inputs, training=False)
         loss = model.compute_loss(inputs, target, output, weights)
     gradients = tape.gradient(loss, list(zeros.values()), unconnected_gradients=tf.UnconnectedGradients.ZERO)
@@ -94,31 +94,19 @@ def shared_layers(seq2seq: Seq2Seq) -> list[Shared]:
     return found
 
 
-@contextmanager
-def _own_copies(shared: Shared, zeros: dict[tuple[str, int], Any]) -> Iterator[None]:
-    """Let each call of a layer see its own copies; attributes are put back in any case."""
+def _use_own_copies(changes: Changes, shared: Shared, zeros: dict[tuple[str, int], Any]) -> None:
+    """Let each call of a layer see its own copies until changes are undone."""
     call = shared.layer.call
     events = iter(shared.events)
     key_of = {id(variable): key for key, variable in shared.variables.items()}
 
     def with_copies(*args: Any, **kwargs: Any) -> Any:
         event = next(events)
-        replaced = [
-            (holder, name, value)
-            for holder in shared.layer._flatten_layers()
-            for name, value in vars(holder).items()
-            if id(value) in key_of
-        ]
-        try:
-            for holder, name, value in replaced:
-                vars(holder)[name] = value + zeros[key_of[id(value)], event]
+        with Changes() as for_this_call, for_this_call, for_this_call:
+            for holder in shared.layer._flatten_layers():
+                for name, value in list(vars(holder).items()):
+                    if id(value) in key_of:
+                        for_this_call.replace(holder, name, value + zeros[key_of[id(value)], event])
             return call(*args, **kwargs)
-        finally:
-            for holder, name, value in replaced:
-                vars(holder)[name] = value
 
-    vars(shared.layer)["call"] = with_copies
-    try:
-        yield
-    finally:
-        del vars(shared.layer)["call"]
+    changes.replace(shared.layer, "call", with_copies)

@@ -37,6 +37,7 @@ from s2s_magic.acceleration import accelerate
 from s2s_magic.training.pipeline import Lengths, Shifted, Table, batches
 from s2s_magic.training.recorder import Recorder
 from s2s_magic.training.rows import Rows
+from s2s_magic.undoing import Changes
 
 OPEN = ExitStack()
 """Keeps models accelerated until the script ends: a context that nobody holds is closed."""
@@ -130,7 +131,7 @@ def package_run(case: Case) -> Callable[[], None]:
     model.optimizer.build(model.trainable_variables)
     variables = model.trainable_variables
     recorder = Recorder(variables, [tf.identity(variable) for variable in variables], 128)
-    OPEN.enter_context(recorder.watching(model.optimizer))
+    recorder.watch(OPEN.enter_context(Changes()), model.optimizer)
     OPEN.enter_context(accelerate(model, table.fixed_lengths))
     recorder.begin_epoch()
     return stepping(model, iter(dataset), case.steps)

@@ -27,6 +27,7 @@ from s2s_magic.training.loop import Loop
 from s2s_magic.training.pipeline import Lengths, Shifted, Table, batches
 from s2s_magic.training.recorder import Recorder
 from s2s_magic.training.rows import Rows
+from s2s_magic.undoing import Changes
 
 CASES = {  # name: vocabulary, embedding, units, batch, steps in, steps out, rows
     "small: 100 ids, 64 units, batch 32": (100, 16, 64, 32, 10, 10, 1600),
@@ -52,15 +53,15 @@ def epoch_seconds(model: Any, table: Table, size: int, epochs: int, evidence: bo
     dataset, steps = batches(table, size=size, epochs=epochs, shuffle=True)
     clock = Clock()
     callbacks: list[Any] = [clock]
-    watching: Any = nullcontext()
+    changes = Changes()
     if evidence:
         variables = model.trainable_variables
         recorder = Recorder(variables, [tf.identity(variable) for variable in variables], steps)
         loop = Loop(recorder, lambda progress: None, name="model", epochs=epochs, steps=steps, patience=None)
         callbacks.insert(0, loop)
-        watching = recorder.watching(model.optimizer)
+        recorder.watch(changes, model.optimizer)
     model.train_function = None
-    with watching, nullcontext() if plain else accelerate(model):
+    with changes, nullcontext() if plain else accelerate(model):
         model.fit(dataset, epochs=epochs, steps_per_epoch=steps, callbacks=callbacks, verbose=0)
     return np.diff(np.array(clock.ends), axis=0)
 
