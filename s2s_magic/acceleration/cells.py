@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from s2s_magic.kernels import gru, lstm
+from s2s_magic.kernels import GruCell, LstmCell, ResetBeforeGruCell, run
 
 _TYPES = ("float16", "bfloat16", "float32", "float64")
 _TANH = (keras.activations.tanh, tf.tanh)
@@ -60,7 +60,7 @@ def _shown(activation: Any) -> str:
 
 def state_count(cell: Any) -> int:
     """Give how many tensors the state of one cell is."""
-    return 2 if type(cell) is keras.layers.LSTMCell else 1
+    return int(kernel_cell(cell).states)
 
 
 def run_cells(
@@ -116,10 +116,18 @@ def _run(cell: Any, x: Any, state: list[Any] | None, training: Any, masks_by: An
         # One mask for all steps at once: it has a random number for each, as a mask drawn anew at each step has.
         masks_by.reset_dropout_mask()
         x *= masks_by.get_dropout_mask_for_cell(x, training, count=4)[0]
-    weights = [cell.kernel, cell.recurrent_kernel, *([cell.bias] if cell.use_bias else [])]
-    weights = [tf.cast(tf.convert_to_tensor(weight), cell.compute_dtype) for weight in weights]
-    bias = weights[2] if cell.use_bias else None
+    return run(kernel_cell(cell), x, *weights_of(cell), state, **steps)
+
+
+def kernel_cell(cell: Any) -> Any:
+    """Give the kernels' twin of a Keras cell."""
     if type(cell) is keras.layers.LSTMCell:
-        return lstm(x, weights[0], weights[1], bias, state, **steps)
-    start = None if state is None else state[0]
-    return gru(x, weights[0], weights[1], bias, start, reset_after=cell.reset_after, **steps)
+        return LstmCell()
+    return GruCell() if cell.reset_after else ResetBeforeGruCell()
+
+
+def weights_of(cell: Any) -> tuple[Any, Any, Any]:
+    """Give kernel, recurrent kernel and bias of a cell in the type it computes in; None for no bias."""
+    weights = [cell.kernel, cell.recurrent_kernel, *([cell.bias] if cell.use_bias else [])]
+    kernel, recurrent, *bias = (tf.cast(tf.convert_to_tensor(weight), cell.compute_dtype) for weight in weights)
+    return kernel, recurrent, bias[0] if bias else None

@@ -8,10 +8,10 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from s2s_magic.acceleration.cells import cell_obstacle, cells_of, state_count
+from s2s_magic.acceleration.cells import cell_obstacle, cells_of, kernel_cell, state_count, weights_of
 from s2s_magic.acceleration.decoder import settings_obstacle
 from s2s_magic.acceleration.overriding import override
-from s2s_magic.kernels import greedy
+from s2s_magic.kernels import greedy, one_step
 from s2s_magic.undoing import Changes
 
 
@@ -72,52 +72,16 @@ def _nan(like: Any) -> Any:
 
 
 def _advance(cell: Any) -> Any:
-    """Give one step of a cell, or of a stack, on flat states; weights are joined once, before the loop."""
-    steps = [(_lstm_step if type(one) is keras.layers.LSTMCell else _gru_step)(one) for one in cells_of(cell)]
+    """Give one step of a cell, or of a stack, on flat states."""
+    steps = [one_step(kernel_cell(one), *weights_of(one)) for one in cells_of(cell)]
     counts = [state_count(one) for one in cells_of(cell)]
+    types = [one.compute_dtype for one in cells_of(cell)]
 
     def advance(x: Any, states: Any) -> Any:
         after: list[Any] = []
-        for step, count in zip(steps, counts, strict=True):
-            new = step(x, *states[len(after) : len(after) + count])
+        for step, count, dtype in zip(steps, counts, types, strict=True):
+            new = step(tf.cast(x, dtype), *states[len(after) : len(after) + count])
             x, after = new[0], [*after, *new]
         return x, after
 
     return advance
-
-
-def _weights(cell: Any) -> tuple[Any, Any, Any]:
-    own = [cell.kernel, cell.recurrent_kernel, *([cell.bias] if cell.use_bias else [])]
-    kernel, recurrent, *bias = (tf.cast(tf.convert_to_tensor(weight), cell.compute_dtype) for weight in own)
-    return kernel, recurrent, bias[0] if bias else tf.zeros([2, kernel.shape[1]], cell.compute_dtype)
-
-
-def _lstm_step(cell: Any) -> Any:
-    kernel, recurrent, bias = _weights(cell)
-    joined = tf.concat([kernel, recurrent], 0)
-    bias = bias if cell.use_bias else bias[0]
-
-    def step(x: Any, h: Any, c: Any) -> Any:
-        net = tf.nn.bias_add(tf.matmul(tf.concat([tf.cast(x, joined.dtype), h], 1), joined), bias)
-        net_in, net_forget, net_c, net_out = tf.split(net, 4, axis=1)
-        c = tf.sigmoid(net_forget) * c + tf.sigmoid(net_in) * tf.tanh(net_c)
-        return tf.sigmoid(net_out) * tf.tanh(c), c
-
-    return step
-
-
-def _gru_step(cell: Any) -> Any:
-    kernel, recurrent, bias = _weights(cell)
-    units = recurrent.shape[0]
-    after = cell.reset_after
-    bias_x, bias_h = (bias[0], bias[1]) if after or not cell.use_bias else (bias, None)
-
-    def step(x: Any, h: Any) -> Any:
-        a = tf.nn.bias_add(tf.matmul(tf.cast(x, kernel.dtype), kernel), bias_x)
-        m = tf.matmul(h, recurrent if after else recurrent[:, : 2 * units])
-        m = tf.nn.bias_add(m, bias_h) if after else m
-        z, r = tf.split(tf.sigmoid(a[:, : 2 * units] + m[:, : 2 * units]), 2, axis=1)
-        inner = r * m[:, 2 * units :] if after else tf.matmul(r * h, recurrent[:, 2 * units :])
-        return (z * h + (1 - z) * tf.tanh(a[:, 2 * units :] + inner),)
-
-    return step

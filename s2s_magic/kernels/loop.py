@@ -52,6 +52,14 @@ def transposed(matrix: Any) -> Any:
     return tf.reshape(tf.transpose(matrix[:, :, None], [1, 0, 2]), [columns, rows])
 
 
+def times(matrix: Any, axis: int) -> Callable[[Any], Any]:
+    """Prepare the product of a transposed matrix with columns (``axis`` 0), or of rows with the matrix (1)."""
+    if axis:
+        return lambda rows: tf.matmul(rows, matrix)
+    turned = transposed(matrix)
+    return lambda columns: tf.matmul(turned, columns)
+
+
 def scan(
     steps: Any,
     step: Callable[..., tuple[Sequence[Any], Sequence[Any]]],
