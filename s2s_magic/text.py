@@ -169,8 +169,8 @@ def count_vocabularies(spec: Spec, namespace: Mapping[str, Any]) -> tuple[Spec, 
 def _count(value: Any, name: str, tokens: str) -> int | Tokenizer:
     from s2s_magic.training import rows
 
-    value = rows.plain(value)
     try:
+        value = rows.plain(value)
         if tokens == "none":
             if rows.is_text(value):
                 raise ValueError(f"{name} holds text, and the spec reads ids: add tokens: char, or tokens: word")
@@ -179,4 +179,4 @@ def _count(value: Any, name: str, tokens: str) -> int | Tokenizer:
             raise ValueError(f"{name} holds no texts, and tokens: {tokens} counts them")
         return Tokenizer.count(rows.texts(value), "char" if tokens == "char" else "word")
     except rows.Unreadable as error:
-        raise ValueError(f"{name} {error}") from error
+        raise ValueError(f"{name} {error}".replace("NAME", name)) from error.__cause__

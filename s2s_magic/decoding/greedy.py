@@ -81,9 +81,9 @@ def _text(tokenizer: Tokenizer, row: Sequence[int]) -> str:
 
 
 def _read(seq2seq: Seq2Seq, sources: Any) -> Rows:
-    value = rows.plain(sources)
     tokenizer = seq2seq.tokenizers.get("source")
     try:
+        value = rows.plain(sources)
         if tokenizer is None and seq2seq.spec is not None and seq2seq.spec.tokens != "none":
             raise rows.Unreadable(f"cannot be read before the first fit, which counts the vocabulary of {seq2seq.name}")
         if isinstance(value, list | tuple) and not value:

@@ -62,8 +62,9 @@ def check_table(desk: Desk, table: Table, inputs: Mapping[str, Asked], target: A
         low, high = source.lengths.min(), source.lengths.max()
         desk.fault(
             inputs[name].key,
-            f"source rows have {low} to {high} ids, and {desk.seq2seq.name} was built without padding, so that its "
-            "encoder would read the filling: add 'padding: 0' (and a 'start' of its own) to the spec and build again, "
+            f"{inputs[name].variable}: source rows have {low} to {high} ids, and {desk.seq2seq.name} was built without "
+            "padding, so that its encoder would read the filling: add 'padding: 0' (and a 'start' of its own) to the "
+            "spec and build again, "
             "or give rows of one length",
         )
 
@@ -127,7 +128,11 @@ def _values_fit(target: Shape, output: Shape) -> bool:
 def check_lengths(desk: Desk, asked: Asked, lengths: Numbers, target: Rows) -> None:
     """Note lengths that are none, or not those of a target's rows."""
     key, name = asked
-    if lengths.dtype.kind not in "iuf" or len(lengths) != len(target):
+    if lengths.dtype.kind not in "iuf":
+        what = "truth values" if lengths.dtype.kind == "b" else "text"
+        desk.fault(key, f"{name} holds {what}; expected one whole number for each target row")
+        return
+    if len(lengths) != len(target):
         desk.fault(
             key,
             f"{name} holds {len(lengths)} values; expected one whole number for each of {len(target)} target rows",

@@ -183,8 +183,8 @@ def _given(
                 f"{decoder.variable}: {differing(given, target)}; each row needs an id for each of the target's",
             )
     if asked:
-        value = desk.value(*asked)
-        lengths = None if value is None else np.asarray(value).ravel()
+        value = desk.array(*asked)
+        lengths = None if value is None else value.ravel()
         if lengths is not None:
             check_lengths(desk, asked, lengths, target)
             lengths = None if desk.faults else lengths.astype(np.int64)
@@ -238,15 +238,7 @@ def _free_column(desk: Desk, asked: Asked, model_input: ModelInput) -> Any:
     ragged = isinstance(value, list | tuple) and model_input.rank == 2
     if model_input.vocabulary is not None or ragged:
         return desk.read(key, name, None)
-    array = np.asarray(value)
-    if array.dtype.kind not in "iufb":
-        desk.fault(key, f"{name} holds no numbers")
-        return None
-    broken = np.argwhere(~np.isfinite(array))
-    if len(broken):
-        place = tuple(int(i) for i in broken[0])
-        desk.fault(key, f"{name} is {array[place]} at index {place}")
-    return array
+    return desk.array(*asked)
 
 
 def _split(desk: Desk, table: Table, fraction: float) -> tuple[Table, Table | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +13,7 @@ from s2s_magic.seq2seq import Seq2Seq
 from s2s_magic.text import UNKNOWN, Tokenizer, listed
 from s2s_magic.training import rows
 from s2s_magic.training.rows import Rows
+from s2s_magic.training.values import as_array
 
 if TYPE_CHECKING:
     from s2s_magic.spec import FitPlan
@@ -33,47 +34,62 @@ class Desk:
     plan: FitPlan
     namespace: Mapping[str, Any]
     faults: list[Fault] = field(default_factory=list)
+    cause: BaseException | None = None
     tokenizers: dict[str, Tokenizer] = field(default_factory=dict)
 
-    def fault(self, key: str, message: str) -> None:
-        """Note what is wrong with what a key of the body names."""
+    def fault(self, key: str, message: str, cause: BaseException | None = None) -> None:
+        """Note what is wrong with what a key of the body names, and what raised because of it."""
         place = self.plan.place_of(key)
         self.faults.append(Fault(*(place if any(place) else self.plan.place_of("inputs")), message))
+        self.cause = self.cause or cause
 
     def raise_faults(self) -> None:
         """Raise what was noted."""
         if self.faults:
-            raise DataError(set(self.faults))
+            raise DataError(set(self.faults)) from self.cause
 
     def value(self, key: str, name: str) -> Any:
-        """Give the plain value of a notebook variable; None when it is unknown."""
+        """Give the plain value of a notebook variable; None after a fault."""
         if name not in self.namespace:
             self.fault(key, f"there is no variable {name!r}{nearest(name, self.namespace)}")
             return None
-        return rows.plain(self.namespace[name])
+        spec = self.seq2seq.spec
+        return self._reading(key, name, lambda: rows.plain(self.namespace[name], spec.padding if spec else None))
+
+    def _reading(self, key: str, name: str, read: Callable[[], Any]) -> Any:
+        """Note why something cannot be read, and give None then."""
+        try:
+            return read()
+        except rows.Unreadable as error:
+            self.fault(key, f"{name} {error}".replace("NAME", name), error.__cause__)
+            return None
+
+    def array(self, key: str, name: str) -> Any:
+        """Read an array of numbers or of texts, of any shape; None after a fault."""
+        value = self.value(key, name)
+        return None if value is None else self._reading(key, name, lambda: as_array(value))
 
     def read(self, key: str, name: str, side: str | None) -> Any:
         """Read rows: texts where ``side`` has or can have a tokenizer, else ids; None after a fault."""
         value = self.value(key, name)
         if value is None:
             return None
+        return self._reading(key, name, lambda: self._rows(value, side))
+
+    def _rows(self, value: Any, side: str | None) -> Any:
         spec = self.seq2seq.spec
         tokens = spec.tokens if spec is not None and side else "none"
-        try:
-            if not rows.is_text(value):
-                if tokens != "none":
-                    raise rows.Unreadable(
-                        f"holds ids, and {self.seq2seq.name} was built with tokens: {tokens}: give it texts"
-                    )
-                return rows.ids(value)
-            if tokens == "none":
+        if not rows.is_text(value):
+            if tokens != "none" and len(value):
                 raise rows.Unreadable(
-                    "holds text, and the model reads ids: build it from a spec with tokens: char or word, or give ids"
+                    f"holds ids, and {self.seq2seq.name} was built with tokens: {tokens}: give it texts"
                 )
-            return rows.texts(value)
-        except rows.Unreadable as error:
-            self.fault(key, f"{name} {error}")
-            return None
+            return rows.ids(value) if tokens == "none" else []
+        if tokens == "none":
+            raise rows.Unreadable(
+                "holds text, and the model reads ids: build it from a spec with tokens: char or word, or give ids"
+            )
+        return rows.texts(value)
 
     def encoded(self, asked: Asked, side: str, texts: Sequence[str]) -> Rows:
         """Turn texts into ids; warn of tokens that the vocabulary does not have, note a fault if it has none."""

@@ -1,4 +1,4 @@
-"""Reading rows of ids or of text from whatever a notebook holds them in."""
+"""Rows of ids of any lengths, and reading them from what `values.plain` gave."""
 
 from __future__ import annotations
 
@@ -7,13 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Numbers = NDArray[Any]
+from s2s_magic.training.values import (
+    Numbers,
+    Unreadable,
+    is_kind,
+    is_text,
+    one_line,
+    plain,
+    short,
+    texts,
+)
 
+__all__ = ["Numbers", "Rows", "Unreadable", "ids", "is_text", "plain", "texts"]
 
-class Unreadable(Exception):
-    """A value that holds no rows, with the reason in words."""
+_OUTSIDE = f"outside any vocabulary: ids are 0 to {np.iinfo(np.int32).max}"
 
 
 @dataclass(frozen=True)
@@ -103,44 +111,6 @@ def _splits(lengths: Numbers) -> Numbers:
     return splits
 
 
-def plain(value: Any) -> Any:
-    """Turn pandas and TensorFlow values into NumPy arrays or lists; leave anything else as it is."""
-    if hasattr(value, "to_numpy"):  # pandas
-        value = value.to_numpy()
-    elif hasattr(value, "to_list") and hasattr(value, "row_splits"):  # tf.RaggedTensor, tf.ragged.constant
-        value = value.to_list()
-    elif hasattr(value, "numpy"):
-        value = value.numpy()
-    if isinstance(value, np.ndarray) and value.dtype == object:
-        value = list(value.ravel()) if value.ndim == 2 and value.shape[1] == 1 else list(value)
-    return value
-
-
-def is_text(value: Any) -> bool:
-    """Whether a value that `plain` gave holds text rather than ids."""
-    if isinstance(value, np.ndarray):
-        return value.dtype.kind in "US" and value.ndim == 1
-    return isinstance(value, list | tuple) and any(isinstance(item, str | bytes) for item in value)
-
-
-def texts(value: Any) -> list[str]:
-    """Read rows of text.
-
-    Raises
-    ------
-    Unreadable
-        When an item is no text.
-    """
-    found = []
-    for number, item in enumerate(value):
-        if isinstance(item, bytes):
-            item = item.decode("utf-8")
-        if not isinstance(item, str):
-            raise Unreadable(f"item {number} is {item!r}, no text")
-        found.append(str(item))
-    return found
-
-
 def ids(value: Any) -> Rows:
     """Read rows of ids from a two-dimensional array or from a sequence of rows.
 
@@ -151,31 +121,44 @@ def ids(value: Any) -> Rows:
     """
     if isinstance(value, np.ndarray):
         if value.ndim != 2:
-            hint = f": one row is {_short([value.tolist()])}" if value.ndim == 1 and len(value) else ""
+            hint = f": one row is {short([value.tolist()])}" if value.ndim == 1 and len(value) else ""
             raise Unreadable(f"has shape {value.shape}; rows of ids have two dimensions, (rows, steps){hint}")
         rows = Rows(_whole(value.ravel()), np.arange(len(value) + 1, dtype=np.int64) * value.shape[1])
         return _checked(rows, value.ravel())
     if not isinstance(value, list | tuple):
         raise Unreadable(f"is of type {type(value).__name__}; expected an array, a list of rows or a list of texts")
-    arrays = []
-    for number, row in enumerate(value):
-        row = plain(row)
-        if not isinstance(row, list | tuple | np.ndarray):
-            flat = all(isinstance(item, int | float | np.number) for item in value)
-            hint = f": one row is {_short([list(value)])}" if flat else ""
-            raise Unreadable(f"item {number} is {_short(row)}; expected a row of ids{hint}")
-        try:
-            array = np.asarray(row)
-        except ValueError:
-            array = None
-        if array is None or array.ndim > 1:
-            raise Unreadable(f"row {number} is nested, {_short(row)}; expected rows of ids, such as [[1, 2], [3]]")
-        if array.ndim != 1 or (array.size and array.dtype.kind not in "iuf"):
-            raise Unreadable(f"row {number} is no flat row of numbers: {_short(row)}")
-        arrays.append(array.astype(np.float64) if array.dtype.kind == "f" else array)
+    arrays = [_row(number, row, value) for number, row in enumerate(value)]
     raw = np.concatenate(arrays) if arrays else np.zeros(0, np.int64)
     rows = Rows.of(arrays) if raw.dtype.kind != "f" else Rows(_whole(raw), _splits(np.array(list(map(len, arrays)))))
     return _checked(rows, raw)
+
+
+def _row(number: int, row: Any, rows: Sequence[Any]) -> Numbers:
+    """Read one row of a list of them."""
+    if is_kind(row, (int, float, np.number, str, bytes)) and not is_kind(row, np.ndarray):
+        flat = all(is_kind(item, (int, float, np.number)) for item in rows)
+        hint = f": one row is {short([list(rows)])}" if flat else ""
+        raise Unreadable(f"item {number} is {short(row)}; expected a row of ids{hint}")
+    try:
+        read = row if type(row) in (list, tuple) else plain(row)
+    except Unreadable as error:
+        raise Unreadable(f"row {number}: {error}") from error.__cause__
+    try:
+        array = np.asarray(read)
+    except Exception as error:
+        if not isinstance(error, ValueError | RecursionError):
+            raise Unreadable(f"row {number} cannot be read: {one_line(error)}") from error
+        array = None
+    if array is None or array.ndim > 1:
+        raise Unreadable(f"row {number} is nested, {short(row)}; expected rows of ids, such as [[1, 2], [3]]")
+    if array.dtype == object:
+        odd = [position for position, item in enumerate(read) if not is_kind(item, (int, np.integer))]
+        position = odd[0] if odd else max(range(len(read)), key=lambda place: abs(int(read[place])))
+        why = "no whole number that an id could be" if odd else _OUTSIDE
+        raise Unreadable(f"row {number}, position {position} is {short(read[position])}, {why}")
+    if array.size and array.dtype.kind not in "iuf":
+        raise Unreadable(f"row {number} is no flat row of numbers: {short(row)}")
+    return array.astype(np.float64) if array.dtype.kind == "f" else array
 
 
 def _whole(values: Numbers) -> Numbers:
@@ -195,13 +178,8 @@ def _checked(rows: Rows, raw: Numbers) -> Rows:
         if np.isnan(number):
             what = "is NaN"
         elif np.isfinite(number) and number == np.floor(number):
-            what = f"is {int(number)}, outside any vocabulary: ids are 0 to {np.iinfo(np.int32).max}"
+            what = f"is {int(number)}, {_OUTSIDE}"
         else:
             what = f"is {number}, no whole number that an id could be"
         raise Unreadable(f"row {row}, position {position} {what}")
     return rows
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

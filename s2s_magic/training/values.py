@@ -1,0 +1,313 @@
+"""From whatever a notebook variable holds to an array or a list: what is understood is listed, all else is refused.
+
+The objects are strangers: nothing is believed of them, and whatever one raises while it is read becomes a reason in one
+line, with the exception as its cause.
+"""
+
+from __future__ import annotations
+
+import array
+import sys
+from collections import UserList, deque
+from collections.abc import Callable, Mapping, Set
+from contextlib import suppress
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[Any]
+
+_SEQUENCES = (list, tuple, range, deque, UserList, array.array)
+_FUNCTIONS = (FunctionType, BuiltinFunctionType, MethodType, type)
+_SINGLE = (int, float, complex, np.generic)
+_TEXT = (str, bytes, bytearray)
+
+
+class Unreadable(Exception):
+    """A value that cannot be read, with the reason in words; what the object itself raised is its cause."""
+
+
+def one_line(error: BaseException) -> str:
+    """Give an exception in one line: its class, and the first line of what it says."""
+    try:
+        said = next(iter(str(error).splitlines()), "")
+    except Exception:
+        said = ""
+    said = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in said[:200])
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def short(value: Any, most: int = 60) -> str:
+    """Give a value as Python writes it, in at most so many characters."""
+    try:
+        text = ascii(value) if is_kind(value, _TEXT) and not _printable(value) else repr(value)
+    except Exception:
+        text = f"an object of class {type(value).__name__}"
+    text = " ".join(text.split())
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def _printable(value: Any) -> bool:
+    return not isinstance(value, str) or value.isprintable()
+
+
+def is_kind(value: Any, kinds: type | tuple[type, ...]) -> bool:
+    """As `isinstance`, by the object's own class: ``__class__`` may say anything."""
+    return issubclass(type(value), kinds)
+
+
+def asked(what: str, call: Callable[[], Any]) -> Any:
+    """Let an object answer; what it raises becomes a reason.
+
+    Raises
+    ------
+    Unreadable
+        When it raised; KeyboardInterrupt and the like pass.
+    """
+    try:
+        return call()
+    except Exception as error:
+        raise Unreadable(f"cannot be read: {what} raised {one_line(error)}") from error
+
+
+def plain(value: Any, padding: int | None = None) -> Any:
+    """Read the outermost form of a value.
+
+    Parameters
+    ----------
+    value
+        Anything.
+    padding
+        The id that masked places of a NumPy masked array are read as; None refuses them.
+
+    Returns
+    -------
+    numpy.ndarray or list
+        An array of at least one dimension that holds numbers, truth values, times or text; or a list, of rows or texts.
+
+    Raises
+    ------
+    Unreadable
+        With what to give instead.
+    """
+    _refuse(value)
+    if is_kind(value, np.ndarray):
+        return _array(value, padding)
+    if is_kind(value, _SEQUENCES):
+        return asked("going through it", lambda: list(value))
+    kind = type(value)
+    if _from("pandas", value):
+        return _pandas(value)
+    if hasattr(kind, "to_list") and hasattr(kind, "row_splits"):  # tf.RaggedTensor
+        return asked("its to_list()", lambda: list(value.to_list()))
+    if hasattr(kind, "dense_shape"):
+        raise Unreadable("is a sparse tensor: give it as a dense one, tf.sparse.to_dense(...)")
+    for method in ("to_numpy", "numpy", "__array__"):
+        if callable(getattr(kind, method, None)):
+            return _given(value, method, padding)
+    raise Unreadable(f"is of type {kind.__name__}; expected an array, a list of rows or a list of texts")
+
+
+def _refuse(value: Any) -> None:
+    """Refuse what holds no rows, each with its remedy."""
+    kind = type(value)
+    if value is None:
+        raise Unreadable("is None: nothing was assigned to it")
+    if is_kind(value, _TEXT):
+        raise Unreadable(f"is one text, {short(value)}; expected a list of them: one text is [{short(value, 30)}]")
+    if is_kind(value, _SINGLE):
+        raise Unreadable(_single(value))
+    if is_kind(value, ModuleType):
+        raise Unreadable("is a module, not data")
+    if is_kind(value, _FUNCTIONS):
+        raise Unreadable(f"is the {'class' if is_kind(value, type) else 'function'} {short(value)}, not data")
+    if is_kind(value, Mapping):
+        some = next(iter(asked("listing its keys", lambda: list(value)[:1])), "key")
+        raise Unreadable(f"is a {kind.__name__} with several values: name one of them, such as NAME[{short(some)}]")
+    if is_kind(value, Set):
+        raise Unreadable(f"is a {kind.__name__}, which has no order of rows: give a list, sorted(...)")
+    if _from("tensorflow", value) and hasattr(kind, "element_spec"):
+        raise Unreadable(
+            "is a tf.data dataset, which holds inputs and targets at once: write 'data:' with its name, in place of "
+            "'source' and 'target'"
+        )
+    if hasattr(kind, "__next__"):
+        raise Unreadable(f"is a {kind.__name__}, which can be read only once: give a list, list(...)")
+    if kind.__name__ == "KerasTensor":
+        raise Unreadable("is a symbolic tensor, a wire of a model without numbers: give the data that go into it")
+
+
+def _single(value: Any) -> str:
+    return f"is of type {type(value).__name__}, the single value {short(value)}; expected an array, or a list of rows"
+
+
+def _from(package: str, value: Any) -> bool:
+    """Whether one of the classes of an object is from a package, which need not be imported for that."""
+    bases = type(value).__mro__ if package in sys.modules else ()
+    return any(str(base.__module__).partition(".")[0] == package for base in bases)
+
+
+def _given(value: Any, method: str, padding: int | None) -> Any:
+    """Let an object give its array by a method."""
+    found = asked(f"its {method}()", lambda: np.asarray(value) if method == "__array__" else getattr(value, method)())
+    if found is value or not is_kind(found, np.ndarray):
+        if is_kind(found, (*_SINGLE, *_TEXT)):
+            _refuse(found)
+        raise Unreadable(f"cannot be read: its {method}() gave a {type(found).__name__}, no NumPy array")
+    return _array(found, padding)
+
+
+def _pandas(value: Any) -> Any:
+    import pandas
+
+    kind = type(value).__name__
+    if not hasattr(type(value), "to_numpy") and not is_kind(value, pandas.api.extensions.ExtensionArray):
+        raise Unreadable(f"is a pandas {kind}, which holds no column of data")
+    missing = np.asarray(asked("looking for missing values", lambda: pandas.isna(value)))
+    has = hasattr(type(value), "to_numpy")
+    found = asked("its to_numpy()", lambda: value.to_numpy() if has else np.asarray(value))
+    if not is_kind(found, np.ndarray):
+        raise Unreadable(f"cannot be read: its to_numpy() gave a {type(found).__name__}, no NumPy array")
+    if missing.any():
+        place = np.argwhere(missing)[0]
+        where = f"row {place[0]}" + (f", column {short(value.columns[place[1]])}" if len(place) > 1 else "")
+        count = f" ({int(missing.sum())} such places in all)" if missing.sum() > 1 else ""
+        raise Unreadable(f"{where} is missing{count}: drop such rows, or fill them, NAME.fillna(...)")
+    return _array(found, None)
+
+
+def _array(value: Numbers, padding: int | None) -> Any:
+    """Read an array: plain, of at least one dimension; an array of objects becomes a list."""
+    if is_kind(value, np.ma.MaskedArray):
+        value = _unmasked(value, padding)
+    value = np.ndarray.view(value, np.ndarray)  # a matrix is the two-dimensional array that it is made of
+    if value.dtype.names is not None:
+        raise Unreadable(f"is an array with fields: name one of them, such as NAME[{short(value.dtype.names[0])}]")
+    if value.dtype.name in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):
+        value = value.astype(np.float32)
+    if value.ndim == 0:
+        raise Unreadable(_single(value[()]))
+    if value.dtype.kind == "V":
+        raise Unreadable(f"is an array of type {value.dtype}, which holds no numbers")
+    if value.dtype.kind in "US" and value.ndim == 2 and value.shape[1] == 1:
+        return value[:, 0]
+    if value.dtype == object:
+        return list(value.ravel()) if value.ndim == 2 and value.shape[1] == 1 else list(value)
+    return value
+
+
+def _unmasked(value: Any, padding: int | None) -> Numbers:
+    masked = np.ones(value.shape, bool) & value.mask
+    if not masked.any():
+        return np.asarray(value.data)
+    if padding is not None:
+        return np.asarray(value.filled(padding))
+    place = tuple(map(int, np.argwhere(masked)[0]))
+    where = f"row {place[0]}, position {place[1]}" if len(place) == 2 else f"index {place}"
+    count = f" ({int(masked.sum())} such places in all)" if masked.sum() > 1 else ""
+    raise Unreadable(
+        f"{where} is masked{count}: fill such places, NAME.filled(...); with 'padding' in the spec they are read as "
+        "padding"
+    )
+
+
+def is_text(value: Any) -> bool:
+    """Whether a value that `plain` gave holds text rather than numbers."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind in "US"
+    return any(is_kind(item, _TEXT) for item in value)
+
+
+def texts(value: Any) -> list[str]:
+    """Read rows of text.
+
+    Raises
+    ------
+    Unreadable
+        When an item is no text, or holds what is no character.
+    """
+    if isinstance(value, np.ndarray) and value.ndim != 1:
+        raise Unreadable(f"has shape {value.shape}; texts stand in one dimension, (rows,)")
+    found = []
+    for number, item in enumerate(value):
+        if is_kind(item, (bytes, bytearray)):
+            try:
+                item = bytes(item).decode("utf-8")
+            except UnicodeDecodeError as error:
+                byte = error.object[error.start]
+                raise Unreadable(
+                    f"item {number} is no UTF-8: byte 0x{byte:02x} at {error.start}; decode it with its own encoding, "
+                    "such as item.decode('latin-1')"
+                ) from error
+        if not is_kind(item, str):
+            raise Unreadable(f"item {number} is {short(item)}, no text")
+        text = str.__str__(item)
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise Unreadable(
+                f"item {number} holds {text[error.start]!a} at {error.start}, half of a surrogate pair and no "
+                "character: read the file with its own encoding, or errors='replace'"
+            ) from error
+        found.append(text)
+    return found
+
+
+def as_array(value: Any) -> Numbers:
+    """Make one array of what `plain` gave.
+
+    Returns
+    -------
+    array
+        Of numbers or truth values, of any shape; of text as objects of class ``str``.
+
+    Raises
+    ------
+    Unreadable
+        When items differ in shape, or are neither.
+    """
+    if is_text(value):
+        flat = value.ravel() if isinstance(value, np.ndarray) else value
+        found = np.array([*texts(flat), None], object)[:-1]  # which NumPy cannot take for something else
+        return found.reshape(value.shape) if isinstance(value, np.ndarray) else found
+    read: Numbers = value if isinstance(value, np.ndarray) else _stacked(value)
+    if read.dtype.kind not in "iufb":
+        raise Unreadable(f"holds {read.dtype} values, no numbers")
+    broken = np.argwhere(~np.isfinite(read)) if read.dtype.kind == "f" else np.zeros(0)
+    if len(broken):
+        index = tuple(int(i) for i in broken[0])
+        raise Unreadable(f"is {read[index]} at index {index if len(index) > 1 else index[0]}")
+    return read
+
+
+def _stacked(items: list[Any]) -> Numbers:
+    parts: list[Numbers] = []
+    if all(type(item) in (int, float, bool, list, tuple, np.ndarray) for item in items):
+        with suppress(ValueError, TypeError, RecursionError):
+            whole = np.asarray(items)
+            if whole.dtype.kind in "iufb":
+                return whole
+    for number, item in enumerate(items):
+        try:
+            part = np.asarray(item if is_kind(item, (*_SINGLE, list, tuple)) else _item(item))
+        except Unreadable as error:
+            raise Unreadable(f"item {number} {error}") from error.__cause__
+        except Exception as error:
+            raise Unreadable(f"item {number} cannot be made an array: {one_line(error)}") from error
+        if part.dtype.kind not in "iufb":
+            raise Unreadable(f"item {number} is {short(item)}, no number and no array of numbers")
+        if parts and part.shape != parts[0].shape:
+            raise Unreadable(
+                f"item {number} has shape {part.shape}, and item 0 {parts[0].shape}; one shape is expected"
+            )
+        parts.append(part)
+    return np.stack(parts) if parts else np.zeros(0)
+
+
+def _item(item: Any) -> Any:
+    """Read an item of a list, which may be a single number in a tensor."""
+    if _from("tensorflow", item) and getattr(type(item), "shape", None) is not None and hasattr(type(item), "numpy"):
+        return asked("its numpy()", item.numpy)
+    return plain(item)
