@@ -27,7 +27,7 @@ def test_the_training_report_reads_as_ever(golden):
 
 def test_explanations_read_as_ever(golden):
     ledger = translator_ledger(training=True)
-    asked = ("encoder_embeddings", "embeddings", "decoder_cell.kernel")
+    asked = ("encoder_embeddings", "embeddings", "encoder", "decoder", "decoder_cell", "decoder_cell.kernel")
     golden("view_explanations.txt", "\n".join(explanation_text(explain(ledger, what)) for what in asked))
 
 

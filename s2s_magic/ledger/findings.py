@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from s2s_magic.ledger.drift import drift_of
+from s2s_magic.ledger.explanation import holding, owned_and_held
 from s2s_magic.ledger.ledger import Ledger
 from s2s_magic.ledger.records import Called, Finding, Layer, Variable
 from s2s_magic.ledger.wires import gradient_events, holders, uses_of
@@ -52,11 +53,12 @@ def _shared(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
         wired = [call for call in calls.get(key, ()) if call.in_graph]
         if len(wired) > 1 and layer.own_weights:
             which = "both calls use" if len(wired) == 2 else "all calls use"
+            own, held = owned_and_held(ledger, key)
+            has = f"owns {counted(len(own), 'variable')}" if own else f"holds {holding(held)}"
             yield Finding(
                 kind="shared",
                 about=layer.name,
-                text=f"{layer.name} is called {times(len(wired))} and owns "
-                f"{counted(len(layer.own_weights), 'variable')}: {which} the same weights.",
+                text=f"{layer.name} is called {times(len(wired))} and {has}: {which} the same weights.",
                 event=wired[1].index,
             )
 

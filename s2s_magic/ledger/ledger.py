@@ -96,6 +96,15 @@ class Ledger:
                 calls.setdefault(event.object, []).append(event)
         return calls
 
+    @cached_property
+    def owned(self) -> Mapping[str, Sequence[Variable]]:
+        """The variables that each layer object owns itself, by its key; also those that Keras does not list."""
+        owned: dict[str, list[Variable]] = {}
+        for variable in self.variables.values():
+            if variable.object is not None:
+                owned.setdefault(variable.object, []).append(variable)
+        return owned
+
     @property
     def main_model(self) -> ModelRecord | None:
         """The model that is meant: the one chosen, else as `s2s_magic.ledger.roles.meant` says; None without any."""

@@ -1,10 +1,13 @@
-"""Words that findings and explanations share."""
+"""Words and sentences that findings and explanations share."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from s2s_magic.ledger.records import Variable
+from s2s_magic.ledger.ledger import Ledger
+from s2s_magic.ledger.records import Called, Constructed, Layer, Shape, Variable
+
+Event = Constructed | Called
 
 NUMBER_WORDS = {1: "once", 2: "twice"}
 
@@ -34,3 +37,37 @@ def short_name(variable: Variable) -> str:
 def full_name(variable: Variable) -> str:
     """Give the owner's name and the variable's own, ``decoder_cell.kernel``; its own alone where no layer owns it."""
     return variable.owner if variable.object is None else f"{variable.owner}.{short_name(variable)}"
+
+
+def shape_text(shape: Shape | None) -> str:
+    """Write a shape as Keras does, with None for what is not known yet."""
+    if shape is None:
+        return "unknown shape"
+    return (
+        "("
+        + ", ".join("None" if size is None else f"{size}" for size in shape)
+        + ("," if len(shape) == 1 else "")
+        + ")"
+    )
+
+
+def paths_of(ledger: Ledger, layer: Layer) -> list[str]:
+    """List the attribute paths by which other objects hold a layer: ``decoder.cell``."""
+    held = [f"{ledger.layers[layer.parent].name}.{layer.attribute}"] if layer.parent and layer.attribute else []
+    return list(dict.fromkeys([*held, *layer.held_by]))
+
+
+def at(event: Event) -> str:
+    """Say where an event stands."""
+    cell = f"cell {event.cell}, " if event.cell > 1 else ""
+    return f"{cell}line {event.line}"
+
+
+def one_line(source: str) -> str:
+    """Write an expression on one line."""
+    return " ".join(source.split()).replace("( ", "(").replace(" )", ")")
+
+
+def with_article(noun: str) -> str:
+    """Write a class name with its article, as it is spoken: an LSTM, a Dense."""
+    return f"{'an' if noun[:1].upper() in 'AEIOU' or noun[:2] in ('LS', 'RN') else 'a'} {noun}"

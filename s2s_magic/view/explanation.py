@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from s2s_magic.ledger.explain import Explanation
+from s2s_magic.ledger.explanation import Explanation
 from s2s_magic.view import markup
 from s2s_magic.view.html import asset
 from s2s_magic.view.markup import Markup, tag

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from s2s_magic.view.markup import Content, Markup, breakable, empty, heading, join, row, table, tag
 from s2s_magic.view.report import OwnerRow, Report, TreeRow, VariableRow
+from s2s_magic.view.rows import STILL_TRAINED
 from s2s_magic.view.words import bytes_text, listed, steps_text
 
 HEAD = ("Owner", "Now", "Shape", "Parameters", "Bytes", "Used by", "State", "Initializer", "Notes")
@@ -42,7 +43,7 @@ def owners_html(report: Report, uid: str) -> Markup:
 def passes(row: OwnerRow | VariableRow, state: str) -> set[str]:
     """Name the filters that a row passes."""
     named = {"shared"} if row.shared or len(row.steps) > 1 else set()
-    if state not in ("trainable", "owns nothing"):
+    if state not in ("trainable", STILL_TRAINED, "owns nothing"):
         named.add("still")
     if row.findings:
         named.add("noted")

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from s2s_magic.errors import LookupFailed
 from s2s_magic.ledger import Called, Cell, Constructed, Evidence, Finding, Ledger, Totals, Variable, Wire
 from s2s_magic.ledger.records import Place
-from s2s_magic.view.rows import OwnerRow, VariableRow, born_in, marks_of, owner_rows, uses_of, variable_row
+from s2s_magic.view.rows import (
+    STILL_TRAINED,
+    OwnerRow,
+    VariableRow,
+    born_in,
+    marks_of,
+    owner_rows,
+    uses_of,
+    variable_row,
+)
 from s2s_magic.view.words import sentence, shape_text
 
 __all__ = ["OwnerRow", "Port", "Report", "Step", "TreeRow", "VariableRow", "report"]
@@ -140,7 +149,7 @@ def _state_of_all(states: list[str]) -> str:
         return "owns nothing"
     if len(set(states)) == 1:
         return states[0]
-    trained = states.count("trainable")
+    trained = sum(state in ("trainable", STILL_TRAINED) for state in states)
     return f"{trained} of {len(states)} trainable"
 
 

@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from s2s_magic.ledger import Called, Constructed, Finding, Layer, Ledger, Variable
 from s2s_magic.ledger.wires import holders
 from s2s_magic.ledger.wording import full_name, short_name
-from s2s_magic.view.words import shape_text
+from s2s_magic.view.words import listed, shape_text
+
+STILL_TRAINED = "trained until compiled again"
+STILL_FROZEN = "frozen until compiled again"
+"""States of variables whose switch was turned after the model was compiled."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def variable_row(ledger: Ledger, key: str, uses: dict[str, list[int]], marks: di
         params=variable.params,
         bytes=variable.bytes,
         dtype=variable.dtype,
-        state=_state(ledger, variable),
+        state=_state(ledger, key, variable),
         initializer=variable.initializer or "",
         born=-1 if variable.created_by is None else variable.created_by,
         steps=tuple(uses.get(key, ())),
@@ -110,11 +114,16 @@ def _owner_key(variable: Variable) -> str:
     return variable.object or f"?{variable.owner}"
 
 
-def _state(ledger: Ledger, variable: Variable) -> str:
+def _state(ledger: Ledger, key: str, variable: Variable) -> str:
+    """Say whether a variable is trained by a fit of the model that is meant: by the switches that its compile saw."""
+    main = ledger.main_model
     if not variable.tracked:
         return "untracked: never trained"
-    if ledger.main_model is not None and not variable.in_models:
-        return f"not in {ledger.main_model.name}"
+    if main is not None and main.name not in variable.in_models:
+        others = f", in {listed(variable.in_models)}" if variable.in_models else ""
+        return f"not in {main.name}{others}"
+    if main is not None and main.trained is not None and variable.trainable != (key in main.trained):
+        return STILL_FROZEN if variable.trainable else STILL_TRAINED
     if variable.trainable:
         return "trainable"
     return f"frozen by {variable.frozen_by}" if variable.frozen_by else "not trainable"

@@ -137,7 +137,7 @@ def parts(plan: Plan, moment: Moment) -> Iterator[str]:
 def _legend(plan: Plan, returning: bool) -> Iterator[str]:
     x, y = float(GAP), plan.layout.height + LEGEND / 2
     yield rect(x, y - 7, 4, 14, 0, f'fill="{ACCENT}"')
-    yield text(x + 10, y + 4, "owns variables that are trained", SMALL)
+    yield text(x + 10, y + 4, "variables in it are trained", SMALL)
     if returning:
         x += LEGEND_OWNS
         yield path(f"M{x + 30:.1f} {y:.1f}H{x + 5:.1f}", f'stroke="{ACCENT}" stroke-width="1.5" stroke-dasharray="4 3"')

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from s2s_magic.ledger import Called, Constructed, Layer, Ledger, Tensor
+from s2s_magic.ledger import Called, Constructed, Layer, Ledger, Tensor, Variable
 from s2s_magic.ledger.wires import carries_gradient, gradient_events, lets_gradient_through
 
 Kind = Literal["input", "output", "layer", "operation", "block"]
@@ -41,6 +41,8 @@ class Node:
         The first event after which any of it is shown, what it holds included; and after which it is there itself.
     params, trainable
         Numbers in the variables it and all it holds own, and how many of them are trained.
+    own
+        Pairs of event and number of those that it owns itself; ``created_by`` has all that it holds.
     members
         Keys of the objects that a block stands for.
     """
@@ -54,6 +56,7 @@ class Node:
     params: int = 0
     trainable: int = 0
     created_by: tuple[tuple[int, int], ...] = ()
+    own: tuple[tuple[int, int], ...] = ()
     events: tuple[int, ...] = ()
     calls: tuple[int, ...] = ()
     inner: tuple[Inner, ...] = ()
@@ -62,6 +65,10 @@ class Node:
     def params_after(self, after: int) -> int:
         """Count the numbers in its variables that exist once event ``after`` is done."""
         return sum(size for event, size in self.created_by if event <= after)
+
+    def owned_after(self, after: int) -> int:
+        """Count those of them that it owns itself, and not through what it holds."""
+        return sum(size for event, size in self.own if event <= after)
 
 
 @dataclass(frozen=True)
@@ -169,11 +176,16 @@ def _node(
         first,
         params=sum(v.params for v in owned),
         trainable=sum(v.params for v in owned if v.trainable),
-        created_by=tuple((v.created_by if v.created_by is not None else -1, v.params) for v in owned),
+        created_by=tuple(map(_born, owned)),
+        own=tuple(_born(v) for v in owned if v.object == key),
         events=tuple(sorted({first, *called, *(item.born for item in inner)})),
         calls=called,
         inner=inner,
     )
+
+
+def _born(variable: Variable) -> tuple[int, int]:
+    return variable.created_by if variable.created_by is not None else -1, variable.params
 
 
 def _inner(

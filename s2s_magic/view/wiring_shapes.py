@@ -208,8 +208,10 @@ def _more(node: Node) -> str:
 def _said(node: Node, moment: Moment) -> str:
     calls = sum(map(moment.has, node.calls))
     called = f", called {calls} times" if calls > 1 else ""
-    params = node.params_after(moment.after)
-    return f"{node.label}: {node.class_name}{called}, {f'{params:,} parameters' if params else 'owns no variables'}"
+    own, params = node.owned_after(moment.after), node.params_after(moment.after)
+    parts = [f"owns {own:,} parameters"] if own else []
+    parts += [f"holds {params - own:,} {'more' if own else 'parameters'}"] if params > own else []
+    return f"{node.label}: {node.class_name}{called}, {' and '.join(parts) or 'owns no variables'}"
 
 
 def _frame(node: Node, box: Box, moment: Moment) -> str:
@@ -239,6 +241,8 @@ def _heading(node: Node, box: Box, moment: Moment) -> str:
     times = f"×{calls}" if calls > 1 and node.kind != "block" else ""
     params = node.params_after(moment.after)
     owned = f"{params:,}" if params else "owns nothing" if calls else "nothing yet"
+    if params and not node.owned_after(moment.after):
+        owned = f"holds {owned}"
     if params and not node.trainable:
         owned += " frozen"
     kind = fit(node.class_name, box.width - 30 - 6.2 * len(owned), 6.2)

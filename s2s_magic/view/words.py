@@ -85,7 +85,7 @@ def sentence(
     if new:
         text += f". It makes {_made(new, layer.name)} at once"
     if old:
-        text += f". It has {counted(len(old), 'variable')} that {'was' if len(old) == 1 else 'were'} there before"
+        text += f". It holds {counted(len(old), 'variable')} that {'was' if len(old) == 1 else 'were'} there before"
     return f"{text}." if new or old else f"{text}. It owns no variables yet."
 
 

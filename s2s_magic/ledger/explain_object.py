@@ -1,0 +1,202 @@
+"""What there is to say of a layer object and of a variable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import isclose
+
+from s2s_magic.ledger.explanation import Explanation, holding, measured, owned_and_held, ownership
+from s2s_magic.ledger.ledger import Ledger
+from s2s_magic.ledger.records import Called, Layer, ModelRecord, Variable
+from s2s_magic.ledger.wires import calls_of, calls_using, holders, uses_of
+from s2s_magic.ledger.wording import (
+    at,
+    counted,
+    full_name,
+    listing,
+    one_line,
+    paths_of,
+    shape_text,
+    times,
+    with_article,
+)
+
+_REMARKS = frozenset({
+    *("ghost", "tied", "frozen", "no gradient", "untracked", "name"),
+    *("changed since compile", "not in the optimizer", "nothing to train"),
+})  # fmt: skip
+
+
+def explain_layer(ledger: Ledger, key: str, asked: str) -> Explanation:
+    """Explain a layer object, a model among them; ``asked`` is the name that was asked for."""
+    layer = ledger.layers[key]
+    about = {layer.name, *(full_name(ledger.variables[v]) for v in layer.own_weights if v in ledger.variables)}
+    remarks = [finding.text for finding in ledger.findings if finding.about in about and finding.kind in _REMARKS]
+    sentences = [
+        *_layer_story(ledger, key, layer, asked),
+        *_in_models(ledger, key, layer),
+        *remarks,
+        *measured(ledger, layer.own_weights),
+    ]
+    own, held = owned_and_held(ledger, key)
+    variables = [*own, *(v for group in held.values() for v in group)]
+    rows = [
+        ("layer", layer.name),
+        ("class", layer.class_name),
+        ("Keras name", layer.keras_name),
+        (
+            "owns",
+            _sized(counted(len(own), "variable"), own) if own else "no variables itself" if held else "no variables",
+        ),
+        ("holds", _sized(holding(held), [v for group in held.values() for v in group])) if held else None,
+        ("trainable", f"{sum(v.params for v in variables if v.trainable):,}"),
+    ]
+    return Explanation(subject=asked, kind="layer", sentences=tuple(sentences), rows=tuple(row for row in rows if row))
+
+
+def _sized(words: str, variables: list[Variable]) -> str:
+    return f"{words}, {sum(variable.params for variable in variables):,} parameters"
+
+
+def _layer_story(ledger: Ledger, key: str, layer: Layer, asked: str) -> Iterator[str]:
+    constructed = next((e for e in ledger.events if e.index == layer.constructed), None)
+    born = "older than this trace"
+    if constructed is not None:
+        doing = "made by a call" if isinstance(constructed, Called) else "constructed"
+        born = f"{doing} in {at(constructed)}: {one_line(constructed.source)}"
+    also = f" ({asked} is the same object)" if asked != layer.name else ""
+    yield f"{layer.name} is {with_article(layer.class_name)} layer object{also}, {born}."
+    if later := [other.name for other in ledger.layers.values() if other.name.startswith(f"{layer.name}#")]:
+        yield f"The same name was given to other objects too: {listing(later)}."
+    yield ownership(ledger, key)
+    if layer.parent is not None:
+        yield f"It is held by {ledger.layers[layer.parent].name} (as {', '.join(paths_of(ledger, layer))})."
+    calls = calls_of(ledger, key)
+    used = calls_using(ledger, key)
+    if calls:
+        where = listing([f"{at(call)}{_given(call)}" for call in calls])
+        yield f"It is called {times(len(calls))}: {where}."
+        if len(calls) > 1 and layer.own_weights:
+            yield "Every call uses the same variables, and every call sends its part of the gradient to them."
+    elif layer.ghost:
+        return
+    elif used:
+        yield f"It is never called by the cell itself; {used[0].layer} calls it inside ({at(used[0])})."
+    elif layer.name not in {record.name for record in ledger.models}:
+        yield "It is never called."
+
+
+def _in_models(ledger: Ledger, key: str, layer: Layer) -> Iterator[str]:
+    """Say which models a layer object is part of, and what a fit of each does to it where they differ."""
+    main = ledger.main_model
+    record = next((model for model in ledger.models if model.object == key), None)
+    if record is not None:
+        yield from _role(ledger, record)
+    if main is None:
+        return
+    above = holders(ledger, key)
+    inside = [
+        model
+        for model in ledger.models
+        if model is not record and any(model.name in ledger.layers[k].in_models or k == model.object for k in above)
+    ]
+    others = [model.name for model in inside if model is not main and "inference" not in model.roles]
+    if main in inside:
+        also = f"; so it is of {listing(others)}" if others else ""
+        yield f"It is part of {main.name}: the wires lead back from the model's outputs to it{also}."
+    elif record is not main and not layer.ghost:
+        also = f"; it is part of {listing(others)}" if others else ""
+        yield f"It is not part of {main.name}: no wire leads from it to the model's outputs{also}."
+    yield from _fits(ledger, layer, [*([record] if record is not None else []), *inside])
+
+
+def _role(ledger: Ledger, model: ModelRecord) -> Iterator[str]:
+    said = {
+        "compiled": "compiled",
+        "fitted": "fitted",
+        "inference": "for inference: it was never compiled, and another model has its weights",
+        "part": "part of another model",
+    }
+    roles = listing([said[role] for role in model.roles])
+    if len(ledger.models) > 1:
+        meant = "the model that is meant where none is named" if model is ledger.main_model else "one of the models"
+        yield f"It is {meant}{f': {roles}' if roles else ''}."
+
+
+def _fits(ledger: Ledger, layer: Layer, models: list[ModelRecord]) -> Iterator[str]:
+    fitted = {model.name: set(model.trained or ()) for model in models if model.compiled is not None}
+    doing: dict[int, list[str]] = {}
+    for name, trained in fitted.items():
+        doing.setdefault(len([key for key in layer.own_weights if key in trained]), []).append(name)
+    if len(doing) > 1:
+        parts = [
+            f"a fit of {listing(names)} trains {f'{count} of its variables' if count else 'none of its variables'}"
+            for count, names in doing.items()
+        ]
+        said = ", ".join(parts)
+        yield f"{said[0].upper()}{said[1:]}: each goes by the switches that its own compile saw."
+
+
+def _given(call: Called) -> str:
+    named = [wire.name for wire in call.inputs if wire.name]
+    return f" ({', '.join(named)})" if named else ""
+
+
+def _variable_story(ledger: Ledger, variable: Variable) -> Iterator[str]:
+    name = full_name(variable)
+    yield (
+        f"{name} is a variable of shape {shape_text(variable.shape)}, {variable.params:,} parameters "
+        f"({variable.bytes:,} bytes). Its owner is {variable.owner}."
+    )
+    event = next((e for e in ledger.events if e.index == variable.created_by), None)
+    if event is None and variable.object is None:
+        yield "No layer's call made it: the code did so itself, or it is older than this trace."
+    elif event is None:
+        yield "It is older than this trace."
+    else:
+        doing = (
+            f"call {event.call} of {event.layer}" if isinstance(event, Called) else f"the construction of {event.layer}"
+        )
+        yield f"It was created in {at(event)} by {doing}: {one_line(event.source)}."
+    uses = uses_of(ledger, variable)
+    if len(uses) > 1:
+        where = listing([f"{call.layer} in {at(call)}" for call in uses])
+        yield f"It is used by {len(uses)} calls ({where}) and exists once."
+    if len(variable.paths) > 1:
+        yield f"It is also reached as {listing(list(variable.paths[1:]))}."
+    if not variable.tracked:
+        yield "No layer of a model lists it: the optimizer never sees it."
+    elif variable.frozen_by is not None:
+        yield f"It is frozen by {variable.frozen_by}.trainable = False."
+    elif variable.trainable:
+        yield "Its owner lists it as trainable."
+    else:
+        yield "Its owner lists it as not trainable: it is state, changed by the layer itself and not by the optimizer."
+
+
+def explain_variable(ledger: Ledger, key: str, present: float | None) -> Explanation:
+    """Explain a variable; ``present`` is its norm now, where that is known."""
+    variable = ledger.variables[key]
+    sentences = [*_variable_story(ledger, variable)]
+    if ledger.training is None and variable.trainable:
+        moved = None not in (present, variable.initial_norm) and not isclose(
+            present or 0, variable.initial_norm or 0, rel_tol=1e-5
+        )
+        sentences.append(
+            "It has moved since it was created, though not by %%seq2seq fit, which would say how."
+            if moved
+            else "The model has not been fitted here yet, so whether it moves is not known."
+        )
+    sentences += measured(ledger, [key])
+    rows = [
+        ("variable", full_name(variable)),
+        ("owner", variable.owner),
+        ("Keras name", variable.name),
+        ("shape", shape_text(variable.shape)),
+        ("initializer", variable.initializer or "not known"),
+    ]
+    if variable.initial_norm is not None:
+        rows.append(("initial norm", f"{variable.initial_norm:.4g}"))
+    if present is not None:
+        rows.append(("present norm", f"{present:.4g}"))
+    return Explanation(subject=full_name(variable), kind="variable", sentences=tuple(sentences), rows=tuple(rows))

@@ -1,0 +1,138 @@
+"""What there is to say of a tensor: what made it, where the wires go on to, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from s2s_magic.ledger.explanation import Explanation, measured, ownership
+from s2s_magic.ledger.ledger import Ledger
+from s2s_magic.ledger.records import Called, Constructed, ModelRecord, Wire
+from s2s_magic.ledger.wires import (
+    calls_of,
+    carries_gradient,
+    gradient_events,
+    lets_gradient_through,
+    route_to_output,
+)
+from s2s_magic.ledger.wording import Event, at, counted, listing, one_line, shape_text, with_article
+
+
+def explain_tensor(ledger: Ledger, event: Event, name: str) -> Explanation:
+    """Explain a tensor by the name that an event's output has."""
+    number, tensor = next((n, tensor) for n, tensor in enumerate(event.outputs) if tensor.name == name)
+    sentences = [
+        f"{name} is a tensor of shape {shape_text(tensor.shape)}, {tensor.dtype}: a wire. It holds no weights.",
+        *_origin(ledger, event),
+        *_way_out(ledger, event, number),
+        *measured(ledger, ledger.layers[event.object].own_weights),
+    ]
+    users = [e for e in ledger.events for wire in e.inputs if wire.from_event == event.index and wire.name == name]
+    rows = (
+        ("tensor", name),
+        ("shape", shape_text(tensor.shape)),
+        ("dtype", tensor.dtype),
+        ("made by", f"{event.layer}, {at(event)}"),
+        ("used by", listing(list(dict.fromkeys(f"{e.layer}, {at(e)}" for e in users))) or "nothing"),
+    )
+    return Explanation(subject=name, kind="tensor", sentences=tuple(sentences), rows=rows)
+
+
+def _origin(ledger: Ledger, event: Event) -> Iterator[str]:
+    if isinstance(event, Constructed):
+        yield f"It is an input of the model, declared in {at(event)}: {one_line(event.source)}."
+        yield "Data enter here when fit or predict runs."
+        return
+    layer = ledger.layers[event.object]
+    if layer.implicit:
+        made = f"It was made in {at(event)} by the operation {event.layer}, which owns no variables"
+        yield f"{made}: {one_line(event.source)}."
+        return
+    yield (
+        f"It was made in {at(event)} by call {event.call} of {layer.name}, {with_article(layer.class_name)} layer "
+        f"object: {one_line(event.source)}. "
+        f"The tensor is what the call returned; the object stays, and it is the object that keeps the weights."
+    )
+    yield ownership(ledger, event.object)
+    yield from _made(ledger, event)
+    others = [call for call in calls_of(ledger, event.object) if call.index != event.index]
+    if others and layer.own_weights:
+        which = listing([f"call {call.call} in {at(call)}" for call in others])
+        yield f"The same object is also used by {which}: the same weights, trained by both."
+
+
+def _made(ledger: Ledger, event: Called) -> Iterator[str]:
+    """Say which variables a call made and which it took."""
+    held = set(ledger.layers[event.object].own_weights)
+    beside = [ledger.variables[key] for key in event.created if key not in held and key in ledger.variables]
+    if beside:
+        owners = listing(list(dict.fromkeys(variable.owner for variable in beside)))
+        yield f"This call created {counted(len(beside), 'variable')} of {owners}, which {event.layer} does not hold."
+    elif event.created and event.reused:
+        yield f"This call created {counted(len(event.created), 'variable')} and used {len(event.reused)} that existed."
+    elif event.created:
+        yield f"This call created {'it' if len(event.created) == 1 else 'them'}."
+    elif event.reused:
+        yield "This call created nothing: it used the variables that existed."
+
+
+def _way_out(ledger: Ledger, event: Event, number: int) -> Iterator[str]:
+    model = ledger.main_model
+    tensor = event.outputs[number]
+    if model is None:
+        yield "The cell made no model, so nothing is trained yet."
+        return
+    start = Wire(name=tensor.name, shape=tensor.shape, dtype=tensor.dtype, from_event=event.index, output=number)
+    route = route_to_output(ledger, start, model.outputs)
+    if route is None:
+        yield from _dead_end(ledger, event, model)
+        return
+    by_index = {e.index: e for e in ledger.events}
+    stations = [f"{by_index[index].layer} ({at(by_index[index])})" for index in route]
+    ends = " and ".join(wire.name or "its output" for wire in model.outputs)
+    yield (
+        f"From here the wires go on to the output of {model.name}: {' → '.join([*stations, ends])}."
+        if route
+        else f"It is itself an output of {model.name}: the loss is computed from it."
+    )
+    if not isinstance(event, Called):
+        yield "An input owns nothing; the layers it is wired into are in the model because the wires lead back to them."
+    elif not _gets_gradient(ledger, event, tensor.dtype):
+        yield "Every way there passes through integers or an operation without a derivative: no gradient comes back."
+    else:
+        yield from _gradient(ledger, event)
+
+
+def _gradient(ledger: Ledger, event: Called) -> Iterator[str]:
+    model = ledger.main_model
+    held = [key for key in ledger.layers[event.object].own_weights if key in ledger.variables]
+    fitting = model.trained if model is not None and model.trained is not None else None
+    trained = [key for key in held if (ledger.variables[key].trainable if fitting is None else key in fitting)]
+    if trained:
+        yield (
+            "In fit, the gradient of the loss comes back the same way, "
+            f"into {counted(len(trained), 'trainable variable')} of {event.layer}, "
+            f"and the optimizer changes {'it' if len(trained) == 1 else 'them'}."
+        )
+    elif held:
+        yield f"The gradient of the loss comes back the same way, but the variables of {event.layer} are frozen."
+
+
+def _gets_gradient(ledger: Ledger, event: Called, dtype: str) -> bool:
+    model = ledger.main_model
+    reached = gradient_events(ledger, model.outputs) if model else set()
+    return event.index in reached and carries_gradient(dtype) and lets_gradient_through(event)
+
+
+def _dead_end(ledger: Ledger, event: Event, model: ModelRecord) -> Iterator[str]:
+    yield f"No wire leads from it to the outputs of {model.name}: no gradient comes back through it."
+    if not isinstance(event, Called):
+        return
+    others = [t.name for t in event.outputs if t.name and t.name in _used_names(ledger, event, model)]
+    if others and _gets_gradient(ledger, event, "float32"):
+        also = f"The same call also gave {listing(others)}, whose wires do lead there"
+        yield f"{also}, so {event.layer} is trained all the same."
+
+
+def _used_names(ledger: Ledger, event: Event, model: ModelRecord) -> set[str]:
+    ends = (wire for e in ledger.events if isinstance(e, Called) for wire in e.inputs)
+    return {wire.name for wire in (*ends, *model.outputs) if wire.from_event == event.index and wire.name}

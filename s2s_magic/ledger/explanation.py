@@ -1,0 +1,91 @@
+"""An explanation as plain data, and the sentences that those of tensors, layers and variables share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from s2s_magic.ledger.ledger import Ledger
+from s2s_magic.ledger.records import Layer, Record, Variable
+from s2s_magic.ledger.wording import counted, full_name, listing, shape_text
+
+MOST_TOLD = 6
+
+
+class Explanation(Record):
+    """What there is to say of one name.
+
+    Attributes
+    ----------
+    subject
+        The name that was asked for.
+    kind
+        What it is.
+    sentences
+        The explanation, a sentence or two each, in reading order.
+    rows
+        Facts to set in a table: what, and its value.
+    """
+
+    subject: str
+    kind: Literal["tensor", "layer", "variable", "name"]
+    sentences: tuple[str, ...]
+    rows: tuple[tuple[str, str], ...] = ()
+
+
+def owned_and_held(ledger: Ledger, key: str) -> tuple[list[Variable], dict[str, list[Variable]]]:
+    """Give the variables that a layer object owns itself, and those it has through others, by owner."""
+    held: dict[str, list[Variable]] = {}
+    for name in ledger.layers[key].own_weights:
+        if (variable := ledger.variables.get(name)) is not None and variable.object != key:
+            held.setdefault(variable.owner, []).append(variable)
+    return list(ledger.owned.get(key, ())), held
+
+
+def holding(held: dict[str, list[Variable]]) -> str:
+    """Name what an object holds, with how much each of it owns: ``decoder_cell (3 variables) and output_layer (2)``."""
+    names = [f"{owner} ({len(variables)})" for owner, variables in held.items()]
+    if names:
+        owner, first = next(iter(held.items()))
+        names[0] = f"{owner} ({counted(len(first), 'variable')})"
+    return listing(names)
+
+
+def ownership(ledger: Ledger, key: str) -> str:
+    """Say what a layer object owns itself, and what it holds: every variable has one owner."""
+    name = ledger.layers[key].name
+    own, held = owned_and_held(ledger, key)
+    size = sum(v.params for variables in held.values() for v in variables)
+    if own:
+        described = listing([f"{full_name(v)} {shape_text(v.shape)}" for v in own])
+        params = sum(v.params for v in own)
+        said = f"{name} owns {counted(len(own), 'variable')}, {params:,} parameters: {described}."
+        return f"{said} It also holds {holding(held)}, {size:,} parameters more." if held else said
+    if held:
+        return f"{name} owns no variables itself: it holds {holding(held)}, {size:,} parameters."
+    return f"{name} owns no variables."
+
+
+def measured(ledger: Ledger, keys: Sequence[str]) -> Iterator[str]:
+    """Say what fitting did to some variables: each for itself, or counted where they are many."""
+    if ledger.training is None:
+        return
+    main = ledger.main_model
+    now = set(main.trained or ()) if main is not None else set()
+    seen = {key: ledger.training.variables[key] for key in keys if key in ledger.training.variables}
+    if len(seen) > MOST_TOLD:
+        counts = Counter(each.verdict for each in seen.values())
+        said = listing([f"{count:,} {verdict}" for verdict, count in counts.most_common()])
+        yield f"Fitting, of its {counted(len(seen), 'variable')}: {said}."
+        return
+    for key, each in seen.items():
+        if each.verdict == "frozen" and key in now and key in ledger.variables:
+            yield f"{full_name(ledger.variables[key])} was frozen in the fits so far; the next one trains it."
+        else:
+            yield each.text
+
+
+def is_shown(layer: Layer) -> bool:
+    """Say whether a layer object is one of the user's: no operation, no input."""
+    return not layer.implicit and layer.class_name != "InputLayer"

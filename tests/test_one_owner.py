@@ -1,0 +1,67 @@
+"""Every variable has one owner, and every place that says "owns" says it of that one alone."""
+
+import re
+from collections import Counter
+
+import pytest
+
+from models import zoo
+
+pytest.importorskip("tensorflow")
+
+from s2s_magic import api
+from s2s_magic.ledger.explain import explain
+from s2s_magic.tracing import run
+from s2s_magic.view import report, to_html, to_svg, to_text
+from s2s_magic.view.report import OwnerRow
+
+OWNS = re.compile(r"(\S+) owns (\d[\d,]*|no) variable")
+
+
+@pytest.mark.parametrize("title", zoo())
+def test_explanations_findings_tree_and_wiring_agree_on_the_one_owner(title: str) -> None:
+    ledger = run(zoo()[title], {}).ledger
+    owned = Counter(variable.object for variable in ledger.variables.values())
+    by_name = {layer.name: owned[key] for key, layer in ledger.layers.items()}
+    said = [sentence for layer in ledger.layers.values() if _is_known(layer) for sentence in _told(ledger, layer.name)]
+    said += [finding.text for finding in ledger.findings]
+    claims = [claim for sentence in said for claim in OWNS.findall(sentence) if claim[0] in by_name]
+    assert claims
+    for name, count in claims:
+        assert by_name[name] == (0 if count == "no" else int(count.replace(",", ""))), (name, count)
+    tree = report(ledger).tree()
+    rows = [line.row for line in tree if isinstance(line.row, OwnerRow)]
+    assert sorted(key for row in rows for key in row.variables) == sorted(ledger.variables)
+    assert {row.key: len(row.variables) for row in rows if row.key in ledger.layers} == {
+        row.key: owned[row.key] for row in rows if row.key in ledger.layers
+    }
+    sizes = Counter[str]()
+    for variable in ledger.variables.values():
+        sizes[variable.object] += variable.params
+    drawn = re.findall(r"<title>([^<]*): [^<]*?owns ([\d,]+) parameters", to_svg(ledger))
+    names = {layer.name: key for key, layer in ledger.layers.items()}
+    assert all(int(size.replace(",", "")) == sizes[names[name]] for name, size in drawn if name in names)
+
+
+def _is_known(layer) -> bool:
+    return not layer.implicit and layer.class_name != "InputLayer"
+
+
+def _told(ledger, name: str) -> tuple[str, ...]:
+    return explain(ledger, name).sentences
+
+
+def test_a_decoder_owns_nothing_itself_and_holds_its_cell_and_its_output_layer() -> None:
+    seen = api.build("vocab: 30\nembed: 6\nencoder: lstm(8)\ndecoder: lstm(8)", name="small")
+    assert "decoder owns no variables itself: it holds decoder_cell (3 variables) and output_layer (2)" in " ".join(
+        api.explain(seen, "decoder").sentences
+    )
+    assert "encoder owns no variables itself: it holds encoder.cell (3 variables)" in " ".join(
+        api.explain(seen, "encoder").sentences
+    )
+    assert "decoder_cell owns 3 variables" in " ".join(api.explain(seen, "decoder_cell").sentences)
+    drawn = to_svg(seen.ledger)
+    assert "<title>decoder: BasicDecoder, holds 750 parameters</title>" in drawn
+    assert "embeddings: Embedding, called 2 times, owns 180 parameters" in drawn
+    for text in (to_text(report(seen.ledger)), to_html(report(seen.ledger), page=True), drawn):
+        assert not re.search(r"\b(decoder|encoder) owns \d", text)
