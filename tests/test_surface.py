@@ -112,9 +112,13 @@ def test_an_inspection_stops_after_an_event(notebook, capsys):
         run(notebook, "%seq2seq inspect small --after 14")
 
 
-def test_a_layer_frozen_later_is_frozen_in_the_next_inspection(notebook, capsys):
+def test_a_layer_frozen_later_is_found_in_the_next_inspection_and_frozen_once_compiled_again(notebook, capsys):
     run(notebook, SPEC.replace("small", "icy"))
     run(notebook, "icy.layers['decoder_cell'].trainable = False\n%seq2seq inspect icy")
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "decoder_cell.trainable was True when model was compiled" in shown
+    assert "run model.compile(...) again to freeze them" in shown
+    run(notebook, "icy.model.compile('adam', 'sparse_categorical_crossentropy')\n%seq2seq inspect icy")
     assert "decoder_cell.trainable is False" in " ".join(capsys.readouterr().out.split())
 
 
