@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from s2s_magic.errors import LookupFailed, nearest
@@ -56,9 +57,16 @@ def explain(ledger: Ledger, what: str, *, norms: Mapping[str, float] | None = No
         When there is no such name, with the nearest one; or when it is the end of several.
     """
     subject = _exactly(ledger, what)
-    if subject is None and (other := other_name(ledger, what)) is not None:
+    if subject is None and (other := other_name(ledger, what, in_functions=False)) is not None:
         return other
-    kind, key = subject or _by_its_end(ledger, what)
+    subject = subject or _by_its_end(ledger, what)
+    if subject is None:
+        if (other := other_name(ledger, what)) is not None:
+            return other
+        known = names(ledger)
+        hint = nearest(what, known) or (f"; known are {listing(known, most=12)}" if known else "")
+        raise LookupFailed(f"{ledger.name} has no tensor, layer or variable named {what!r}{hint}")
+    kind, key = subject
     if kind == "layer":
         return explain_layer(ledger, key, what)
     if kind == "variable":
@@ -88,9 +96,13 @@ def _layer_names(ledger: Ledger) -> dict[str, set[str]]:
     }
 
 
-def _by_its_end(ledger: Ledger, what: str) -> Subject:
-    """Find what has a name that ends so; `LookupFailed` where nothing does, or more than one thing."""
-    ends: Callable[[str], bool] = lambda name: name.endswith(f".{what}")  # noqa: E731
+def _by_its_end(ledger: Ledger, what: str) -> Subject | None:
+    """Find what has a name that ends so; None where nothing does, `LookupFailed` where more than one thing does.
+
+    ``inner`` also stands for ``inner (1st)`` and ``inner (2nd)``, objects of one name that no name has now.
+    """
+    fits = re.compile(rf"(?:.*\.)?{re.escape(what)}(?: \(\d+\w\w\))?")
+    ends: Callable[[str], bool] = lambda name: fits.fullmatch(name) is not None  # noqa: E731
     found: dict[Subject, str] = {}
     for key, known in _layer_names(ledger).items():
         if fitting := sorted(filter(ends, known), key=len):
@@ -108,17 +120,15 @@ def _by_its_end(ledger: Ledger, what: str) -> Subject:
     if found:
         may_be = listing(list(found.values()), most=12)
         raise LookupFailed(f"{what!r} is the end of several names: {may_be}; write one of them in full")
-    known_names = names(ledger)
-    hint = nearest(what, known_names) or (f"; known are {listing(known_names, most=12)}" if known_names else "")
-    raise LookupFailed(f"{ledger.name} has no tensor, layer or variable named {what!r}{hint}")
+    return None
 
 
-def other_name(ledger: Ledger, what: str) -> Explanation | None:
+def other_name(ledger: Ledger, what: str, *, in_functions: bool = True) -> Explanation | None:
     """Explain a name that the cell binds to something else: a list of tensors, a sampler, an array."""
     if parts := parts_of(ledger, what):
         said = f"{what} is not one tensor: it holds {listing(parts)}. None of them holds weights."
         return Explanation(subject=what, kind="name", sentences=(said, f"Ask for one of them: {parts[0]}."))
-    if (bound := bound_to(ledger, what)) is None:
+    if (bound := bound_to(ledger, what, in_functions=in_functions)) is None:
         return None
     cell, line, _, text = bound
     where = f"cell {cell}, line {line}" if cell > 1 else f"line {line}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from math import isclose
 
@@ -66,8 +67,8 @@ def _layer_story(ledger: Ledger, key: str, layer: Layer, asked: str) -> Iterator
         born = f"{doing} in {at(constructed)}: {one_line(constructed.source)}"
     also = f" ({asked} is the same object)" if asked != layer.name else ""
     yield f"{layer.name} is {with_article(layer.class_name)} layer object{also}, {born}."
-    if later := [other.name for other in ledger.layers.values() if other.name.startswith(f"{layer.name}#")]:
-        yield f"The same name was given to other objects too: {listing(later)}."
+    if others := list(_of_the_same_name(ledger, layer)):
+        yield f"The same name was given to other objects too: {listing(others)}."
     yield ownership(ledger, key)
     if layer.parent is not None:
         yield f"It is held by {ledger.layers[layer.parent].name} (as {', '.join(paths_of(ledger, layer))})."
@@ -84,6 +85,15 @@ def _layer_story(ledger: Ledger, key: str, layer: Layer, asked: str) -> Iterator
         yield f"It is never called by the cell itself; {used[0].layer} calls it inside ({at(used[0])})."
     elif layer.name not in {record.name for record in ledger.models}:
         yield "It is never called."
+
+
+def _of_the_same_name(ledger: Ledger, layer: Layer) -> Iterator[str]:
+    """Name the other objects that were bound to the same name, with their lines."""
+    base = re.sub(r" \(\d+\w\w\)$", "", layer.name)
+    for other in ledger.layers.values():
+        if other is not layer and (other.name == base or re.fullmatch(re.escape(base) + r" \(\d+\w\w\)", other.name)):
+            made = ledger.events[other.constructed] if other.constructed is not None else None
+            yield f"{other.name} ({at(made)})" if made is not None else other.name
 
 
 def _in_models(ledger: Ledger, key: str, layer: Layer) -> Iterator[str]:

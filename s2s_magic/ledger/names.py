@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from s2s_magic.ledger.ledger import Ledger
 
 
-def bound_to(ledger: Ledger, name: str) -> tuple[int, int, ast.expr, str] | None:
-    """Find what a cell binds a name to.
+def bound_to(ledger: Ledger, name: str, *, in_functions: bool = True) -> tuple[int, int, ast.expr, str] | None:
+    """Find what a cell binds a name to, in functions too or outside them only.
 
     Returns
     -------
@@ -18,7 +18,7 @@ def bound_to(ledger: Ledger, name: str) -> tuple[int, int, ast.expr, str] | None
     """
     found = None
     for cell in ledger.cells:
-        for node in _statements(cell.text):
+        for node in _statements(cell.text, in_functions):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             bound = {n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)}
             if name in bound and node.value is not None:
@@ -27,14 +27,17 @@ def bound_to(ledger: Ledger, name: str) -> tuple[int, int, ast.expr, str] | None
     return found
 
 
-def _statements(text: str) -> Iterator[ast.Assign | ast.AnnAssign]:
+def _statements(text: str, in_functions: bool) -> Iterator[ast.Assign | ast.AnnAssign]:
     try:
-        tree = ast.parse(text)
+        waiting: list[ast.AST] = [ast.parse(text)]
     except SyntaxError:  # a cell with magics in it
         return
-    for node in ast.walk(tree):
+    while waiting:
+        node = waiting.pop(0)
         if isinstance(node, ast.Assign | ast.AnnAssign):
             yield node
+        if in_functions or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            waiting.extend(ast.iter_child_nodes(node))
 
 
 def parts_of(ledger: Ledger, name: str) -> list[str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from s2s_magic.ledger import Called, Cell, Layer, Ledger
+from s2s_magic.ledger import Called, Cell, Constructed, Layer, Ledger
 from s2s_magic.tracing import keras2
 from s2s_magic.tracing.events import Keys, event_of, variable_of
 from s2s_magic.tracing.live import Live, Traced
-from s2s_magic.tracing.names import all_layers, name_layers, preferred, scan
+from s2s_magic.tracing.names import all_layers, bound_now, name_layers, preferred, scan
 from s2s_magic.tracing.raw import RawTensor
 from s2s_magic.tracing.recorder import Recorder
 from s2s_magic.tracing.state import layer_record, refresh
@@ -76,12 +77,23 @@ def assemble(
     ledger = Ledger(
         earlier.name,
         cells=[*earlier.cells, cell],
-        events=[*earlier.events, *(event_of(event, keys) for event in recorder.events)],
+        events=[*_renamed(earlier, records), *(event_of(event, keys) for event in recorder.events)],
         layers=records,
         variables={**earlier.variables, **new},
         training=earlier.training,
     )
     return refresh(ledger, live), live
+
+
+def _renamed(earlier: Ledger, layers: Mapping[str, Layer]) -> Iterator[Constructed | Called]:
+    """Give the events of earlier cells with the names that their objects have now: a cell may have bound one again."""
+    changed = {key for key, layer in earlier.layers.items() if layers[key].name != layer.name}
+    for event in earlier.events:
+        if event.object in changed or any(part.object in changed for part in event.parts):
+            parts = tuple(part.model_copy(update={"path": layers[part.object].name}) for part in event.parts)
+            yield event.model_copy(update={"layer": layers[event.object].name, "parts": parts})
+        else:
+            yield event
 
 
 def _wanted(recorder: Recorder, layers: list[Any]) -> set[int]:
@@ -128,7 +140,8 @@ def _layers(
         if keras2.is_input(event.layer) and not given[id(event.layer)] and event.outputs:
             tensor = event.outputs[0]
             given[id(event.layer)] = preferred(tensor.names, found.get(id(tensor.get()), ()))
-    named = name_layers(layers, given, known)
+    now = bound_now(found)
+    named = name_layers(layers, given, known, now)
     made = {}
     for event in recorder.events:
         if event.kind == "constructed":
@@ -141,7 +154,8 @@ def _layers(
         name, aliases = named[id(layer)]
         old = earlier.layers.get(key)
         if old is not None:
-            records[key] = old.model_copy(update={"aliases": tuple(dict.fromkeys((*old.aliases, *aliases)))})
+            kept = (alias for alias in old.aliases if now.get(alias, id(layer)) == id(layer) and alias != name)
+            records[key] = old.model_copy(update={"name": name, "aliases": tuple(dict.fromkeys((*kept, *aliases)))})
         else:
             records[key] = layer_record(layer, name, aliases=aliases, constructed=made.get(id(layer)))
     return records

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -75,14 +76,25 @@ def preferred(from_code: Iterable[tuple[str, bool]], from_namespace: Iterable[st
     return list(dict.fromkeys(ordered))
 
 
+def bound_now(found: Mapping[int, Sequence[str]]) -> dict[str, int]:
+    """Turn what `scan` found around: the identity of the object that each name has now."""
+    return {name: identity for identity, names in found.items() for name in names}
+
+
+Named = dict[int, tuple[str, tuple[str, ...]]]
+
+
 def name_layers(
-    layers: Sequence[Any], given: Mapping[int, list[str]], known: Mapping[int, str]
-) -> dict[int, tuple[str, tuple[str, ...]]]:
+    layers: Sequence[Any],
+    given: Mapping[int, Sequence[str]],
+    known: Mapping[int, str],
+    now: Mapping[str, int] | None = None,
+) -> Named:
     """Give every layer its name, and the further names the user has for it.
 
-    The name is the user's own; else the path from the nearest named object; else Keras's. The first object of a
-    name keeps it plain, so that a ledger can grow without renaming; the next ones are told apart as ``dense#2``,
-    ``dense#3``.
+    The name is the user's own; else the path from the nearest named object; else Keras's. Where a name was bound
+    again, the object that has it now has it plain, and the others are told apart by the order in which they came:
+    ``dense (1st)``, ``dense (2nd)``. Operations are counted: ``tf.nn.softmax#2``.
 
     Parameters
     ----------
@@ -92,31 +104,78 @@ def name_layers(
         Identity to the user's names, the best first.
     known
         Identity to the names that an earlier cell's ledger has given.
+    now
+        The identity of what each name of the namespace is bound to now. Without it, known names stay as they are.
     """
-    taken = set(known.values())
-    names: dict[int, tuple[str, tuple[str, ...]]] = {}
-    waiting = []
+    held_by = {id(layer): keras2.children(layer) for layer in layers}
+    by_path = _named_by_holder(held_by, known) if now is not None else set()
+    names: Named = {}
+    groups: dict[str, list[int]] = defaultdict(list)
+    operations: dict[str, list[int]] = defaultdict(list)
+    aliases: dict[int, list[str]] = {}
+    for layer in layers:
+        mine = id(layer)
+        own = [name for name in given.get(mine, ()) if (now or {}).get(name, mine) == mine]
+        aliases[mine] = own
+        operation = keras2.operation(layer)
+        if operation is not None:
+            operations[operation].append(mine)
+        elif mine in known and now is None:
+            names[mine] = known[mine], ()
+        elif mine in known and mine not in by_path:
+            base = _ORDINAL.sub("", known[mine])
+            lost = (now or {}).get(base, mine) != mine
+            groups[own[0] if own and lost else base].append(mine)
+        elif mine not in known and (own or given.get(mine)):
+            groups[(own or list(given[mine]))[0]].append(mine)
+    for base, identities in groups.items():
+        has_it = (now or {}).get(base)
+        for place, identity in enumerate(identities, 1):
+            plain = len(identities) == 1 or identity == has_it
+            names[identity] = (base if plain else f"{base} ({_ordinal(place)})"), ()
+    taken = {name for name, _ in names.values()}
+    for operation, identities in operations.items():
+        for place, identity in enumerate(identities, 2 if operation in taken else 1):
+            names[identity] = (operation if place == 1 else f"{operation}#{place}"), ()
+    _name_the_rest(layers, held_by, names)
+    for layer in layers:
+        name = names[id(layer)][0]
+        base = _ORDINAL.sub("", name)
+        names[id(layer)] = name, tuple(dict.fromkeys(each for each in aliases[id(layer)] if each not in (name, base)))
+    return names
 
-    def settle(layer: Any, name: str, aliases: Iterable[str] = ()) -> None:
+
+_ORDINAL = re.compile(r" \(\d+(?:st|nd|rd|th)\)$")
+
+
+def _ordinal(number: int) -> str:
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th") if number % 100 not in (11, 12, 13) else "th"
+    return f"{number}{ending}"
+
+
+def _named_by_holder(held_by: Mapping[int, list[tuple[str, Any]]], known: Mapping[int, str]) -> set[int]:
+    """Find the known layers whose name is the path from a holder: it changes with the holder's."""
+    return {
+        id(child)
+        for holder, children in held_by.items()
+        for path, child in children
+        if holder in known and known.get(id(child)) == f"{known[holder]}.{path}"
+    }
+
+
+def _name_the_rest(layers: Sequence[Any], held_by: Mapping[int, list[tuple[str, Any]]], names: Named) -> None:
+    """Name the layers that the user has no name for: by the nearest holder, else as Keras does."""
+    taken = {name for name, _ in names.values()}
+
+    def settle(layer: Any, name: str) -> None:
         unique, number = name, 1
         while unique in taken:
             number += 1
-            unique = f"{name}#{number}"
+            unique = f"{name} ({_ordinal(number)})"
         taken.add(unique)
-        names[id(layer)] = unique, tuple(alias for alias in aliases if alias != name)
+        names[id(layer)] = unique, ()
 
-    for layer in layers:
-        mine = given.get(id(layer), [])
-        operation = keras2.operation(layer)
-        if id(layer) in known:
-            names[id(layer)] = known[id(layer)], tuple(alias for alias in mine if alias != known[id(layer)])
-        elif operation is not None:
-            settle(layer, operation)
-        elif mine:
-            settle(layer, mine[0], mine[1:])
-        else:
-            waiting.append(layer)
-    held_by = {id(layer): keras2.children(layer) for layer in layers}
+    waiting = [layer for layer in layers if id(layer) not in names]
     held = {id(child) for children in held_by.values() for _, child in children}
     begin = [layer for layer in layers if id(layer) in names]
     for roots in (begin, [layer for layer in waiting if id(layer) not in held], waiting):
@@ -132,7 +191,6 @@ def name_layers(
                             settle(child, f"{names[id(holder)][0]}.{path}")
                             deeper.append(child)
                 level = deeper
-    return names
 
 
 def all_layers(first: Iterable[Any]) -> list[Any]:
