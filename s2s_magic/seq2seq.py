@@ -24,7 +24,9 @@ class Fitted:
     Attributes
     ----------
     starts : dict
-        Each trained variable's value before the first fit (a ``tf.Tensor``), by ledger key.
+        Where the distance of each watched variable counts from (a ``tf.Tensor``), by ledger key.
+    rows : dict
+        Of each variable that is read by rows, which of them any fit moved (a boolean array), by ledger key.
     start : int or None
         The id that the decoder's input began with.
     longest : int or None
@@ -32,6 +34,7 @@ class Fitted:
     """
 
     starts: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    rows: Mapping[str, Any] = field(default_factory=dict, repr=False)
     start: int | None = None
     longest: int | None = None
 

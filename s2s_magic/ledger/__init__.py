@@ -1,6 +1,6 @@
 """The ledger: plain data, no Keras. Everything else feeds it or shows it."""
 
-from s2s_magic.ledger.evidence import CallShare, Evidence, Run, VariableEvidence, Verdict
+from s2s_magic.ledger.evidence import CallShare, Effect, Evidence, Run, VariableEvidence, Verdict
 from s2s_magic.ledger.ledger import SCHEMA, Ledger, LedgerFormatError
 from s2s_magic.ledger.records import (
     Called,
@@ -25,6 +25,7 @@ __all__ = [
     "Called",
     "Cell",
     "Constructed",
+    "Effect",
     "Event",
     "Evidence",
     "Finding",

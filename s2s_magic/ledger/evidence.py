@@ -8,11 +8,60 @@ from pydantic import Field
 
 from s2s_magic.ledger.records import Record
 
-Verdict = Literal["trained", "no gradient", "did not move", "barely moved", "frozen", "not in the model"]
+Verdict = Literal[
+    "trained",
+    "barely moved",
+    "moved without gradient",
+    "own update",
+    "did not move",
+    "no gradient",
+    "frozen",
+    "not in the model",
+    "not measured",
+]
+
+
+class Effect(Record):
+    """What one fit did to one variable; see `s2s_magic.ledger.verdicts` for what is made of it.
+
+    Attributes
+    ----------
+    fit
+        Which fit, from 1.
+    given
+        Whether the model's optimizer was given the variable, with a gradient or with None.
+    connected
+        Whether it was given a gradient at all: not None, though perhaps zero.
+    steps
+        How often the optimizer was asked to apply gradients in this fit.
+    with_gradient
+        On how many of those steps the variable's gradient was finite and not zero. Counted on every step.
+    not_finite
+        On how many of them it was not finite.
+    norm_before
+        Euclidean norm of the variable before the fit.
+    moved
+        Distance between what it was before the fit and what stands in the model after it.
+    rows_moved
+        Of a variable that is read by rows, such as an embedding: rows that are not what they were before the fit.
+    verdict
+        What the rules make of this fit alone.
+    """
+
+    fit: int
+    given: bool
+    connected: bool
+    steps: int
+    with_gradient: int
+    not_finite: int = 0
+    norm_before: float
+    moved: float
+    rows_moved: int | None = None
+    verdict: Verdict = "did not move"
 
 
 class VariableEvidence(Record):
-    """One variable over the epochs of all fits; every tuple has one number an epoch.
+    """One variable over the epochs of all fits; every tuple of numbers has one an epoch.
 
     Attributes
     ----------
@@ -24,7 +73,15 @@ class VariableEvidence(Record):
     update_ratio
         Update norm divided by the variable's norm.
     distance
-        Distance from where the variable stood before the first fit, at the end of the epoch.
+        Distance from where the variable started (see ``since``), at the end of the epoch; after the last epoch of a
+        fit, that of what the fit left in the model.
+    since
+        What ``distance`` counts from: the variable's creation, or the first ``%%seq2seq fit`` where its creation was
+        not seen or its first value too large to keep.
+    rows_moved
+        Of a variable that is read by rows: rows that any fit changed.
+    fits
+        What each fit did, in order; empty in documents of before it was kept.
     """
 
     gradient_norm: tuple[float, ...] = ()
@@ -32,8 +89,21 @@ class VariableEvidence(Record):
     update_ratio: tuple[float, ...] = ()
     distance: tuple[float, ...] = ()
     norm: tuple[float, ...] = ()
+    since: Literal["creation", "first fit"] = "first fit"
+    rows_moved: int | None = None
+    fits: tuple[Effect, ...] = ()
     verdict: Verdict
     text: str
+
+    @property
+    def steps(self) -> int:
+        """Steps of all fits."""
+        return sum(effect.steps for effect in self.fits)
+
+    @property
+    def with_gradient(self) -> int:
+        """Steps of all fits on which the gradient was finite and not zero."""
+        return sum(effect.with_gradient for effect in self.fits)
 
 
 class CallShare(Record):

@@ -56,7 +56,7 @@ def assemble(
         Numbers of the cells by file name.
     """
     earlier, old = before.ledger, before.live
-    live = Live(dict(old.layers), dict(old.variables), dict(old.tensors), dict(old.models), filenames)
+    live = Live(dict(old.layers), dict(old.variables), dict(old.tensors), dict(old.models), filenames, dict(old.starts))
     layers = all_layers([*live.layers.values(), *recorder.layers.values()])
     layer_keys = _layer_keys(live, layers)
     variable_keys = _variable_keys(live, recorder)
@@ -74,6 +74,11 @@ def assemble(
         for identity, raw in recorder.weights.known.items()
         if variable_keys[identity] not in earlier.variables
     }
+    live.starts.update(
+        (variable_keys[identity], raw.start)
+        for identity, raw in recorder.weights.known.items()
+        if raw.start is not None and variable_keys[identity] in new
+    )
     ledger = Ledger(
         earlier.name,
         cells=[*earlier.cells, cell],

@@ -309,15 +309,22 @@ def initializer_name(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     return str(getattr(found, "__name__", None) or type(found).__name__)
 
 
-def norm(variable: Any) -> float | None:
-    """Measure a variable's Euclidean norm; None where it has no value yet or no numbers."""
+def value(variable: Any) -> Any:
+    """Give what a variable holds now, as a tensor; None where it has no value yet or no numbers.
+
+    The tensor shares the variable's memory until the variable changes, and keeps what it holds when it does.
+    """
     if not (tf.executing_eagerly() and hasattr(variable, "numpy")):
         return None
     dtype = tf.as_dtype(variable.dtype)
-    if not (dtype.is_floating or dtype.is_integer or dtype.is_complex):
+    if not (dtype.is_floating or dtype.is_integer or dtype.is_complex or dtype.is_bool):
         return None
-    value = bare(variable).value().numpy()  # half the price of the variable's own numpy()
-    return float(np.linalg.norm(value.astype(np.float32, copy=False).ravel()))
+    return bare(variable).value()
+
+
+def norm(value: Any) -> float:
+    """Measure the Euclidean norm of a tensor of numbers."""
+    return float(np.linalg.norm(value.numpy().astype(np.float32, copy=False).ravel()))
 
 
 def item_size(variable: Any) -> int:

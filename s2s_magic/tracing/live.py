@@ -23,6 +23,8 @@ class Live:
     filenames
         Numbers of the traced cells by the file names their code was compiled under: functions of an earlier cell
         keep their place.
+    starts
+        What variables held when they came into being, as tensors by ledger key, where that was seen and is kept.
     """
 
     layers: dict[str, Any] = field(default_factory=dict)
@@ -30,6 +32,7 @@ class Live:
     tensors: dict[tuple[int, int], Any] = field(default_factory=dict)
     models: dict[str, Any] = field(default_factory=dict)
     filenames: dict[str, int] = field(default_factory=dict)
+    starts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass

@@ -28,7 +28,7 @@ class RawTensor:
 
 @dataclass(eq=False)
 class RawVariable:
-    """A variable, the layer that owns it, and how it began."""
+    """A variable, the layer that owns it, and how it began: the norm, and the value where that is kept."""
 
     variable: Any
     owner: Any
@@ -36,6 +36,7 @@ class RawVariable:
     initializer: str | None = None
     norm: float | None = None
     event: RawEvent | None = None
+    start: Any = None
     names: Names = field(default_factory=list)
     trains: bool = False
 

@@ -7,6 +7,9 @@ from typing import Any
 from s2s_magic.tracing import keras2
 from s2s_magic.tracing.raw import RawEvent, RawVariable
 
+KEPT_BYTES = 2**30
+"""What the variables of a cell held when they came into being is kept up to this size, all of them together."""
+
 
 class Weights:
     """Variables by identity, and the running total of trainable parameters."""
@@ -14,6 +17,7 @@ class Weights:
     def __init__(self) -> None:
         self.known: dict[int, RawVariable] = {}
         self.trainable = 0
+        self._kept = 0
 
     def recall(self, variable: Any, owner: Any, trains: bool) -> None:
         """Take in a variable that an earlier cell's ledger has."""
@@ -22,7 +26,12 @@ class Weights:
 
     def created(self, variable: Any, owner: Any, event: RawEvent | None, initializer: str | None = None) -> RawVariable:
         """Take in a variable that has just come into being; no event made it where the user's own code did."""
-        raw = RawVariable(variable, owner, keras2.size_of(variable), initializer, keras2.norm(variable), event)
+        raw = RawVariable(variable, owner, keras2.size_of(variable), initializer, event=event)
+        value = keras2.value(variable)
+        if value is not None:
+            raw.norm = keras2.norm(value)
+            self._kept += raw.size * keras2.item_size(variable)
+            raw.start = value if self._kept <= KEPT_BYTES else None
         if event is not None:
             event.created.append(raw)
         return self._keep(raw)

@@ -13,23 +13,21 @@ import tensorflow as tf
 from tensorflow.python.eager import context
 
 from s2s_magic.errors import FitError
-from s2s_magic.ledger import Evidence, Run, VariableEvidence
+from s2s_magic.ledger import Evidence, Run
 from s2s_magic.seq2seq import Fitted, Seq2Seq
 from s2s_magic.tracing import refresh
 from s2s_magic.training.compiling import compile_for_fit, compiled_with
 from s2s_magic.training.data import Prepared, prepare
-from s2s_magic.training.loop import Loop, NotFinite, at_most_once_a_second, merged
+from s2s_magic.training.evidence import Watched, keep_evidence, watched
+from s2s_magic.training.loop import Loop, NotFinite, at_most_once_a_second
 from s2s_magic.training.pipeline import feed
 from s2s_magic.training.progress import Show, surroundings, throttled
 from s2s_magic.training.recorder import Recorder
 from s2s_magic.training.shares import call_shares, shared_layers
-from s2s_magic.training.verdicts import judge_all
 from s2s_magic.undoing import Changes
 
 if TYPE_CHECKING:
     from s2s_magic.spec import FitPlan
-
-HELD = ("gradient_norm", "update_norm", "update_ratio", "distance", "norm")
 
 LONG = 500
 """Training steps from which on it pays to write the loops over time out: tracing then takes up to two seconds more."""
@@ -86,10 +84,9 @@ def _fit(
     model = seq2seq.model
     given = feed(prepared.train, prepared.validation, size=plan.batch, epochs=plan.epochs, shuffle=plan.shuffle)
     steps = given.steps
-    watched = _watched(seq2seq)
-    _remember(seq2seq, prepared, watched)
-    starts = seq2seq.fitted.starts if seq2seq.fitted else {}
-    recorder = Recorder(list(watched.values()), [starts[key] for key in watched], steps)
+    noted = watched(seq2seq)
+    _remember(seq2seq, prepared, noted)
+    recorder = noted.recorder(steps, compiled=bool(model.jit_compile))
     loop = Loop(recorder, show, name=seq2seq.name, epochs=plan.epochs, steps=steps, patience=plan.patience)
     build_optimizer(model)
     state, before = "done", seq2seq.evidence or Evidence()
@@ -106,7 +103,7 @@ def _fit(
             stopped=None if state in ("done", "interrupted") else state,
             accelerated=accelerated,
         )
-        _keep(seq2seq, before, loop, list(watched), run)
+        keep_evidence(seq2seq, before, loop.epochs, recorder, noted, run)
 
     if watch is not None:
 
@@ -133,7 +130,7 @@ def _fit(
         loop.cut_off()
         raise
     except NotFinite as error:
-        state = _broken(seq2seq, loop, recorder, list(watched))
+        state = _broken(seq2seq, loop, recorder, list(noted.variables))
         raise FitError(state) from error
     except BaseException:
         state = "failed"
@@ -146,19 +143,12 @@ def _fit(
         _keep_shares(seq2seq, given.first())
 
 
-def _watched(seq2seq: Seq2Seq) -> dict[str, Any]:
-    """Give the model's trainable variables that the ledger knows, by its keys."""
-    trained = {id(variable) for variable in seq2seq.model.trainable_variables}
-    return {key: variable for key, variable in seq2seq.live.variables.items() if id(variable) in trained}
-
-
-def _remember(seq2seq: Seq2Seq, prepared: Prepared, watched: Mapping[str, Any]) -> None:
+def _remember(seq2seq: Seq2Seq, prepared: Prepared, noted: Watched) -> None:
     """Note what later fits and decoding need: vocabularies, where each variable started, the longest target."""
     before = seq2seq.fitted or Fitted()
-    starts = {**before.starts, **{key: tf.identity(v) for key, v in watched.items() if key not in before.starts}}
     longest = max((n for n in (before.longest, prepared.longest) if n is not None), default=None)
     seq2seq.tokenizers = prepared.tokenizers
-    seq2seq.fitted = Fitted(starts=starts, start=prepared.start, longest=longest)
+    seq2seq.fitted = Fitted(starts=noted.starts, rows=before.rows, start=prepared.start, longest=longest)
 
 
 def build_optimizer(model: Any) -> None:
@@ -202,10 +192,15 @@ def _broken(seq2seq: Seq2Seq, loop: Loop, recorder: Recorder, keys: list[str]) -
 
 def _greatest(seq2seq: Seq2Seq, recorder: Recorder, keys: list[str]) -> str:
     """Name the variable of the greatest norm, as it is when the loss broke."""
-    norms = [float(np.linalg.norm(variable.numpy().astype(np.float64))) for variable in recorder.variables]
+    norms = {
+        number: float(np.linalg.norm(variable.numpy().astype(np.float64)))
+        for number, variable in enumerate(recorder.variables)
+        if recorder.steps().given[number]
+    }
     if not norms:
         return "the model has nothing to train"
-    number = int(np.argmax(norms))  # which is the first that is no number, where there is one
+    # which is the first that is no number, where there is one
+    number = list(norms)[int(np.argmax(list(norms.values())))]
     return f"the greatest weights are those of {_variable_name(seq2seq, keys[number])} (norm {norms[number]:.3g})"
 
 
@@ -218,30 +213,6 @@ def _optimizer_text(optimizer: Any) -> str:
     rate = optimizer.learning_rate
     shown = type(rate).__name__ if callable(rate) and not hasattr(rate, "numpy") else f"{float(rate):g}"
     return f"{type(optimizer).__name__}({shown})"
-
-
-def _keep(seq2seq: Seq2Seq, before: Evidence, loop: Loop, keys: list[str], run: Run) -> None:
-    """Join this run to the evidence of those before it."""
-    past = sum(r.epochs for r in before.runs)
-    measured = {}
-    for number, key in enumerate(keys):
-        held = {name: list(getattr(before.variables[key], name)) if key in before.variables else [] for name in HELD}
-        for name, values in held.items():
-            values += [0.0] * (past - len(values))  # frozen or not there in earlier fits
-            values += [_value(epoch, name, number) for _, epoch in loop.epochs]
-        measured[key] = VariableEvidence(verdict="trained", text="", **{name: tuple(v) for name, v in held.items()})
-    ledger = seq2seq.ledger.with_training(None)
-    variables = judge_all(ledger, measured)
-    history = merged(before.history, [values for values, _ in loop.epochs])
-    seq2seq.evidence = Evidence(history=history, variables=variables, by_call=before.by_call, runs=(*before.runs, run))
-    seq2seq.ledger = ledger.with_training(seq2seq.evidence)
-
-
-def _value(epoch: Any, name: str, number: int) -> float:
-    if name == "update_ratio":
-        norm = float(epoch.norm[number])
-        return float(epoch.update[number]) / norm if norm else 0.0
-    return float(getattr(epoch, name.removesuffix("_norm"))[number])
 
 
 def _keep_shares(seq2seq: Seq2Seq, batch: Any) -> None:

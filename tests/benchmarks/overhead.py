@@ -18,7 +18,6 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
-import tensorflow as tf
 from tensorflow import keras
 
 from s2s_magic import api
@@ -55,8 +54,8 @@ def epoch_seconds(model: Any, table: Table, size: int, epochs: int, evidence: bo
     callbacks: list[Any] = [clock]
     changes = Changes()
     if evidence:
-        variables = model.trainable_variables
-        recorder = Recorder(variables, [tf.identity(variable) for variable in variables], steps)
+        values = [variable.value() for variable in model.variables]
+        recorder = Recorder(model.variables, values, values, steps)
         loop = Loop(recorder, lambda progress: None, name="model", epochs=epochs, steps=steps, patience=None)
         callbacks.insert(0, loop)
         recorder.watch(changes, model.optimizer)

@@ -1,0 +1,354 @@
+"""What training did to a variable, in one word and in one sentence: the rules, written down here and nowhere else.
+
+A rule looks at what one fit did: what the optimizer was really given on every step, and how far what stands in the
+model after the fit is from what stood there before. It does not ask whether a layer's ``trainable`` switch is on now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf, isclose, sqrt
+from statistics import median
+
+from s2s_magic.ledger.evidence import Effect, VariableEvidence, Verdict
+from s2s_magic.ledger.ledger import Ledger
+from s2s_magic.ledger.records import Variable
+
+BARELY = 1e-3
+"""Movement below this part of what the fit's variables typically moved, each relative to its size, is bare."""
+ROUNDING = 1e-6
+"""Movement below this part of a variable's size is barely more than rounding."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a rule looks at.
+
+    Attributes
+    ----------
+    effect
+        What one fit did to the variable.
+    in_model
+        Whether the model has the variable.
+    meant
+        Whether the variable was made to be trained, frozen or not.
+    relative
+        How far it moved, divided by its size before the fit; see `relative_movement`.
+    typical
+        The median of that over the variables of the fit that had a gradient and moved.
+    """
+
+    effect: Effect
+    in_model: bool
+    meant: bool
+    relative: float
+    typical: float
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A verdict, when it is given in words, and the same as a test."""
+
+    verdict: Verdict
+    words: str
+    holds: Callable[[Case], bool]
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "not measured",
+        "The fit ended before the optimizer applied a gradient, or the training step does not use the model's "
+        "optimizer; and no number of the variable changed.",
+        lambda c: c.effect.steps == 0 and c.effect.moved == 0,
+    ),
+    Rule(
+        "not in the model",
+        "The model does not have the variable, the optimizer was not given it, and no number of it changed.",
+        lambda c: not c.effect.given and c.effect.moved == 0 and not c.in_model,
+    ),
+    Rule(
+        "frozen",
+        "It was made to be trained, the optimizer was not given it, and no number of it changed.",
+        lambda c: not c.effect.given and c.effect.moved == 0 and c.meant,
+    ),
+    Rule(
+        "own update",
+        "The optimizer was not given it, and it changed: the layer itself did that, as batch normalization does with "
+        "its averages, or a training step of the model's own.",
+        lambda c: not c.effect.given and c.effect.moved > 0,
+    ),
+    Rule(
+        "no gradient",
+        "The optimizer was given it, on every step its gradient was None or zero, and no number of it changed.",
+        lambda c: c.effect.given and c.effect.with_gradient == 0 and c.effect.moved == 0,
+    ),
+    Rule(
+        "moved without gradient",
+        "On every step its gradient was None or zero, and it changed: weight decay, a constraint or the optimizer's "
+        "momentum did that.",
+        lambda c: c.effect.given and c.effect.with_gradient == 0,
+    ),
+    Rule(
+        "did not move",
+        "No number of it is another one after the fit than before it.",
+        lambda c: c.effect.moved == 0,
+    ),
+    Rule(
+        "barely moved",
+        f"It had a gradient, and moved by less than {ROUNDING:g} of its size, or by less than {BARELY:g} of what the "
+        "fit's variables typically moved, each relative to its size.",
+        lambda c: c.relative < max(ROUNDING, BARELY * c.typical),
+    ),
+    Rule(
+        "trained",
+        "On at least one step the optimizer was given a gradient of it that was finite and not zero, and it moved by "
+        "more than that.",
+        lambda c: True,
+    ),
+)
+"""In this order: the first rule that holds gives the verdict of a fit."""
+
+STRONGEST: tuple[Verdict, ...] = (
+    "trained",
+    "barely moved",
+    "moved without gradient",
+    "own update",
+    "did not move",
+    "no gradient",
+    "frozen",
+    "not in the model",
+    "not measured",
+)
+"""Over several fits, the verdict that comes first here of those that the fits have."""
+
+NOTES = (
+    "What is counted: on every step, whether the gradient that the optimizer was given is finite, and whether it is "
+    "zero: before clipping, and however small or large its numbers are.",
+    "What is measured: the distance between what stood in the model before a fit and what stands there after it, with "
+    "moving averages or an earlier state put in place. A variable's size is its norm before the fit; for one that was "
+    "all zeros it is the median size of the others, number by number. Of an embedding, only the rows that moved count.",
+    "Over several fits, the strongest of their verdicts stands, in the order "
+    + ", ".join(verdict for verdict in STRONGEST)
+    + "; the sentence says in which fit it was another one.",
+)
+"""What the rules' words mean."""
+
+
+def rules_text() -> tuple[str, ...]:
+    """Give the rules in words, one sentence or two each, in the order in which they are tried."""
+    return (*(f"{rule.verdict}: {rule.words}" for rule in RULES), *NOTES)
+
+
+def judge_all(ledger: Ledger, measured: Mapping[str, VariableEvidence]) -> dict[str, VariableEvidence]:
+    """Judge every variable of a ledger by `RULES`.
+
+    Parameters
+    ----------
+    ledger
+        The records.
+    measured
+        What was measured, by variable key; verdict and text in it are not looked at.
+
+    Returns
+    -------
+    dict
+        For every variable of the ledger its evidence with verdicts and a sentence.
+    """
+    unseen = VariableEvidence(verdict="not measured", text="")
+    measured = {key: measured.get(key, unseen) for key in ledger.variables}
+    by_fit: dict[int, dict[str, Effect]] = {}
+    for key, seen in measured.items():
+        for effect in seen.fits:
+            by_fit.setdefault(effect.fit, {})[key] = effect
+    verdicts = {number: _verdicts(ledger, effects) for number, effects in by_fit.items()}
+    return {
+        key: _judged(
+            ledger.variables[key],
+            seen.model_copy(
+                update={"fits": tuple(e.model_copy(update={"verdict": verdicts[e.fit][key]}) for e in seen.fits)}
+            ),
+        )
+        for key, seen in measured.items()
+    }
+
+
+def relative_movement(effect: Effect, variable: Variable, usual: float) -> float:
+    """Divide how far a variable moved in a fit by its size before the fit, number by number.
+
+    Parameters
+    ----------
+    effect
+        What the fit did. Where rows of the variable moved, only those count.
+    variable
+        Gives the count of numbers.
+    usual
+        The size of one number in the model, for a variable that was all zeros.
+    """
+    params = max(1, variable.params)
+    size = effect.norm_before / sqrt(params) or usual
+    counted = params
+    if effect.rows_moved and variable.shape:
+        counted = effect.rows_moved * params // max(1, variable.shape[0] or 1)
+    return effect.moved / (size * sqrt(max(1, counted))) if size else inf
+
+
+def _verdicts(ledger: Ledger, effects: Mapping[str, Effect]) -> dict[str, Verdict]:
+    """Judge one fit."""
+    sizes = [
+        effect.norm_before / sqrt(max(1, ledger.variables[key].params))
+        for key, effect in effects.items()
+        if effect.given and effect.norm_before
+    ]
+    usual = median(sizes) if sizes else 1.0
+    relative = {key: relative_movement(effect, ledger.variables[key], usual) for key, effect in effects.items()}
+    moved = [relative[key] for key, effect in effects.items() if effect.with_gradient and effect.moved]
+    typical = median(moved) if moved else 1.0
+    model = ledger.main_model
+    found = {}
+    for key, effect in effects.items():
+        variable = ledger.variables[key]
+        case = Case(
+            effect=effect,
+            in_model=model is not None and model.name in variable.in_models,
+            meant=variable.trainable or variable.frozen_by is not None,
+            relative=relative[key],
+            typical=typical,
+        )
+        found[key] = next(rule.verdict for rule in RULES if rule.holds(case))
+    return found
+
+
+def _judged(variable: Variable, seen: VariableEvidence) -> VariableEvidence:
+    found = {effect.verdict for effect in seen.fits}
+    verdict = next((verdict for verdict in STRONGEST if verdict in found), STRONGEST[-1])
+    fits = [effect for effect in seen.fits if effect.verdict == verdict]
+    sentence = f"{title(variable)} {_SAYING[verdict](variable, seen, fits)}."
+    others: dict[Verdict, list[int]] = {}
+    for effect in seen.fits:
+        if effect.verdict not in (verdict, "not measured"):
+            others.setdefault(effect.verdict, []).append(effect.fit)
+    more = "".join(f" In {_fits(numbers)}: {other}." for other, numbers in others.items())
+    return seen.model_copy(update={"verdict": verdict, "text": sentence + more})
+
+
+def title(variable: Variable) -> str:
+    """Give the name by which a sentence speaks of a variable."""
+    return variable.paths[0] if variable.paths else f"{variable.owner} ({variable.name})"
+
+
+def _fits(numbers: Sequence[int]) -> str:
+    return f"fit {numbers[0]}" if len(numbers) == 1 else f"fits {', '.join(map(str, numbers))}"
+
+
+def _on_steps(fits: Sequence[Effect]) -> str:
+    steps, live = sum(effect.steps for effect in fits), sum(effect.with_gradient for effect in fits)
+    if live == steps:
+        return "on its only step" if steps == 1 else f"on all {steps:,} steps"
+    return f"on {live:,} of {steps:,} steps"
+
+
+def _gradient(seen: VariableEvidence, fits: Sequence[Effect]) -> str:
+    norm = f", norm at most {max(seen.gradient_norm):.2g}" if seen.gradient_norm else ""
+    broken = sum(effect.not_finite for effect in fits)
+    return f"a gradient {_on_steps(fits)}{norm}" + (f"; {_broken(broken, fits)}" if broken else "")
+
+
+def _broken(count: int, fits: Sequence[Effect]) -> str:
+    return f"it was not finite on {count:,} of {sum(effect.steps for effect in fits):,}"
+
+
+def _movement(variable: Variable, seen: VariableEvidence) -> str:
+    last = seen.fits[-1]
+    if not seen.distance:
+        said = f"moved {last.moved:.2g}"
+    else:
+        said = f"moved {seen.distance[-1]:.2g} {_since(seen)}"
+        if len(seen.fits) > 1 or not isclose(seen.distance[-1], last.moved, rel_tol=1e-3):
+            said += f", {last.moved:.2g} in {'the fit' if len(seen.fits) == 1 else 'the last fit'}"
+    if seen.rows_moved is not None and variable.shape:
+        said += f"; {seen.rows_moved:,} of {variable.shape[0]:,} rows moved"
+    return said
+
+
+def _since(seen: VariableEvidence) -> str:
+    return "from its creation" if seen.since == "creation" else "since the first %%seq2seq fit"
+
+
+def _switched_off(variable: Variable) -> str:
+    off = f"; {variable.frozen_by}.trainable is False now, which counts from the next compile on"
+    return off if variable.frozen_by else ""
+
+
+def _trained(variable: Variable, seen: VariableEvidence, fits: Sequence[Effect]) -> str:
+    last_is_trained = seen.fits[-1].given
+    off = _switched_off(variable) if last_is_trained else ""
+    return f"was trained ({_gradient(seen, fits)}; {_movement(variable, seen)}{off})"
+
+
+def _barely(variable: Variable, seen: VariableEvidence, fits: Sequence[Effect]) -> str:
+    return f"barely moved ({_gradient(seen, fits)}; {_movement(variable, seen)})"
+
+
+def _moved_without(variable: Variable, seen: VariableEvidence, fits: Sequence[Effect]) -> str:
+    return (
+        f"got no gradient and moved all the same ({_movement(variable, seen)}): "
+        "weight decay, a constraint or momentum did that"
+    )
+
+
+def _own_update(variable: Variable, seen: VariableEvidence, fits: Sequence[Effect]) -> str:
+    meant = variable.trainable or variable.frozen_by is not None
+    by = "a training step of the model's own" if meant else "the layer's own update"
+    return f"was moved by {by}, not by the model's optimizer ({_movement(variable, seen)})"
+
+
+def _still(variable: Variable, seen: VariableEvidence, fits: Sequence[Effect]) -> str:
+    if not any(effect.given for effect in fits):
+        return "is its layer's own state, which no optimizer changes; it did not move"
+    why = f" ({_gradient(seen, fits)})"
+    if seen.distance and any(seen.update_norm):
+        why = f" ({_gradient(seen, fits)}; steps moved it, and after the fit it stands where it stood before)"
+    return f"did not move, though it got a gradient{why}"
+
+
+def _no_gradient(variable: Variable, seen: VariableEvidence, fits: Sequence[Effect]) -> str:
+    steps = sum(effect.steps for effect in fits)
+    if not any(effect.connected for effect in fits):
+        return "got no gradient: nothing the loss sees depends on it"
+    broken = sum(effect.not_finite for effect in fits)
+    if broken:
+        return f"got no gradient that is finite: {_broken(broken, fits)} steps, and zero on the rest"
+    return f"got no gradient: it was zero on {'the only step' if steps == 1 else f'all {steps:,} steps'}"
+
+
+def _frozen(variable: Variable, seen: VariableEvidence, fits: Sequence[Effect]) -> str:
+    if variable.frozen_by:
+        return f"is frozen by {variable.frozen_by}: the optimizer was not given it, and it did not move"
+    return (
+        "was not given to the optimizer and did not move: it was frozen when the training step was made, or the "
+        "model's own training step leaves it out; where it is to be trained now, compile the model again"
+    )
+
+
+def _outside(variable: Variable, seen: VariableEvidence, fits: Sequence[Effect]) -> str:
+    return "is not in the model: the optimizer was not given it, and it did not move"
+
+
+def _unmeasured(variable: Variable, seen: VariableEvidence, fits: Sequence[Effect]) -> str:
+    if not seen.fits:
+        return "was not there, or held no numbers, when a fit began: what became of it was not measured"
+    return "did not move: no step was seen on which the model's optimizer applied gradients"
+
+
+_SAYING: Mapping[Verdict, Callable[[Variable, VariableEvidence, Sequence[Effect]], str]] = {
+    "trained": _trained,
+    "barely moved": _barely,
+    "moved without gradient": _moved_without,
+    "own update": _own_update,
+    "did not move": _still,
+    "no gradient": _no_gradient,
+    "frozen": _frozen,
+    "not in the model": _outside,
+    "not measured": _unmeasured,
+}
