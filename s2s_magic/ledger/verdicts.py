@@ -251,7 +251,7 @@ def _on_steps(fits: Sequence[Effect]) -> str:
 def _gradient(seen: VariableEvidence, fits: Sequence[Effect]) -> str:
     norm = f", norm at most {max(seen.gradient_norm):.2g}" if seen.gradient_norm else ""
     broken = sum(effect.not_finite for effect in fits)
-    return f"a gradient {_on_steps(fits)}{norm}" + (f"; {_broken(broken, fits)}" if broken else "")
+    return f"gradient {_on_steps(fits)}{norm}" + (f"; {_broken(broken, fits)}" if broken else "")
 
 
 def _broken(count: int, fits: Sequence[Effect]) -> str:
