@@ -240,7 +240,8 @@ def test_a_closures_layer_is_untracked_by_the_model_but_still_owns_its_variables
         "model = keras.Model(ids, Hidden(lambda x: table(x))(ids))\n"
     ).ledger
     (variable,) = ledger.variables.values()
-    assert (variable.owner, variable.in_models, variable.tracked) == ("table", (), True)
+    assert (variable.owner, variable.in_models, variable.tracked) == ("table", (), False)
+    assert [(f.kind, f.about) for f in ledger.findings] == [("untracked", "table")]
     assert next((e.layer, e.via) for e in ledger.events if isinstance(e, Called)) == ("table", "build")
 
 

@@ -9,7 +9,7 @@ from math import isclose
 from s2s_magic.ledger.explanation import Explanation, holding, measured, owned_and_held, ownership
 from s2s_magic.ledger.ledger import Ledger
 from s2s_magic.ledger.records import Called, Layer, ModelRecord, Variable
-from s2s_magic.ledger.wires import calls_of, calls_using, holders, uses_of
+from s2s_magic.ledger.wires import calls_of, calls_using, holders, uses_beside, uses_of
 from s2s_magic.ledger.wording import (
     at,
     counted,
@@ -81,10 +81,16 @@ def _layer_story(ledger: Ledger, key: str, layer: Layer, asked: str) -> Iterator
             yield "Every call uses the same variables, and every call sends its part of the gradient to them."
     elif layer.ghost:
         return
+    elif beside := uses_beside(ledger, key):
+        yield f"It is never called by the cell itself; {beside[0].layer} calls it inside ({at(beside[0])})."
+        return
     elif used:
         yield f"It is never called by the cell itself; {used[0].layer} calls it inside ({at(used[0])})."
     elif layer.name not in {record.name for record in ledger.models}:
         yield "It is never called."
+    if calls and (beside := uses_beside(ledger, key)):
+        places = listing([f"{call.layer} ({at(call)})" for call in beside])
+        yield f"It is used again by {places}: the same weights."
 
 
 def _of_the_same_name(ledger: Ledger, layer: Layer) -> Iterator[str]:
@@ -114,7 +120,7 @@ def _in_models(ledger: Ledger, key: str, layer: Layer) -> Iterator[str]:
     if main in inside:
         also = f"; so it is of {listing(others)}" if others else ""
         yield f"It is part of {main.name}: the wires lead back from the model's outputs to it{also}."
-    elif record is not main and not layer.ghost:
+    elif record is not main and not layer.ghost and layer.unseen_in is None:
         also = f"; it is part of {listing(others)}" if others else ""
         yield f"It is not part of {main.name}: no wire leads from it to the model's outputs{also}."
     yield from _fits(ledger, layer, [*([record] if record is not None else []), *inside])

@@ -14,7 +14,7 @@ from s2s_magic.ledger.wires import (
     lets_gradient_through,
     route_to_output,
 )
-from s2s_magic.ledger.wording import Event, at, counted, listing, one_line, shape_text, with_article
+from s2s_magic.ledger.wording import Event, at, counted, full_name, listing, one_line, shape_text, with_article
 
 
 def explain_tensor(ledger: Ledger, event: Event, name: str) -> Explanation:
@@ -44,7 +44,9 @@ def _origin(ledger: Ledger, event: Event) -> Iterator[str]:
         return
     layer = ledger.layers[event.object]
     if layer.implicit:
-        made = f"It was made in {at(event)} by the operation {event.layer}, which owns no variables"
+        used = [full_name(ledger.variables[key]) for key in event.reused if key in ledger.variables]
+        uses = f" and uses {listing(used)}, the same weights as elsewhere" if used else ""
+        made = f"It was made in {at(event)} by the operation {event.layer}, which owns no variables{uses}"
         yield f"{made}: {one_line(event.source)}."
         return
     yield (

@@ -9,8 +9,8 @@ from s2s_magic.ledger.drift import drift_of
 from s2s_magic.ledger.explanation import holding, owned_and_held
 from s2s_magic.ledger.ledger import Ledger
 from s2s_magic.ledger.records import Called, Finding, Layer, Variable
-from s2s_magic.ledger.wires import gradient_events, holders, uses_of
-from s2s_magic.ledger.wording import counted, full_name, listing, times
+from s2s_magic.ledger.wires import calls_of, gradient_events, holders, uses_beside, uses_of
+from s2s_magic.ledger.wording import at, counted, full_name, listing, times
 
 
 def find(ledger: Ledger) -> tuple[Finding, ...]:
@@ -50,17 +50,23 @@ _Calls = Mapping[str, Sequence[Called]]
 
 def _shared(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
     for key, layer in ledger.layers.items():
+        if not layer.own_weights:
+            continue
         wired = [call for call in calls.get(key, ()) if call.in_graph]
-        if len(wired) > 1 and layer.own_weights:
-            which = "both calls use" if len(wired) == 2 else "all calls use"
-            own, held = owned_and_held(ledger, key)
-            has = f"owns {counted(len(own), 'variable')}" if own else f"holds {holding(held)}"
-            yield Finding(
-                kind="shared",
-                about=layer.name,
-                text=f"{layer.name} is called {times(len(wired))} and {has}: {which} the same weights.",
-                event=wired[1].index,
-            )
+        beside = [call for call in uses_beside(ledger, key) if call.in_graph]
+        if len(wired) + len(beside) < 2 or not (wired or layer.unseen_in is None):
+            continue
+        own, held = owned_and_held(ledger, key)
+        has = f"owns {counted(len(own), 'variable')}" if own else f"holds {holding(held)}"
+        which = "both" if len(wired) + len(beside) == 2 else "all"
+        if beside:
+            places = listing([f"{call.layer} ({at(call)})" for call in beside])
+            called = f"called {times(len(wired))} and used again by" if wired else "used by"
+            said = f"{layer.name} is {called} {places}; it {has}: {which} uses have the same weights."
+        else:
+            said = f"{layer.name} is called {times(len(wired))} and {has}: {which} calls use the same weights."
+        second = sorted(call.index for call in (*wired, *beside))[1]
+        yield Finding(kind="shared", about=layer.name, text=said, event=second)
 
 
 def _rows_of_one_model(ledger: Ledger, variable: Variable) -> list[str]:
@@ -145,6 +151,7 @@ def _not_in_model(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
             and key not in models
             and _is_plain_layer(layer)
             and layer.parent is None
+            and layer.unseen_in is None
         ):
             owned = counted(len(layer.own_weights), "variable")
             yield Finding(
@@ -157,8 +164,12 @@ def _not_in_model(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
 
 
 def _untracked(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
+    for key, layer in ledger.layers.items():
+        if layer.unseen_in is not None and (layer.parent is None or ledger.layers[layer.parent].unseen_in is None):
+            yield _unseen(ledger, key, layer)
     for variable in ledger.variables.values():
-        if not variable.tracked:
+        owner = ledger.layers.get(variable.object or "")
+        if not variable.tracked and (owner is None or owner.unseen_in is None):
             yield Finding(
                 kind="untracked",
                 about=full_name(variable),
@@ -166,6 +177,39 @@ def _untracked(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
                 "the optimizer never sees it, and it is not saved with the model.",
                 event=variable.created_by,
             )
+
+
+def _unseen(ledger: Ledger, key: str, layer: Layer) -> Finding:
+    """Say of a layer that Keras does not see who uses it, what that means, and what to change."""
+    user = ledger.layers[layer.unseen_in or ""]
+    use = next(call for call in calls_of(ledger, layer.unseen_in or "") if key in call.inside)
+    sizes = [ledger.variables[name].params for name in layer.own_weights if name in ledger.variables]
+    it = "it" if len(sizes) == 1 else "them"
+    made = ledger.events[layer.constructed] if layer.constructed is not None else None
+    last = layer.name.rpartition(".")[2]
+    attribute = last if last.isidentifier() else "layer"
+    if isinstance(made, Called):
+        remedy = (
+            f"{user.class_name}.call makes it, anew each time: make it in __init__ (self.{attribute} = ...) and use it "
+            "in call"
+        )
+    elif layer.name in layer.unseen_as:
+        holder = layer.unseen_as[0].rpartition(".")[0]
+        remedy = (
+            "Keras looks into a layer's attributes, lists and dictionaries, and not into other objects: make the "
+            f"class of {holder} a keras.layers.Layer, or set {user.name}.{attribute} = {layer.name}"
+        )
+    else:
+        remedy = f"set {user.name}.{attribute} = {layer.name}, for Keras looks into a layer's attributes"
+    remedy = f"{remedy[0].upper()}{remedy[1:]}; compile after that."
+    return Finding(
+        kind="untracked",
+        about=layer.name,
+        text=f"{layer.name} ({layer.class_name}) is untracked: it is used inside {user.name} ({at(use)}) and listed by "
+        f"no layer of the model. Keras does not see it: a fit does not train its {counted(len(sizes), 'variable')} "
+        f"({sum(sizes):,} parameters), and saving leaves {it} out. {remedy}",
+        event=use.index,
+    )
 
 
 def _drift(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:

@@ -92,6 +92,8 @@ class Called(Event):
     symbolic and
     "data" when numbers flowed; ``trainable_params`` is the total over the whole ledger after this event.
     ``via`` names the method where Keras made variables by itself, as in ``fit``: such an event is no call of its own.
+    ``inside`` are keys of layer objects that it used without holding them, as a decoder its sampler's embedding; what
+    they own is among ``reused`` or ``created``, and so are variables that were handed to it.
     """
 
     kind: Literal["called"] = "called"
@@ -100,6 +102,7 @@ class Called(Event):
     phase: Literal["wiring", "data"] = "wiring"
     via: str | None = None
     folded: int = 0
+    inside: tuple[str, ...] = ()
     created: tuple[str, ...] = ()
     reused: tuple[str, ...] = ()
     trainable_params: int = 0
@@ -134,6 +137,10 @@ class Layer(Record):
         It stands for an operation such as ``tf.nn.softmax(x)``; the user wrote no layer.
     in_models
         Names of the models that reach it.
+    unseen_in
+        The object that uses it inside while no model lists it: Keras does not see it. None for all others.
+    unseen_as
+        Paths to it through objects that Keras does not look into (``block.att.dense``).
     """
 
     name: str
@@ -149,6 +156,8 @@ class Layer(Record):
     ghost: bool = False
     implicit: bool = False
     in_models: tuple[str, ...] = ()
+    unseen_in: str | None = None
+    unseen_as: tuple[str, ...] = ()
 
 
 class Variable(Record):
@@ -176,7 +185,7 @@ class Variable(Record):
     in_models
         Names of the models whose ``weights`` have it.
     tracked
-        Whether any layer object lists it.
+        Whether any layer object lists it that Keras sees.
     initial_norm
         Euclidean norm at creation.
     """

@@ -44,10 +44,25 @@ def calls_using(ledger: Ledger, key: str) -> list[Called]:
 
 
 def uses_of(ledger: Ledger, variable: Variable) -> list[Called]:
-    """List the calls that use a variable: through its owner, and through every other layer that lists it."""
+    """List the calls that use a variable: through its owner, through every other layer that lists it, or beside both.
+
+    Beside both are calls that use its owner inside without holding it, and operations that the variable is handed to.
+    """
     keys = dict.fromkeys([*([variable.object] if variable.object else []), *variable.held_by])
     found = {call.index: call for key in keys for call in calls_using(ledger, key)}
+    found |= {call.index: call for call in uses_beside(ledger, variable.object)} if variable.object else {}
     return [found[index] for index in sorted(found)]
+
+
+def uses_beside(ledger: Ledger, key: str) -> list[Called]:
+    """List the calls of other objects that use a layer object, or a variable it owns, without holding it."""
+    own = {name for name, variable in ledger.variables.items() if variable.object == key}
+    return [
+        event
+        for event in ledger.events
+        if isinstance(event, Called)
+        and (key in event.inside or (ledger.layers[event.object].implicit and own & {*event.reused, *event.created}))
+    ]
 
 
 def gradient_events(ledger: Ledger, outputs: Iterable[Wire]) -> set[int]:

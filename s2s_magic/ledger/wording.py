@@ -54,7 +54,7 @@ def shape_text(shape: Shape | None) -> str:
 def paths_of(ledger: Ledger, layer: Layer) -> list[str]:
     """List the attribute paths by which other objects hold a layer: ``decoder.cell``."""
     held = [f"{ledger.layers[layer.parent].name}.{layer.attribute}"] if layer.parent and layer.attribute else []
-    return list(dict.fromkeys([*held, *layer.held_by]))
+    return list(dict.fromkeys([*held, *layer.held_by, *layer.unseen_as]))
 
 
 def at(event: Event) -> str:

@@ -73,6 +73,7 @@ def event_of(raw: RawEvent, keys: Keys) -> Constructed | Called:
             "in_graph": raw.in_graph,
             "phase": "wiring" if raw.wiring else "data",
             "folded": raw.folded,
+            "inside": tuple(keys.layers[id(layer)] for layer in raw.inside),
             "created": keys.of(raw.created),
             "reused": keys.of(variable for variable in raw.listed if id(variable) not in created),
             "trainable_params": raw.trainable,

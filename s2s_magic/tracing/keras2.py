@@ -90,6 +90,16 @@ def is_input(layer: Any) -> bool:
     return isinstance(layer, input_layer.InputLayer)
 
 
+def is_written(layer: Any) -> bool:
+    """Say whether the user wrote a layer: it is no input, and stands for no operation."""
+    return not is_input(layer) and operation(layer) is None
+
+
+def is_variable(value: Any) -> bool:
+    """Say whether a value is a variable."""
+    return isinstance(value, (tf.Variable, AutoCastVariable))
+
+
 def is_ready(layer: Any) -> bool:
     """Say whether a layer's base constructor came to its end."""
     return "_trainable_weights" in vars(layer)
@@ -250,6 +260,36 @@ def _layers_in(value: Any, path: str, depth: int = 2) -> Iterator[tuple[str, Any
     elif depth and isinstance(value, dict):
         for key, part in value.items():
             yield from _layers_in(part, f"{path}[{key!r}]", depth - 1)
+
+
+def unseen(layer: Any) -> Iterator[tuple[str, Any]]:
+    """Yield (attribute path, layer) of the layers that an object reaches through objects Keras does not look into.
+
+    Keras finds layers in attributes, lists and dictionaries, and in what is itself a layer or a `tf.Module`.
+    """
+    for name, value in _attributes(layer):
+        for path, part in _opaque_in(value, name):
+            for inner, content in vars(part).items():
+                yield from _layers_in(content, f"{path}.{inner}")
+                for deeper, other in _opaque_in(content, f"{path}.{inner}"):
+                    for last, held in vars(other).items():
+                        yield from _layers_in(held, f"{deeper}.{last}")
+
+
+_LIBRARIES = frozenset({"tensorflow", "keras", "numpy", "builtins", "collections", "weakref", "functools", "threading"})
+
+
+def _opaque_in(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, (list, tuple)):
+        for number, part in enumerate(value):
+            if not isinstance(part, (list, tuple)):
+                yield from _opaque_in(part, f"{path}[{number}]")
+    elif (
+        hasattr(value, "__dict__")
+        and not isinstance(value, (tf.Module, type))
+        and type(value).__module__.partition(".")[0] not in _LIBRARIES
+    ):
+        yield path, value
 
 
 def direct_owner(layer: Any, variable: Any) -> Any:

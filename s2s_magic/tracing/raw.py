@@ -55,6 +55,9 @@ class RawEvent:
     wiring: bool = False
     folded: int = 0
     parts: list[Any] = field(default_factory=list)
+    beneath: dict[int, Any] = field(default_factory=dict)  # layers called within it, by identity
+    inside: list[Any] = field(default_factory=list)  # those among them that its own layer does not hold
+    given: list[Any] = field(default_factory=list)  # variables among its arguments
     inputs: list[RawTensor] = field(default_factory=list)
     outputs: list[RawTensor] = field(default_factory=list)
     ends: list[RawTensor] = field(default_factory=list)

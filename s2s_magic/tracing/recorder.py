@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any
 
 from s2s_magic.tracing import keras2
-from s2s_magic.tracing.places import leaves
+from s2s_magic.tracing.places import flatten, leaves
 from s2s_magic.tracing.raw import Claims, Names, RawEvent
 from s2s_magic.tracing.sight import Sight, Sights
 from s2s_magic.tracing.weights import Weights
@@ -78,6 +78,7 @@ class Recorder:
             return original(layer, *args, **kwargs)
         if self._current is not None:
             self._current.folded += 1
+            self._current.beneath.setdefault(id(layer), layer)
             return self._within(self._current, original, layer, args, kwargs)
         sight = self._sights.look(sys._getframe(2), layer)
         if sight is None:
@@ -200,7 +201,7 @@ class Recorder:
         if not keras2.is_ready(event.layer):
             self._forget(event)
             return
-        self.weights.close(event)
+        self._settle(event)
         if keras2.is_input(event.layer):
             event.outputs = self.wires.out_of(event, keras2.input_tensor(event.layer), self._claims)
         elif event.via is None:
@@ -213,6 +214,7 @@ class Recorder:
         event = RawEvent("called", layer, sight.spot.place, sight.outer, targets=sight.targets)
         self._claims.begin(sight.entry)
         event.inputs = self.wires.into((args, kwargs))
+        event.given = [leaf for _, leaf in flatten((args, kwargs)) if keras2.is_variable(leaf)]
         event.wiring = keras2.is_wiring((args, kwargs))
         nodes = keras2.nodes(layer)
         finished = False
@@ -225,9 +227,21 @@ class Recorder:
                 event.call = self.calls[id(layer)] = self.calls.get(id(layer), 0) + 1
                 event.in_graph = keras2.nodes(layer) > nodes
                 self.events.append(event)
-                self.weights.close(event)
+                self._settle(event)
         event.outputs = self.wires.out_of(event, result, self._claims)
         return result
+
+    def _settle(self, event: RawEvent) -> None:
+        """Bring together what an event used: what its layer holds, and what it used inside without holding it."""
+        if event.beneath:
+            held = set(map(id, keras2.reached(event.layer)))
+            free = [layer for key, layer in event.beneath.items() if key not in held and keras2.is_written(layer)]
+            below = {id(part) for layer in free for part in keras2.reached(layer) if part is not layer}
+            event.inside = [layer for layer in free if id(layer) not in below]
+            for layer in event.inside:
+                self.know(layer)
+            event.beneath = {}
+        self.weights.close(event)
 
     def _within(
         self, event: RawEvent, original: Method, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]

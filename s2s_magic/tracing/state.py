@@ -11,6 +11,7 @@ from s2s_magic.tracing.live import Live
 from s2s_magic.tracing.models import model_records
 from s2s_magic.tracing.names import all_layers, name_layers
 from s2s_magic.tracing.standing import Holders, Standing, standing
+from s2s_magic.tracing.unseen import unseen_layers
 
 
 def refresh(ledger: Ledger, live: Live) -> Ledger:
@@ -32,7 +33,10 @@ def refresh(ledger: Ledger, live: Live) -> Ledger:
     now = standing(ledger, live)
     live.models = now.models
     parents = _parents(ledger, now.holders)
+    unseen = unseen_layers(ledger, now)
     layers = {key: _layer_now(key, ledger, parents.get(key), now) for key in ledger.layers}
+    for key, (user, paths) in unseen.items():
+        layers[key] = layers[key].model_copy(update={"unseen_in": user, "unseen_as": paths})
     models = model_records(ledger, now)
     main = ledger.changed(models=models).main_model
     variables = {key: _variable_now(key, record, layers, now, main) for key, record in ledger.variables.items()}
@@ -121,6 +125,8 @@ def _layer_now(key: str, ledger: Ledger, parent: tuple[str, str] | None, now: St
             "trainable": bool(layer.trainable),
             "ghost": not any(now.lists[key]) and keras2.is_copied(layer, holding),
             "in_models": tuple(now.in_models[key]),
+            "unseen_in": None,
+            "unseen_as": (),
         }
     )
 
@@ -147,7 +153,7 @@ def _variable_now(
             "frozen_by": layers[frozen].name if frozen is not None else None,
             "held_by": tuple(layer for layer in listed_by if layer in now.rows),
             "in_models": models,
-            "tracked": bool(listed_by),
+            "tracked": any(layers[layer].unseen_in is None for layer in listed_by),
         }
     )
 

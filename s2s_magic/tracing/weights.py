@@ -51,11 +51,28 @@ class Weights:
             for variable in variables
         ]
         listed = set(map(id, event.listed))
+        event.listed += [raw for raw in self._beside(event) if id(raw) not in listed]
+        unseen = {id(part) for layer in event.inside for part in keras2.reached(layer)}
         for raw in event.created:
-            if id(raw) not in listed and raw.owner is not None:
+            if id(raw) not in listed and raw.owner is not None and id(raw.owner) not in unseen:
                 trains = any(v is raw.variable for v in keras2.weights(raw.owner)[0])
                 self._count(raw, trains)
         event.trainable = self.trainable
+
+    def _beside(self, event: RawEvent) -> list[RawVariable]:
+        """Give the variables that an event uses though its layer does not list them; they do not count as trained."""
+        found: list[tuple[Any, Any]] = [(variable, None) for variable in event.given]
+        for layer in event.inside:
+            trained, others = keras2.weights(layer)
+            found += [(variable, keras2.direct_owner(layer, variable)) for variable in (*trained, *others)]
+        raws = {}
+        for variable, owner in found:
+            raw = self.known.get(id(keras2.bare(variable)))
+            if raw is None and owner is not None:  # older than the trace
+                raw = self._keep(RawVariable(variable, owner, keras2.size_of(variable)))
+            if raw is not None:
+                raws[id(raw)] = raw
+        return list(raws.values())
 
     def _listed(self, variable: Any, trains: bool, event: RawEvent) -> RawVariable:
         raw = self.known.get(id(keras2.bare(variable)))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from s2s_magic.ledger import Called, Constructed, Layer, Ledger, ModelRecord, Run, Variable
 from s2s_magic.ledger.records import Shape
-from s2s_magic.ledger.wording import counted
+from s2s_magic.ledger.wording import counted, full_name
 
 Names = dict[str, list[str]]
 
@@ -107,7 +107,8 @@ def _wired(
 
 def _called(event: Called, layer: Layer, new: Sequence[Variable], old: Sequence[Variable]) -> str:
     if layer.implicit and not new:
-        return f"{layer.name} is an operation, not a layer: it owns no variables"
+        uses = f"; it uses {listed([full_name(variable) for variable in old])} again" if old else ""
+        return f"{layer.name} is an operation, not a layer: it owns no variables{uses}"
     text = f"Call {event.call} of {layer.name}" if event.via is None else f"{layer.name}.{event.via}"
     again = counted(len(old), "variable")
     if new:
