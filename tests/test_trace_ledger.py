@@ -241,7 +241,7 @@ def test_a_closures_layer_is_untracked_by_the_model_but_still_owns_its_variables
     ).ledger
     (variable,) = ledger.variables.values()
     assert (variable.owner, variable.in_models, variable.tracked) == ("table", (), False)
-    assert [(f.kind, f.about) for f in ledger.findings] == [("untracked", "table")]
+    assert [(f.kind, f.about) for f in ledger.findings] == [("untracked", "table"), ("nothing to train", "model")]
     assert next((e.layer, e.via) for e in ledger.events if isinstance(e, Called)) == ("table", "build")
 
 
