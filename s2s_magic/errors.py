@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, order=True)
@@ -31,6 +32,18 @@ class Fault:
         return f"line {self.line}, column {self.column}: {self.message}" if self.line else self.message
 
 
+def _rendered(error: Any) -> list[str]:
+    """Give IPython the lines to show; see IPython's ``InteractiveShell.showtraceback``."""
+    if error.full_traceback:
+        from IPython.core.getipython import get_ipython
+
+        shell = get_ipython()
+        if shell is not None:
+            lines: list[str] = shell.InteractiveTB.structured_traceback(type(error), error, error.__traceback__)
+            return lines
+    return [f"{type(error).__name__}: {error}"]
+
+
 class Seq2SeqError(Exception):
     """An expected error: shown as one clean line, and a real error for whoever runs the notebook.
 
@@ -41,17 +54,20 @@ class Seq2SeqError(Exception):
     """
 
     full_traceback: bool = False
+    _render_traceback_ = _rendered
 
-    def _render_traceback_(self) -> list[str]:
-        """Give IPython the lines to show; see IPython's ``InteractiveShell.showtraceback``."""
-        if self.full_traceback:
-            from IPython.core.getipython import get_ipython
 
-            shell = get_ipython()
-            if shell is not None:
-                lines: list[str] = shell.InteractiveTB.structured_traceback(type(self), self, self.__traceback__)
-                return lines
-        return [f"{type(self).__name__}: {self}"]
+class Interrupted(KeyboardInterrupt):
+    """An interrupt that says in one sentence what was reached, what is kept and how to go on.
+
+    It is a real ``KeyboardInterrupt``, by its name too: whoever runs a notebook stops at it.
+    """
+
+    full_traceback: bool = False
+    _render_traceback_ = _rendered
+
+
+Interrupted.__name__ = Interrupted.__qualname__ = KeyboardInterrupt.__name__
 
 
 class UsageError(Seq2SeqError):

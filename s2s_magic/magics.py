@@ -14,7 +14,7 @@ from traitlets.config import Config
 
 from s2s_magic import api
 from s2s_magic.completion import matcher
-from s2s_magic.errors import LookupFailed, Seq2SeqError, nearest
+from s2s_magic.errors import Interrupted, LookupFailed, Seq2SeqError, nearest
 from s2s_magic.options import HelpShown, Quoted, help_text, parse_line
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         except HelpShown as shown:
             print(shown)
             return None
-        except Seq2SeqError as error:
+        except (Seq2SeqError, Interrupted) as error:
             error.full_traceback = self.full_tracebacks
             raise
 

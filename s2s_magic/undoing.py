@@ -65,3 +65,38 @@ def _put_back(attributes: dict[str, Any], name: str, before: Any) -> None:
         attributes.pop(name, None)
     else:
         attributes[name] = before
+
+
+def attributes_of(owner: Any) -> Callable[[], None]:
+    """Note an object's attributes, and what the lists and dictionaries among them hold.
+
+    Returns
+    -------
+    callable
+        Puts them back, and takes away what came since.
+    """
+    attributes = vars(owner)
+    kept = dict(attributes)
+    held = {name: type(value)(value) for name, value in kept.items() if type(value) in (list, dict, set)}
+    # TensorFlow's own lists note each change but appending, and are no longer saved then: they are made anew
+    tracked = {name: list(v) for name, v in kept.items() if isinstance(v, list) and type(v) is not list}
+
+    def put_back() -> None:
+        attributes.update(kept)
+        for name in [name for name in attributes if name not in kept]:
+            del attributes[name]
+        for name, before in tracked.items():
+            if len(kept[name]) != len(before) or any(a is not b for a, b in zip(kept[name], before, strict=True)):
+                setattr(owner, name, before)
+        for name, content in held.items():
+            _refill(kept[name], content)
+
+    return put_back
+
+
+def _refill(container: Any, content: Any) -> None:
+    if isinstance(container, list):
+        container[:] = content
+    else:
+        container.clear()
+        container.update(content)

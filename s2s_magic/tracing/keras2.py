@@ -453,10 +453,19 @@ def set_traces_aside(changes: Changes, model: Any) -> None:
     attributes = vars(model)
     compiled = attributes.get("compiled_loss")
     traces = {name: attributes.get(name) for name in _TRACES}
+    # Keras notes a trace among what a model saves as well, and would keep the last one there
+    model._maybe_initialize_trackable()
+    noted, by_name = model._unconditional_checkpoint_dependencies, model._unconditional_dependency_names
+    noted_traces = [each for each in noted if each.name in _TRACES]
 
     def put_back() -> None:
         same = attributes.get("compiled_loss") is compiled
         attributes.update(traces if same else dict.fromkeys(_TRACES))
+        again = noted_traces if same else []
+        noted[:] = [*(each for each in noted if each.name not in _TRACES), *again]
+        for name in _TRACES:
+            by_name.pop(name, None)
+        by_name.update({each.name: each.ref for each in again})
 
     changes.undo_by(put_back)
     attributes.update(dict.fromkeys(_TRACES))

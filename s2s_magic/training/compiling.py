@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import tensorflow as tf
 from tensorflow import keras
 
+from s2s_magic.errors import DataError, Fault, FitError
 from s2s_magic.seq2seq import Seq2Seq
+from s2s_magic.tracing.keras2 import is_compiled
+from s2s_magic.training import keras2
 from s2s_magic.training.inputs import gives_probabilities
 from s2s_magic.training.pipeline import Table
-from s2s_magic.training.rows import Rows
 
 if TYPE_CHECKING:
     from s2s_magic.spec import FitPlan, Named
@@ -58,7 +60,7 @@ def loss_compares(seq2seq: Seq2Seq, plan: FitPlan) -> Literal["ids", "values"] |
     if plan.loss is not None:
         loss: Any = plan.loss.kind
     else:
-        loss = model.loss if getattr(model, "_is_compiled", False) else "sparse_categorical_crossentropy"
+        loss = model.loss if is_compiled(model) else "sparse_categorical_crossentropy"
     if isinstance(loss, str):
         try:
             loss = keras.losses.get(loss)
@@ -71,40 +73,10 @@ def loss_compares(seq2seq: Seq2Seq, plan: FitPlan) -> Literal["ids", "values"] |
     return "ids" if name == "sparse_categorical_crossentropy" else "values"
 
 
-def compiled_with(model: Any) -> Callable[[], None]:
-    """Note what a model is compiled with.
-
-    Returns
-    -------
-    callable
-        Compiles the model so again, unless nothing else was compiled since; the optimizer is the same object.
-    """
-    if not getattr(model, "_is_compiled", False):
-        return lambda: _as_never_compiled(model)
-    optimizer, container, loss = model.optimizer, model.compiled_loss, model.loss
-    metrics = model.compiled_metrics
-    settings = {
-        "loss_weights": container._user_loss_weights,
-        "metrics": metrics._user_metrics,
-        "weighted_metrics": metrics._user_weighted_metrics,
-        "run_eagerly": model._run_eagerly,
-        "jit_compile": model._jit_compile,
-    }
-
-    def put_back() -> None:
-        if model.compiled_loss is not container:
-            model.compile(optimizer=optimizer, loss=loss, **settings)
-
-    return put_back
-
-
-def _as_never_compiled(model: Any) -> None:
-    model._is_compiled = False
-    model.optimizer = model.loss = model.compiled_loss = model.compiled_metrics = None
-
-
 def compile_for_fit(seq2seq: Seq2Seq, plan: FitPlan, table: Table) -> None:
-    """Compile the model where the plan asks for it or nobody did; an optimizer of the same settings keeps its state.
+    """Compile the model where the plan asks for it or nobody did.
+
+    What the plan does not name stays as it was compiled; an optimizer of the same settings keeps its state.
 
     Parameters
     ----------
@@ -114,28 +86,61 @@ def compile_for_fit(seq2seq: Seq2Seq, plan: FitPlan, table: Table) -> None:
         May give an optimizer, a loss and metrics.
     table
         What it will be fitted on.
+
+    Raises
+    ------
+    DataError
+        When the plan names what only the model's own way of compiling can set.
     """
     model = seq2seq.model
-    compiled = bool(getattr(model, "_is_compiled", False))
+    compiled = is_compiled(model)
     if compiled and plan.optimizer is None and plan.loss is None and not plan.metrics:
         return
+    _check_own_compile(seq2seq, plan)
     before = model.optimizer if compiled else None
     optimizer = keras.optimizers.Adam() if before is None else before
     if plan.optimizer is not None:
         wanted = _OPTIMIZERS[plan.optimizer.kind](**plan.optimizer.arguments)
-        optimizer = before if _alike(wanted, before) else wanted
-    loss = _loss(seq2seq, plan.loss) if plan.loss is not None or not compiled else model.loss
-    metrics = model.compiled_metrics._user_metrics if compiled else None
-    weighted = model.compiled_metrics._user_weighted_metrics if compiled else None
+        optimizer = before if before is not None and _alike(wanted, keras2.bare_optimizer(before)) else wanted
+    loss = model.loss if compiled else None
+    if plan.loss is not None or not compiled:
+        wanted = _loss(seq2seq, plan.loss)
+        loss = loss if _alike(wanted, loss) else wanted
+    settings = keras2.compiled_settings(model)
+    metrics = settings.get("metrics"), settings.get("weighted_metrics")
     if plan.metrics:
-        metrics, weighted = _metrics(seq2seq, plan.metrics, table)
-    if optimizer is before and loss is model.loss and not plan.metrics:
+        wanted = _metrics(seq2seq, plan.metrics, table)
+        metrics = metrics if [*map(_made_of, wanted)] == [*map(_made_of, metrics)] else wanted
+    if optimizer is before and loss is model.loss and metrics[0] is settings.get("metrics"):
+        return  # to compile anew would look at the switches anew, and begin the metrics anew
+    settings["metrics"], settings["weighted_metrics"] = metrics
+    model.compile(optimizer=optimizer, loss=loss or None, **settings)
+
+
+def _check_own_compile(seq2seq: Seq2Seq, plan: FitPlan) -> None:
+    """Refuse to compile a model whose class does that in a way of its own."""
+    if not keras2.has_own_compile(seq2seq.model):
         return
-    model.compile(optimizer=optimizer, loss=loss, metrics=metrics, weighted_metrics=weighted)
+    kind = type(seq2seq.model).__name__
+    named = [key for key in ("optimizer", "loss", "metrics") if getattr(plan, key)]
+    if not named:
+        raise FitError(f"{seq2seq.name} was not compiled, and {kind} compiles in a way of its own: compile it first")
+    faults = [
+        Fault(*plan.place_of(key), f"{kind} compiles in a way of its own: name its {key} where you compile it")
+        for key in named
+    ]
+    raise DataError(faults)
 
 
 def _alike(one: Any, other: Any) -> bool:
-    return type(one) is type(other) and one.get_config() == other.get_config()
+    if isinstance(one, str) or type(one) is not type(other):
+        return bool(type(one) is type(other) and one == other)
+    return bool(one.get_config() == other.get_config())
+
+
+def _made_of(metrics: Any) -> Any:
+    """Give what metrics were asked for, where it was by a fit body."""
+    return [getattr(metric, "asked_for", metric) for metric in metrics] if isinstance(metrics, list) else metrics
 
 
 def _loss(seq2seq: Seq2Seq, named: Named | None) -> Any:
@@ -147,16 +152,16 @@ def _loss(seq2seq: Seq2Seq, named: Named | None) -> Any:
     return keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
 
 
-def _metrics(seq2seq: Seq2Seq, names: tuple[str, ...], table: Table) -> tuple[list[Any], list[Any]]:
-    """Give the metrics that see everything, and those that are weighted; padding counts in neither."""
-    functions = {}
-    for name in names:
-        ids = name == "accuracy" and isinstance(table.target, Rows)
-        functions[name] = keras.metrics.get("sparse_categorical_accuracy" if ids else name)
-    spec = seq2seq.spec
-    if spec is not None and spec.padding is not None:
-        return [_masked(name, function, spec.padding) for name, function in functions.items()], []
-    return [], [keras.metrics.MeanMetricWrapper(function, name=name) for name, function in functions.items()]
+def _metrics(seq2seq: Seq2Seq, names: tuple[str, ...], table: Table) -> tuple[list[Any] | None, list[Any] | None]:
+    """Give the metrics that see everything, and those that are weighted; padding counts in neither.
+
+    Keras finds out what a name means for each output, by its shape and the target's.
+    """
+    padding = seq2seq.spec.padding if seq2seq.spec is not None else None
+    if padding is None:
+        return (None, list(names)) if table.weighted else (list(names), None)
+    functions = {n: keras.metrics.get("sparse_categorical_accuracy" if n == "accuracy" else n) for n in names}
+    return [_masked(name, function, padding) for name, function in functions.items()], None
 
 
 def _masked(name: str, function: Callable[[Any, Any], Any], padding: int) -> Any:
@@ -164,4 +169,6 @@ def _masked(name: str, function: Callable[[Any, Any], Any], padding: int) -> Any
         targets = targets[:, : tf.shape(output)[1]]
         return tf.boolean_mask(function(targets, output), tf.not_equal(targets, padding))
 
-    return keras.metrics.MeanMetricWrapper(masked, name=name)
+    metric = keras.metrics.MeanMetricWrapper(masked, name=name)
+    vars(metric)["asked_for"] = (name, padding)
+    return metric

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
-from tensorflow.python.eager import context
 
-from s2s_magic.errors import FitError
-from s2s_magic.ledger import Evidence, Run
+from s2s_magic.errors import FitError, Interrupted
+from s2s_magic.ledger import CallShare, Evidence, Run
 from s2s_magic.seq2seq import Fitted, Seq2Seq
 from s2s_magic.tracing import refresh
-from s2s_magic.training.compiling import compile_for_fit, compiled_with
+from s2s_magic.tracing.keras2 import set_traces_aside
+from s2s_magic.training import keras2
+from s2s_magic.training.compiling import compile_for_fit
 from s2s_magic.training.data import Prepared, prepare
 from s2s_magic.training.evidence import Watched, keep_evidence, watched
-from s2s_magic.training.loop import Loop, NotFinite, at_most_once_a_second
+from s2s_magic.training.loop import Loop, NotFinite, at_most_once_a_second, merged
 from s2s_magic.training.pipeline import feed
 from s2s_magic.training.progress import Show, surroundings, throttled
 from s2s_magic.training.recorder import Recorder
 from s2s_magic.training.shares import call_shares, shared_layers
+from s2s_magic.training.taking import take
 from s2s_magic.undoing import Changes
 
 if TYPE_CHECKING:
@@ -42,6 +42,9 @@ def fit(
     watch: Callable[[Seq2Seq], None] | None = None,
 ) -> None:
     """Train a model by ``Model.fit`` and keep evidence; a second fit goes on where the first one ended.
+
+    A fit that ends before its first step, by whatever exception, leaves everything as it was. After that, what was
+    trained is kept and is in the evidence, also where something raises that comes later.
 
     Parameters
     ----------
@@ -62,85 +65,141 @@ def fit(
         When something does not fit: before the first step, with nothing changed.
     FitError
         When the loss became non-finite: weights are those after the last sound epoch, and the model is compiled with
-        what it was before the fit.
-    KeyboardInterrupt
-        When interrupted: weights, optimizer, history and evidence are kept, and the run is marked.
+        what it was before the fit. When the model is being fitted already.
+    Interrupted
+        When interrupted, a ``KeyboardInterrupt``: weights, optimizer, history and evidence are kept, and the run is
+        marked.
     """
-    seq2seq.ledger = refresh(seq2seq.ledger, seq2seq.live)
-    prepared = prepare(seq2seq, plan, namespace)
-    put_compile_back = compiled_with(seq2seq.model)
-    with seeded(plan.seed):
-        compile_for_fit(seq2seq, plan, prepared.train)
-        try:
-            _fit(seq2seq, plan, prepared, throttled(progress or surroundings()), watch)
-        except FitError:
-            put_compile_back()
-            raise
+    course = _Course(seq2seq, plan, seq2seq.evidence or Evidence())
+    try:
+        with Changes() as changes, changes, changes:
+            take(changes, seq2seq.name, seq2seq.model, alone=plan.seed is not None)
+            seq2seq.ledger = refresh(seq2seq.ledger, seq2seq.live)
+            prepared = prepare(seq2seq, plan, namespace)
+            _settle_in_the_end(changes, course)
+            _fit(course, prepared, throttled(progress or surroundings()), watch)
+    except KeyboardInterrupt as error:
+        raise Interrupted(course.interrupted()) from error
 
 
-def _fit(
-    seq2seq: Seq2Seq, plan: FitPlan, prepared: Prepared, show: Show, watch: Callable[[Seq2Seq], None] | None
-) -> None:
-    model = seq2seq.model
-    given = feed(prepared.train, prepared.validation, size=plan.batch, epochs=plan.epochs, shuffle=plan.shuffle)
-    steps = given.steps
-    noted = watched(seq2seq)
-    _remember(seq2seq, prepared, noted)
-    recorder = noted.recorder(steps, compiled=bool(model.jit_compile))
-    loop = Loop(recorder, show, name=seq2seq.name, epochs=plan.epochs, steps=steps, patience=plan.patience)
-    build_optimizer(model)
-    state, before = "done", seq2seq.evidence or Evidence()
-    accelerated: dict[str, str] = {}
+@dataclass
+class _Course:
+    """How far a fit came, and how it ended; as long as nothing else is known, it was interrupted."""
 
-    def keep(state: str) -> None:
+    seq2seq: Seq2Seq
+    plan: FitPlan
+    before: Evidence
+    state: str = "interrupted"
+    broken: bool = False
+    loop: Loop | None = None
+    optimizer: str = ""
+    accelerated: Mapping[str, str] = field(default_factory=dict)
+    noted: Watched | None = None
+    recorder: Recorder | None = None
+    by_call: tuple[CallShare, ...] | None = None
+
+    @property
+    def trained(self) -> bool:
+        """Whether a step was taken."""
+        return self.loop is not None and self.loop.steps_done > 0
+
+    def keep(self, state: str | None = None) -> None:
+        """Write the record of what was trained so far."""
+        assert self.loop is not None
+        assert self.recorder is not None
+        assert self.noted is not None
+        state = state or self.state
         run = Run(
-            epochs=len(loop.epochs),
-            seconds=loop.seconds,
-            steps=loop.steps_done,
-            batch=plan.batch,
-            optimizer=_optimizer_text(model.optimizer),
+            epochs=len(self.loop.epochs),
+            seconds=self.loop.seconds,
+            steps=self.loop.steps_done,
+            batch=self.plan.batch,
+            optimizer=self.optimizer,
             interrupted=state == "interrupted",
             stopped=None if state in ("done", "interrupted") else state,
-            accelerated=accelerated,
+            accelerated=dict(self.accelerated),
         )
-        keep_evidence(seq2seq, before, loop.epochs, recorder, noted, run)
+        before = self.before if self.by_call is None else self.before.model_copy(update={"by_call": self.by_call})
+        epochs = self.loop.epochs
+        history = merged(before.history, [values for values, _ in epochs])
+        # at first the bare record, which stays whatever happens to the rest
+        self.seq2seq.evidence = before.model_copy(update={"history": history, "runs": (*before.runs, run)})
+        self.seq2seq.ledger = self.seq2seq.ledger.with_training(self.seq2seq.evidence)
+        keep_evidence(self.seq2seq, before, epochs, self.recorder, self.noted, run)
 
+    def interrupted(self) -> str:
+        """Say in one sentence where it was interrupted, what is kept, and how to go on."""
+        name, plan = self.seq2seq.name, self.plan
+        if self.loop is None or not self.trained:
+            return f"the fit of {name} was interrupted before its first step: nothing was changed"
+        epoch, steps = self.loop.reached
+        left = plan.epochs - epoch + (steps < self.loop.steps)
+        how = f"to go on, fit again with epochs: {left}" if left else "all its epochs were done"
+        return (
+            f"the fit of {name} was interrupted in epoch {epoch} of {plan.epochs}, after step {steps} of "
+            f"{self.loop.steps}: weights, optimizer and evidence are kept as they are now; {how}"
+        )
+
+
+def _fit(course: _Course, prepared: Prepared, show: Show, watch: Callable[[Seq2Seq], None] | None) -> None:
+    seq2seq, plan, model = course.seq2seq, course.plan, course.seq2seq.model
+    compile_for_fit(seq2seq, plan, prepared.train)
+    given = feed(prepared.train, prepared.validation, size=plan.batch, epochs=plan.epochs, shuffle=plan.shuffle)
+    course.noted = noted = watched(seq2seq)
+    _remember(seq2seq, prepared, noted)
+    course.recorder = recorder = noted.recorder(given.steps, compiled=keras2.compiles_by_xla(model))
+    loop = Loop(recorder, show, name=seq2seq.name, epochs=plan.epochs, steps=given.steps, patience=plan.patience)
+    course.loop, course.optimizer = loop, _optimizer_text(model.optimizer)
     if watch is not None:
 
         def shown() -> None:
-            keep("going on")
+            course.keep("going on")
             watch(seq2seq)
 
         loop.after_epoch = at_most_once_a_second(shown)
-    model.train_function = None  # so that the step is traced with the recorder in it
-    try:
-        with Changes() as changes, changes, changes:
-            recorder.watch(changes, model.optimizer)
-            accelerated = _accelerated(changes, seq2seq, plan, prepared)
-            model.fit(
-                **given.arguments,
-                **given.validation,
-                epochs=plan.epochs,
-                callbacks=[loop],
-                verbose=0,
-            )
-            state = loop.stopped or state
-    except KeyboardInterrupt:
-        state = "interrupted"
-        loop.cut_off()
-        raise
-    except NotFinite as error:
-        state = _broken(seq2seq, loop, recorder, list(noted.variables))
-        raise FitError(state) from error
-    except BaseException:
-        state = "failed"
-        raise
-    finally:
-        model.train_function = None
-        keep(state)
-        loop.finish(state)
+    with Changes() as changes, changes, changes:
+        set_traces_aside(changes, model)  # so that the step is traced with the recorder in it
+        for optimizer in keras2.optimizers_of(model):
+            recorder.watch(changes, optimizer)
+        course.accelerated = _accelerated(changes, seq2seq, plan, prepared)
+        if plan.seed is not None:
+            keras2.seed_all(changes, plan.seed)
+        try:
+            model.fit(**given.arguments, **given.validation, epochs=plan.epochs, callbacks=[loop], verbose=0)
+            course.state = loop.stopped or "done"
+        except NotFinite as error:
+            course.broken = True
+            course.state = _broken(seq2seq, loop, recorder, list(noted.variables))
+            raise FitError(course.state) from error
+        except Exception:
+            course.state = "failed"
+            raise
     if shared_layers(seq2seq):
-        _keep_shares(seq2seq, given.first())
+        course.by_call = call_shares(seq2seq, given.first())
+
+
+def _settle_in_the_end(changes: Changes, course: _Course) -> None:
+    """Keep what was trained once everything else is undone; where nothing was, put all back as it is now."""
+    seq2seq, model = course.seq2seq, course.seq2seq.model
+    put_attributes_back = keras2.attributes_before(model)
+    fitted, tokenizers = seq2seq.fitted, seq2seq.tokenizers
+
+    def settle() -> None:
+        loop = course.loop
+        if course.broken or not course.trained:
+            if loop is not None:
+                loop.put_back()
+            put_attributes_back()
+        if loop is None or not course.trained:
+            seq2seq.fitted, seq2seq.tokenizers = fitted, tokenizers
+        else:
+            if not course.broken:
+                loop.cut_off()
+            course.keep()
+        if loop is not None:
+            loop.finish(course.state)
+
+    changes.undo_by(settle)
 
 
 def _remember(seq2seq: Seq2Seq, prepared: Prepared, noted: Watched) -> None:
@@ -149,12 +208,6 @@ def _remember(seq2seq: Seq2Seq, prepared: Prepared, noted: Watched) -> None:
     longest = max((n for n in (before.longest, prepared.longest) if n is not None), default=None)
     seq2seq.tokenizers = prepared.tokenizers
     seq2seq.fitted = Fitted(starts=noted.starts, rows=before.rows, start=prepared.start, longest=longest)
-
-
-def build_optimizer(model: Any) -> None:
-    """Make the optimizer's variables now, so that their first values can be kept as well."""
-    if hasattr(model.optimizer, "build"):
-        model.optimizer.build(model.trainable_variables)
 
 
 def _accelerated(changes: Changes, seq2seq: Seq2Seq, plan: FitPlan, prepared: Prepared) -> dict[str, str]:
@@ -173,10 +226,10 @@ def _accelerated(changes: Changes, seq2seq: Seq2Seq, plan: FitPlan, prepared: Pr
 
 
 def _broken(seq2seq: Seq2Seq, loop: Loop, recorder: Recorder, keys: list[str]) -> str:
-    """Put the last sound state back and say what happened."""
+    """Say how the loss broke, and what is put back."""
     found = recorder.first_broken()
     cause = f"no gradient broke before it, and {_greatest(seq2seq, recorder, keys)}" if found is None else ""
-    epoch = loop.put_back() + 1
+    epoch = len(loop.epochs) + 1
     where = f"in epoch {epoch}"
     if found is not None:
         step, numbers = found
@@ -210,34 +263,5 @@ def _variable_name(seq2seq: Seq2Seq, key: str) -> str:
 
 
 def _optimizer_text(optimizer: Any) -> str:
-    rate = optimizer.learning_rate
-    shown = type(rate).__name__ if callable(rate) and not hasattr(rate, "numpy") else f"{float(rate):g}"
-    return f"{type(optimizer).__name__}({shown})"
-
-
-def _keep_shares(seq2seq: Seq2Seq, batch: Any) -> None:
-    assert seq2seq.evidence is not None
-    by_call = call_shares(seq2seq, batch)
-    seq2seq.evidence = seq2seq.evidence.model_copy(update={"by_call": by_call})
-    seq2seq.ledger = seq2seq.ledger.with_training(seq2seq.evidence)
-
-
-@contextmanager
-def seeded(seed: int | None) -> Iterator[None]:
-    """Seed Python, NumPy and TensorFlow for a while.
-
-    Python and NumPy then go on as if nothing had been; TensorFlow starts again from the seed that it had.
-    """
-    if seed is None:
-        yield
-        return
-    kept, kept_numpy, kept_tensorflow = random.getstate(), np.random.get_state(), context.global_seed()
-    random.seed(seed)
-    np.random.seed(seed)
-    tf.random.set_seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(kept)
-        np.random.set_state(kept_numpy)
-        tf.random.set_seed(kept_tensorflow)
+    optimizer = keras2.bare_optimizer(optimizer)
+    return f"{type(optimizer).__name__}({keras2.learning_rate_of(optimizer) or ''})"

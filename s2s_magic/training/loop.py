@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from tensorflow import keras
 
+from s2s_magic.training import keras2
 from s2s_magic.training.progress import PAUSE, Progress, Show
 from s2s_magic.training.recorder import Epoch, Recorder
 
@@ -31,25 +32,6 @@ class NotFinite(Exception):
     """The loss or a weight became NaN or infinite."""
 
 
-class State:
-    """A copy of all weights of a model and of its optimizer, in the host's memory."""
-
-    def __init__(self, model: Any) -> None:
-        self._variables = [*model.weights, *optimizer_variables(model.optimizer)]
-        self._values = [variable.numpy() for variable in self._variables]
-
-    def put_back(self) -> None:
-        """Give every variable the value it had."""
-        for variable, value in zip(self._variables, self._values, strict=True):
-            variable.assign(value)
-
-
-def optimizer_variables(optimizer: Any) -> list[Any]:
-    """List the variables of a Keras optimizer of either family."""
-    found = optimizer.variables
-    return list(found() if callable(found) else found)
-
-
 class Loop(keras.callbacks.Callback):  # type: ignore[misc]
     """Looks after one fit.
 
@@ -66,8 +48,6 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
 
     Attributes
     ----------
-    epochs
-        Loss and metrics, and the norms, of each epoch; of one that was cut off too.
     stopped
         Why it stopped before the last epoch, in words.
     after_epoch
@@ -81,38 +61,59 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self._recorder, self._show = recorder, show
-        self._name, self._planned, self._steps, self._patience = name, epochs, steps, patience
-        self.epochs: list[tuple[dict[str, float], Epoch]] = []
+        self._name, self._planned, self._patience = name, epochs, patience
+        self.steps = steps
+        self._measured: list[tuple[dict[str, float], Epoch, int]] = []  # with the steps done by then
         self.stopped: str | None = None
         self.after_epoch: Callable[[], object] = lambda: None
-        self.step = self.steps_done = 0
+        self._began_training = False
+        self._seen_steps = self._step = 0
         self._epoch = 1
         self._values: Mapping[str, float] = {}
         self._running: Any = {}
         self._began = self._looked = time.monotonic()
         self._best = (math.inf, 0)
-        self._sound: State | None = None
-        self._best_state: State | None = None
+        self._sound: Callable[[], None] = lambda: None
+        self._best_state: Callable[[], None] | None = None
 
     @property
     def seconds(self) -> float:
         """Seconds since the fit began."""
         return time.monotonic() - self._began
 
+    @property
+    def epochs(self) -> list[tuple[dict[str, float], Epoch]]:
+        """Loss and metrics, and the norms, of each epoch; of one that was cut off too."""
+        return [(values, epoch) for values, epoch, _ in self._measured]
+
+    @property
+    def steps_done(self) -> int:
+        """Steps that were taken, whether or not Keras came to say so."""
+        return max(self._seen_steps, keras2.steps_taken(self.model)) if self._began_training else 0
+
+    @property
+    def reached(self) -> tuple[int, int]:
+        """Epoch, from 1, and the steps that were taken in it."""
+        whole = [done for *_, done in self._measured]
+        epoch = max(1, min(self._epoch, len(whole) + 1))
+        return epoch, self.steps_done - (whole[epoch - 2] if epoch > 1 else 0)
+
     def on_train_begin(self, logs: Any = None) -> None:
         """Keep the state before the first step."""
-        self._sound = State(self.model)
+        self._sound = self._state()
+        self._began_training = True
         self._tell()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Begin to count."""
-        self._epoch, self.step = epoch + 1, 0
+        self._running = {}
+        self._epoch, self._step = epoch + 1, 0
         self._recorder.begin_epoch()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Look at the loss a few times a second only: to read it, the host waits for the device."""
-        self.steps_done += batch + 1 - self.step
-        self.step, self._running = batch + 1, logs
+        self._seen_steps += batch + 1 - self._step
+        self._step, self._running = batch + 1, logs
         now = time.monotonic()
         if now - self._looked >= PAUSE:
             self._looked = now
@@ -127,10 +128,10 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         measured = self._recorder.end_epoch()
         if not np.isfinite(measured.norm).all():
             raise NotFinite
-        self.step = 0
-        self.epochs.append((dict(self._values), measured))
-        self._sound = State(self.model)
-        self._tell(self._steps)
+        sound = self._state()
+        self._measured.append((dict(self._values), measured, self.steps_done))
+        self._sound = sound
+        self._tell(self.steps)
         self.after_epoch()
         if self._patience is not None:
             self._weigh(epoch + 1)
@@ -145,37 +146,43 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_end(self, logs: Any = None) -> None:
         """Put the best epoch's state back where there was patience."""
-        if self._best_state is not None and self._best[1] < len(self.epochs):
-            self._best_state.put_back()
+        if self._best_state is not None and self._best[1] < len(self._measured):
+            self._best_state()
+            keras2.put_averages(self.model)  # Keras did so before, with the last epoch's
             self.stopped = (
                 f"{self.stopped or 'all epochs done'}; the state after epoch {self._best[1]}, the best, was put back"
             )
 
     def cut_off(self) -> None:
-        """Keep what an interrupted epoch showed so far."""
-        if self.step:
-            self.epochs.append((_numbers(self._running), self._recorder.end_epoch()))
+        """Measure an epoch that did not come to its end, up to where it came; once, however often it is asked for."""
+        done = self.steps_done
+        if done > (self._measured[-1][2] if self._measured else 0):
+            values = _numbers(self._running or keras2.metric_results(self.model))
+            self._measured.append((values, self._recorder.end_epoch(), done))
 
-    def put_back(self) -> int:
-        """Put the state after the last sound epoch back, and give its number; 0 for the state before the fit."""
-        if self._sound is not None:
-            self._sound.put_back()
-        return len(self.epochs)
+    def put_back(self) -> None:
+        """Put the state after the last sound epoch back, or the state before the fit."""
+        self._sound()
 
     def finish(self, state: str) -> None:
-        """Show how it ended."""
-        self._values = self.epochs[-1][0] if self.epochs else {}
-        self._epoch = max(1, len(self.epochs))
-        self._tell(self._steps, state)
+        """Show how it ended, where it was shown that it began."""
+        if not self._began_training:
+            return
+        self._values = self._measured[-1][0] if self._measured else {}
+        self._epoch = max(1, len(self._measured))
+        self._tell(self.steps, state)
+
+    def _state(self) -> Callable[[], None]:
+        return keras2.values_of(keras2.state_of(self.model))
 
     def _check(self, values: Mapping[str, float]) -> None:
         if not math.isfinite(values.get("loss", 0.0)):
             raise NotFinite
 
     def _tell(self, step: int | None = None, state: str = "running") -> None:
-        done = self.step if step is None else step
+        done = self._step if step is None else step
         self._show(
-            Progress(self._name, self._epoch, self._planned, done, self._steps, self._values, self.seconds, state)
+            Progress(self._name, self._epoch, self._planned, done, self.steps, self._values, self.seconds, state)
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from s2s_magic.ledger import Called, CallShare
 from s2s_magic.seq2seq import Seq2Seq
+from s2s_magic.training import keras2
 from s2s_magic.undoing import Changes
 
 
@@ -65,16 +66,20 @@ def gradient_parts(seq2seq: Seq2Seq, batch: Sequence[Any]) -> dict[str, dict[int
         for event in one.events
     }
     with Changes() as changes, changes, changes, tf.GradientTape() as tape:
+        keras2.keep_random_states(changes)
+        changes.undo_by(keras2.values_of(keras2.running_state(model)))
         tape.watch(list(zeros.values()))
-        for one in shared:
-            _use_own_copies(changes, one, zeros)
+        counts = [_use_own_copies(changes, one, zeros) for one in shared]
         output = model(inputs, training=False)
         loss = model.compute_loss(inputs, target, output, weights)
     gradients = tape.gradient(loss, list(zeros.values()), unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    model.reset_metrics()
+    # A layer that another one calls as well is called more often than the ledger tells, and no call is known by itself.
+    known = [one for one, count in zip(shared, counts, strict=True) if count() == len(one.events)]
+    told = {key for one in known for key in one.variables}
     parts: dict[str, dict[int, Any]] = {}
     for (key, event), gradient in zip(zeros, gradients, strict=True):
-        parts.setdefault(key, {})[event] = tf.convert_to_tensor(gradient)
+        if key in told:
+            parts.setdefault(key, {})[event] = tf.convert_to_tensor(gradient)
     return parts
 
 
@@ -94,14 +99,18 @@ def shared_layers(seq2seq: Seq2Seq) -> list[Shared]:
     return found
 
 
-def _use_own_copies(changes: Changes, shared: Shared, zeros: dict[tuple[str, int], Any]) -> None:
-    """Let each call of a layer see its own copies until changes are undone."""
+def _use_own_copies(changes: Changes, shared: Shared, zeros: dict[tuple[str, int], Any]) -> Callable[[], int]:
+    """Let each call of a layer see its own copies until changes are undone; give what counts the calls."""
     call = shared.layer.call
-    events = iter(shared.events)
     key_of = {id(variable): key for key, variable in shared.variables.items()}
+    calls = 0
 
     def with_copies(*args: Any, **kwargs: Any) -> Any:
-        event = next(events)
+        nonlocal calls
+        calls += 1
+        if calls > len(shared.events):
+            return call(*args, **kwargs)
+        event = shared.events[calls - 1]
         with Changes() as for_this_call, for_this_call, for_this_call:
             for holder in shared.layer._flatten_layers():
                 for name, value in list(vars(holder).items()):
@@ -110,3 +119,4 @@ def _use_own_copies(changes: Changes, shared: Shared, zeros: dict[tuple[str, int
             return call(*args, **kwargs)
 
     changes.replace(shared.layer, "call", with_copies)
+    return lambda: calls
