@@ -1,0 +1,113 @@
+"""Fitting the same code twice: by plain Keras, and by a fit body; and comparing all that training changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+from s2s_magic import api
+from s2s_magic.seq2seq import Seq2Seq
+
+HEAD = """\
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+L = keras.layers
+x = keras.Input([6], dtype="int32")
+"""
+TAGGER = """\
+emb = L.Embedding(20, 8)
+lstm = L.LSTM(8, return_sequences=True)
+head = L.Dense(20, activation="softmax")
+model = keras.Model(x, head(lstm(emb(x))))
+"""
+COMPILED = 'model.compile("adam", "sparse_categorical_crossentropy")\n'
+numbers = np.random.default_rng(0)
+X = numbers.integers(1, 20, size=(64, 6))
+Y = numbers.integers(1, 20, size=(64, 6))
+NAMES: Mapping[str, Any] = {"X": X, "Y": Y}
+CLOSE = 1e-5
+
+
+def quiet(progress: Any) -> None:
+    """Show nothing."""
+
+
+def traced(code: str, seed: int = 1) -> Seq2Seq:
+    """Run code that ends with a compiled model named ``model``, under capture."""
+    keras.utils.set_random_seed(seed)
+    return api.trace(HEAD + code)
+
+
+def plain(code: str, seed: int = 1) -> Any:
+    """Run the same code as Python does, and give its model."""
+    keras.utils.set_random_seed(seed)
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(HEAD + code, "<plain>", "exec"), namespace)
+    return namespace["model"]
+
+
+def trained_state(model: Any, optimizer: Any = None) -> list[Any]:
+    """Give all that training changes: weights, states, the optimizer's variables."""
+    optimizer = model.optimizer if optimizer is None else optimizer
+    listed = optimizer.variables
+    states = [
+        s for layer in model.layers for s in tf.nest.flatten(getattr(layer, "states", None) or []) if s is not None
+    ]
+    return [v.numpy() for v in (*model.weights, *states, *(listed() if callable(listed) else listed))]
+
+
+def assert_close(ours: Any, theirs: Any, close: float = CLOSE) -> None:
+    """Compare arrays one by one, relative to the largest number of each."""
+    assert len(ours) == len(theirs)
+    for number, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+        assert a.shape == b.shape, number
+        if a.size and a.dtype.kind == "f":
+            scale = max(float(np.abs(b).max()), 1e-3)
+            apart = float(np.abs(a.astype(np.float64) - b).max())
+            assert apart <= close * scale, f"array {number} is {apart / scale:.2g} apart"
+        else:
+            np.testing.assert_array_equal(a, b, err_msg=str(number))
+
+
+def assert_fits_alike(
+    code: str,
+    body: str = "",
+    *,
+    fits: int = 2,
+    accelerate: str = "off",
+    names: Mapping[str, Any] = NAMES,
+    between: Callable[[Any], object] = lambda model: None,
+    compiled: Callable[[Any], object] = lambda model: None,
+    close: float = CLOSE,
+    epochs: int = 2,
+    **arguments: Any,
+) -> Seq2Seq:
+    """Fit the same code by us and by ``Model.fit``, and compare losses, metrics, weights, states and optimizers.
+
+    ``between`` is done to the model after each fit; ``compiled`` to the plain one before the first, for what the body
+    asks for.
+    """
+    ours, theirs = traced(code), plain(code)
+    compiled(theirs)
+    keras.utils.set_random_seed(3)
+    for _ in range(fits):
+        text = f"source: X\ntarget: Y\nepochs: {epochs}\nbatch: 16\naccelerate: {accelerate}\n{body}"
+        api.fit(ours, text, names, progress=quiet)
+        between(ours.model)
+    keras.utils.set_random_seed(3)
+    history: dict[str, list[float]] = {}
+    arguments = {"x": names["X"], "y": names["Y"], "epochs": epochs, "batch_size": 16, "verbose": 0} | arguments
+    for _ in range(fits):
+        for name, values in theirs.fit(**arguments).history.items():
+            history.setdefault(name, []).extend(values)
+        between(theirs)
+    assert set(ours.history) == set(history)
+    for name, values in history.items():
+        np.testing.assert_allclose(ours.history[name], values, rtol=close, atol=1e-7, err_msg=name)
+    assert_close(trained_state(ours.model), trained_state(theirs), close)
+    return ours
