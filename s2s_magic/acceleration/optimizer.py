@@ -36,6 +36,8 @@ def accelerate_step(changes: Changes, optimizer: Any) -> None:
         first, second = optimizer._momentums[place], optimizer._velocities[place]
         dtype = variable.dtype
         step = tf.cast(optimizer.iterations + 1, dtype)
+        # Keras takes the powers of rates that went through float32, whatever the variable's type, and the rates as
+        # they are for the moments.
         beta_1, beta_2 = tf.cast(optimizer.beta_1, dtype), tf.cast(optimizer.beta_2, dtype)
         if isinstance(gradient, tf.IndexedSlices):
             # Keras decays the moments of every row too, those without a gradient included: its sparse Adam is the
@@ -48,9 +50,9 @@ def accelerate_step(changes: Changes, optimizer: Any) -> None:
             beta1_power=tf.pow(beta_1, step),
             beta2_power=tf.pow(beta_2, step),
             lr=tf.cast(optimizer.learning_rate, dtype),
-            beta1=beta_1,
-            beta2=beta_2,
-            epsilon=tf.cast(optimizer.epsilon, dtype),
+            beta1=tf.constant(optimizer.beta_1, dtype),
+            beta2=tf.constant(optimizer.beta_2, dtype),
+            epsilon=tf.constant(optimizer.epsilon, dtype),
             grad=tf.cast(gradient, dtype),
         )
 

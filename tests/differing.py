@@ -1,0 +1,205 @@
+"""Fitting one program by Keras and by this package, and saying where the two differ."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import random
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+import s2s_magic
+from programs import Program
+from s2s_magic.errors import Seq2SeqError
+
+SEED, FITS = 11, 2
+"""Of each of the fits in a row.
+
+It is the same one for all: Keras keeps the step that it traced in the first fit, and with it the seeds of the random
+numbers in it, so that another seed would change the order of the rows and nothing else.
+"""
+
+CLOSE = {"float64": 1e-9, "float32": 1e-5, "half": 0.05}
+"""How far numbers may be apart, relative to the largest of their array.
+
+Half precision keeps three digits (bfloat16 two), and each of a few steps rounds anew in another order.
+"""
+LEAST = {"float64": 1e-4, "float32": 1e-2, "half": 0.1}
+"""Arrays whose largest number is smaller than this are compared as if it were this one."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What there is after the fits of a program: every number that a fit can change."""
+
+    history: list[dict[str, list[float]]]
+    weights: list[Any]
+    optimizer: list[Any]
+    accelerated: dict[str, str]
+
+
+class Refused(Exception):
+    """What this package said instead of fitting."""
+
+
+class Invalid(Exception):
+    """A program that Keras itself cannot fit."""
+
+
+@contextlib.contextmanager
+def fresh() -> Iterator[None]:
+    """Start from Keras's own settings, and go back to them."""
+    try:
+        keras.backend.clear_session()
+        keras.utils.set_random_seed(3)
+        yield
+    finally:
+        keras.backend.set_floatx("float32")
+        keras.mixed_precision.set_global_policy(None)  # which is that of floatx
+        tf.config.optimizer.set_jit(False)
+
+
+def by_keras(program: Program) -> State:
+    """Run a program and fit it twice with ``Model.fit``."""
+    with fresh():
+        names: dict[str, Any] = {"__name__": "__main__"}
+        try:
+            exec(program.code, names)
+            history = []
+            for _ in range(FITS):
+                keras.utils.set_random_seed(SEED)
+                history.append(eval(program.fit_code, names).history)
+        except Exception as error:
+            raise Invalid(_in_one_line(error)) from error
+        return _state(names["model"], history, {})
+
+
+def by_us(program: Program, accelerate: bool) -> State:
+    """Trace a program and fit it twice with this package."""
+    with fresh():
+        names: dict[str, Any] = {}
+        traced = s2s_magic.trace(program.code, names)
+        model = names["model"]
+        told: dict[str, str] = {}
+        epochs, history = 0, []
+        for _ in range(FITS):
+            before = [v.numpy() for v in model.weights]
+            body = f"{program.body}seed: {SEED}\naccelerate: {'on' if accelerate else 'off'}\n"
+            try:
+                s2s_magic.fit(traced, body, names, progress=lambda _: None)
+            except Seq2SeqError as error:
+                if any(not np.array_equal(v.numpy(), b) for v, b in zip(model.weights, before, strict=True)):
+                    raise RuntimeError(f"refused after it had trained: {error}") from error
+                if "\n" in str(error):
+                    raise RuntimeError(f"refused in more than one line: {error}") from error
+                raise Refused(str(error)) from error
+            told = dict(traced.evidence.runs[-1].accelerated) if traced.evidence else {}
+            history.append({key: list(values[epochs:]) for key, values in traced.history.items()})
+            epochs += program.epochs
+        return _state(model, history, told)
+
+
+def _state(model: Any, history: list[dict[str, list[float]]], accelerated: dict[str, str]) -> State:
+    variables = model.optimizer.variables
+    variables = variables() if callable(variables) else variables
+    return State(history, _named(model.weights), _named(variables), accelerated)
+
+
+def _named(variables: Any) -> list[tuple[str, Any]]:
+    return [(v.name, v.numpy()) for v in variables]
+
+
+def differences(ours: State, theirs: State, dtype: str) -> list[str]:
+    """List in words where two states are apart."""
+    found: list[str] = []
+    for number, (mine, other) in enumerate(zip(ours.history, theirs.history, strict=True), start=1):
+        if mine.keys() != other.keys():
+            found.append(f"fit {number} has {sorted(mine)}, and Keras's {sorted(other)}")
+        for key in mine.keys() & other.keys():
+            found += _apart(f"{key} of fit {number}", np.array(mine[key]), np.array(other[key]), dtype)
+    for what in ("weights", "optimizer"):
+        mine, other = getattr(ours, what), getattr(theirs, what)
+        if len(mine) != len(other):
+            found.append(f"{len(mine)} variables of the {what}, and Keras's {len(other)}")
+            continue
+        for (name, value), (_, expected) in zip(mine, other, strict=True):
+            found += _apart(name, value, expected, dtype)
+    return found
+
+
+def _apart(name: str, ours: Any, theirs: Any, dtype: str) -> list[str]:
+    if ours.shape != theirs.shape or ours.dtype.kind != theirs.dtype.kind:
+        return [f"{name} is {ours.dtype}{ours.shape}, and Keras's {theirs.dtype}{theirs.shape}"]
+    if ours.dtype.kind not in "fV":
+        return [] if np.array_equal(ours, theirs) else [f"{name} is {ours}, and Keras's {theirs}"]
+    a, b = ours.astype(np.float64), theirs.astype(np.float64)
+    if not np.array_equal(np.isnan(a), np.isnan(b)):
+        return [f"{name} is {a}, and Keras's {b}"]
+    apart = np.nanmax(np.abs(a - b), initial=0.0)
+    scale = max(np.nanmax(np.abs(b), initial=0.0), LEAST[dtype])
+    return [] if apart <= CLOSE[dtype] * scale else [f"{name} is {apart / scale:.2g} off, of {scale:.3g}"]
+
+
+def _in_one_line(error: BaseException) -> str:
+    told = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    return f"{type(error).__name__}: {told[0]} ... {told[-1]}"[:400]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one program ended: ``same``, ``differs``, ``refused``, ``fails`` or ``invalid``; and the details in words."""
+
+    program: Program
+    ended: str
+    details: str = ""
+    accelerated: bool | None = None
+    told: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        how = {True: "accelerated", False: "not accelerated", None: "by Keras"}[self.accelerated]
+        program = self.program
+        twice = f"for _ in range({FITS}):\n    keras.utils.set_random_seed({SEED})\n    {program.fit_code}"
+        return f"{self.ended}, {how}: {self.details}\n{program.code}{twice}\n# in words:\n{program.body}"
+
+
+def reported(outcomes: list[Outcome]) -> str:
+    """Count how programs ended, in words."""
+    counts = Counter(outcome.ended for outcome in outcomes)
+    return ", ".join(f"{count} {ended}" for ended, count in counts.most_common())
+
+
+def compared(program: Program, ways: tuple[bool, ...] = (True, False)) -> list[Outcome]:
+    """Fit a program by Keras and by this package, accelerated or not, and compare."""
+    try:
+        theirs = by_keras(program)
+    except Invalid as error:
+        return [Outcome(program, "invalid", str(error))]
+    if not all(np.isfinite(value).all() for _, value in theirs.weights if value.dtype.kind == "f"):
+        return [Outcome(program, "invalid", "Keras's own numbers are not finite")]
+    found = []
+    for accelerate in ways:
+        state = random.getstate()
+        try:
+            ours = by_us(program, accelerate)
+        except Refused as error:
+            found.append(Outcome(program, "refused", str(error), accelerate))
+            continue
+        except Exception as error:
+            found.append(Outcome(program, "fails", _in_one_line(error), accelerate))
+            continue
+        finally:
+            random.setstate(state)
+        apart = differences(ours, theirs, program.dtype)
+        if apart and differences(by_keras(program), theirs, program.dtype):
+            found.append(Outcome(program, "invalid", "Keras itself gives other numbers the second time"))
+            continue
+        told = tuple(sorted(set(ours.accelerated.values())))
+        found.append(Outcome(program, "differs" if apart else "same", "; ".join(apart[:6]), accelerate, told))
+    gc.collect()
+    return found

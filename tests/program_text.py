@@ -1,0 +1,124 @@
+"""Keras programs as code text, and what they are written with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import strategies as st
+
+ROWS, BATCH, STEPS, VOCAB, CLASSES = 8, 4, 4, 7, 3
+
+IMPORTS = """\
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+L = keras.layers
+draws = np.random.default_rng(5)
+"""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program, and how it is fitted.
+
+    Attributes
+    ----------
+    code
+        Python source; binds ``model`` and the arrays.
+    inputs, targets
+        The name in the code of each input (output) of the model, and of the array for it.
+    weights, class_weight
+        The name of an array of sample weights; what each class counts, as code. Empty for none.
+    batch, epochs, shuffle
+        As for ``Model.fit``.
+    features
+        What is special about it, in words.
+    dtype
+        The type that it computes in: float32, float64 or half.
+    """
+
+    code: str
+    inputs: tuple[tuple[str, str], ...]
+    targets: tuple[tuple[str, str], ...]
+    weights: str = ""
+    class_weight: str = ""
+    batch: int = BATCH
+    epochs: int = 1
+    shuffle: bool = True
+    features: frozenset[str] = frozenset()
+    dtype: str = "float32"
+
+    @property
+    def fit_code(self) -> str:
+        """One fit by Keras."""
+        x = ", ".join(array for _, array in self.inputs)
+        y = ", ".join(array for _, array in self.targets)
+        weights = f", sample_weight={self.weights}" if self.weights else ""
+        classes = f", class_weight={self.class_weight}" if self.class_weight else ""
+        return (
+            f"model.fit([{x}], [{y}]{weights}{classes}, batch_size={self.batch}, epochs={self.epochs}, "
+            f"shuffle={self.shuffle}, verbose=0)"
+        ).replace(f"[{y}]", y if len(self.targets) == 1 else f"[{y}]")
+
+    @property
+    def body(self) -> str:
+        """The same fit in this package's words, but for its seed."""
+        lines = [f"inputs: {{{', '.join(f'{name}: {array}' for name, array in self.inputs)}}}"]
+        if len(self.targets) == 1:
+            lines.append(f"target: {self.targets[0][1]}")
+        else:
+            lines.append(f"target: {{{', '.join(f'{name}: {array}' for name, array in self.targets)}}}")
+        lines += [f"weights: {self.weights}"] if self.weights else []
+        lines += [f"class_weight: {self.class_weight}"] if self.class_weight else []
+        lines += [f"batch: {self.batch}", f"epochs: {self.epochs}", f"shuffle: {str(self.shuffle).lower()}"]
+        return "\n".join(lines) + "\n"
+
+
+@dataclass
+class Writing:
+    """A program that is being written: its lines, and what the last tensor is."""
+
+    draw: Callable[[Any], Any]
+    lines: list[str] = field(default_factory=list)
+    features: set[str] = field(default_factory=set)
+    tensor: str = ""
+    width: int = 0
+    sequence: bool = False
+    static: bool = True
+    masked: bool = False
+    dtype: str = "float32"
+    batch_known: bool = False
+    layers: list[tuple[str, str]] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, line: str) -> None:
+        """Add lines of code."""
+        self.lines += line.splitlines()
+
+    def name(self, stem: str) -> str:
+        """Give a new name."""
+        self.count += 1
+        return f"{stem}{self.count}"
+
+    def one_of(self, *choices: Any) -> Any:
+        """Choose."""
+        return self.draw(st.sampled_from(choices))
+
+    def chance(self, percent: int) -> bool:
+        """Say yes so often."""
+        return bool(self.draw(st.integers(0, 99)) >= 100 - percent)
+
+    def note(self, *features: str) -> None:
+        """Note what is special."""
+        self.features |= set(features)
+
+    def layer(self, kind: str, code: str, *, call: str = "{layer}({x})", stem: str = "h") -> str:
+        """Construct a layer and call it on the last tensor; give the layer's name."""
+        layer, result = self.name(kind), self.name(stem)
+        self.add(f"{layer} = {code}")
+        self.add(f"{result} = {call.format(layer=layer, x=self.tensor)}")
+        self.tensor = result
+        self.layers.append((layer, kind))
+        return layer

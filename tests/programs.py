@@ -1,0 +1,183 @@
+"""Small Keras programs drawn at random, as code text: what a user might put into cells and then fit.
+
+Each binds ``model``, compiled, and the arrays that it is fitted on. What is drawn is a chain of layers over ids,
+numbers or a pair of sequences, an end with its loss, an optimizer, ways to compile, and what users do to their objects
+afterwards: freezing a layer, replacing a method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from program_compiling import TRAIN_STEPS, afterwards, optimizer
+from program_ends import begin, end, pair
+from program_layers import SEQUENCE_LAYERS, plain_layer, to_sequence, to_vector
+from program_text import BATCH, IMPORTS, ROWS, STEPS, Program, Writing
+
+
+@st.composite
+def programs(draw: Callable[[Any], Any]) -> Program:
+    """Draw a program."""
+    w = Writing(draw)
+    settings_code = _types(w)
+    paired = w.chance(20)
+    inputs = pair(w) if paired else begin(w)
+    _chain(w, paired)
+    if w.dtype == "half":
+        w.layer("whole", "L.Activation('linear', dtype='float32')")
+    branch = (w.tensor, w.sequence, w.static, w.masked, w.width)
+    ends = [end(w, target="Y", ids=paired)]
+    targets = [(w.tensor, "Y")]
+    if w.chance(12) and not paired:
+        w.note("two outputs")
+        w.tensor, w.sequence, w.static, w.masked, w.width = branch
+        ends.append(end(w, target="Z", ids=False))
+        targets.append((w.tensor, "Z"))
+    _model(w, [name for name, _ in inputs], [name for name, _ in targets], branch[0])
+    _compile(w, ends)
+    afterwards(w)
+    weights, classes = _weights(w, branch[1], [loss for _, loss, _ in ends])
+    # An execution of several steps that ends in the midst of them is one that Keras itself does not repeat.
+    whole = w.batch_known or "steps_per_execution" in w.features
+    return Program(
+        code=IMPORTS + settings_code + "\n".join(w.lines) + "\n",
+        inputs=inputs,
+        targets=tuple(targets),
+        weights=weights,
+        class_weight=classes,
+        batch=BATCH if whole or w.chance(70) else 3,
+        epochs=1 if w.chance(70) else 2,
+        shuffle=w.chance(60),
+        features=frozenset(w.features),
+        dtype=w.dtype,
+    )
+
+
+def _types(w: Writing) -> str:
+    """Choose the type that it computes in; give the code that sets it."""
+    w.dtype = w.one_of(*["float32"] * 8, "float64", "half")
+    if w.dtype == "float64":
+        w.note("float64 as floatx")
+        return "keras.backend.set_floatx('float64')\n"
+    if w.dtype == "half":
+        policy = w.one_of("mixed_bfloat16", "mixed_float16")
+        w.note(policy)
+        return f"keras.mixed_precision.set_global_policy('{policy}')\n"
+    return ""
+
+
+def _chain(w: Writing, paired: bool) -> None:
+    """Write the layers between the beginning and the end."""
+    if paired:
+        if w.tensor != "written.rnn_output" and w.chance(40):
+            plain_layer(w)
+        return
+    for number in range(w.draw(st.integers(1, 2))):
+        if number and not w.sequence and w.chance(30):
+            to_sequence(w)
+        (w.one_of(*SEQUENCE_LAYERS) if w.sequence else plain_layer)(w)
+    if w.sequence and w.chance(45):
+        to_vector(w)
+
+
+def _model(w: Writing, inputs: list[str], outputs: list[str], inner: str) -> None:
+    """Write the model, of Keras's class or one of the user's own."""
+    kind = "keras.Model"
+    if w.chance(10):
+        w.note("a train_step of one's own")
+        w.add(w.one_of(*TRAIN_STEPS))
+        kind = "Own"
+    ends = outputs[0] if len(outputs) == 1 else f"[{', '.join(outputs)}]"
+    w.add(f"model = {kind}([{', '.join(inputs)}], {ends})")
+    if w.chance(5):
+        w.note("model.add_loss")
+        w.add(f"model.add_loss(0.1 * tf.reduce_mean({inner}))")
+    if w.chance(5):
+        w.note("model.add_metric")
+        w.add(f"model.add_metric({inner}, name='seen', aggregation='mean')")
+    if w.chance(6):
+        w.note("frozen before compile")
+        w.add(f"{w.one_of(*[name for name, _ in w.layers])}.trainable = False")
+
+
+def _compile(w: Writing, ends: list[tuple[str, str, list[str]]]) -> None:
+    """Write the call of ``compile``."""
+    one = len(ends) == 1
+    losses = [loss for _, loss, _ in ends]
+    how = [f"optimizer={optimizer(w)}", f"loss={losses[0] if one else '[' + ', '.join(losses) + ']'}"]
+    if w.chance(40):
+        key = w.one_of("metrics", "weighted_metrics")
+        w.note(key)
+        chosen = f"[{', '.join(ends[0][2])}]"
+        how.append(f"{key}={chosen if one else f'[{chosen}, []]'}")
+    if w.chance(10):
+        w.note("loss weights")
+        how.append("loss_weights=[0.25]" if one else "loss_weights=[0.25, 2.0]")
+    if w.chance(6):
+        w.note("run_eagerly")
+        how.append("run_eagerly=True")
+    elif w.chance(8):
+        w.note("steps_per_execution")
+        how.append("steps_per_execution=2")
+    elif w.chance(4):
+        w.note("jit_compile on the model")
+        how.append("jit_compile=True")
+    w.add(f"model.compile({', '.join(how)})")
+
+
+def _weights(w: Writing, sequence: bool, losses: list[str]) -> tuple[str, str]:
+    """Write sample weights, or choose class weights; give the name of the one and the code of the other."""
+    turn = w.draw(st.integers(0, 99))
+    if len(losses) > 1 or turn >= 16:
+        return "", ""
+    if turn < 8:
+        w.note("sample weights")
+        w.add(f"W = draws.uniform(size=[{ROWS}]).astype('float32')")
+        return "W", ""
+    if turn < 12 and sequence:
+        w.note("weights of positions")
+        w.add(f"W = draws.uniform(size=[{ROWS}, {STEPS}]).astype('float32')")
+        return "W", ""
+    if "sparse" in losses[0].lower() and not sequence:
+        w.note("class weights")
+        return "", "{0: 0.5, 1: 2.0, 2: 1.0}"
+    return "", ""
+
+
+HOW: dict[str, Any] = {
+    "database": None,
+    "deadline": None,
+    "phases": [Phase.generate],
+    "suppress_health_check": list(HealthCheck),
+}
+
+
+def drawn(number: int, count: int) -> list[Program]:
+    """Draw so many different programs; the same ones for the same number."""
+    found: dict[str, Program] = {}
+    turn = 0
+    while len(found) < count:
+        # Of many examples in a row, hypothesis makes the later ones from the earlier; few at a time differ more.
+        for program in _some(number * 100_003 + turn)[1:]:
+            found.setdefault(program.code, program)
+        turn += 1
+    return list(found.values())[:count]
+
+
+def _some(number: int) -> list[Program]:
+    found: list[Program] = []
+
+    @seed(number)
+    @settings(
+        max_examples=6, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+    )
+    @given(programs())
+    def collect(program: Program) -> None:
+        found.append(program)
+
+    collect()
+    return found

@@ -1,0 +1,56 @@
+"""Programs drawn at random, fitted twice by Keras and twice by this package: the same numbers, or a line that refuses.
+
+A fixed sample, and a new one each run whose number is printed; ``S2S_MAGIC_SAMPLE=NUMBER`` draws that one again.
+`benchmarks/differential.py` tries as many as one likes.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+
+import pytest
+import tensorflow as tf
+
+from differing import Outcome, compared, reported
+from programs import drawn
+
+FIXED, FIXED_COUNT, FRESH_COUNT, CHUNK = 1, 40, 10, 10
+FRESH = int(os.environ.get("S2S_MAGIC_SAMPLE", secrets.randbelow(1_000_000)))
+
+SAMPLES = {FIXED: FIXED_COUNT, FRESH: FRESH_COUNT}
+
+LEFT_OUT = {
+    "sample weights": "a body has no key for them",
+    "weights of positions": "a body has no key for them",
+    "class weights": "a body has no key for them",
+    "two outputs": "a body names one target",
+    "jit_compile on the model": "XLA does not know the operations that measure",
+    "frozen after compile": "the optimizer is built for other variables",
+    "optimizer Nadam": "what it computes depends on how often it is traced",
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _graphs_as_they_were_traced() -> Iterator[None]:
+    """Spare the graph optimizer, which takes as long as tracing does and is the same for both sides."""
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    yield
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("number", "first"), [(number, first) for number, count in SAMPLES.items() for first in range(0, count, CHUNK)]
+)
+def test_a_fit_gives_the_numbers_of_keras_or_refuses_in_one_line(number: int, first: int) -> None:
+    """Accelerated, and for each third program as Keras computes it; see `differing.CLOSE` for how near is the same."""
+    outcomes: list[Outcome] = []
+    for place, program in enumerate(drawn(number, first + CHUNK)[first:], start=first):
+        if not program.features & LEFT_OUT.keys():
+            outcomes += compared(program, (place % 3 != 2,))
+    print(f"sample {number}:", reported(outcomes))
+    wrong = [outcome for outcome in outcomes if outcome.ended in ("differs", "fails", "refused")]
+    assert not wrong, "\n\n".join(str(outcome) for outcome in wrong)
+    assert sum(outcome.ended == "same" for outcome in outcomes) >= CHUNK // 2
