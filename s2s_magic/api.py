@@ -6,9 +6,11 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from s2s_magic.errors import BuildError, DataError, Fault, FitError, LookupFailed
+from s2s_magic.undoing import Changes
 
 if TYPE_CHECKING:
     from s2s_magic.ledger import Ledger
@@ -19,7 +21,11 @@ if TYPE_CHECKING:
 
 
 def build(
-    spec_text: str, *, name: str = "model", namespace: Mapping[str, Any] | None = None, first_line: int = 1
+    spec_text: str,
+    *,
+    name: str = "model",
+    namespace: Mapping[str, Any] | None = None,
+    first_line: int = 1,
 ) -> Seq2Seq:
     """Build a model from a spec: generate plain Keras source, and run that source under capture.
 
@@ -54,10 +60,7 @@ def build(
 
     spec, tokenizers = count_vocabularies(parse_spec(spec_text, first_line=first_line), namespace or {})
     source = generate(spec)
-    with warnings.catch_warnings():
-        # TensorFlow Addons says at import that its time is over; here nobody chose to import it
-        warnings.filterwarnings("ignore", module="tensorflow_addons")
-        import tensorflow_addons  # noqa: F401
+    _import_addons()
     traced = run(source, {}, name=name, title="generated from the spec")
     if traced.error is not None:
         if _out_of_memory(traced.error):
@@ -72,6 +75,14 @@ def build(
         spec=spec,
         tokenizers=tokenizers,
     )
+
+
+def _import_addons() -> None:
+    """Import TensorFlow Addons without its word that its time is over: here nobody chose to import it."""
+    with Changes() as changes, changes, changes:
+        changes.enter(warnings.catch_warnings())
+        warnings.filterwarnings("ignore", module="tensorflow_addons")
+        import tensorflow_addons  # noqa: F401
 
 
 def _out_of_memory(error: BaseException) -> bool:
@@ -122,27 +133,52 @@ def trace_cell(
     before: Seq2Seq | None = None,
     shell: Any = None,
     first_line: int = 1,
+    keep: Callable[[Seq2Seq, BaseException | None], None] | None = None,
 ) -> tuple[Seq2Seq, BaseException | None]:
     """Run code under capture and give the ledger up to where it ended, with what it raised (None where it ran through).
 
-    ``shell`` is the InteractiveShell whose cell it is, so that magics and ``await`` work; ``first_line`` the gutter's
-    number of the first line of code.
+    Parameters
+    ----------
+    code, namespace, name, before
+        As for `trace`.
+    shell
+        The InteractiveShell whose cell it is, so that magics and ``await`` work.
+    first_line
+        The gutter's number of the first line of code.
+    keep
+        Is handed both as soon as they are there, also where an interrupt then stops this function; more than once.
     """
     from s2s_magic.seq2seq import Seq2Seq
-    from s2s_magic.tracing import run
+    from s2s_magic.tracing import Tracing
 
     earlier = _as_traced(before) if before is not None else None
-    traced = run(code, namespace, name=name, shell=shell, before=earlier, first_line=first_line)
-    ledger = traced.ledger.with_training(before.evidence) if before is not None else traced.ledger
-    seen = Seq2Seq(
-        name=name,
-        ledger=ledger,
-        live=traced.live,
-        source=f"{before.source}\n\n{code}" if before is not None else code,
-        namespace=traced.namespace,
-        evidence=before.evidence if before is not None else None,
+    tracing = Tracing(code, namespace, name=name, shell=shell, before=earlier, first_line=first_line)
+    made: list[Seq2Seq] = []
+
+    def seen() -> Seq2Seq:
+        if not made:
+            traced = tracing.traced()
+            new = Seq2Seq(name=name, ledger=traced.ledger, live=traced.live, source=code, namespace=traced.namespace)
+            made.append(new if before is None else _going_on(new, before))
+        return made[0]
+
+    with Changes() as changes, changes, changes:
+        if keep is not None:
+            changes.undo_by(lambda: keep(seen(), tracing.error))
+        tracing.go()
+    return seen(), tracing.error
+
+
+def _going_on(seen: Seq2Seq, before: Seq2Seq) -> Seq2Seq:
+    """Give what was seen together with what is known of the model that it goes on with."""
+    return replace(
+        seen,
+        ledger=seen.ledger.with_training(before.evidence),
+        source=f"{before.source}\n\n{seen.source}",
+        tokenizers=before.tokenizers,
+        evidence=before.evidence,
+        fitted=before.fitted,
     )
-    return seen, traced.error
 
 
 def _as_traced(seen: Seq2Seq) -> Traced:

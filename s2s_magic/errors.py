@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from traceback import extract_tb
 from typing import Any
 
 
@@ -68,6 +70,60 @@ class Interrupted(KeyboardInterrupt):
 
 
 Interrupted.__name__ = Interrupted.__qualname__ = KeyboardInterrupt.__name__
+
+
+def as_plain(error: BaseException, shell: Any) -> BaseException:
+    """Give what a cell raised so that IPython shows it as it does in a plain cell: without a magic's frames around it.
+
+    IPython asks an exception for ``_render_traceback_`` before it formats its traceback.
+
+    Parameters
+    ----------
+    error
+        An exception whose traceback begins in the cell; one that shows itself is left as it is.
+    shell
+        The shell that shows it.
+
+    Returns
+    -------
+    BaseException
+        The same one, or a `_SyntaxErrorWhileRunning` that stands for it.
+    """
+    if error.__traceback__ is None or hasattr(error, "_render_traceback_"):
+        return error
+    shown = _while_running(error) if isinstance(error, SyntaxError) else error
+    traceback = error.__traceback__  # as it is now; raising the error again puts more frames before these
+
+    def render() -> Any:
+        if shown is not error:
+            return shell.SyntaxTB.structured_traceback(type(error), error, extract_tb(traceback))
+        return shell.InteractiveTB.structured_traceback(type(error), error, traceback, tb_offset=0)
+
+    with suppress(AttributeError, TypeError):  # an exception may refuse attributes
+        object.__setattr__(shown, "_render_traceback_", render)
+    return shown
+
+
+class _SyntaxErrorWhileRunning(Exception):
+    """Stands for a SyntaxError that running code raised, as by importing a file with a fault.
+
+    IPython lists every frame for a class that derives from SyntaxError, whatever the exception has to say of that. So
+    this one derives from Exception, and says to whoever asks the object that it is what it stands for.
+    """
+
+    original: SyntaxError
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type[SyntaxError]:  # type: ignore[override]
+        return type(self.original)
+
+    def __str__(self) -> str:
+        return str(self.original)
+
+
+def _while_running(error: SyntaxError) -> BaseException:
+    shown: BaseException = type(type(error).__name__, (_SyntaxErrorWhileRunning,), {"original": error})(*error.args)
+    return shown
 
 
 class UsageError(Seq2SeqError):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
@@ -13,12 +15,16 @@ from traitlets import Bool, Enum
 from traitlets.config import Config
 
 from s2s_magic import api
+from s2s_magic.cells import transformer
 from s2s_magic.completion import matcher
-from s2s_magic.errors import Interrupted, LookupFailed, Seq2SeqError, nearest
-from s2s_magic.options import HelpShown, Quoted, help_text, parse_line
+from s2s_magic.errors import Interrupted, LookupFailed, Seq2SeqError, UsageError, as_plain, nearest
+from s2s_magic.options import HelpShown, Quoted, check_body, help_text, parse_line
 
 if TYPE_CHECKING:
     from s2s_magic.seq2seq import Seq2Seq
+
+_NOTHING = object()
+_CODE = ((ModuleType, "a module"), (type, "a class"), ((FunctionType, BuiltinFunctionType, MethodType), "a function"))
 
 
 @magics_class
@@ -29,6 +35,7 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         super().__init__(shell, **settings)
         self.widgets: dict[str, Any] = {}
         self.matcher = matcher(lambda: shell.user_ns)
+        self.transformer = transformer(shell)
 
     full_tracebacks = Bool(False, help="Show expected errors with their whole traceback and its causes.").tag(
         config=True
@@ -58,7 +65,10 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         try:
             verb, options = parse_line(line, has_body=cell is not None)
             run: Callable[..., Any] = getattr(self, f"_{verb}")
-            return run(options) if cell is None else run(options, cell)
+            if cell is None:
+                return run(options)
+            check_body(verb, cell)
+            return run(options, cell)
         except HelpShown as shown:
             print(shown)
             return None
@@ -69,25 +79,39 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
     # -- cell verbs; the cell's first line of code is line 2 of the notebook's gutter ------------------------------
 
     def _build(self, options: Namespace, cell: str) -> None:
-        self._bind(api.build(cell, name=options.name, namespace=self.shell.user_ns, first_line=2))
+        self._check_free(options.name)
+        model = api.build(cell, name=options.name, namespace=self.shell.user_ns, first_line=2)
+        self._bind(model)
+        self._show(model)
 
     def _trace(self, options: Namespace, cell: str) -> None:
         __tracebackhide__ = True
-        before = self._model(options.name) if options.going_on else None
+        self._check_free(options.name)
         had = api.models_in(self.shell.user_ns).get(options.name)
+
+        def keep(seen: Seq2Seq, error: BaseException | None) -> None:
+            if had is not None and (not seen.ledger.events or (error is not None and had.model is not None)):
+                # a model is not lost to a cell that raised, or that has no layers; what the cell did is kept beside it
+                had.attempt = seen.ledger
+                self._bind(had)
+            else:
+                self._bind(seen)
+
         seen, error = api.trace_cell(
-            cell, self.shell.user_ns, name=options.name, before=before, shell=self.shell, first_line=2
+            cell,
+            self.shell.user_ns,
+            name=options.name,
+            before=self._model(options.name) if options.going_on else None,
+            shell=self.shell,
+            first_line=2,
+            keep=keep,
         )
-        if error is not None and had is not None and (had.model is not None or not seen.ledger.events):
-            # a model is not lost to a cell that raised; what the cell did is kept beside it
-            had.attempt = seen.ledger
-            self.shell.push({options.name: had})
-        else:
-            self.shell.push({options.name: seen})
-        if error is None or seen.ledger.events:
+        if not seen.ledger.events and had is not None and error is None:
+            print(f"{options.name} is still the model it was: this cell made and called no layer.")
+        elif error is None or seen.ledger.events:
             self._show(seen)
         if error is not None:
-            raise error
+            raise as_plain(error, self.shell)
 
     def _fit(self, options: Namespace, cell: str) -> None:
         __tracebackhide__ = True
@@ -209,9 +233,28 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         hint = nearest(name, known) or (f"; known are {', '.join(known)}" if known else "; there is none yet")
         raise LookupFailed(f"no model named {name!r}{hint}")
 
+    def _check_free(self, name: str) -> None:
+        """Refuse to bind a name that code needs as it is: of a module, a function or a class, of IPython or Python."""
+        names, own = self.shell.user_ns, self.shell.user_ns_hidden
+        bound = names.get(name, getattr(builtins, name, None))
+        if name in names and own.get(name, _NOTHING) is bound:
+            kind = "a name of IPython's own"
+        elif name not in names and hasattr(builtins, name):
+            kind = "a name of Python's own"
+        else:
+            kind = next((said for kinds, said in _CODE if isinstance(bound, kinds)), "")
+        if kind:
+            freed = f" (or del {name} before)" if name in names and name not in own else ""
+            raise UsageError(f"{name!r} is {kind}, and would be lost: choose another NAME{freed}")
+
     def _bind(self, model: Seq2Seq) -> None:
-        self.shell.push({model.name: model})
-        self._show(model)
+        """Bind a model to its name; what the name meant is kept in ``replaced``. Doing it again changes nothing."""
+        name = model.name
+        bound = self.shell.user_ns.get(name)
+        if bound is not None and not isinstance(bound, type(model)):
+            model.replaced = bound
+            print(f"{name} was bound to {type(bound).__name__}: it is the model now, and that is {name}.replaced.")
+        self.shell.push({name: model})
 
     def _show(self, model: Seq2Seq, *, after: int | None = None, training: bool = False) -> None:
         from s2s_magic.showing import show_model
@@ -246,6 +289,7 @@ def load(shell: Any) -> None:
     magics = Seq2SeqMagics(shell=shell, config=Config(shell.config))
     shell.register_magics(magics)
     shell.Completer.custom_matchers.append(magics.matcher)
+    shell.input_transformers_cleanup.append(magics.transformer)
 
 
 def unload(shell: Any) -> None:
@@ -260,5 +304,7 @@ def unload(shell: Any) -> None:
     shell.Completer.custom_matchers[:] = [
         each for each in shell.Completer.custom_matchers if each is not magics.matcher
     ]
+    transformers = shell.input_transformers_cleanup
+    transformers[:] = [each for each in transformers if each is not magics.transformer]
     settings = {name: getattr(magics, name) for name in magics.trait_names(config=True)}
     shell.config.Seq2SeqMagics.update(settings)

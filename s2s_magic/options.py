@@ -6,6 +6,7 @@ import argparse
 import keyword
 import shlex
 import textwrap
+import unicodedata
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -54,7 +55,15 @@ def model_name(word: str) -> str:
     """Read a NAME: a Python identifier that is no keyword and is not quoted."""
     if isinstance(word, Quoted) or not word.isidentifier() or keyword.iskeyword(word):
         raise argparse.ArgumentTypeError(f"{str(word)!r} is not a name that Python can bind")
-    return word
+    return unicodedata.normalize("NFKC", word)  # as Python reads it in code
+
+
+def new_name(word: str) -> str:
+    """Read a NAME to bind: IPython keeps those that begin with an underscore for itself."""
+    name = model_name(word)
+    if name.startswith("_"):
+        raise argparse.ArgumentTypeError(f"{name!r} begins with an underscore, as the names that IPython keeps do")
+    return name
 
 
 _NAME = {"type": model_name, "metavar": "NAME"}
@@ -63,6 +72,7 @@ _MODEL = {
     "metavar": "MODEL",
     "help": "which of the code's Keras models is meant; the one compiled last unless given",
 }
+_NEW = {"type": new_name, "metavar": "NAME", "help": "the name to bind"}
 _RETURN = {"flags": ("--return",), "dest": "wanted", "nargs": 0, "default": False}
 
 # verb -> (one line, example, positional arguments, options)
@@ -70,13 +80,13 @@ VERBS: dict[str, tuple[str, str, dict[str, dict[str, Any]], tuple[dict[str, Any]
     "build": (
         "Build a model from the spec in the cell and bind it to NAME.",
         "%%seq2seq build translator\nvocab: 100\nembed: 10\nencoder: lstm(512)\ndecoder: lstm(512)",
-        {"name": {**_NAME, "help": "the name to bind"}},
+        {"name": _NEW},
         (),
     ),
     "trace": (
         "Run the cell's functional Keras code as a plain cell would, and bind the ledger of it to NAME.",
         "%%seq2seq trace translator\nembeddings = keras.layers.Embedding(100, 10)\n...",
-        {"name": {**_NAME, "help": "the name to bind"}},
+        {"name": _NEW},
         (
             {
                 "flags": ("--continue",),
@@ -158,6 +168,14 @@ VERBS: dict[str, tuple[str, str, dict[str, dict[str, Any]], tuple[dict[str, Any]
         ({**_RETURN, "help": "return the comparison instead of showing it"},),
     ),
     "list": ("List the models that this notebook has.", "%seq2seq list", {}, ()),
+}
+
+
+# what goes into the body of a cell verb
+BODIES = {
+    "build": "the spec: vocab, embed, encoder and decoder, one key a line",
+    "trace": "the functional Keras code to run",
+    "fit": "what to train on: source and target, one key a line",
 }
 
 
@@ -243,11 +261,24 @@ def parse_line(line: str, *, has_body: bool) -> tuple[str, argparse.Namespace]:
     return verb, read
 
 
+def check_body(verb: str, body: str) -> None:
+    """Refuse an empty body, and say what goes into it."""
+    if not body.strip():
+        example = VERBS[verb][1].partition("\n")[2].replace("\n", "; ")
+        raise UsageError(
+            f"the cell has no body: below %%seq2seq {verb} goes {BODIES[verb]} (for example: {example}); "
+            f"%%seq2seq {verb} --help tells more"
+        )
+
+
 def _check_form(verb: str, *, has_body: bool) -> None:
     if has_body and verb in LINE_VERBS:
         raise UsageError(f"%%seq2seq {verb} takes no cell body: write it on a line of its own as %seq2seq {verb} ...")
     if not has_body and verb in CELL_VERBS:
-        raise UsageError(f"%seq2seq {verb} needs a cell body: write %%seq2seq {verb} NAME on the first line of a cell")
+        raise UsageError(
+            f"%seq2seq {verb} needs a cell body: write %%seq2seq {verb} NAME on the first line of a cell, and below it "
+            f"{BODIES[verb]}"
+        )
 
 
 def _check_options(verb: str, given: Sequence[str]) -> None:

@@ -67,6 +67,8 @@ class Seq2Seq:
         The decoding model, once there was one: its ledger shows that it owns nothing of its own.
     attempt : Ledger or None
         The ledger of a later traced cell that raised, when this model was kept under the name.
+    replaced : object
+        What the name was bound to before, where that was no model of ours: it is not lost.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Seq2Seq:
     fitted: Fitted | None = None
     inference: Seq2Seq | None = None
     attempt: Ledger | None = None
+    replaced: Any = None
 
     def __repr__(self) -> str:
         if (main := self.ledger.main_model) is None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 ATTEMPTS = 3
 """How often one change is tried to be undone: an interrupt may come while that is done."""
@@ -39,6 +44,12 @@ class Changes:
         """Note how to undo what is about to be done."""
         self._undone_by.append(undo)
 
+    def enter(self, context: AbstractContextManager[T]) -> T:
+        """Enter a context; it is left once, however often that is tried."""
+        once = ExitStack()
+        self.undo_by(once.close)
+        return once.enter_context(context)
+
     def undo(self) -> None:
         """Undo everything; one that fails keeps none of the others from it, and its exception is raised in the end."""
         raised: BaseException | None = None
@@ -58,6 +69,14 @@ class Changes:
 
     def __exit__(self, *raised: object) -> None:
         self.undo()
+
+
+def without_warnings(kind: type[Warning], work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do something without the warnings of a kind that it gives."""
+    with Changes() as changes, changes, changes:
+        changes.enter(warnings.catch_warnings())
+        warnings.simplefilter("ignore", kind)
+        return work(*args, **kwargs)
 
 
 def _put_back(attributes: dict[str, Any], name: str, before: Any) -> None:

@@ -6,6 +6,7 @@ from s2s_magic.ledger.records import (
     Called,
     Cell,
     Constructed,
+    Ending,
     Event,
     Finding,
     Layer,
@@ -17,6 +18,7 @@ from s2s_magic.ledger.records import (
     Totals,
     Variable,
     Wire,
+    lines_of,
 )
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "Cell",
     "Constructed",
     "Effect",
+    "Ending",
     "Event",
     "Evidence",
     "Finding",
@@ -43,4 +46,5 @@ __all__ = [
     "VariableEvidence",
     "Verdict",
     "Wire",
+    "lines_of",
 ]

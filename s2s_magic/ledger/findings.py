@@ -16,7 +16,7 @@ from s2s_magic.ledger.wording import at, counted, full_name, listing, times
 def find(ledger: Ledger) -> tuple[Finding, ...]:
     """List what is worth saying of a ledger.
 
-    Kinds: ``shared``, ``tied``, ``alias``, ``ghost``, ``never called``, ``not in the model``, ``untracked``,
+    Kinds: ``ended``, ``shared``, ``tied``, ``alias``, ``ghost``, ``never called``, ``not in the model``, ``untracked``,
     those of `s2s_magic.ledger.drift`, ``frozen``, ``no gradient``, ``name``.
 
     Parameters
@@ -30,6 +30,7 @@ def find(ledger: Ledger) -> tuple[Finding, ...]:
         In that order of kinds; each names the event where it shows first.
     """
     rules = (
+        _ended,
         _shared,
         _tied,
         _alias,
@@ -46,6 +47,24 @@ def find(ledger: Ledger) -> tuple[Finding, ...]:
 
 
 _Calls = Mapping[str, Sequence[Called]]
+
+
+def _ended(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
+    last = ledger.cells[-1] if ledger.cells else None
+    if last is not None and (ended := last.ended) is not None:
+        what = " ".join(ended.source.split())
+        how = f"in this very call, {what}" if ended.object is not None else f"at {what}"
+        yield Finding(
+            kind="ended",
+            about=ledger.layers[ended.object].name if ended.object is not None else ledger.name,
+            text=f"The cell ended {how} (line {ended.line}), with {ended.error}. What comes after it did not run.",
+        )
+
+
+def _ran_to_its_end(ledger: Ledger, event: int) -> bool:
+    """Say whether the cell of an event is past: a layer may yet be called in one that an error ended."""
+    last = ledger.cells[-1] if ledger.cells else None
+    return last is None or last.ended is None or ledger.events[event].cell != last.number
 
 
 def _shared(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
@@ -129,6 +148,7 @@ def _never_called(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
             and not layer.ghost
             and not layer.in_models
             and layer.constructed is not None
+            and _ran_to_its_end(ledger, layer.constructed)
             and _is_plain_layer(layer)
         ):
             yield Finding(

@@ -1,16 +1,18 @@
 """The records of a ledger: frozen, plain, JSON both ways.
 
-Lines count from 1 as the notebook's gutter shows them, columns from 0 and half-open as in Python's `ast`.
+Lines count from 1 as the notebook's gutter shows them, columns from 0 and half-open, in characters.
 Shapes are tuples in which None stands for a size that is not known before data flow.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Shape = tuple[int | None, ...]
+_LINE_END = re.compile("\r\n|\r|\n")
 
 
 class Record(BaseModel):
@@ -260,13 +262,35 @@ class ModelRecord(Record):
     unknown: tuple[str, ...] = ()
 
 
+def lines_of(text: str) -> list[str]:
+    """Split code into lines as Python and the notebook's gutter do: not at a form feed or U+2028."""
+    lines = _LINE_END.split(text)
+    return lines if lines[-1] else lines[:-1]
+
+
+class Ending(Place):
+    """Where an error ended a cell, and the error in a line; ``object`` is the key of the layer whose call it was."""
+
+    object: str | None = None
+    error: str
+
+
 class Cell(Record):
-    """The text of a traced cell, so that every view can be drawn again; its first line of code has ``first_line``."""
+    """The text of a traced cell, so that every view can be drawn again; its first line of code has ``first_line``.
+
+    ``ended`` says where an error ended it, None where it ran through.
+    """
 
     number: int
     text: str
     title: str = ""
     first_line: int = 1
+    ended: Ending | None = None
+
+    @property
+    def lines(self) -> list[str]:
+        """The text's lines."""
+        return lines_of(self.text)
 
 
 class Finding(Record):

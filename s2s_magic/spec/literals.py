@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from s2s_magic.errors import nearest
 from s2s_magic.spec.reading import Faults, Items, Node, Place, Scalar, shown
+from s2s_magic.undoing import without_warnings
 
 MAX_VALUE = 200
 WORDS_FOR_TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
@@ -74,9 +74,8 @@ def read_value(node: Node, faults: Faults, expected: str) -> Value | None:
         faults.add(node.place, f"expected {expected}, got {len(node.text):,} characters")
         return None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # such as "invalid decimal literal" for 1if
-            tree = ast.parse(node.text.replace("\n", " "), mode="eval").body
+        # such as "invalid decimal literal" for 1if
+        tree = without_warnings(Warning, ast.parse, node.text.replace("\n", " "), mode="eval").body
     except SyntaxError as error:
         place = node.place_at(max((error.offset or 1) - 1, 0))
         faults.add(place, f"cannot read {shown(node.text)} ({error.msg}): expected {expected}")

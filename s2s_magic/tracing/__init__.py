@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from s2s_magic.tracing.live import Live, Traced
-from s2s_magic.tracing.running import run
+from s2s_magic.tracing.running import Tracing, run
 from s2s_magic.tracing.state import refresh
 
-__all__ = ["Live", "Traced", "refresh", "run"]
+__all__ = ["Live", "Traced", "Tracing", "refresh", "run"]

@@ -6,14 +6,16 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from s2s_magic.ledger import Called, Cell, Constructed, Layer, Ledger
+from s2s_magic.ledger import Called, Cell, Constructed, Ending, Layer, Ledger
 from s2s_magic.tracing import keras2
 from s2s_magic.tracing.events import Keys, event_of, variable_of
 from s2s_magic.tracing.live import Live, Traced
 from s2s_magic.tracing.names import all_layers, bound_now, name_layers, preferred, scan
-from s2s_magic.tracing.raw import RawTensor
+from s2s_magic.tracing.raw import RawEvent, RawTensor
 from s2s_magic.tracing.recorder import Recorder
 from s2s_magic.tracing.state import layer_record, refresh
+
+_LONGEST = 200
 
 
 def recorder_after(before: Traced, filenames: dict[str, int]) -> Recorder:
@@ -38,7 +40,12 @@ def recorder_after(before: Traced, filenames: dict[str, int]) -> Recorder:
 
 
 def assemble(
-    recorder: Recorder, before: Traced, cell: Cell, namespace: dict[str, Any], filenames: dict[str, int]
+    recorder: Recorder,
+    before: Traced,
+    cell: Cell,
+    namespace: dict[str, Any],
+    filenames: dict[str, int],
+    error: BaseException | None = None,
 ) -> tuple[Ledger, Live]:
     """Write down what a cell did, after what earlier cells did.
 
@@ -54,17 +61,22 @@ def assemble(
         Its names, as they are now.
     filenames
         Numbers of the cells by file name.
+    error
+        What ended the cell.
     """
     earlier, old = before.ledger, before.live
     live = Live(dict(old.layers), dict(old.variables), dict(old.tensors), dict(old.models), filenames, dict(old.starts))
-    layers = all_layers([*live.layers.values(), *recorder.layers.values()])
+    owners = [raw.owner for raw in recorder.weights.known.values() if raw.owner is not None]
+    layers = all_layers([*live.layers.values(), *filter(keras2.is_ready, [*recorder.layers.values(), *owners])])
     layer_keys = _layer_keys(live, layers)
     variable_keys = _variable_keys(live, recorder)
-    index = {id(event): number for number, event in enumerate(recorder.events, len(earlier.events))}
+    # an interrupt may have come between an event and its layer's constructor
+    events = [event for event in recorder.events if id(event.layer) in layer_keys]
+    index = {id(event): number for number, event in enumerate(events, len(earlier.events))}
     found = scan(namespace, _wanted(recorder, layers))
-    records = _layers(recorder, earlier, layers, layer_keys, found, index)
+    records = _layers(recorder, events, earlier, layers, layer_keys, found, index)
     keys = Keys(layer_keys, variable_keys, {key: record.name for key, record in records.items()}, index, found)
-    for event in recorder.events:
+    for event in events:
         for out in event.outputs:
             tensor = out.get()
             if keras2.is_keras_tensor(tensor):
@@ -81,8 +93,8 @@ def assemble(
     )
     ledger = Ledger(
         earlier.name,
-        cells=[*earlier.cells, cell],
-        events=[*_renamed(earlier, records), *(event_of(event, keys) for event in recorder.events)],
+        cells=[*earlier.cells, _ended(cell, recorder, layer_keys, error)],
+        events=[*_renamed(earlier, records), *(event_of(event, keys) for event in events)],
         layers=records,
         variables={**earlier.variables, **new},
         training=earlier.training,
@@ -99,6 +111,23 @@ def _renamed(earlier: Ledger, layers: Mapping[str, Layer]) -> Iterator[Construct
             yield event.model_copy(update={"layer": layers[event.object].name, "parts": parts})
         else:
             yield event
+
+
+def _ended(cell: Cell, recorder: Recorder, keys: dict[int, str], error: BaseException | None) -> Cell:
+    """Note in a cell where an error ended it."""
+    where = recorder.ended_in(error) if error is not None else None
+    if where is None:
+        return cell
+    place, layer = where
+    return cell.model_copy(update={"ended": Ending(**vars(place), object=keys.get(id(layer)), error=_in_a_line(error))})
+
+
+def _in_a_line(error: BaseException | None) -> str:
+    try:
+        said = str(error).strip().partition("\n")[0]
+    except Exception:  # the user's class, and there is nothing to say of it here
+        said = ""
+    return f"{type(error).__name__}{': ' if said else ''}{said[:_LONGEST]}"
 
 
 def _wanted(recorder: Recorder, layers: list[Any]) -> set[int]:
@@ -132,6 +161,7 @@ def _variable_keys(live: Live, recorder: Recorder) -> dict[int, str]:
 
 def _layers(
     recorder: Recorder,
+    events: list[RawEvent],
     earlier: Ledger,
     layers: list[Any],
     keys: dict[int, str],
@@ -141,14 +171,14 @@ def _layers(
     """Describe every layer; what can change is filled in by `refresh`."""
     known = {id(layer): earlier.layers[keys[id(layer)]].name for layer in layers if keys[id(layer)] in earlier.layers}
     given = {id(layer): preferred(recorder.names.get(id(layer), ()), found.get(id(layer), ())) for layer in layers}
-    for event in recorder.events:
+    for event in events:
         if keras2.is_input(event.layer) and not given[id(event.layer)] and event.outputs:
             tensor = event.outputs[0]
             given[id(event.layer)] = preferred(tensor.names, found.get(id(tensor.get()), ()))
     now = bound_now(found)
     named = name_layers(layers, given, known, now)
     made = {}
-    for event in recorder.events:
+    for event in events:
         if event.kind == "constructed":
             made[id(event.layer)] = index[id(event)]
         for part in event.parts:

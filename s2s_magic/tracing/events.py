@@ -59,7 +59,7 @@ def event_of(raw: RawEvent, keys: Keys) -> Constructed | Called:
         "outer": raw.outer,
         "inputs": tuple(_wire(wire, keys) for wire in raw.inputs),
         "outputs": tuple(_tensor(tensor, keys) for tensor in raw.outputs),
-        "parts": tuple(_part(part, keys) for part in raw.parts),
+        "parts": tuple(_part(part, keys) for part in raw.parts if id(part) in keys.layers),
     }
     if raw.kind == "constructed":
         ends = tuple(_wire(wire, keys) for wire in raw.ends)
@@ -90,7 +90,7 @@ def variable_of(raw: RawVariable, keys: Keys) -> Variable:
         owner or raw.variable.name,
         key,
         initializer=raw.initializer,
-        created_by=keys.index[id(raw.event)] if raw.event is not None else None,
+        created_by=keys.index.get(id(raw.event)),
         initial_norm=raw.norm,
     )
 
@@ -100,7 +100,7 @@ def _tensor(raw: RawTensor, keys: Keys) -> Tensor:
 
 
 def _wire(raw: RawTensor, keys: Keys) -> Wire:
-    event = keys.index[id(raw.made_by)] if raw.made_by is not None else None
+    event = keys.index.get(id(raw.made_by))
     made = raw.recorded or (event, raw.number)
     fields = {"name": keys.name(raw.names, raw.get()), "shape": raw.shape, "dtype": raw.dtype}
     return Wire.model_validate({**fields, "from": made[0], "output": made[1]})

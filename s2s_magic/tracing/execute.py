@@ -11,12 +11,15 @@ import inspect
 import itertools
 import linecache
 import operator
+import re
 from collections.abc import Coroutine, Iterable, Iterator
-from contextlib import ExitStack
 from types import CodeType, TracebackType
 from typing import Any
 
-_AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+from s2s_magic.cells import AWAIT, number_of, python_of
+from s2s_magic.ledger import lines_of
+from s2s_magic.undoing import Changes
+
 _FUTURE = functools.reduce(
     operator.or_, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 )
@@ -30,16 +33,15 @@ def filename_of(code: str, first_line: int, number: int, shell: Any) -> tuple[st
     text, filename
         The Python code, moved down so that its first line is line ``first_line``, and the name to compile it under.
     """
-    padding = "\n" * (first_line - 1)
+    text = python_of(code, first_line, shell)
     if shell is not None:
-        lines = code.splitlines(keepends=True)
-        blank = "".join(itertools.takewhile(str.isspace, lines))  # IPython would drop these lines, and count wrongly
-        text = padding + blank + shell.transform_cell(code)
-        return text, shell.compile.cache(text, shell.execution_count, raw_code=padding + code)
-    text = padding + code
-    digest = hashlib.sha1(text.encode(errors="surrogatepass")).hexdigest()[:12]
-    filename = f"<ipython-input-{number}-{digest}>"
-    linecache.cache[filename] = (len(text), None, [line + "\n" for line in text.splitlines()], filename)
+        raw = "\n" * (first_line - 1) + code
+        filename = shell.compile.cache(text, number_of(shell), raw_code=raw)
+    else:
+        digest = hashlib.sha1(text.encode(errors="surrogatepass")).hexdigest()[:12]
+        filename = f"<ipython-input-{number}-{digest}>"
+    # IPython puts lines there as `str.splitlines` ends them; Python ends none at a form feed or U+2028
+    linecache.cache[filename] = (len(text), None, [line + "\n" for line in lines_of(text)], filename)
     return text, filename
 
 
@@ -62,12 +64,12 @@ def execute(text: str, filename: str, namespace: dict[str, Any], shell: Any) -> 
         for statement in tree.body:
             exec(compile(ast.Module([statement], []), filename, "exec", flags, dont_inherit=True), namespace)
         return
-    with ExitStack() as traps:
-        traps.enter_context(shell.builtin_trap)
-        traps.enter_context(shell.display_trap)
+    with Changes() as changes, changes, changes:
+        changes.enter(shell.builtin_trap)
+        changes.enter(shell.display_trap)
         tree = shell.transform_ast(shell.compile.ast_parse(text, filename=filename))
         for node, mode in _steps(tree.body, shell.ast_node_interactivity, text, shell):
-            with shell.compile.extra_flags(_AWAIT if shell.autoawait else 0):
+            with shell.compile.extra_flags(AWAIT if shell.autoawait else 0):
                 compiled = shell.compile(node, filename, mode)
             _run(compiled, shell, namespace)
 
@@ -84,23 +86,23 @@ def _drive(coroutine: Coroutine[Any, Any, Any], shell: Any) -> None:
     Under ipykernel the thread's event loop is running already, with the magic's call on its stack, and cannot be
     entered again: it is set aside, and a loop of its own runs the coroutine.
     """
-    running = asyncio._get_running_loop()
-    if running is None:
-        shell.loop_runner(coroutine)
-        return
-    loop = asyncio.new_event_loop()
-    asyncio._set_running_loop(None)
-    try:
+    with Changes() as changes, changes, changes:
+        changes.undo_by(coroutine.close)
+        running = asyncio._get_running_loop()
+        if running is None:
+            shell.loop_runner(coroutine)
+            return
+        loop = asyncio.new_event_loop()
+        changes.undo_by(loop.close)
+        changes.undo_by(functools.partial(asyncio._set_running_loop, running))
+        asyncio._set_running_loop(None)
+        changes.undo_by(functools.partial(_cancel_all, loop))
         loop.run_until_complete(coroutine)
-    finally:
-        try:
-            _cancel_all(loop)
-        finally:
-            asyncio._set_running_loop(running)
-            loop.close()
 
 
 def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
+    if loop.is_closed():
+        return
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
         task.cancel()
@@ -134,7 +136,9 @@ def _steps(body: list[ast.stmt], interactivity: str, text: str, shell: Any) -> I
 
 
 def trim(error: BaseException, filename: str, folder: str) -> None:
-    """Let an error's traceback begin in the cell, and take frames of this package out of it and of its causes.
+    """Let an error's traceback begin in the cell, and take what only passed a call on out of it and of its causes.
+
+    An error that never came through the cell, or that began in this package, is a fault of ours: it keeps its frames.
 
     Parameters
     ----------
@@ -145,26 +149,62 @@ def trim(error: BaseException, filename: str, folder: str) -> None:
     folder
         Where the files of this package are.
     """
-    error.__traceback__ = _rebuilt(_beginning_in(error.__traceback__, filename))
-    seen: set[int] = set()
+    frames = list(
+        itertools.dropwhile(lambda f: f.tb_frame.f_code.co_filename != filename, _frames(error.__traceback__))
+    )
+    if frames:
+        _put(error, _rebuilt(frames))
+    elif isinstance(error, SyntaxError):
+        _put(error, None)  # the cell cannot be read
+    for each in causes(error):
+        stopped = isinstance(each, (KeyboardInterrupt, MemoryError))
+        _put(each, _rebuilt(f for f in _frames(each.__traceback__) if not _passes_on(f, folder, stopped)))
+        if each.args and isinstance(each.args[0], str) and folder in each.args[0]:
+            vars(BaseException)["args"].__set__(each, (_without_frames_in(folder, each.args[0]), *each.args[1:]))
+
+
+def _without_frames_in(folder: str, message: str) -> str:
+    """Take a folder's frames out of a message into which TensorFlow wrote those of code that it converted.
+
+    Each has two lines; the first that was not converted is marked with two asterisks.
+    """
+    frames = rf'((?: *File "{re.escape(folder)}[^"\n]*", line \d+, in [^\n]*\n[^\n]*\n)+)( *File [^\n]*)?'
+
+    def following(found: re.Match[str]) -> str:
+        following = found[2] or ""
+        marked = "  **" in found[1] and following and "  **" not in following
+        return f"{following}  **" if marked else following
+
+    return re.sub(frames, following, message)
+
+
+def _put(error: BaseException, traceback: TracebackType | None) -> None:
+    """Give an error a traceback, also one whose class lets nobody set attributes."""
+    BaseException.with_traceback(error, traceback)
+
+
+def _passes_on(here: TracebackType, folder: str, stopped: bool) -> bool:
+    """Say whether a frame is this package's and says nothing to the reader; where a program is stopped, none does."""
+    frame = here.tb_frame
+    return frame.f_code.co_filename.startswith(folder) and (stopped or "__tracebackhide__" in frame.f_locals)
+
+
+def causes(error: BaseException) -> list[BaseException]:
+    """Give an error and all that it came from, each once."""
+    found: dict[int, BaseException] = {}
     waiting: list[BaseException | None] = [error]
     while waiting:
         here = waiting.pop()
-        if here is not None and id(here) not in seen:
-            seen.add(id(here))
-            frames = _frames(here.__traceback__)
-            here.__traceback__ = _rebuilt(f for f in frames if not f.tb_frame.f_code.co_filename.startswith(folder))
+        if here is not None and id(here) not in found:
+            found[id(here)] = here
             waiting += [here.__cause__, here.__context__]
+    return list(found.values())
 
 
 def _frames(traceback: TracebackType | None) -> Iterator[TracebackType]:
     while traceback is not None:
         yield traceback
         traceback = traceback.tb_next
-
-
-def _beginning_in(traceback: TracebackType | None, filename: str) -> Iterator[TracebackType]:
-    return itertools.dropwhile(lambda f: f.tb_frame.f_code.co_filename != filename, _frames(traceback))
 
 
 def _rebuilt(frames: Iterable[TracebackType]) -> TracebackType | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import tensorflow as tf
@@ -13,15 +15,16 @@ import tensorflow as tf
 from s2s_magic.errors import UsageError
 from s2s_magic.tracing import keras2
 from s2s_magic.tracing.recorder import Recorder
+from s2s_magic.undoing import Changes
 
-_MARK = "_s2s_magic_patch"
+_METHODS = ("__init__", "__call__", "add_weight")
+_MARK = "_s2s_magic_hook"
 
 
-@contextmanager
-def recording(recorder: Recorder) -> Iterator[None]:
-    """Let ``recorder`` hear of constructions, calls and variables for as long as the context lasts.
+def recorded(recorder: Recorder, work: Callable[[], None]) -> None:
+    """Run ``work`` while ``recorder`` hears of constructions, calls and variables.
 
-    Only the base class is patched: subclasses that override a method go through it all the same, and so do objects
+    Only the base class is changed: subclasses that override a method go through it all the same, and so do objects
     made earlier.
 
     Raises
@@ -29,10 +32,10 @@ def recording(recorder: Recorder) -> Iterator[None]:
     UsageError
         When another trace is running: two would count each other's calls.
     """
-    layer = keras2.Layer
-    if hasattr(layer.__call__, _MARK):
+    if any(_is_hook(method) and _is_running(method) for method in _methods()):
         raise UsageError("a trace is running already: a traced cell cannot trace another one")
-    init, call, add = layer.__init__, layer.__call__, layer.add_weight
+    unhook()
+    init, call, add = _methods()
 
     def construct(self: Any, *args: Any, **kwargs: Any) -> None:
         __tracebackhide__ = True
@@ -47,19 +50,45 @@ def recording(recorder: Recorder) -> Iterator[None]:
         __tracebackhide__ = True
         return recorder.adding(add, self, args, kwargs)
 
-    layer.__init__, layer.__call__, layer.add_weight = map(
-        _like, (init, call, add), (construct, call_layer, add_weight)
-    )
-    try:
-        with tf.variable_creator_scope(recorder.creating):
-            yield
-    finally:
-        layer.__init__, layer.__call__, layer.add_weight = init, call, add
+    with Changes() as changes, changes, changes:
+        changes.undo_by(recorder.stop)
+        changes.undo_by(unhook)
+        changes.enter(tf.variable_creator_scope(recorder.creating))
+        for name, original, hook in zip(_METHODS, (init, call, add), (construct, call_layer, add_weight), strict=True):
+            setattr(keras2.Layer, name, _like(original, hook))
+        work()
 
 
-def _like(original: Any, wrapper: Any) -> Any:
-    """Give ``wrapper`` the face of ``original``: Keras reads signatures, and autograph the module."""
-    functools.update_wrapper(wrapper, original)
-    wrapper.__signature__ = inspect.signature(original)
-    setattr(wrapper, _MARK, True)
-    return wrapper
+def unhook() -> None:
+    """Take our hooks off Keras's base class; a method that the user's code replaced in the meantime stays."""
+    for name, method in zip(_METHODS, _methods(), strict=True):
+        if _is_hook(method):
+            setattr(keras2.Layer, name, method.__wrapped__)
+
+
+def _methods() -> list[Any]:
+    return [getattr(keras2.Layer, name) for name in _METHODS]
+
+
+def _like(original: Any, hook: Any) -> Any:
+    """Give ``hook`` the face of ``original``: Keras reads signatures, and autograph the module."""
+    functools.update_wrapper(hook, original)
+    hook.__signature__ = inspect.signature(original)
+    setattr(hook, _MARK, (hook, threading.get_ident()))
+    return hook
+
+
+def _is_hook(method: Any) -> bool:
+    """Say whether a method is a hook itself: a decorator of the user's may have taken over its attributes."""
+    return getattr(method, _MARK, (None,))[0] is method
+
+
+def _is_running(hook: Any) -> bool:
+    """Say whether the trace that a hook is for goes on in its thread: what an accident left is in the way of none."""
+    frame: FrameType | None = sys._current_frames().get(getattr(hook, _MARK)[1])
+    while frame is not None and frame.f_code is not _CODE:
+        frame = frame.f_back
+    return frame is not None
+
+
+_CODE = recorded.__code__

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from s2s_magic.ledger import Place
 from s2s_magic.tracing import keras2
+from s2s_magic.tracing.execute import causes
 from s2s_magic.tracing.places import flatten, leaves
 from s2s_magic.tracing.raw import Claims, Names, RawEvent
 from s2s_magic.tracing.sight import Sight, Sights
@@ -49,8 +51,14 @@ class Recorder:
         self._current: RawEvent | None = None
         self._open: RawEvent | None = None
         self._calling: list[Any] = []
-        self._adding = 0
+        self._adding = False
         self._muted = False
+        self._stopped = False
+        self._failed: tuple[RawEvent, BaseException] | None = None
+
+    def stop(self) -> None:
+        """Hear nothing more: a hook may live on in a method that the cell put around it."""
+        self._stopped = True
 
     def know(self, layer: Any) -> None:
         """Remember a layer; the order of first sight is the order of the ledger's keys."""
@@ -95,11 +103,12 @@ class Recorder:
         if self._deaf() or not keras2.is_layer(layer):
             return original(layer, *args, **kwargs)
         event = self._current or self._making(layer, sys._getframe(2))
-        self._adding += 1
+        around = self._adding
         try:
+            self._adding = True
             variable = original(layer, *args, **kwargs)
         finally:
-            self._adding -= 1
+            self._adding = around
         if event is not None:
             self.know(layer)
             self.weights.created(variable, layer, event, keras2.initializer_name(args, kwargs))
@@ -134,20 +143,33 @@ class Recorder:
         if made is not None and made.kind == "constructed" and error is not None:
             traceback = error.__traceback__
             if any(place is made.place for place in self._sights.places_in(traceback)):
-                self._open = None
                 self._forget(made)
+                self._open = None
         self._close()
         self._claims.begin(None)
 
+    def ended_in(self, error: BaseException) -> tuple[Place, Any] | None:
+        """Find where an error ended the cell: the call that it came out of with its layer, else the innermost line."""
+        if self._failed is not None and any(self._failed[1] is each for each in causes(error)):
+            return self._failed[0].place, self._failed[0].layer
+        places = list(self._sights.places_in(error.__traceback__))
+        return (places[-1], None) if places else None
+
+    def _leave_out(self, event: RawEvent) -> None:
+        for number in range(len(self.events) - 1, -1, -1):  # it is among the last ones
+            if self.events[number] is event:
+                del self.events[number]
+                return
+
     def _forget(self, event: RawEvent) -> None:
         """Leave out a construction that failed, with all that it made."""
-        self.events.remove(event)
+        self._leave_out(event)
         for layer in (event.layer, *event.parts):
             self.layers.pop(id(layer), None)
         self.weights.forget(event)
 
     def _deaf(self) -> bool:
-        return self._muted or threading.get_ident() != self._thread
+        return self._muted or self._stopped or threading.get_ident() != self._thread
 
     def _construction(self, sight: Sight, layer: Any) -> RawEvent:
         """Give the construction that ``sight`` is within, beginning it where it is new."""
@@ -162,8 +184,8 @@ class Recorder:
         for target, local in event.targets:
             for name, _ in leaves(target, root):
                 self._claims.give(names, name, local)
-        self.events.append(event)
         self._open = event
+        self.events.append(event)
         return event
 
     def _making(self, layer: Any, frame: FrameType) -> RawEvent | None:
@@ -187,16 +209,23 @@ class Recorder:
     def _join(self, event: RawEvent) -> None:
         if event.via is not None and event is not self._open:
             self.know(event.layer)
-            self.events.append(event)
             self._open = event
+            self.events.append(event)
 
     def _close(self) -> None:
         """See what is open as done: a construction, or what Keras did by itself."""
-        event, self._open = self._open, None
-        if event is None:
-            return
+        event = self._open
+        try:
+            self._open = None
+            if event is not None:
+                self._complete(event)
+        except BaseException:
+            self._open = event
+            raise
+
+    def _complete(self, event: RawEvent) -> None:
         if keras2.operation(event.layer) is not None:
-            self.events.remove(event)
+            self._leave_out(event)
             return
         if not keras2.is_ready(event.layer):
             self._forget(event)
@@ -217,19 +246,26 @@ class Recorder:
         event.given = [leaf for _, leaf in flatten((args, kwargs)) if keras2.is_variable(leaf)]
         event.wiring = keras2.is_wiring((args, kwargs))
         nodes = keras2.nodes(layer)
-        finished = False
         try:
             result = self._within(event, original, layer, args, kwargs)
-            finished = True
-        finally:
-            if finished or event.created:  # a call that failed is an event only for what it left behind
-                self.know(layer)
-                event.call = self.calls[id(layer)] = self.calls.get(id(layer), 0) + 1
-                event.in_graph = keras2.nodes(layer) > nodes
-                self.events.append(event)
-                self._settle(event)
+        except BaseException as error:
+            self._failed = event, error
+            if event.created:  # a call that failed is an event only for what it left behind
+                self._called(event, nodes)
+            raise
+        self._called(event, nodes)
         event.outputs = self.wires.out_of(event, result, self._claims)
         return result
+
+    def _called(self, event: RawEvent, nodes: int) -> None:
+        """Take a call in; it had ``nodes`` places in Keras's graph before."""
+        layer = event.layer
+        self.know(layer)
+        event.call = self.calls.get(id(layer), 0) + 1
+        event.in_graph = keras2.nodes(layer) > nodes
+        self.calls[id(layer)] = event.call
+        self.events.append(event)
+        self._settle(event)
 
     def _settle(self, event: RawEvent) -> None:
         """Bring together what an event used: what its layer holds, and what it used inside without holding it."""
@@ -248,19 +284,20 @@ class Recorder:
     ) -> Any:
         """Run a call as part of ``event``."""
         __tracebackhide__ = True
-        around, self._current = self._current, event
-        self._calling.append(layer)
+        around, depth = self._current, len(self._calling)
         try:
+            self._current = event
+            self._calling.append(layer)
             return original(layer, *args, **kwargs)
         finally:
-            self._calling.pop()
             self._current = around
+            del self._calling[depth:]
 
     def _unheard(self, original: Method, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a call that is not this cell's doing, with all beneath it."""
         __tracebackhide__ = True
-        self._muted = True
         try:
+            self._muted = True
             return original(layer, *args, **kwargs)
         finally:
             self._muted = False

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from s2s_magic.ledger import Cell, Ledger
 from s2s_magic.tracing.assemble import assemble, recorder_after
 from s2s_magic.tracing.execute import execute, filename_of, trim
 from s2s_magic.tracing.live import Live, Traced
-from s2s_magic.tracing.patches import recording
+from s2s_magic.tracing.patches import recorded
+from s2s_magic.undoing import Changes
 
-_HERE = str(Path(__file__).parent)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_HERE = f"{Path(__file__).parent.parent}{os.sep}"
 
 
 def run(
@@ -54,39 +58,78 @@ def run(
 
     Raises
     ------
-    UsageError
-        When a trace is running already.
+    KeyboardInterrupt
+        When it comes before or after the cell's own code.
     """
-    earlier = before or Traced(Ledger(name), Live(), namespace)
-    number = len(earlier.ledger.cells) + 1
-    filenames = dict(earlier.live.filenames)
-    recorder = recorder_after(earlier, filenames)
-    error: BaseException | None = None
-    filename = ""
-    with recording(recorder):
+    tracing = Tracing(code, namespace, name=name, shell=shell, before=before, first_line=first_line, title=title)
+    tracing.go()
+    return tracing.traced()
+
+
+class Tracing:
+    """A cell on its way to a ledger: `go` runs it once; `traced` gives what was seen by then, also after an interrupt.
+
+    Takes what `run` takes.
+
+    Attributes
+    ----------
+    error
+        What the cell raised; None before and where it ran through.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        namespace: dict[str, Any],
+        *,
+        name: str = "model",
+        shell: Any = None,
+        before: Traced | None = None,
+        first_line: int = 1,
+        title: str = "",
+    ) -> None:
+        self.error: BaseException | None = None
+        self._namespace, self._shell = namespace, shell
+        self._earlier = before or Traced(Ledger(name), Live(), namespace)
+        number = len(self._earlier.ledger.cells) + 1
+        self._cell = Cell(number=number, text=code, title=title, first_line=first_line)
+        self._filenames = dict(self._earlier.live.filenames)
+        self._recorder = recorder_after(self._earlier, self._filenames)
+        self._seen: Traced | None = None
+
+    def go(self) -> None:
+        """Run the cell; what it raises is kept in ``error``. Whatever else comes out did not come from the cell."""
+        recorded(self._recorder, self._run)
+
+    def _run(self) -> None:
+        filename = ""
+        cell = self._cell
         try:
-            text, filename = filename_of(code, first_line, number, shell)
-            filenames[filename] = number
-            recorder.written[filename] = [""] * (first_line - 1) + code.splitlines()
-            execute(text, filename, namespace, shell)
+            text, filename = filename_of(cell.text, cell.first_line, cell.number, self._shell)
+            self._filenames[filename] = cell.number
+            self._recorder.written[filename] = [""] * (cell.first_line - 1) + cell.lines
+            execute(text, filename, self._namespace, self._shell)
         except BaseException as raised:  # the caller raises it again, once the ledger is kept
-            error = raised
-    if error is not None:
-        trim(error, filename, _HERE)
-    recorder.finish(error)
-    cell = Cell(number=number, text=code, title=title, first_line=first_line)
-    with _uncollected():
-        ledger, live = assemble(recorder, earlier, cell, namespace, filenames)
-    return Traced(ledger, live, namespace, error)
+            self.error = raised
+            trim(raised, filename, _HERE)
+
+    def traced(self) -> Traced:
+        """Give the ledger and the live objects: the same each time."""
+        if self._seen is None:
+            self._recorder.finish(self.error)
+            self._seen = self._written_down()
+        return self._seen
+
+    def _written_down(self) -> Traced:
+        cell, names = self._cell, self._namespace
+        ledger, live = _uncollected(assemble, self._recorder, self._earlier, cell, names, self._filenames, self.error)
+        return Traced(ledger, live, names, self.error)
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
+def _uncollected(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Put off garbage collection: records that all stay would set it off again and again, over all TensorFlow."""
-    on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if on:
-            gc.enable()
+    with Changes() as changes, changes, changes:
+        if gc.isenabled():
+            changes.undo_by(gc.enable)
+            gc.disable()
+        return work(*args, **kwargs)

@@ -32,15 +32,16 @@ class Weights:
             raw.norm = keras2.norm(value)
             self._kept += raw.size * keras2.item_size(variable)
             raw.start = value if self._kept <= KEPT_BYTES else None
+        self._keep(raw)
         if event is not None:
             event.created.append(raw)
-        return self._keep(raw)
+        return raw
 
     def forget(self, event: RawEvent) -> None:
         """Leave out the variables of an event that came to nothing."""
         for raw in event.created:
             self._count(raw, False)
-            del self.known[id(keras2.bare(raw.variable))]
+            self.known.pop(id(keras2.bare(raw.variable)), None)
 
     def close(self, event: RawEvent) -> None:
         """List the variables of an event's layer and of all it holds, and bring the trainable total up to date."""

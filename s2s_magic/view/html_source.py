@@ -88,21 +88,16 @@ def _lines(
     mark: Callable[[Sequence[int]], str],
 ) -> list[Markup]:
     lines = []
-    for number, text in enumerate(cell.text.splitlines(), cell.first_line):
+    for number, text in enumerate(cell.lines, cell.first_line):
         spans: Spans = {}
         for (first, column, last, end), indexes in steps.get((cell.number, number), {}).items():
-            start = character(text, column) if number == first else len(text) - len(text.lstrip())
-            stop = character(text, end) if number == last else len(text)
+            start = column if number == first else len(text) - len(text.lstrip())
+            stop = end if number == last else len(text)
             if start < stop:
                 spans.setdefault((start, stop), []).append(mark(indexes))
         shown = tag("code", marked(text, spans)) if text else Markup("")
         lines.append(tag("div", tag("span", number, class_="s2s-gutter"), shown, class_="s2s-line"))
     return lines
-
-
-def character(line: str, column: int) -> int:
-    """Turn a column as Python's ``ast`` counts it, in bytes of UTF-8, into one that counts characters."""
-    return column if line.isascii() else len(line.encode()[:column].decode(errors="ignore"))
 
 
 def marked(text: str, spans: Spans) -> Markup:

@@ -1,0 +1,82 @@
+"""The place of an expression, from the running frame to the mark on the page, in any script and any comprehension."""
+
+import re
+
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from bs4 import BeautifulSoup
+
+from s2s_magic.tracing import run
+from s2s_magic.view import report, to_html, to_text
+from s2s_magic.view.widget_parts import steps_html
+
+SETUP = (
+    "from tensorflow import keras\nfrom tensorflow.keras import layers\nemb = layers.Dense(2)\nx = keras.Input([2])\n"
+)
+LINES = {
+    "umlauts": "größe = emb(x)",
+    "greek": "αβγ = δ = emb(x)  # ω",
+    "chinese": "嵌入, 输出 = '你好', emb(x)",
+    "hebrew, written from the right": "שלום = 'שלום'; מילה = emb(x)",
+    "arabic with vowel signs": "كَلِمَة = ['مَرْحَبًا', emb(x)]",
+    "devanagari": "नमस्ते = ('नमस्ते', emb(x))[1]",
+    "combining characters": "e\u0301 = 'e\u0301o\u0308' and emb(x)",
+    "emoji of several code points": "a = '👩‍👩‍👧‍👦🇩🇪😀' and emb(x); b = emb(x) # 😀",
+    "beyond the first plane": "𝒙 = '𝒙𝄞' and emb(x)",
+    "tabs": "if x is not None:\n\ta\t=\temb(x)\t# tab\n",
+    "full width": "ｗｉｄｅ = 'ｗｉｄｅ' and emb(x)",
+    "no-break and zero-width blanks": "z = '\u00a0\u200b\ufeff' and emb(x)",
+    "line ends that are none to Python": "u = 'a\u2028b\u0085c\x1c\x1d\x0b' and emb(x)",
+    "a form feed": "\x0cf = emb(x)",
+    "markup": "m = '<b>&amp;\"' and emb(x)",
+    "over several lines": "größen = [\n    'ä', emb(\n        x  # ß\n    ), 'ö']",
+}
+CODE = SETUP + "\n".join(LINES.values()) + "\n"
+
+
+@pytest.fixture(scope="module")
+def seen():
+    traced = run(CODE, {}, first_line=2)
+    assert traced.error is None
+    return traced.ledger
+
+
+def test_every_call_is_found_in_the_characters_of_the_cell(seen):
+    calls = [event for event in seen.events if event.kind == "called"]
+    assert len(calls) == len(LINES) + 1
+    lines = ["", *re.split("\n", CODE)]
+    for call in calls:
+        if call.line == call.end_line:
+            assert lines[call.line - 1][call.column : call.end_column] == call.source == "emb(x)"
+        else:
+            assert call.source == "emb(\n        x  # ß\n    )"
+
+
+def test_the_page_and_the_widget_mark_exactly_the_call(seen):
+    shown = report(seen)
+    page = BeautifulSoup(to_html(shown), "html.parser")
+    for event in seen.events:
+        marks = page.select(f".s2s-line .e{event.index}")
+        expected = [part.strip() for part in event.source.split("\n")]
+        assert [mark.get_text().strip() for mark in marks[: len(expected)]] == expected, event.line
+        present = BeautifulSoup(steps_html(shown, event.index), "html.parser").select(".s2s-present")
+        assert [mark.get_text().strip() for mark in present] == expected, event.line
+
+
+def test_the_page_shows_each_line_of_the_cell_under_its_number(seen):
+    page = BeautifulSoup(to_html(report(seen)), "html.parser")
+    source = page.select_one(".s2s-source")
+    rows = {int(row.select_one(".s2s-gutter").get_text()): row for row in source.select(".s2s-line")}
+    assert list(rows) == list(range(2, 2 + CODE.count("\n")))
+    for number, line in enumerate(CODE.split("\n")[:-1], 2):
+        text = rows[number].get_text()[len(str(number)) :]
+        assert text.split() == line.split(), "the reader of the page folds blanks"
+
+
+def test_the_text_names_every_call_and_its_line(seen):
+    text = to_text(report(seen))
+    calls = [event for event in seen.events if event.kind == "called"]
+    for event in calls:
+        assert re.search(rf"^ *{event.index} +{event.line} +emb\( ?x", text, re.MULTILINE), event

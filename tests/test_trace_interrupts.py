@@ -1,0 +1,198 @@
+"""An interrupt at any line of this package that a trace or a build runs through leaves nothing of ours behind."""
+
+import asyncio
+import gc
+import itertools
+import random
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+from tensorflow import keras
+
+import s2s_magic
+from interrupting import Place, interrupted, places
+from s2s_magic import Ledger
+from s2s_magic.tracing import Tracing, run
+
+Layer = keras.layers.Layer
+ORIGINAL = (Layer.__init__, Layer.__call__, Layer.add_weight)
+CODE = """
+from tensorflow import keras
+from tensorflow.keras import layers
+class Scale(layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.inner = layers.Dense(2)
+    def build(self, shape):
+        self.w = self.add_weight("w", [2])
+    def call(self, v):
+        return self.inner(v) * self.w
+def twice(v):
+    return shared(shared(v))
+x = keras.Input([2])
+shared = layers.Dense(2)
+scale = Scale()
+y = [twice(scale(x)) for _ in "1"][0] + 1.0
+model = keras.Model(x, y)
+last = 1
+"""
+STOPS = (KeyboardInterrupt, MemoryError)
+
+
+def assert_nothing_is_left(place: Place) -> None:
+    """The next trace works too: it sees its one construction."""
+    assert (Layer.__init__, Layer.__call__, Layer.add_weight) == ORIGINAL, place
+    assert gc.isenabled(), place
+    names = {"keras": keras}
+    seen = run("dense = keras.layers.Dense(1)", names)
+    assert seen.error is None, place
+    assert [event.source for event in seen.ledger.events] == ["keras.layers.Dense(1)"], place
+
+
+def sample(found: list[Place]) -> list[Place]:
+    """Take every place where something is changed, and another third each time of those that only read."""
+    reading = [
+        f"tracing/{name}.py"
+        for name in ("assemble", "events", "keras2", "names", "places", "sight", "standing", "state")
+    ]
+    start = random.randrange(3)
+    return [place for number, place in enumerate(found) if place.file not in reading or number % 3 == start]
+
+
+def stopped_by(error: BaseException | None, stop: type[BaseException]) -> bool:
+    """TensorFlow gives a MemoryError within code that it converts another class, and says in it what it was."""
+    return type(error) is stop or (stop is MemoryError and error is not None and "MemoryError" in str(error))
+
+
+def sources(ledger: Ledger) -> list[str]:
+    return [event.source for event in ledger.events]
+
+
+def test_an_interrupt_at_any_line_of_a_trace_keeps_the_ledger_up_to_there_and_leaves_nothing() -> None:
+    tracing: list[Tracing] = []
+    namespaces: list[dict[str, Any]] = []
+
+    def call() -> Any:
+        namespaces[:] = [{}]
+        tracing[:] = [Tracing(CODE, namespaces[0])]
+        tracing[0].go()
+        return tracing[0].traced()
+
+    found = places(call)
+    whole = sources(call().ledger)
+    assert len(found) > 1200
+    assert {"_construction", "_call", "adding", "unhook", "recorded", "undone", "assemble", "refresh"} <= {
+        place.function for place in found
+    }
+    kept = 0
+    for number, place in enumerate(sample(found)):
+        stop = STOPS[number % 5 == 0]
+        outcome = interrupted(call, place, stop)
+        assert outcome.reached, place
+        error = outcome.raised or outcome.value.error
+        assert stopped_by(error, stop), place
+        assert_nothing_is_left(place)
+        if place.function != "__init__":
+            ledger = tracing[0].traced().ledger
+            assert Ledger.from_dict(ledger.to_dict()) == ledger, place
+            ended = whole[: len(ledger.events)]
+            assert sources(ledger) == ended or stop is MemoryError, place
+            kept += bool(ledger.events)
+            assert not ("last" in namespaces[0] and sources(ledger) != whole), place
+    assert kept > 300
+
+
+@pytest.fixture
+def shell() -> Iterator[InteractiveShell]:
+    InteractiveShell.clear_instance()
+    made = InteractiveShell.instance(colors="nocolor")
+    made.run_line_magic("load_ext", "s2s_magic")
+    yield made
+    made.run_line_magic("unload_ext", "s2s_magic")
+    InteractiveShell.clear_instance()
+
+
+def test_an_interrupt_anywhere_in_the_magic_keeps_variables_and_what_was_seen(
+    shell: InteractiveShell,
+) -> None:
+    cell = f"%%seq2seq trace seen{CODE}"
+
+    def call() -> None:
+        with capture_output():
+            shell.run_cell(cell).raise_error()
+
+    def clear() -> None:
+        for name in ("seen", "x", "model", "last"):
+            shell.user_ns.pop(name, None)
+
+    drawn = [place for place in places(call) if place.file.startswith("view/")]
+    found = [place for place in places(call) if not place.file.startswith(("view/", "tracing/", "ledger/"))]
+    whole = sources(shell.user_ns["seen"].ledger)
+    assert len(found) > 150
+    for place in itertools.chain(found, drawn[:: len(drawn) // 20]):
+        clear()
+        outcome = interrupted(call, place)
+        if not outcome.reached:  # a turn of a loop over the notebook's names, which are not always as many
+            assert place.hit > 1, place
+            continue
+        assert type(outcome.raised) is KeyboardInterrupt, place
+        assert_nothing_is_left(place)
+        if "last" in shell.user_ns:
+            assert sources(shell.user_ns["seen"].ledger) == whole, place
+        clear()
+    call()
+    assert sources(shell.user_ns["seen"].ledger) == whole
+
+
+def test_an_interrupt_at_any_line_of_a_build_leaves_nothing() -> None:
+    spec = "vocab: 9\nembed: 2\nencoder: gru(2)\ndecoder: gru(2)\n"
+    filters = list(warnings.filters)
+
+    def call() -> Any:
+        return s2s_magic.build(spec)
+
+    found = places(call)
+    assert len(found) > 1800
+    early = [place for place in found if place.file.startswith(("spec/", "source/", "text.py"))]
+    near = ("api.py", "undoing.py", "tracing/running.py", "tracing/patches.py", "tracing/execute.py", "seq2seq.py")
+    middle = [place for place in found if place.file in near]
+    inside = [place for place in found if place.file.startswith("tracing/") and place.file not in near]
+    for place in (*early[random.randrange(2) :: 2], *middle, *inside[random.randrange(60) :: 60]):
+        outcome = interrupted(call, place)
+        assert outcome.reached, place
+        assert type(outcome.raised) is KeyboardInterrupt, place
+        assert warnings.filters == filters, place
+        assert_nothing_is_left(place)
+    assert call().model is not None
+
+
+def test_an_interrupt_at_any_line_leaves_the_event_loop_as_it_was(shell: InteractiveShell) -> None:
+    code = "import asyncio\nfrom tensorflow import keras\nawait asyncio.sleep(0)\nd = keras.layers.Dense(1)\n"
+
+    async def within_a_loop() -> Any:
+        loop = asyncio.get_running_loop()
+        levels = [shell.builtin_trap._nested_level, shell.display_trap._nested_level, shell.compile.flags]
+        try:
+            return run(code, shell.user_ns, shell=shell)
+        finally:
+            assert asyncio.get_running_loop() is loop
+            assert levels == [shell.builtin_trap._nested_level, shell.display_trap._nested_level, shell.compile.flags]
+
+    def call() -> Any:
+        return asyncio.run(within_a_loop())
+
+    found = places(call, under="tracing/execute.py")
+    assert {"_drive", "_cancel_all", "execute", "_run"} <= {place.function for place in found}
+    for place in found:
+        outcome = interrupted(call, place)
+        assert outcome.reached, place
+        assert type(outcome.raised or outcome.value.error) is KeyboardInterrupt, place
+        assert_nothing_is_left(place)
+    assert call().error is None
