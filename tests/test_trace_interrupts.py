@@ -88,7 +88,7 @@ def test_an_interrupt_at_any_line_of_a_trace_keeps_the_ledger_up_to_there_and_le
     found = places(call)
     whole = sources(call().ledger)
     assert len(found) > 1200
-    assert {"_construction", "_call", "adding", "unhook", "recorded", "undone", "assemble", "refresh"} <= {
+    assert {"_construction", "_call", "adding", "unhook", "recorded", "undo", "assemble", "refresh"} <= {
         place.function for place in found
     }
     kept = 0
