@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from s2s_magic.ledger.explanation import Explanation, measured, ownership
+from s2s_magic.ledger.gradient import ways, why_none_through
 from s2s_magic.ledger.ledger import Ledger
 from s2s_magic.ledger.records import Called, Constructed, ModelRecord, Wire
-from s2s_magic.ledger.wires import (
-    calls_of,
-    carries_gradient,
-    gradient_events,
-    lets_gradient_through,
-    route_to_output,
-)
+from s2s_magic.ledger.wires import calls_of, route_to_output
 from s2s_magic.ledger.wording import Event, at, counted, full_name, listing, one_line, shape_text, with_article
 
 
@@ -85,8 +80,9 @@ def _way_out(ledger: Ledger, event: Event, number: int) -> Iterator[str]:
         return
     start = Wire(name=tensor.name, shape=tensor.shape, dtype=tensor.dtype, from_event=event.index, output=number)
     route = route_to_output(ledger, start, model.outputs)
+    why = why_none_through(ledger, start)
     if route is None:
-        yield from _dead_end(ledger, event, model)
+        yield from _dead_end(ledger, event, model, why)
         return
     by_index = {e.index: e for e in ledger.events}
     stations = [f"{by_index[index].layer} ({at(by_index[index])})" for index in route]
@@ -94,14 +90,21 @@ def _way_out(ledger: Ledger, event: Event, number: int) -> Iterator[str]:
     yield (
         f"From here the wires go on to the output of {model.name}: {' → '.join([*stations, ends])}."
         if route
-        else f"It is itself an output of {model.name}: the loss is computed from it."
+        else f"It is itself an output of {model.name}{_of_loss(model, start)}."
     )
     if not isinstance(event, Called):
         yield "An input owns nothing; the layers it is wired into are in the model because the wires lead back to them."
-    elif not _gets_gradient(ledger, event, tensor.dtype):
-        yield "Every way there passes through integers or an operation without a derivative: no gradient comes back."
+    elif why is not None:
+        yield f"No gradient comes back through it: {why}."
     else:
         yield from _gradient(ledger, event)
+
+
+def _of_loss(model: ModelRecord, wire: Wire) -> str:
+    """Say that the loss is computed from an output, where it is."""
+    places = [(output.from_event, output.output) for output in model.outputs]
+    weights = model.losses if model.losses is not None else (1.0,) * len(places)
+    return ": the loss is computed from it" if weights[places.index((wire.from_event, wire.output))] else ""
 
 
 def _gradient(ledger: Ledger, event: Called) -> Iterator[str]:
@@ -119,18 +122,21 @@ def _gradient(ledger: Ledger, event: Called) -> Iterator[str]:
         yield f"The gradient of the loss comes back the same way, but the variables of {event.layer} are frozen."
 
 
-def _gets_gradient(ledger: Ledger, event: Called, dtype: str) -> bool:
-    model = ledger.main_model
-    reached = gradient_events(ledger, model.outputs) if model else set()
-    return event.index in reached and carries_gradient(dtype) and lets_gradient_through(event)
-
-
-def _dead_end(ledger: Ledger, event: Event, model: ModelRecord) -> Iterator[str]:
+def _dead_end(ledger: Ledger, event: Event, model: ModelRecord, why: str | None) -> Iterator[str]:
+    if why is None and model.outputs:
+        yield (
+            f"No wire leads from it to the outputs of {model.name}, but a loss is added of what is made of it "
+            "(add_loss): the gradient of that loss comes back through it."
+        )
+        if isinstance(event, Called):
+            yield from _gradient(ledger, event)
+        return
     yield f"No wire leads from it to the outputs of {model.name}: no gradient comes back through it."
-    if not isinstance(event, Called):
+    found = ways(ledger)
+    if not isinstance(event, Called) or found is None:
         return
     others = [t.name for t in event.outputs if t.name and t.name in _used_names(ledger, event, model)]
-    if others and _gets_gradient(ledger, event, "float32"):
+    if others and event.index in found.reached:
         also = f"The same call also gave {listing(others)}, whose wires do lead there"
         yield f"{also}, so {event.layer} is trained all the same."
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from s2s_magic.ledger.drift import drift_of
 from s2s_magic.ledger.explanation import holding, owned_and_held
+from s2s_magic.ledger.gradient import ways, why_none
 from s2s_magic.ledger.ledger import Ledger
 from s2s_magic.ledger.records import Called, Finding, Layer, Variable
-from s2s_magic.ledger.wires import calls_of, gradient_events, holders, uses_beside, uses_of
+from s2s_magic.ledger.wires import calls_of, holders, uses_beside, uses_of
 from s2s_magic.ledger.wording import at, counted, full_name, listing, times
 
 
@@ -262,26 +263,29 @@ def _frozen(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
 
 
 def _no_gradient(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
-    model = ledger.main_model
-    if model is None or not model.outputs:
+    """Say which variables get no gradient from the loss, one finding an owner and a reason."""
+    found = ways(ledger)
+    if found is None:
         return
-    reached = gradient_events(ledger, model.outputs)
-    lost: dict[str, list[Variable]] = defaultdict(list)
-    for variable in ledger.variables.values():
-        if variable.trainable and variable.object is not None and model.name in variable.in_models:
-            lost[variable.object].append(variable)
-    for key, variables in lost.items():
-        uses = [call for call in uses_of(ledger, variables[0]) if call.in_graph]
-        if uses and not any(call.index in reached for call in uses):
-            name = ledger.layers[key].name
-            yield Finding(
-                kind="no gradient",
-                about=name,
-                text=f"{name} is in {model.name} and its {counted(len(variables), 'variable')} "
-                f"{'is' if len(variables) == 1 else 'are'} trainable, but every wire from it to the outputs passes "
-                "through integers or an operation without a derivative: no gradient comes back, so it stays as it is.",
-                event=uses[0].index,
-            )
+    model = found.model
+    lost: dict[tuple[str, str, bool], list[Variable]] = defaultdict(list)
+    for key, variable in ledger.variables.items():
+        trains = variable.trainable if model.trained is None else key in model.trained
+        if trains and variable.object is not None and model.name in variable.in_models:
+            why = why_none(ledger, key, found)
+            if why is not None:
+                lost[variable.object, why, variable.regularized].append(variable)
+    for (key, why, regularized), variables in lost.items():
+        name = ledger.layers[key].name
+        it, are = ("it", "is") if len(variables) == 1 else ("them", "are")
+        end = f"Only {'its' if it == 'it' else 'their'} regularizer changes {it}." if regularized else ""
+        yield Finding(
+            kind="no gradient",
+            about=name,
+            text=f"{listing([full_name(v) for v in variables], most=4)} {are} in {model.name} and trainable, but no "
+            f"gradient of the loss comes back to {it}: {why}. {end or f'A fit does not train {it}.'}",
+            event=min((use.index for use in uses_of(ledger, variables[0])), default=None),
+        )
 
 
 def _named_otherwise(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:

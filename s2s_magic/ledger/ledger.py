@@ -105,6 +105,20 @@ class Ledger:
                 owned.setdefault(variable.object, []).append(variable)
         return owned
 
+    @cached_property
+    def calls_beside(self) -> Mapping[str, Sequence[Called]]:
+        """The calls of other objects that use a layer object, or a variable it owns, without holding it, by its key."""
+        calls: dict[str, dict[int, Called]] = {}
+        for event in self.events:
+            if isinstance(event, Called):
+                used = {*event.inside}
+                if self.layers[event.object].implicit:
+                    handed = (self.variables[key].object for key in (*event.reused, *event.created))
+                    used.update(key for key in handed if key is not None)
+                for key in used:
+                    calls.setdefault(key, {})[event.index] = event
+        return {key: list(found.values()) for key, found in calls.items()}
+
     @property
     def main_model(self) -> ModelRecord | None:
         """The model that is meant: the one chosen, else as `s2s_magic.ledger.roles.meant` says; None without any."""

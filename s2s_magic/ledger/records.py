@@ -87,6 +87,27 @@ class Constructed(Event):
     ends: tuple[Wire, ...] = ()
 
 
+class Stop(Record):
+    """A way by which the gradient that comes to a call's outputs goes no further, inside that call.
+
+    Attributes
+    ----------
+    input
+        Number of the input that it does not come to, from 0; None where a variable is meant.
+    variable
+        Key of the variable that it does not come to, though the call uses it.
+    operation
+        What stops it, as the user knows it (``tf.argmax``); None where that could not be told.
+    line
+        The line of the cell where that operation stands, where it is another than the call's.
+    """
+
+    input: int | None = None
+    variable: str | None = None
+    operation: str | None = None
+    line: int | None = None
+
+
 class Called(Event):
     """The ``call``-th call of a layer object.
 
@@ -96,6 +117,9 @@ class Called(Event):
     ``via`` names the method where Keras made variables by itself, as in ``fit``: such an event is no call of its own.
     ``inside`` are keys of layer objects that it used without holding them, as a decoder its sampler's embedding; what
     they own is among ``reused`` or ``created``, and so are variables that were handed to it.
+    ``stops`` says where inside the call a gradient ends, found by differentiating the call; None where only the
+    operation's name and the dtypes of the wires tell. ``adds_loss``: a loss is computed inside, by ``add_loss`` or of
+    its output by an activity regularizer.
     """
 
     kind: Literal["called"] = "called"
@@ -108,6 +132,8 @@ class Called(Event):
     created: tuple[str, ...] = ()
     reused: tuple[str, ...] = ()
     trainable_params: int = 0
+    stops: tuple[Stop, ...] | None = None
+    adds_loss: bool = False
 
 
 AnyEvent = Annotated[Constructed | Called, Field(discriminator="kind")]
@@ -190,6 +216,8 @@ class Variable(Record):
         Whether any layer object lists it that Keras sees.
     initial_norm
         Euclidean norm at creation.
+    regularized
+        Whether its own regularizer adds to the loss.
     """
 
     owner: str
@@ -208,6 +236,7 @@ class Variable(Record):
     in_models: tuple[str, ...] = ()
     tracked: bool = True
     initial_norm: float | None = None
+    regularized: bool = False
 
 
 Role = Literal["compiled", "fitted", "inference", "part"]
@@ -243,6 +272,9 @@ class ModelRecord(Record):
         Class of the optimizer it is compiled with.
     unknown
         Keys of those of ``trained`` and ``listed`` that its optimizer, made for other variables, refuses.
+    losses
+        For each output the weight of its loss, None for an output without one. None as a whole where that is not
+        known: before ``compile``, or with a training step of the model's own.
     """
 
     name: str
@@ -260,6 +292,7 @@ class ModelRecord(Record):
     changed: dict[str, bool] = Field(default_factory=dict)
     optimizer: str | None = None
     unknown: tuple[str, ...] = ()
+    losses: tuple[float | None, ...] | None = None
 
 
 def lines_of(text: str) -> list[str]:

@@ -12,6 +12,7 @@ from math import inf, isclose, sqrt
 from statistics import median
 
 from s2s_magic.ledger.evidence import Effect, VariableEvidence, Verdict
+from s2s_magic.ledger.gradient import Ways, ways, why_none
 from s2s_magic.ledger.ledger import Ledger
 from s2s_magic.ledger.records import Variable
 
@@ -162,15 +163,12 @@ def judge_all(ledger: Ledger, measured: Mapping[str, VariableEvidence]) -> dict[
         for effect in seen.fits:
             by_fit.setdefault(effect.fit, {})[key] = effect
     verdicts = {number: _verdicts(ledger, effects) for number, effects in by_fit.items()}
-    return {
-        key: _judged(
-            ledger.variables[key],
-            seen.model_copy(
-                update={"fits": tuple(e.model_copy(update={"verdict": verdicts[e.fit][key]}) for e in seen.fits)}
-            ),
-        )
-        for key, seen in measured.items()
-    }
+    found = ways(ledger)
+    judged = {}
+    for key, seen in measured.items():
+        fits = tuple(effect.model_copy(update={"verdict": verdicts[effect.fit][key]}) for effect in seen.fits)
+        judged[key] = _judged(ledger, key, seen.model_copy(update={"fits": fits}), found)
+    return judged
 
 
 def relative_movement(effect: Effect, variable: Variable, usual: float) -> float:
@@ -211,7 +209,7 @@ def _verdicts(ledger: Ledger, effects: Mapping[str, Effect]) -> dict[str, Verdic
         case = Case(
             effect=effect,
             in_model=model is not None and model.name in variable.in_models,
-            meant=variable.trainable or variable.frozen_by is not None,
+            meant=_meant(variable),
             relative=relative[key],
             typical=typical,
         )
@@ -219,17 +217,44 @@ def _verdicts(ledger: Ledger, effects: Mapping[str, Effect]) -> dict[str, Verdic
     return found
 
 
-def _judged(variable: Variable, seen: VariableEvidence) -> VariableEvidence:
-    found = {effect.verdict for effect in seen.fits}
-    verdict = next((verdict for verdict in STRONGEST if verdict in found), STRONGEST[-1])
-    fits = [effect for effect in seen.fits if effect.verdict == verdict]
-    sentence = f"{title(variable)} {_SAYING[verdict](variable, seen, fits)}."
+def _judged(ledger: Ledger, key: str, seen: VariableEvidence, found: Ways | None) -> VariableEvidence:
+    variable = ledger.variables[key]
+    given = {effect.verdict for effect in seen.fits}
+    verdict = next((verdict for verdict in STRONGEST if verdict in given), STRONGEST[-1])
+    told = _Told(ledger, key, variable, seen, [effect for effect in seen.fits if effect.verdict == verdict], found)
+    sentence = f"{title(variable)} {_SAYING[verdict](told)}."
     others: dict[Verdict, list[int]] = {}
     for effect in seen.fits:
         if effect.verdict not in (verdict, "not measured"):
             others.setdefault(effect.verdict, []).append(effect.fit)
     more = "".join(f" In {_fits(numbers)}: {other}." for other, numbers in others.items())
     return seen.model_copy(update={"verdict": verdict, "text": sentence + more})
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What a sentence is made of: the variable, all that was measured of it, and the fits that have the verdict."""
+
+    ledger: Ledger
+    key: str
+    variable: Variable
+    seen: VariableEvidence
+    fits: Sequence[Effect]
+    found: Ways | None
+
+    @property
+    def steps(self) -> int:
+        return sum(effect.steps for effect in self.fits)
+
+    @property
+    def why(self) -> str | None:
+        """Why no gradient of the loss comes to it; None where one does."""
+        return why_none(self.ledger, self.key, self.found)
+
+
+def _meant(variable: Variable) -> bool:
+    """Say whether a variable was made to be trained, frozen or not."""
+    return variable.trainable or variable.frozen_by is not None
 
 
 def title(variable: Variable) -> str:
@@ -241,107 +266,107 @@ def _fits(numbers: Sequence[int]) -> str:
     return f"fit {numbers[0]}" if len(numbers) == 1 else f"fits {', '.join(map(str, numbers))}"
 
 
-def _on_steps(fits: Sequence[Effect]) -> str:
-    steps, live = sum(effect.steps for effect in fits), sum(effect.with_gradient for effect in fits)
-    if live == steps:
-        return "on its only step" if steps == 1 else f"on all {steps:,} steps"
-    return f"on {live:,} of {steps:,} steps"
+def _on_steps(told: _Told) -> str:
+    live = sum(effect.with_gradient for effect in told.fits)
+    if live == told.steps:
+        return "on its only step" if live == 1 else f"on all {live:,} steps"
+    return f"on {live:,} of {told.steps:,} steps"
 
 
-def _gradient(seen: VariableEvidence, fits: Sequence[Effect]) -> str:
-    norm = f", norm at most {max(seen.gradient_norm):.2g}" if seen.gradient_norm else ""
-    broken = sum(effect.not_finite for effect in fits)
-    return f"gradient {_on_steps(fits)}{norm}" + (f"; {_broken(broken, fits)}" if broken else "")
+def _gradient(told: _Told) -> str:
+    norm = f", norm at most {max(told.seen.gradient_norm):.2g}" if told.seen.gradient_norm else ""
+    broken = _broken(told)
+    return f"gradient {_on_steps(told)}{norm}" + (f"; {broken}" if broken else "")
 
 
-def _broken(count: int, fits: Sequence[Effect]) -> str:
-    return f"it was not finite on {count:,} of {sum(effect.steps for effect in fits):,}"
+def _broken(told: _Told) -> str:
+    count = sum(effect.not_finite for effect in told.fits)
+    return f"it was not finite on {count:,} of {told.steps:,} steps" if count else ""
 
 
-def _movement(variable: Variable, seen: VariableEvidence) -> str:
-    last = seen.fits[-1]
+def _movement(told: _Told) -> str:
+    seen, last = told.seen, told.seen.fits[-1]
     if not seen.distance:
         said = f"moved {last.moved:.2g}"
     else:
-        said = f"moved {seen.distance[-1]:.2g} {_since(seen)}"
+        since = "from its creation" if seen.since == "creation" else "since the first %%seq2seq fit"
+        said = f"moved {seen.distance[-1]:.2g} {since}"
         if len(seen.fits) > 1 or not isclose(seen.distance[-1], last.moved, rel_tol=1e-3):
             said += f", {last.moved:.2g} in {'the fit' if len(seen.fits) == 1 else 'the last fit'}"
-    if seen.rows_moved is not None and variable.shape:
-        said += f"; {seen.rows_moved:,} of {variable.shape[0]:,} rows moved"
+    if seen.rows_moved is not None and told.variable.shape:
+        said += f"; {seen.rows_moved:,} of {told.variable.shape[0]:,} rows moved"
     return said
 
 
-def _since(seen: VariableEvidence) -> str:
-    return "from its creation" if seen.since == "creation" else "since the first %%seq2seq fit"
+def _trained(told: _Told) -> str:
+    alone = told.why if told.variable.regularized else None
+    by = f", by its regularizer alone: {alone}" if alone else ""
+    off = told.variable.frozen_by if told.seen.fits[-1].given else None
+    later = f"; {off}.trainable is False now, which counts from the next compile on" if off else ""
+    return f"was trained ({_gradient(told)}; {_movement(told)}{later}){by}"
 
 
-def _switched_off(variable: Variable) -> str:
-    off = f"; {variable.frozen_by}.trainable is False now, which counts from the next compile on"
-    return off if variable.frozen_by else ""
+def _barely(told: _Told) -> str:
+    return f"barely moved ({_gradient(told)}; {_movement(told)})"
 
 
-def _trained(variable: Variable, seen: VariableEvidence, fits: Sequence[Effect]) -> str:
-    last_is_trained = seen.fits[-1].given
-    off = _switched_off(variable) if last_is_trained else ""
-    return f"was trained ({_gradient(seen, fits)}; {_movement(variable, seen)}{off})"
-
-
-def _barely(variable: Variable, seen: VariableEvidence, fits: Sequence[Effect]) -> str:
-    return f"barely moved ({_gradient(seen, fits)}; {_movement(variable, seen)})"
-
-
-def _moved_without(variable: Variable, seen: VariableEvidence, fits: Sequence[Effect]) -> str:
+def _moved_without(told: _Told) -> str:
+    why = f"; it got no gradient because {told.why}" if told.why else ""
     return (
-        f"got no gradient and moved all the same ({_movement(variable, seen)}): "
-        "weight decay, a constraint or momentum did that"
+        f"got no gradient and moved all the same ({_movement(told)}): weight decay, a constraint or momentum did "
+        f"that{why}"
     )
 
 
-def _own_update(variable: Variable, seen: VariableEvidence, fits: Sequence[Effect]) -> str:
-    meant = variable.trainable or variable.frozen_by is not None
-    by = "a training step of the model's own" if meant else "the layer's own update"
-    return f"was moved by {by}, not by the model's optimizer ({_movement(variable, seen)})"
+def _own_update(told: _Told) -> str:
+    by = "a training step of the model's own" if _meant(told.variable) else "the layer's own update"
+    return f"was moved by {by}, not by the model's optimizer ({_movement(told)})"
 
 
-def _still(variable: Variable, seen: VariableEvidence, fits: Sequence[Effect]) -> str:
-    if not any(effect.given for effect in fits):
+def _still(told: _Told) -> str:
+    if not any(effect.given for effect in told.fits):
         return "is its layer's own state, which no optimizer changes; it did not move"
-    why = f" ({_gradient(seen, fits)})"
-    if seen.distance and any(seen.update_norm):
-        why = f" ({_gradient(seen, fits)}; steps moved it, and after the fit it stands where it stood before)"
-    return f"did not move, though it got a gradient{why}"
+    back = "; steps moved it, and after the fit it stands where it stood before" if any(told.seen.update_norm) else ""
+    return f"did not move, though it got a gradient ({_gradient(told)}{back})"
 
 
-def _no_gradient(variable: Variable, seen: VariableEvidence, fits: Sequence[Effect]) -> str:
-    steps = sum(effect.steps for effect in fits)
-    if not any(effect.connected for effect in fits):
-        return "got no gradient: nothing the loss sees depends on it"
-    broken = sum(effect.not_finite for effect in fits)
-    if broken:
-        return f"got no gradient that is finite: {_broken(broken, fits)} steps, and zero on the rest"
-    return f"got no gradient: it was zero on {'the only step' if steps == 1 else f'all {steps:,} steps'}"
+def _no_gradient(told: _Told) -> str:
+    why = told.why
+    if not any(effect.connected for effect in told.fits):
+        return f"got no gradient: {why or 'nothing the loss sees depends on it'}"
+    if broken := _broken(told):
+        return f"got no gradient that is of use: {broken}, and zero on the others"
+    zero = f"got no gradient: it was zero on {'the only step' if told.steps == 1 else f'all {told.steps:,} steps'}"
+    if why:
+        return f"{zero}; {why}"
+    small = ", or its numbers are too small for float16" if _has_float16(told.ledger) else ""
+    return f"{zero}, though wires lead from it to the loss: on the way an activation is off or a factor is 0{small}"
 
 
-def _frozen(variable: Variable, seen: VariableEvidence, fits: Sequence[Effect]) -> str:
-    if variable.frozen_by:
-        return f"is frozen by {variable.frozen_by}: the optimizer was not given it, and it did not move"
+def _has_float16(ledger: Ledger) -> bool:
+    return any(tensor.dtype == "float16" for event in ledger.events for tensor in event.outputs)
+
+
+def _frozen(told: _Told) -> str:
+    if told.variable.frozen_by:
+        return f"is frozen by {told.variable.frozen_by}: the optimizer was not given it, and it did not move"
     return (
         "was not given to the optimizer and did not move: it was frozen when the training step was made, or the "
         "model's own training step leaves it out; where it is to be trained now, compile the model again"
     )
 
 
-def _outside(variable: Variable, seen: VariableEvidence, fits: Sequence[Effect]) -> str:
+def _outside(told: _Told) -> str:
     return "is not in the model: the optimizer was not given it, and it did not move"
 
 
-def _unmeasured(variable: Variable, seen: VariableEvidence, fits: Sequence[Effect]) -> str:
-    if not seen.fits:
+def _unmeasured(told: _Told) -> str:
+    if not told.seen.fits:
         return "was not there, or held no numbers, when a fit began: what became of it was not measured"
     return "did not move: no step was seen on which the model's optimizer applied gradients"
 
 
-_SAYING: Mapping[Verdict, Callable[[Variable, VariableEvidence, Sequence[Effect]], str]] = {
+_SAYING: Mapping[Verdict, Callable[[_Told], str]] = {
     "trained": _trained,
     "barely moved": _barely,
     "moved without gradient": _moved_without,

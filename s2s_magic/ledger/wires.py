@@ -6,9 +6,10 @@ from collections import defaultdict, deque
 from collections.abc import Iterable
 
 from s2s_magic.ledger.ledger import Ledger
-from s2s_magic.ledger.records import Called, Constructed, Variable, Wire
+from s2s_magic.ledger.records import Called, Constructed, Stop, Variable, Wire
 
-# Operations whose derivative is zero or not defined, though what they give may be of a floating type.
+# Operations whose derivative is zero or not defined, though what they give may be of a floating type: for documents
+# of before calls were differentiated.
 _STOPS_GRADIENT = ("stop_gradient", "argmax", "argmin", "round", "sign", "floor", "ceil", "one_hot")
 
 
@@ -17,9 +18,14 @@ def carries_gradient(dtype: str) -> bool:
     return dtype.startswith(("float", "bfloat", "complex"))
 
 
-def lets_gradient_through(event: Constructed | Called) -> bool:
-    """Say whether the layer or operation called in an event has a useful derivative."""
-    return not event.layer.rpartition(".")[2].startswith(_STOPS_GRADIENT)
+def stops_at(event: Called, number: int) -> list[Stop]:
+    """Say where inside a call the gradient ends on its way to an input, by the input's number; empty where it passes.
+
+    An input of whole numbers is no such place: the gradient ends in what made it.
+    """
+    if event.stops is not None:
+        return [stop for stop in event.stops if stop.input == number]
+    return [Stop(input=number)] if event.layer.rpartition(".")[2].startswith(_STOPS_GRADIENT) else []
 
 
 def calls_of(ledger: Ledger, key: str) -> list[Called]:
@@ -56,36 +62,32 @@ def uses_of(ledger: Ledger, variable: Variable) -> list[Called]:
 
 def uses_beside(ledger: Ledger, key: str) -> list[Called]:
     """List the calls of other objects that use a layer object, or a variable it owns, without holding it."""
-    own = {name for name, variable in ledger.variables.items() if variable.object == key}
-    return [
-        event
-        for event in ledger.events
-        if isinstance(event, Called)
-        and (key in event.inside or (ledger.layers[event.object].implicit and own & {*event.reused, *event.created}))
-    ]
+    return list(ledger.calls_beside.get(key, ()))
 
 
-def gradient_events(ledger: Ledger, outputs: Iterable[Wire]) -> set[int]:
-    """Find the events that the loss's gradient reaches, walking back from a model's outputs.
+def gradient_events(ledger: Ledger, ends: Iterable[Wire]) -> set[int]:
+    """Find the events that a loss's gradient reaches, walking back from the wires that the loss is computed from.
 
-    A wire of an integer type, and an operation such as ``argmax`` or ``tf.stop_gradient``, lets nothing through.
+    A wire of an integer type, and a call inside which the gradient ends, let nothing through. Where a model is called
+    within the model, the walk goes on inside it.
 
     Returns
     -------
     set of int
         Event indexes.
     """
-    by_index = {event.index: event for event in ledger.events}
+    inner = {model.object: model.outputs for model in ledger.models}
     reached: set[int] = set()
-    waiting = deque(outputs)
+    waiting = deque(ends)
     while waiting:
         wire = waiting.popleft()
-        event = by_index.get(wire.from_event) if wire.from_event is not None else None
+        event = ledger.events[wire.from_event] if wire.from_event is not None else None
         if event is None or event.index in reached or not carries_gradient(wire.dtype):
             continue
         reached.add(event.index)
-        if isinstance(event, Called) and lets_gradient_through(event):
-            waiting.extend(event.inputs)
+        if isinstance(event, Called):
+            waiting.extend(wire for number, wire in enumerate(event.inputs) if not stops_at(event, number))
+            waiting.extend(inner.get(event.object, ()))
     return reached
 
 
@@ -131,6 +133,7 @@ def route_to_output(ledger: Ledger, start: Wire, outputs: Iterable[Wire]) -> lis
 
 def events_behind(ledger: Ledger, outputs: Iterable[Wire]) -> list[Constructed | Called]:
     """List the events from which wires lead to some tensors, whatever becomes of a gradient on the way."""
+    inner = {model.object: model.outputs for model in ledger.models}
     found: dict[int, Constructed | Called] = {}
     waiting = deque(outputs)
     while waiting:
@@ -138,4 +141,6 @@ def events_behind(ledger: Ledger, outputs: Iterable[Wire]) -> list[Constructed |
         if event is not None and event not in found:
             found[event] = ledger.events[event]
             waiting.extend(found[event].inputs)
+            if isinstance(found[event], Called):
+                waiting.extend(inner.get(found[event].object, ()))
     return [found[index] for index in sorted(found)]

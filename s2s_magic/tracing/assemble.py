@@ -65,7 +65,15 @@ def assemble(
         What ended the cell.
     """
     earlier, old = before.ledger, before.live
-    live = Live(dict(old.layers), dict(old.variables), dict(old.tensors), dict(old.models), filenames, dict(old.starts))
+    live = Live(
+        dict(old.layers),
+        dict(old.variables),
+        dict(old.tensors),
+        dict(old.models),
+        filenames,
+        dict(old.starts),
+        set(old.examined),
+    )
     owners = [raw.owner for raw in recorder.weights.known.values() if raw.owner is not None]
     layers = all_layers([*live.layers.values(), *filter(keras2.is_ready, [*recorder.layers.values(), *owners])])
     layer_keys = _layer_keys(live, layers)

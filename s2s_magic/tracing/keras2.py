@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import threading
@@ -13,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from keras.src import initializers
 from keras.src.engine import base_layer, functional, input_layer, keras_tensor, sequential, training
+from keras.src.layers import core
 from keras.src.layers.core import tf_op_layer
 from keras.src.layers.rnn.bidirectional import Bidirectional
 from keras.src.metrics.base_metric import Metric
@@ -469,3 +471,91 @@ def set_traces_aside(changes: Changes, model: Any) -> None:
 
     changes.undo_by(put_back)
     attributes.update(dict.fromkeys(_TRACES))
+
+
+def loss_weights(model: Any) -> list[float | None] | None:
+    """Give the weight of the loss of each of a model's outputs, None for an output without one.
+
+    None as a whole where that is not known: the model is not compiled, or its class has a training step of its own.
+    """
+    kept = training.Model.train_step, training.Model.compute_loss
+    if not is_compiled(model) or (type(model).train_step, type(model).compute_loss) != kept:
+        return None
+    container = getattr(model, "compiled_loss", None)
+    count = len(ends(model)[1])
+    if container is None or not count:
+        return None
+    losses = _by_output(model, container._user_losses, count)
+    weights = _by_output(model, container._user_loss_weights, count)
+    if losses is None or weights is None:
+        return None
+    pairs = zip(losses, weights, strict=True)
+    return [None if loss is None else 1.0 if weight is None else float(weight) for loss, weight in pairs]
+
+
+def _by_output(model: Any, given: Any, count: int) -> list[Any] | None:
+    """Spread what ``compile`` was given over a model's outputs, as Keras does; None where it does not fit."""
+    if isinstance(given, dict):
+        nested = getattr(model, "_nested_outputs", None)
+        names = sorted(nested) if isinstance(nested, dict) and set(given) <= set(nested) else model.output_names
+        given = [given.get(name) for name in names]
+    if isinstance(given, (list, tuple)):
+        return list(given) if len(given) == count else None
+    return [given] * count
+
+
+def regularized(layer: Any) -> list[Any]:
+    """Give the layer's own variables whose regularizer adds a loss."""
+    found = []
+    for function in getattr(layer, "_callable_losses", ()):
+        while isinstance(function, functools.partial):
+            found += [value for value in function.args if isinstance(value, (tf.Variable, AutoCastVariable))]
+            function = next((value for value in function.args if isinstance(value, functools.partial)), None)
+    return found
+
+
+def adds_loss(layer: Any) -> bool:
+    """Say whether calling a layer adds a loss of its inputs or outputs."""
+    return isinstance(layer, base_layer.AddLoss) or any(
+        getattr(part, "_activity_regularizer", None) is not None or getattr(part, "_losses", None)
+        for part in reached(layer)
+    )
+
+
+def added_losses(layer: Any) -> list[Any]:
+    """Give the tensors that the last call of a layer, and of what it holds, handed to ``add_loss``."""
+    return [loss for part in reached(layer) if is_ready(part) for loss in (*part._losses, *part._eager_losses)]
+
+
+def is_stock(layer: Any) -> bool:
+    """Say whether a layer is of a class of Keras's or TFA's, with nothing replaced on the object."""
+    packages = ("keras", "tensorflow", "tensorflow_addons")
+    return type(layer).__module__.partition(".")[0] in packages and "call" not in vars(layer)
+
+
+def is_lambda(layer: Any) -> bool:
+    """Say whether a layer runs a function of the user's."""
+    return isinstance(layer, core.Lambda)
+
+
+def call_arguments(tensor: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Give the arguments of the call that made one of Keras's symbolic tensors."""
+    made = tensor._keras_history
+    node = made.layer._inbound_nodes[made.node_index]
+    return tuple(node.call_args), dict(node.call_kwargs)
+
+
+def leave_as_it_is(changes: Changes, layer: Any) -> None:
+    """Have put back what a call of a layer for trial changes: the losses that it lists, and the seeds it counts up."""
+
+    def put_back(part: Any, losses: list[Any], eager: list[Any], seed: Any) -> None:
+        part._losses[:] = losses
+        part._eager_losses[:] = eager
+        generator = vars(part).get("_random_generator")
+        if hasattr(generator, "_seed"):
+            generator._seed = seed
+
+    for part in reached(layer):
+        if is_ready(part):
+            seed = getattr(vars(part).get("_random_generator"), "_seed", None)
+            changes.undo_by(functools.partial(put_back, part, list(part._losses), list(part._eager_losses), seed))

@@ -25,6 +25,8 @@ class Live:
         keep their place.
     starts
         What variables held when they came into being, as tensors by ledger key, where that was seen and is kept.
+    examined
+        Indexes of the calls of which it was asked where a gradient ends in them.
     """
 
     layers: dict[str, Any] = field(default_factory=dict)
@@ -33,6 +35,7 @@ class Live:
     models: dict[str, Any] = field(default_factory=dict)
     filenames: dict[str, int] = field(default_factory=dict)
     starts: dict[str, Any] = field(default_factory=dict)
+    examined: set[int] = field(default_factory=set)
 
 
 @dataclass

@@ -43,6 +43,7 @@ def model_records(ledger: Ledger, now: Standing) -> list[ModelRecord]:
                 changed={now.keys[id(layer)]: saw for layer, saw in keras2.changed_since_compile(model)},
                 optimizer=type(model.optimizer).__name__ if name in compiled else None,
                 unknown=now.variable_keys(unknown),
+                losses=None if (losses := keras2.loss_weights(model)) is None else tuple(losses),
             )
         )
     return records

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 from s2s_magic.ledger import Layer, Ledger, ModelRecord, Variable
 from s2s_magic.tracing import keras2
+from s2s_magic.tracing.differentiating import examined
 from s2s_magic.tracing.live import Live
 from s2s_magic.tracing.models import model_records
 from s2s_magic.tracing.names import all_layers, name_layers
@@ -29,7 +30,7 @@ def refresh(ledger: Ledger, live: Live) -> Ledger:
     Ledger
         The same events, with layers, variables and models as they are now.
     """
-    ledger = _with_late_variables(_with_late_layers(ledger, live), live)
+    ledger = examined(_with_late_variables(_with_late_layers(ledger, live), live), live)
     now = standing(ledger, live)
     live.models = now.models
     parents = _parents(ledger, now.holders)
@@ -39,7 +40,10 @@ def refresh(ledger: Ledger, live: Live) -> Ledger:
         layers[key] = layers[key].model_copy(update={"unseen_in": user, "unseen_as": paths})
     models = model_records(ledger, now)
     main = ledger.changed(models=models).main_model
-    variables = {key: _variable_now(key, record, layers, now, main) for key, record in ledger.variables.items()}
+    regularized = {id(keras2.bare(v)) for layer in live.layers.values() for v in keras2.regularized(layer)}
+    variables = {
+        key: _variable_now(key, record, layers, now, main, regularized) for key, record in ledger.variables.items()
+    }
     return ledger.changed(layers=layers, variables=variables, models=models)
 
 
@@ -132,7 +136,12 @@ def _layer_now(key: str, ledger: Ledger, parent: tuple[str, str] | None, now: St
 
 
 def _variable_now(
-    key: str, record: Variable, layers: Mapping[str, Layer], now: Standing, main: ModelRecord | None
+    key: str,
+    record: Variable,
+    layers: Mapping[str, Layer],
+    now: Standing,
+    main: ModelRecord | None,
+    regularized: Set[int],
 ) -> Variable:
     owner, variable = record.object, now.live.variables[key]
     models = now.listing(key)
@@ -154,6 +163,7 @@ def _variable_now(
             "held_by": tuple(layer for layer in listed_by if layer in now.rows),
             "in_models": models,
             "tracked": any(layers[layer].unseen_in is None for layer in listed_by),
+            "regularized": id(keras2.bare(variable)) in regularized,
         }
     )
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from s2s_magic.ledger import Called, Constructed, Layer, Ledger, Tensor, Variable
-from s2s_magic.ledger.wires import carries_gradient, gradient_events, lets_gradient_through
+from s2s_magic.ledger.gradient import ways
+from s2s_magic.ledger.wires import carries_gradient, stops_at
 
 Kind = Literal["input", "output", "layer", "operation", "block"]
 
@@ -139,13 +140,14 @@ def graph_of(ledger: Ledger) -> Graph:
     if model is None:
         return Graph(nodes, links)
     born = model.event if model.event is not None else 0
-    reached = gradient_events(ledger, model.outputs)
+    found = ways(ledger)
+    ends = {(wire.from_event, wire.output) for wire in found.ends} if found is not None else set()
     for number, wire in enumerate(model.outputs):
         source = _object_of(ledger, wire.from_event)
         if source in nodes:
             key = f"output {number}"
             nodes[key] = Node(key, "output", wire.name or f"output {number}", "output", born, born, events=(born,))
-            links += (Link(source, key, ((born, wire),), gradient=wire.from_event in reached),)
+            links += (Link(source, key, ((born, wire),), gradient=(wire.from_event, wire.output) in ends),)
     return Graph(nodes, links, born)
 
 
@@ -235,20 +237,20 @@ def _number(nodes: dict[str, Node], event: Constructed | Called) -> int:
 
 def _returning(ledger: Ledger, by_index: dict[int, Constructed | Called]) -> set[tuple[int, int]]:
     """Find the pairs (maker, user) of events between which a gradient comes back to something that is trained."""
-    if ledger.main_model is None:
+    found = ways(ledger)
+    if found is None:
         return set()
-    reached = gradient_events(ledger, ledger.main_model.outputs)
     trained: set[int] = set()
     pairs: set[tuple[int, int]] = set()
     for event in ledger.events:
-        if not isinstance(event, Called) or event.index not in reached:
+        if not isinstance(event, Called) or event.index not in found.reached:
             continue
         layer = ledger.layers[event.object]
         if any(ledger.variables[v].trainable for v in layer.own_weights if v in ledger.variables):
             trained.add(event.index)
-        if not lets_gradient_through(event):
-            continue
-        for wire in event.inputs:
+        for number, wire in enumerate(event.inputs):
+            if stops_at(event, number):
+                continue
             if wire.from_event in trained and wire.from_event in by_index and carries_gradient(wire.dtype):
                 trained.add(event.index)
                 pairs.add((wire.from_event, event.index))

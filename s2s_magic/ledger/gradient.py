@@ -1,0 +1,215 @@
+"""Whether a gradient of the loss comes back to a variable, and where it ends when it does not."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from s2s_magic.ledger.ledger import Ledger
+from s2s_magic.ledger.records import Called, ModelRecord, Stop, Wire
+from s2s_magic.ledger.wires import carries_gradient, events_behind, gradient_events, stops_at, uses_of
+from s2s_magic.ledger.wording import at, listing
+
+_WHY = {
+    "tf.stop_gradient": "which lets none back",
+    "tf.numpy_function": "into which TensorFlow does not see",
+    "tf.argmax": "which gives whole numbers",
+    "tf.argmin": "which gives whole numbers",
+    "tf.one_hot": "which starts from whole numbers",
+}
+_OTHERWISE = "which has no derivative, or one that is zero everywhere"
+
+
+@dataclass(frozen=True)
+class Ways:
+    """The ways of a gradient through one model.
+
+    Attributes
+    ----------
+    model
+        The model.
+    ends
+        The wires that a loss is computed from: outputs that have one whose weight is not zero, and what ``add_loss``
+        and activity regularizers take.
+    reached
+        Indexes of the events that the loss's gradient comes to.
+    inside
+        Indexes of the events that lie between the model's inputs and its outputs and added losses.
+    """
+
+    model: ModelRecord
+    ends: tuple[Wire, ...]
+    reached: frozenset[int]
+    inside: frozenset[int]
+
+
+def ways(ledger: Ledger, model: ModelRecord | None = None) -> Ways | None:
+    """Follow the gradient back through a model, the main one by default; None for one whose wires are not known."""
+    model = model or ledger.main_model
+    if model is None or not model.outputs:
+        return None
+    added = list(_added(ledger, model))
+    weights = model.losses if model.losses is not None else (1.0,) * len(model.outputs)
+    outputs = [wire for wire, weight in zip(model.outputs, weights, strict=False) if weight]
+    ends = (*outputs, *added)
+    return Ways(
+        model=model,
+        ends=ends,
+        reached=frozenset(gradient_events(ledger, ends)),
+        inside=frozenset(event.index for event in events_behind(ledger, [*model.outputs, *added])),
+    )
+
+
+def _added(ledger: Ledger, model: ModelRecord) -> Iterator[Wire]:
+    """Yield the wires from which a loss is computed inside a model, by ``add_loss`` or an activity regularizer."""
+    for event in ledger.events:
+        if not isinstance(event, Called) or not event.adds_loss or not event.in_graph:
+            continue
+        if model.name not in ledger.layers[event.object].in_models:
+            continue
+        if event.class_name == "AddLoss":
+            yield from event.inputs
+        for number, made in enumerate(event.outputs):
+            wire = {**made.model_dump(), "from": event.index, "output": number}
+            yield Wire.model_validate({**wire, "dtype": "float32"})  # the loss is a number, whatever the output is
+
+
+def why_none(ledger: Ledger, key: str, found: Ways | None = None) -> str | None:
+    """Say why no gradient of the loss comes to a variable: the place where it ends, with its line.
+
+    Parameters
+    ----------
+    ledger
+        The records.
+    key
+        The variable's key.
+    found
+        What `ways` gave, where several variables are asked about.
+
+    Returns
+    -------
+    str or None
+        A clause, such as "the gradient of the loss ends at tf.argmax in line 9, which gives whole numbers". None where
+        a gradient comes, or where the records do not tell.
+    """
+    found = found or ways(ledger)
+    if found is None:
+        return None
+    uses = [call for call in uses_of(ledger, ledger.variables[key]) if call.in_graph and call.index in found.inside]
+    wired = {model.object for model in ledger.models if model.outputs}  # what is inside these is on wires of its own
+    uses = [call for call in uses if call.object not in wired] or uses
+    if not uses or any(call.index in found.reached and not _cut(call, key) for call in uses):
+        return None
+    inner = [_ended(call, stop, ledger) for call in uses for stop in _cut(call, key)]
+    starts = [_outputs(call) for call in uses if not _cut(call, key)]
+    return _clause(ledger, found, [wire for wires in starts for wire in wires], inner)
+
+
+def why_none_through(ledger: Ledger, wire: Wire, found: Ways | None = None) -> str | None:
+    """Say why no gradient of the loss comes back through a wire; None where one does, or where nothing is known."""
+    found = found or ways(ledger)
+    if found is None or (carries_gradient(wire.dtype) and _comes_through(ledger, wire, found)):
+        return None
+    return _clause(ledger, found, [wire], [])
+
+
+def _comes_through(ledger: Ledger, wire: Wire, found: Ways) -> bool:
+    place = wire.from_event, wire.output
+    if place in {(end.from_event, end.output) for end in found.ends}:
+        return True
+    if any(call.index in found.reached for call in _calls_around(ledger, place)):
+        return True
+    return any(
+        not stops_at(event, number)
+        for index in found.reached
+        if isinstance(event := ledger.events[index], Called)
+        for number, given in enumerate(event.inputs)
+        if (given.from_event, given.output) == place
+    )
+
+
+def _calls_around(ledger: Ledger, place: tuple[int | None, int]) -> list[Called]:
+    """List the calls of the models that end in a wire: the wires go on where such a model is called in another."""
+    ending = [m for m in ledger.models if place in {(wire.from_event, wire.output) for wire in m.outputs}]
+    return [call for record in ending for call in ledger.calls.get(record.object, ())]
+
+
+def _cut(call: Called, key: str) -> list[Stop]:
+    return [stop for stop in call.stops or () if stop.variable == key]
+
+
+def _outputs(call: Called) -> list[Wire]:
+    return [
+        Wire.model_validate({**made.model_dump(), "from": call.index, "output": number})
+        for number, made in enumerate(call.outputs)
+    ]
+
+
+def _clause(ledger: Ledger, found: Ways, starts: Iterable[Wire], ended: list[str]) -> str:
+    """Follow wires on towards the outputs, and put into words where the gradient that comes back ends."""
+    users: dict[tuple[int | None, int], list[tuple[Called, int]]] = defaultdict(list)
+    for index in sorted(found.inside):
+        event = ledger.events[index]
+        if isinstance(event, Called):
+            for number, wire in enumerate(event.inputs):
+                users[wire.from_event, wire.output].append((event, number))
+    weights = found.model.losses or ()
+    lossless = dict(zip([(w.from_event, w.output) for w in found.model.outputs], weights, strict=False))
+    names = {(w.from_event, w.output): n for n, w in enumerate(found.model.outputs, 1)}
+    at_outputs: list[str] = []
+    seen: set[tuple[int | None, int]] = set()
+    waiting = list(starts)
+    while waiting:
+        wire = waiting.pop(0)
+        place = wire.from_event, wire.output
+        if place in seen:
+            continue
+        seen.add(place)
+        if not carries_gradient(wire.dtype):
+            ended.append(_whole(ledger, wire))
+            continue
+        if place in lossless and not lossless[place]:
+            name = f"the output {wire.name}" if wire.name else f"output {names[place]}"
+            at_outputs.append(f"{name} has no loss" if lossless[place] is None else f"the loss of {name} has weight 0")
+        for event, number in users[place]:
+            stops = stops_at(event, number)
+            ended += [_ended(event, stop, ledger) for stop in stops]
+            if not stops:
+                waiting += _outputs(event)
+        waiting += [out for call in _calls_around(ledger, place) for out in _outputs(call)]
+    places, outputs = list(dict.fromkeys(ended)), list(dict.fromkeys(at_outputs))
+    if places:
+        said = f"the gradient of the loss ends {listing(places, most=3)}"
+        return f"{said}; {listing(outputs, most=3)}" if outputs else said
+    if outputs:
+        return listing(outputs, most=3)
+    return "no wire leads from it to a loss"
+
+
+def _ended(event: Called, stop: Stop, ledger: Ledger) -> str:
+    """Say at which operation the gradient ends, and in which line."""
+    implicit = ledger.layers[event.object].implicit
+    operation = stop.operation or (event.layer if implicit else None)
+    where = at(event) if stop.line is None else at(event.model_copy(update={"line": stop.line}))
+    if operation is None:
+        return f"inside {event.layer} in {where}"
+    why = _WHY.get(operation) or _by_kind(operation)
+    inside = "" if implicit else f" inside {event.layer}"
+    return f"at {event.layer if implicit else operation}{inside} in {where}, {why}"
+
+
+def _by_kind(operation: str) -> str:
+    if "comparison" in operation:
+        return "which gives true or false"
+    if operation.startswith("tf.cast to"):
+        return "which gives whole numbers"
+    return _OTHERWISE
+
+
+def _whole(ledger: Ledger, wire: Wire) -> str:
+    event = ledger.events[wire.from_event] if wire.from_event is not None else None
+    kind = "true or false" if wire.dtype == "bool" else "whole numbers" if "int" in wire.dtype else wire.dtype
+    if event is None:
+        return f"at {wire.name or 'an input'}, which holds {kind}"
+    return f"at {wire.name or f'what {event.layer} gives'} in {at(event)}, which holds {kind}"

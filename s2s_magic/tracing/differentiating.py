@@ -1,0 +1,233 @@
+"""Where a gradient ends inside a call: found by differentiating the call on its own, not from names.
+
+Keras's own layers are taken to let a gradient through. Asked are operations, ``Lambda`` layers, and layers of the
+user's classes: each is called once more on placeholders, in a graph that is thrown away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from inspect import signature
+from typing import Any
+
+import tensorflow as tf
+
+from s2s_magic.ledger import Called, Ledger, Stop
+from s2s_magic.tracing import keras2
+from s2s_magic.tracing.live import Live
+from s2s_magic.undoing import Changes
+
+_STOPPING = {
+    "ArgMax": "tf.argmax",
+    "ArgMin": "tf.argmin",
+    "Ceil": "tf.math.ceil",
+    "Floor": "tf.floor",
+    "FloorDiv": "// (floor division)",
+    "OneHot": "tf.one_hot",
+    "PreventGradient": "tf.raw_ops.PreventGradient",
+    "PyFunc": "tf.numpy_function",
+    "PyFuncStateless": "tf.numpy_function",
+    "Rint": "tf.math.rint",
+    "Round": "tf.round",
+    "Sign": "tf.sign",
+    "StopGradient": "tf.stop_gradient",
+}
+"""Operations whose result is a number, and whose derivative is zero everywhere or not defined."""
+
+_SPOKEN = {
+    "Cast": "tf.cast to {dtype}",
+    "Equal": "== (a comparison)",
+    "Greater": "> (a comparison)",
+    "GreaterEqual": ">= (a comparison)",
+    "Less": "< (a comparison)",
+    "LessEqual": "<= (a comparison)",
+    "NotEqual": "!= (a comparison)",
+}
+"""Names of operations whose result is of a type that has no derivative."""
+
+_LARGE = 20
+"""Layers held by another from which on its calls are not differentiated on their own: that would take long."""
+
+
+def examined(ledger: Ledger, live: Live) -> Ledger:
+    """Give the same ledger with where gradients end in the calls that were not asked yet.
+
+    Parameters
+    ----------
+    ledger
+        The records.
+    live
+        The objects behind its keys; which calls were asked is noted in it.
+    """
+    asked = [
+        event
+        for event in ledger.events
+        if isinstance(event, Called) and event.in_graph and event.index not in live.examined
+    ]
+    if not asked:
+        return ledger
+    keys = {id(keras2.bare(variable)): key for key, variable in live.variables.items()}
+    events = list(ledger.events)
+    for event in asked:
+        layer = live.layers[event.object]
+        update: dict[str, Any] = {}
+        if not keras2.is_functional(layer) and keras2.adds_loss(layer):
+            update["adds_loss"] = True
+        if _worth_asking(layer):
+            update["stops"] = _stops(event, layer, live, keys)
+        if update:
+            events[event.index] = event.model_copy(update=update)
+        live.examined.add(event.index)
+    return ledger.changed(events=events)
+
+
+def _worth_asking(layer: Any) -> bool:
+    if keras2.operation(layer) is not None or keras2.is_lambda(layer):
+        return True
+    return not keras2.is_stock(layer) and not keras2.is_model(layer) and not _is_large(layer)
+
+
+def _is_large(layer: Any) -> bool:
+    """Say whether a layer of the user's holds so much that tracing it once more would take long."""
+    parts = [part for part in keras2.reached(layer) if part is not layer]
+    return any(hasattr(part, "cell") or hasattr(part, "state_size") for part in parts) or len(parts) > _LARGE
+
+
+def _stops(event: Called, layer: Any, live: Live, keys: dict[int, str]) -> tuple[Stop, ...] | None:
+    """Find where a gradient ends in one call; None where that cannot be found out."""
+    made = next((tensor for (index, _), tensor in live.tensors.items() if index == event.index), None)
+    if made is None:
+        return None
+    args, kwargs = keras2.call_arguments(made)
+    symbols = {id(leaf): leaf for leaf in tf.nest.flatten((args, kwargs)) if keras2.is_keras_tensor(leaf)}
+    numbers: dict[int, list[int]] = {}
+    for number, wire in enumerate(event.inputs):
+        if wire.from_event is not None:
+            numbers.setdefault(id(live.tensors.get((wire.from_event, wire.output))), []).append(number)
+    if any(not isinstance(symbol.type_spec, tf.TensorSpec) for symbol in symbols.values()):
+        return None
+    weights = [keras2.bare(variable) for variable in keras2.weights(layer)[0]]
+    try:
+        with Changes() as changes, changes, changes:
+            keras2.leave_as_it_is(changes, layer)
+            probe = Probe(layer, args, kwargs, symbols, weights)
+    except Exception:  # the user's own code may refuse a call that it did not make; nothing is then known of it
+        return None
+    found = []
+    for identity, source in probe.cut_inputs():
+        for number in numbers.get(identity, ()):
+            for operation, line in _told(probe.enders(source), live, event.line):
+                found.append(Stop(input=number, operation=operation, line=line))
+    for variable, source in probe.cut_weights():
+        for operation, line in _told(probe.enders(source), live, event.line):
+            found.append(Stop(variable=keys.get(id(variable)), operation=operation, line=line))
+    return tuple(dict.fromkeys(found))
+
+
+def _told(operations: Sequence[Any], live: Live, line: int) -> Iterator[tuple[str | None, int | None]]:
+    """Name operations as the user knows them, each with the line of the cell where it stands."""
+    if not operations:
+        yield None, None
+    for operation in operations:
+        name = _STOPPING.get(operation.type) or _SPOKEN.get(operation.type, operation.type)
+        places = [frame.lineno for frame in operation.traceback if frame.filename in live.filenames]
+        at = places[-1] if places and places[-1] != line else None
+        yield name.format(dtype=operation.outputs[0].dtype.name if operation.outputs else ""), at
+
+
+class Probe:
+    """One call of a layer, in a graph of its own.
+
+    Parameters
+    ----------
+    layer, args, kwargs
+        The layer and what it was called with.
+    symbols
+        The symbolic tensors among that, by identity.
+    weights
+        Variables that the layer lists as trainable.
+    """
+
+    def __init__(
+        self, layer: Any, args: Any, kwargs: dict[str, Any], symbols: dict[int, Any], weights: Sequence[Any]
+    ) -> None:
+        if kwargs.get("training", 0) is None or (
+            "training" not in kwargs and "training" in signature(layer.call).parameters
+        ):
+            kwargs = {**kwargs, "training": True}
+        self._floating = [identity for identity, symbol in symbols.items() if _floats(symbol)]
+        self._weights = list(weights)
+        self._gradients: list[Any] = []
+        self._ends: list[Any] = []
+
+        def call(*tensors: Any) -> Any:
+            given = dict(zip(symbols, tensors, strict=True))
+            all_args, all_kwargs = tf.nest.map_structure(lambda leaf: given.get(id(leaf), leaf), (args, kwargs))
+            with tf.GradientTape() as tape:
+                sources = [*(given[identity] for identity in self._floating), *self._weights]
+                tape.watch(sources)
+                result = layer(*all_args, **all_kwargs)
+            graph = tensors[0].graph
+            found = [*tf.nest.flatten(result, expand_composites=True), *keras2.added_losses(layer)]
+            self._ends = [end for end in found if getattr(end, "graph", None) is graph and _floats(end)]
+            self._gradients = tape.gradient(self._ends, sources) if self._ends else [None] * len(sources)
+            self._placed = given
+            return tf.constant(0)
+
+        specs = [tf.TensorSpec(symbol.shape, symbol.dtype) for symbol in symbols.values()]
+        self._graph = tf.function(call, autograph=False).get_concrete_function(*specs).graph
+        self._reached = self._behind(self._ends)
+
+    def cut_inputs(self) -> Iterator[tuple[int, Any]]:
+        """Yield, by their symbols' identity, the placeholders of floating inputs that no gradient comes to."""
+        for identity, gradient in zip(self._floating, self._gradients, strict=False):
+            source = self._placed[identity]
+            if gradient is None or id(source) not in self._reached:
+                yield identity, source
+
+    def cut_weights(self) -> Iterator[tuple[Any, Any]]:
+        """Yield the variables that the call reads and no gradient comes to, with what stands for them in the graph."""
+        inner = {id(outer): tensor for outer, tensor in self._graph.captures}
+        for variable, gradient in zip(self._weights, self._gradients[len(self._floating) :], strict=True):
+            source = inner.get(id(variable.handle))
+            if source is not None and (gradient is None or id(source) not in self._reached):
+                yield variable, source
+
+    def enders(self, source: Any) -> list[Any]:
+        """List the operations at which a way from a tensor towards the results ends, the first on each way."""
+        found: dict[int, Any] = {}
+        seen = {id(source)}
+        waiting = [source]
+        while waiting:
+            for operation in waiting.pop().consumers():
+                if _ends_gradient(operation):
+                    found[id(operation)] = operation
+                    continue
+                for output in operation.outputs:
+                    if id(output) not in seen:
+                        seen.add(id(output))
+                        waiting.append(output)
+        return list(found.values())
+
+    def _behind(self, ends: Iterable[Any]) -> set[int]:
+        """Find the tensors that a gradient of some tensors can come to, as far as the kinds of operations tell."""
+        reached: set[int] = set()
+        waiting = list(ends)
+        while waiting:
+            tensor = waiting.pop()
+            if id(tensor) not in reached:
+                reached.add(id(tensor))
+                if not _ends_gradient(tensor.op):
+                    waiting.extend(tensor.op.inputs)
+        return reached
+
+
+def _floats(value: Any) -> bool:
+    return bool(value.dtype.is_floating or value.dtype.is_complex)
+
+
+def _ends_gradient(operation: Any) -> bool:
+    if operation.type in _STOPPING:
+        return True
+    plain = [output for output in operation.outputs if output.dtype not in (tf.resource, tf.variant)]
+    return bool(plain) and not any(_floats(output) for output in plain)
