@@ -116,8 +116,11 @@ def trace(
 
     Raises
     ------
+    BuildError
+        Where the code stopped in an error of Keras's or TensorFlow Addons' that does not say what to change, and this
+        one does: inputs that a model lacks, attention wired with symbols. Its cause is that error.
     BaseException
-        What the code raised, unchanged.
+        What the code raised, unchanged, in all other cases.
     """
     seen, error = trace_cell(code, {} if namespace is None else namespace, name=name, before=before)
     if error is not None:
@@ -149,7 +152,7 @@ def trace_cell(
         Is handed both as soon as they are there, also where an interrupt then stops this function; more than once.
     """
     from s2s_magic.seq2seq import Seq2Seq
-    from s2s_magic.tracing import Tracing
+    from s2s_magic.tracing import Tracing, advised
 
     earlier = _as_traced(before) if before is not None else None
     tracing = Tracing(code, namespace, name=name, shell=shell, before=earlier, first_line=first_line)
@@ -166,7 +169,7 @@ def trace_cell(
         if keep is not None:
             changes.undo_by(lambda: keep(seen(), tracing.error))
         tracing.go()
-    return seen(), tracing.error
+    return seen(), advised(tracing.traced()) or tracing.error
 
 
 def _going_on(seen: Seq2Seq, before: Seq2Seq) -> Seq2Seq:

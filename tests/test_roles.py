@@ -1,5 +1,6 @@
 """Several models over the same layers: which one is meant, what each is there for, and what its fit would train."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from tensorflow import keras
 
 from s2s_magic import Ledger, Seq2Seq, api
 from s2s_magic.errors import DataError, LookupFailed
+from s2s_magic.tracing import Traced
+from s2s_magic.view import to_svg
 from test_trace_ledger import IMPORTS, check
 
 TUTORIAL = """
@@ -73,7 +76,7 @@ def test_the_training_model_is_meant_though_inference_models_were_made_after_it(
     assert seen.model is seen.namespace["training_model"]
     assert list(seen.models) == ["training_model", "encoder_model", "decoder_model"]
     assert seen.ledger.main_model.name == "training_model"
-    check(seen, seen.model)
+    check(Traced(seen.ledger, seen.live, seen.namespace), seen.model)
 
 
 def test_a_model_compiled_or_fitted_in_another_cell_is_found_without_a_hook_on_that_cell() -> None:
@@ -168,3 +171,42 @@ def test_models_are_found_by_name_by_keras_name_and_by_an_unambiguous_end() -> N
     assert [seen.ledger.model(name).name for name in ("pair.first", "first", "Uno")] == ["pair.first"] * 3
     with pytest.raises(LookupFailed, match=r"no model 'secund'; known are pair.first and pair.second; did you mean"):
         seen.ledger.model("secund")
+
+
+SEQUENTIAL = """
+x = keras.Input([4]); encoder = keras.Model(x, layers.Dense(3)(x))
+z = keras.Input([5, 3]); decoder = keras.Model(z, layers.LSTM(4)(z))
+repeat = layers.RepeatVector(5)
+model = keras.Sequential([encoder, repeat, decoder])
+model.compile("adam", "mse")
+"""
+
+
+def test_a_sequential_of_models_has_its_wires() -> None:
+    seen = traced(SEQUENTIAL)
+    record = seen.ledger.main_model
+    names = {key: layer.name for key, layer in seen.ledger.layers.items()}
+    assert [(names[link.source], names.get(link.target)) for link in record.links][1:] == [
+        ("encoder", "repeat"),
+        ("repeat", "decoder"),
+        ("decoder", None),
+    ]
+    drawn = to_svg(seen.ledger)
+    (wires,) = re.findall("<desc>(.*?)</desc>", drawn)
+    for wire in ("encoder → repeat", "repeat → decoder", "decoder → output"):
+        assert wire in wires
+    said = " ".join(api.explain(seen, "repeat").sentences)
+    assert "The cell does not call it; model does, after encoder and before decoder." in said
+    assert Ledger.from_dict(seen.ledger.to_dict()) == seen.ledger
+    check(Traced(seen.ledger, seen.live, seen.namespace), seen.model)
+
+
+def test_a_sequential_that_its_first_fit_builds_has_its_wires_after_it() -> None:
+    seen = traced(
+        "one, two = layers.Dense(3), layers.Dense(1)\nmodel = keras.Sequential([one, two])\nmodel.compile('sgd', 'mse')"
+    )
+    assert not seen.ledger.main_model.links
+    seen.model.fit(np.ones([4, 2]), np.ones([4, 1]), verbose=0)
+    api.current_ledger(seen)
+    assert "one → two" in to_svg(seen.ledger)
+    assert "two → output" in to_svg(seen.ledger)

@@ -86,11 +86,27 @@ def _layer_story(ledger: Ledger, key: str, layer: Layer, asked: str) -> Iterator
         return
     elif used:
         yield f"It is never called by the cell itself; {used[0].layer} calls it inside ({at(used[0])})."
+    elif wired := [model for model in ledger.models if any(key in (e.source, e.target) for e in model.links)]:
+        yield _between(ledger, wired[-1], key)
     elif layer.name not in {record.name for record in ledger.models}:
         yield "It is never called."
     if calls and (beside := uses_beside(ledger, key)):
         places = listing([f"{call.layer} ({at(call)})" for call in beside])
         yield f"It is used again by {places}: the same weights."
+
+
+def _between(ledger: Ledger, model: ModelRecord, key: str) -> str:
+    """Say between which layers a model that wires itself calls one."""
+    before = [ledger.layers[link.source].name for link in model.links if link.target == key]
+    after = [
+        ledger.layers[link.target].name if link.target is not None else "the output"
+        for link in model.links
+        if link.source == key
+    ]
+    ends = " and ".join(
+        [*([f"after {listing(before)}"] if before else []), *([f"before {listing(after)}"] if after else [])]
+    )
+    return f"The cell does not call it; {model.name} does, {ends}."
 
 
 def _of_the_same_name(ledger: Ledger, layer: Layer) -> Iterator[str]:
@@ -119,7 +135,8 @@ def _in_models(ledger: Ledger, key: str, layer: Layer) -> Iterator[str]:
     others = [model.name for model in inside if model is not main and "inference" not in model.roles]
     if main in inside:
         also = f"; so it is of {listing(others)}" if others else ""
-        yield f"It is part of {main.name}: the wires lead back from the model's outputs to it{also}."
+        because = "the wires lead back from the model's outputs to it" if main.outputs else f"{main.name} holds it"
+        yield f"It is part of {main.name}: {because}{also}."
     elif record is not main and not layer.ghost and layer.unseen_in is None:
         also = f"; it is part of {listing(others)}" if others else ""
         yield f"It is not part of {main.name}: no wire leads from it to the model's outputs{also}."

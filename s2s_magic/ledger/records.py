@@ -239,6 +239,18 @@ class Variable(Record):
     regularized: bool = False
 
 
+class Link(Record):
+    """A wire between two layers of a model that no event of the code made: ``Sequential`` wires its layers itself.
+
+    ``source`` and ``target`` are keys into the ledger's layers; ``target`` is None where the wire is an output.
+    """
+
+    source: str
+    target: str | None
+    shape: Shape | None
+    dtype: str
+
+
 Role = Literal["compiled", "fitted", "inference", "part"]
 
 
@@ -253,6 +265,8 @@ class ModelRecord(Record):
         The ends of its wires.
     layers
         Keys into the ledger's layers, in the order of ``model.layers``.
+    links
+        Its wires, where it laid them itself, as ``Sequential`` does; the events tell of all others.
     trainable, total
         Parameters by the present switches, as ``summary()`` counts them.
     roles
@@ -283,6 +297,7 @@ class ModelRecord(Record):
     inputs: tuple[Wire, ...] = ()
     outputs: tuple[Wire, ...] = ()
     layers: tuple[str, ...] = ()
+    links: tuple[Link, ...] = ()
     trainable: int
     total: int
     roles: tuple[Role, ...] = ()

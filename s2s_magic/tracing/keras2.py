@@ -92,6 +92,11 @@ def is_input(layer: Any) -> bool:
     return isinstance(layer, input_layer.InputLayer)
 
 
+def is_attention(layer: Any) -> bool:
+    """Say whether a layer is one of TensorFlow Addons' attention mechanisms, which keep a memory."""
+    return type(layer).__module__.startswith("tensorflow_addons.seq2seq.attention") and hasattr(layer, "setup_memory")
+
+
 def is_written(layer: Any) -> bool:
     """Say whether the user wrote a layer: it is no input, and stands for no operation."""
     return not is_input(layer) and operation(layer) is None
@@ -559,3 +564,48 @@ def leave_as_it_is(changes: Changes, layer: Any) -> None:
         if is_ready(part):
             seed = getattr(vars(part).get("_random_generator"), "_seed", None)
             changes.undo_by(functools.partial(put_back, part, list(part._losses), list(part._eager_losses), seed))
+
+
+def disconnected(error: BaseException) -> tuple[list[Any], list[Any]] | None:
+    """Give the inputs and outputs of a model that could not be made since its outputs need other inputs too.
+
+    None for any other error.
+    """
+    traceback = error.__traceback__
+    while traceback is not None:
+        frame = traceback.tb_frame
+        if frame.f_code is functional._map_graph_network.__code__ and "disconnected" in str(error):
+            ends = frame.f_locals["inputs"], frame.f_locals["outputs"]
+            return list(tf.nest.flatten(ends[0])), list(tf.nest.flatten(ends[1]))
+        traceback = traceback.tb_next
+    return None
+
+
+def sources(outputs: Iterable[Any], known: Iterable[Any]) -> list[Any]:
+    """Give the input tensors that the wires of outputs lead back to, without going past known tensors."""
+    seen = {id(tensor) for tensor in known}
+    waiting, found = list(outputs), []
+    while waiting:
+        tensor = waiting.pop()
+        if id(tensor) in seen or not is_keras_tensor(tensor):
+            continue
+        seen.add(id(tensor))
+        layer, number, _ = tensor._keras_history
+        node = layer._inbound_nodes[number]
+        if node.is_input:
+            found.append(tensor)
+        waiting.extend(tf.nest.flatten(node.keras_inputs))
+    return found
+
+
+def links(model: Any) -> list[tuple[Any, Any, Any]]:
+    """Give (layer, tensor, layer) of the wires within a model, in the order of its calls; None at an output's end."""
+    if not isinstance(model, functional.Functional) or not getattr(model, "_nodes_by_depth", None):
+        return []
+    found = []
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        for node in model._nodes_by_depth[depth]:
+            for tensor in tf.nest.flatten(node.keras_inputs):
+                if not node.is_input:
+                    found.append((tensor._keras_history[0], tensor, node.layer))
+    return [*found, *((tensor._keras_history[0], tensor, None) for tensor in tf.nest.flatten(model.outputs or []))]

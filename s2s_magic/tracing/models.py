@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from s2s_magic.ledger import Ledger, ModelRecord, Role, Wire
+from s2s_magic.ledger import Ledger, Link, ModelRecord, Role, Wire
 from s2s_magic.tracing import keras2
 from s2s_magic.tracing.standing import Standing
 
@@ -34,6 +34,7 @@ def model_records(ledger: Ledger, now: Standing) -> list[ModelRecord]:
                 inputs=tuple(_wire(tensor, made, ledger) for tensor in inputs),
                 outputs=tuple(_wire(tensor, made, ledger) for tensor in outputs),
                 layers=tuple(now.keys[id(row)] for row in keras2.rows(model)),
+                links=_links(model, outputs, made, now),
                 trainable=sum(map(keras2.size_of, trained)),
                 total=sum(map(keras2.size_of, (*trained, *others))),
                 roles=roles[name],
@@ -47,6 +48,22 @@ def model_records(ledger: Ledger, now: Standing) -> list[ModelRecord]:
             )
         )
     return records
+
+
+def _links(model: Any, outputs: list[Any], made: Mapping[int, tuple[int, int]], now: Standing) -> tuple[Link, ...]:
+    """Give the wires that a model laid itself: then no event made its outputs."""
+    if any(id(tensor) in made for tensor in outputs):
+        return ()
+    return tuple(
+        Link(
+            source=now.keys[id(source)],
+            target=now.keys[id(target)] if target is not None else None,
+            shape=keras2.shape_of(tensor),
+            dtype=keras2.dtype_of(tensor),
+        )
+        for source, tensor, target in keras2.links(model)
+        if id(source) in now.keys and (target is None or id(target) in now.keys)
+    )
 
 
 def _roles(now: Standing) -> dict[str, tuple[Role, ...]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from s2s_magic.ledger import Called, Constructed, Layer, Ledger, Tensor, Variable
+from s2s_magic.ledger import Called, Constructed, Layer, Ledger, ModelRecord, Tensor, Variable
 from s2s_magic.ledger.gradient import ways
 from s2s_magic.ledger.wires import carries_gradient, stops_at
 
@@ -140,6 +140,8 @@ def graph_of(ledger: Ledger) -> Graph:
     if model is None:
         return Graph(nodes, links)
     born = model.event if model.event is not None else 0
+    if model.links:
+        links += _own_links(ledger, model, nodes, calls, children, born)
     found = ways(ledger)
     ends = {(wire.from_event, wire.output) for wire in found.ends} if found is not None else set()
     for number, wire in enumerate(model.outputs):
@@ -149,6 +151,36 @@ def graph_of(ledger: Ledger) -> Graph:
             nodes[key] = Node(key, "output", wire.name or f"output {number}", "output", born, born, events=(born,))
             links += (Link(source, key, ((born, wire),), gradient=(wire.from_event, wire.output) in ends),)
     return Graph(nodes, links, born)
+
+
+def _own_links(
+    ledger: Ledger,
+    model: ModelRecord,
+    nodes: dict[str, Node],
+    calls: dict[str, list[Called]],
+    children: dict[str, list[str]],
+    born: int,
+) -> tuple[Link, ...]:
+    """Add the wires that the model laid itself, with the layers at their ends."""
+    ends = dict.fromkeys(key for link in model.links for key in (link.source, link.target) if key is not None)
+    for key in ends:
+        if key not in nodes:
+            nodes[key] = _node(ledger, key, ledger.layers[key], calls, children)
+    returning: set[str] = set()
+    found = []
+    for number, link in enumerate(model.links):
+        if any(ledger.variables[v].trainable for v in ledger.layers[link.source].own_weights if v in ledger.variables):
+            returning.add(link.source)
+        target = link.target
+        if target is None:
+            target = f"output {number}"
+            nodes[target] = Node(target, "output", "output", "output", born, born, events=(born,))
+        gradient = link.source in returning and carries_gradient(link.dtype)
+        if gradient:
+            returning.add(target)
+        tensor = Tensor(name=None, shape=link.shape, dtype=link.dtype)
+        found.append(Link(link.source, target, ((born, tensor),), gradient=gradient))
+    return tuple(found)
 
 
 def _object_of(ledger: Ledger, event: int | None) -> str:

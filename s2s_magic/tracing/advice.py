@@ -1,0 +1,124 @@
+"""What to do about the errors of Keras and TensorFlow Addons that do not say it: in the user's names, with code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from s2s_magic.errors import BuildError
+from s2s_magic.ledger import Called
+from s2s_magic.ledger.wording import at, listing, one_line
+from s2s_magic.tracing import keras2
+from s2s_magic.tracing.live import Traced
+
+_ATTENTION = """\
+class AttentionDecoder(keras.layers.Layer):
+    def __init__(self, units, symbols):
+        super().__init__()
+        self.mechanism = tfa.seq2seq.{mechanism}(units)
+        self.cell = tfa.seq2seq.AttentionWrapper(keras.layers.LSTMCell(units), self.mechanism)
+        self.decoder = tfa.seq2seq.BasicDecoder(
+            self.cell, tfa.seq2seq.TrainingSampler(), output_layer=keras.layers.Dense(symbols)
+        )
+
+    def call(self, memory, inputs, lengths):
+        self.mechanism(memory, setup_memory=True)
+        state = self.cell.get_initial_state(batch_size=tf.shape(inputs)[0], dtype=tf.float32)
+        outputs, _, _ = self.decoder(inputs, initial_state=state, sequence_length=lengths)
+        return outputs.rnn_output
+"""
+
+
+def advised(traced: Traced) -> BuildError | None:
+    """Give an error that says what to change, where a cell stopped in one that is known and does not.
+
+    Parameters
+    ----------
+    traced
+        What a cell gave, with its error.
+
+    Returns
+    -------
+    BuildError or None
+        Its cause is the cell's own error; None for every other.
+    """
+    error = traced.error
+    if error is None:
+        return None
+    text = _disconnected(traced, error) or _attention(traced, error)
+    if text is None:
+        return None
+    advice = BuildError(text)
+    advice.__cause__ = error
+    advice.__traceback__ = error.__traceback__
+    return advice
+
+
+def _line(traced: Traced, error: BaseException) -> str:
+    """Say in which line of the cell an error came up."""
+    found, traceback = "", error.__traceback__
+    while traceback is not None:
+        cell = traced.live.filenames.get(traceback.tb_frame.f_code.co_filename)
+        if cell is not None:
+            found = f"cell {cell}, line {traceback.tb_lineno}" if cell > 1 else f"line {traceback.tb_lineno}"
+        traceback = traceback.tb_next
+    return found
+
+
+def _disconnected(traced: Traced, error: BaseException) -> str | None:
+    """Say which inputs a model lacks, which calls need them, and what to write."""
+    if (ends := keras2.disconnected(error)) is None:
+        return None
+    given, outputs = ends
+    missing = [tensor for tensor in keras2.sources(outputs, given) if not any(tensor is one for one in given)]
+    if not missing:
+        return None
+    missing.sort(key=lambda tensor: _place(traced, tensor) or (len(traced.ledger.events), 0))
+    names = [_name(traced, tensor) for tensor in missing]
+    needs = []
+    for name, tensor in zip(names, missing, strict=True):
+        calls = [f"{one_line(call.source)} in {at(call)}" for call in _calls_with(traced, tensor)]
+        if calls:
+            needs.append(f"{name} goes into {listing(calls, most=3)}")
+    are = "is" if len(names) == 1 else "are"
+    wanted = ", ".join([*(_name(traced, tensor) for tensor in given), *names])
+    because = f": {'; '.join(needs)}" if needs else ""
+    return (
+        f"the model in {_line(traced, error)} cannot be made: its outputs also depend on {listing(names)}, which {are} "
+        f"not among its inputs{because}. Write inputs=[{wanted}]"
+    )
+
+
+def _place(traced: Traced, tensor: Any) -> tuple[int, int] | None:
+    return next((place for place, known in traced.live.tensors.items() if known is tensor), None)
+
+
+def _name(traced: Traced, tensor: Any) -> str:
+    if (place := _place(traced, tensor)) is not None:
+        event = traced.ledger.events[place[0]]
+        return event.outputs[place[1]].name or event.layer
+    return str(tensor.name)
+
+
+def _calls_with(traced: Traced, tensor: Any) -> list[Called]:
+    place = _place(traced, tensor)
+    return [
+        event
+        for event in traced.ledger.events
+        if isinstance(event, Called) and any((wire.from_event, wire.output) == place for wire in event.inputs)
+    ]
+
+
+def _attention(traced: Traced, error: BaseException) -> str | None:
+    """Say how attention gets into a functional model: in one layer's ``call``."""
+    mechanisms = [layer for layer in traced.live.layers.values() if keras2.is_attention(layer)]
+    symbolic = any(words in str(error) for words in ("KerasTensor", "Could not build a TypeSpec"))
+    if not isinstance(error, TypeError) or not mechanisms or not symbolic:
+        return None
+    code = _ATTENTION.format(mechanism=type(mechanisms[-1]).__name__)
+    return (
+        f"the attention in {_line(traced, error)} cannot be wired with Keras's symbolic tensors (a TypeError): "
+        "AttentionWrapper keeps its memory and checks sizes outside Keras's graph. What works is one layer that does "
+        "all of it in its call, on real tensors:\n\n"
+        f"{code}\n"
+        "outputs = AttentionDecoder(units, symbols)(encoder_outputs, decoder_inputs, sequence_lengths)"
+    )

@@ -1,0 +1,128 @@
+"""Errors of Keras and TensorFlow Addons that do not say what to change: ours does, and what it says works."""
+
+import re
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from s2s_magic import api
+from s2s_magic.errors import BuildError
+from test_roles import roles, said_trained, traced
+
+SEQ2SEQ = """
+encoder_inputs, decoder_inputs = keras.Input([None, 3]), keras.Input([None, 4])
+_, h, c = layers.LSTM(5, return_state=True)(encoder_inputs)
+decoder = layers.LSTM(5, return_sequences=True)
+decoded = decoder(
+    decoder_inputs, initial_state=[h, c])
+head = layers.Dense(2)
+outputs = head(decoded)
+"""
+ATTENTION = """
+import tensorflow_addons as tfa
+e, d = keras.Input([5, 8]), keras.Input([6, 3])
+mechanism = tfa.seq2seq.{mechanism}(4, memory=e)
+cell = tfa.seq2seq.AttentionWrapper(layers.LSTMCell(4), mechanism)
+decoder = tfa.seq2seq.BasicDecoder(cell, tfa.seq2seq.TrainingSampler(), output_layer=layers.Dense(7))
+state = cell.get_initial_state(batch_size=tf.shape(d)[0], dtype=tf.float32)
+outputs, _, _ = decoder(d, initial_state=state, sequence_length=tf.fill([tf.shape(d)[0]], 6))
+"""
+
+
+def test_an_input_that_is_missing_is_named_with_the_call_that_needs_it_and_what_to_write() -> None:
+    with pytest.raises(BuildError) as caught:
+        traced(SEQ2SEQ + "model = keras.Model(encoder_inputs, outputs)")
+    assert str(caught.value) == (
+        "the model in line 13 cannot be made: its outputs also depend on decoder_inputs, which is not among its "
+        "inputs: decoder_inputs goes into decoder(decoder_inputs, initial_state=[h, c]) in line 9. "
+        "Write inputs=[encoder_inputs, decoder_inputs]"
+    )
+    assert isinstance(caught.value.__cause__, ValueError)
+    assert "Graph disconnected" in str(caught.value.__cause__)
+    fixed = re.search(r"inputs=\[.*\]", str(caught.value))[0]
+    assert traced(SEQ2SEQ + f"model = keras.Model({fixed}, outputs=outputs)").model is not None
+
+
+def test_all_missing_inputs_are_named_and_those_without_a_name_as_keras_calls_them() -> None:
+    code = "a = keras.Input([2])\nb = keras.Input([2])\ny = layers.Add()([a, b, keras.Input([2], name='third')])\n"
+    with pytest.raises(
+        BuildError, match=r"depend on b and third, which are not among its inputs.*inputs=\[a, b, third\]"
+    ):
+        traced(code + "model = keras.Model(a, layers.Dense(1)(y))")
+
+
+def test_in_a_notebook_it_is_one_clean_line_and_a_real_error() -> None:
+    shell = InteractiveShell.instance()
+    try:
+        shell.run_line_magic("load_ext", "s2s_magic")
+        shell.run_cell("from tensorflow import keras\nfrom tensorflow.keras import layers")
+        result = shell.run_cell("%%seq2seq trace m\n" + SEQ2SEQ + "model = keras.Model(encoder_inputs, outputs)")
+        assert isinstance(result.error_in_exec, BuildError)
+        assert "the model in line 10 cannot be made" in str(result.error_in_exec)
+        assert [type(event).__name__ for event in shell.user_ns["m"].ledger.events][-1] == "Called"
+    finally:
+        shell.run_line_magic("unload_ext", "s2s_magic")
+        InteractiveShell.clear_instance()
+
+
+@pytest.mark.parametrize("mechanism", ["LuongAttention", "BahdanauAttention"])
+def test_the_code_that_is_advised_for_attention_runs_and_is_trained(mechanism: str) -> None:
+    with pytest.raises(BuildError, match=r"the attention in line 11 cannot be wired") as caught:
+        traced(ATTENTION.format(mechanism=mechanism))
+    assert isinstance(caught.value.__cause__, TypeError)
+    code = str(caught.value).split("\n\n", 1)[1]
+    assert f"tfa.seq2seq.{mechanism}(units)" in code
+    seen = traced(
+        "import tensorflow_addons as tfa\nunits, symbols = 4, 7\nencoder_outputs = keras.Input([5, 8])\n"
+        f"decoder_inputs, sequence_lengths = keras.Input([6, 3]), keras.Input([], dtype='int32')\n{code}\n"
+        "model = keras.Model([encoder_outputs, decoder_inputs, sequence_lengths], outputs)\n"
+        "model.compile('adam', 'mse')"
+    )
+    random = np.random.default_rng(0)
+    data = [random.random([4, 5, 8]), random.random([4, 6, 3]), np.full([4], 6)], random.random([4, 6, 7])
+    before = [weight.numpy() for weight in seen.model.weights]
+    seen.model.fit(*data, verbose=0)
+    moved = {w.name for w, old in zip(seen.model.weights, before, strict=True) if (w.numpy() != old).any()}
+    assert moved
+    assert moved <= said_trained(seen, "model")
+
+
+@pytest.mark.parametrize("code", ["1 + 'a'", "raise ValueError('Graph disconnected')", "layers.Dense(-1)"])
+def test_every_other_error_is_the_cells_own(code: str) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        traced(ATTENTION.format(mechanism="LuongAttention").split("cell =")[0] + code)
+
+
+def test_a_model_with_its_own_train_step_around_two_models_is_the_model() -> None:
+    code = """
+x = keras.Input([4]); encoder = keras.Model(x, layers.Dense(3)(x))
+z = keras.Input([3]); decoder = keras.Model(z, layers.Dense(4)(z))
+class Outer(keras.Model):
+    def __init__(self, encoder, decoder):
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+    def train_step(self, data):
+        x, y = data
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((self.decoder(self.encoder(x)) - y) ** 2)
+        grads = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply_gradients(zip(grads, self.trainable_variables))
+        return {"loss": loss}
+outer = Outer(encoder, decoder)
+outer.compile("adam")
+"""
+    seen = traced(code)
+    assert roles(seen) == {"encoder": ("part",), "decoder": ("part",), "outer": ("compiled",)}
+    assert seen.model is seen.namespace["outer"]
+    assert seen.ledger.totals().total == 31
+    before = {w.name: w.numpy() for w in seen.model.encoder.weights + seen.model.decoder.weights}
+    seen.model.fit(np.random.default_rng(0).random([4, 4]), np.ones([4, 4]), verbose=0)
+    weights = seen.model.encoder.weights + seen.model.decoder.weights
+    assert (
+        {w.name for w in weights if (w.numpy() != before[w.name]).any()} == said_trained(seen, "outer") == set(before)
+    )
+    assert "It is part of outer: outer holds it." in " ".join(api.explain(seen, "encoder").sentences)
