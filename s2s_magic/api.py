@@ -248,17 +248,27 @@ def fit(
     return model
 
 
-def decode(model: Seq2Seq, sources: Any, *, max_length: int | None = None, which: str | None = None) -> list[Any]:
+def decode(
+    model: Seq2Seq,
+    sources: Any,
+    *,
+    max_length: int | None = None,
+    start: int | str | None = None,
+    end: int | str | None = None,
+    which: str | None = None,
+) -> list[Any]:
     """Decode greedily, over the same layer objects that were trained.
 
     Parameters
     ----------
     model
-        A model whose decoder is TFA's ``BasicDecoder``.
+        A model with a decoder: TFA's ``BasicDecoder``, or recurrent layers that start from an encoder's states.
     sources
-        One text, or a sequence of texts or id sequences.
+        One text, or a sequence of texts or id sequences, or one-hot vectors of shape (rows, steps, symbols).
     max_length
         Longest output; by default the spec's, else the longest target that was fitted.
+    start, end
+        The id or the word that rows start and end with; by default the spec's, else as the fitted data had them.
     which
         The Keras model that is meant, by name, where the code made several.
 
@@ -275,7 +285,8 @@ def decode(model: Seq2Seq, sources: Any, *, max_length: int | None = None, which
     from s2s_magic.decoding import decode as run_decoding
 
     with model.chosen(which):
-        return list(run_decoding(model, [sources] if isinstance(sources, str) else sources, max_length=max_length))
+        several = [sources] if isinstance(sources, str) else sources
+        return list(run_decoding(model, several, max_length=max_length, start=start, end=end))
 
 
 def current_ledger(model: Seq2Seq) -> Ledger:

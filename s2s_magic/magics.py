@@ -188,7 +188,14 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
 
         model = self._model(options.name)
         sources = self._sources(model, options.source)
-        outputs = api.decode(model, sources, max_length=options.max_length, which=options.model)
+        outputs = api.decode(
+            model,
+            sources,
+            max_length=options.max_length,
+            start=options.start,
+            end=options.end,
+            which=options.model,
+        )
         if options.wanted:
             return outputs
         self._display(shown(model, sources, outputs))
@@ -196,13 +203,15 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
 
     def _sources(self, model: Seq2Seq, word: str) -> Any:
         """Read what is to be decoded: text in quotes (ids for a model of ids), or a notebook variable."""
-        if not isinstance(word, Quoted) and word.isidentifier():
-            if word in self.shell.user_ns:
-                return self.shell.user_ns[word]
-            if not model.tokenizers:
-                raise LookupFailed(f"no notebook variable {word!r}{nearest(word, self.shell.user_ns)}")
-        if model.tokenizers:
+        from s2s_magic.decoding import reads_text
+
+        name = not isinstance(word, Quoted) and word.isidentifier()
+        if name and word in self.shell.user_ns:
+            return self.shell.user_ns[word]
+        if reads_text(model):
             return [str(word)]
+        if name:
+            raise LookupFailed(f"no notebook variable {word!r}{nearest(word, self.shell.user_ns)}")
         try:
             return [[int(part) for part in word.strip("[]").replace(",", " ").split()]]
         except ValueError as error:

@@ -157,6 +157,12 @@ VERBS: dict[str, tuple[str, str, dict[str, dict[str, Any]], tuple[dict[str, Any]
         },
         (
             {"flags": ("--max-length",), "type": int, "metavar": "N", "help": "longest output"},
+            {
+                "flags": ("--start",),
+                "metavar": "ID",
+                "help": "the id, or the word, that outputs start with; as in the spec or the fitted data unless given",
+            },
+            {"flags": ("--end",), "metavar": "ID", "help": "the id, or the word, that outputs end with; likewise"},
             _MODEL,
             {**_RETURN, "help": "return the outputs instead of showing them"},
         ),

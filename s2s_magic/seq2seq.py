@@ -31,12 +31,18 @@ class Fitted:
         The id that the decoder's input began with.
     longest : int or None
         Ids in the longest target seen.
+    begins : tuple
+        For each input of the model the id or the text that all of its rows began with; None where they differ.
+    end : int or None
+        The id that all rows of the target ended with and had nowhere else, up to filling; None where there is none.
     """
 
     starts: Mapping[str, Any] = field(default_factory=dict, repr=False)
     rows: Mapping[str, Any] = field(default_factory=dict, repr=False)
     start: int | None = None
     longest: int | None = None
+    begins: tuple[int | str | None, ...] = ()
+    end: int | None = None
 
 
 @dataclass(eq=False, repr=False)

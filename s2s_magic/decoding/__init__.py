@@ -10,18 +10,38 @@ if TYPE_CHECKING:
     from s2s_magic.seq2seq import Seq2Seq
 
 
-def decode(seq2seq: Seq2Seq, sources: Any, *, max_length: int | None = None) -> list[Any]:
+def decode(
+    seq2seq: Seq2Seq,
+    sources: Any,
+    *,
+    max_length: int | None = None,
+    start: int | str | None = None,
+    end: int | str | None = None,
+) -> list[Any]:
     """Decode greedily; see `s2s_magic.decoding.greedy.decode`, which is loaded with TensorFlow when first called."""
     from s2s_magic.decoding import greedy
 
-    return greedy.decode(seq2seq, sources, max_length=max_length)
+    return greedy.decode(seq2seq, sources, max_length=max_length, start=start, end=end)
 
 
-def inference_model(seq2seq: Seq2Seq, *, max_length: int | None = None) -> Seq2Seq:
+def inference_model(
+    seq2seq: Seq2Seq,
+    *,
+    max_length: int | None = None,
+    start: int | str | None = None,
+    end: int | str | None = None,
+) -> Seq2Seq:
     """Give the decoding model; see `s2s_magic.decoding.greedy.inference_model`."""
     from s2s_magic.decoding import greedy
 
-    return greedy.inference_model(seq2seq, max_length=max_length)
+    return greedy.inference_model(seq2seq, max_length=max_length, start=start, end=end)
 
 
-__all__ = ["Decoded", "decode", "inference_model", "shown"]
+def reads_text(seq2seq: Seq2Seq) -> bool:
+    """Say whether a model's sources are texts: by its tokenizers, or because it vectorizes them itself."""
+    model = seq2seq.model
+    tensors = [] if seq2seq.tokenizers or model is None else getattr(model, "inputs", None) or []
+    return bool(seq2seq.tokenizers) or any(tensor.dtype.name == "string" for tensor in tensors)
+
+
+__all__ = ["Decoded", "decode", "inference_model", "reads_text", "shown"]

@@ -9,14 +9,15 @@ import numpy as np
 import tensorflow as tf
 
 from s2s_magic.acceleration import put_on_greedy_kernels
-from s2s_magic.decoding.source import decoding_source, encoder_event
+from s2s_magic.decoding.edges import Edge, Edges, edges
+from s2s_magic.decoding.reading import Sources, read
+from s2s_magic.decoding.source import way_to_decode
+from s2s_magic.decoding.way import DecodingModel, Way
 from s2s_magic.errors import DecodeError
 from s2s_magic.seq2seq import Seq2Seq
 from s2s_magic.text import UNKNOWN, Tokenizer
-from s2s_magic.tracing import Traced, refresh, run
+from s2s_magic.tracing import Traced, keras2, refresh, run
 from s2s_magic.training import rows
-from s2s_magic.training.inputs import inputs_of
-from s2s_magic.training.rows import Rows
 from s2s_magic.undoing import Changes
 
 BATCH = 256
@@ -25,21 +26,29 @@ MOST_LENGTH = 100_000
 """Longest rows that may be asked for: a loop without an end id runs through all of them."""
 
 
-def decode(seq2seq: Seq2Seq, sources: Any, *, max_length: int | None = None) -> list[Any]:
-    """Decode greedily, through TFA's ``GreedyEmbeddingSampler``, over the very layer objects that were trained.
+def decode(
+    seq2seq: Seq2Seq, sources: Any, *, max_length: int | None = None, start: Edge = None, end: Edge = None
+) -> list[Any]:
+    """Decode greedily, over the very layer objects that were trained.
 
     The decoding model is made once, by code in the user's own names that is run under capture in a copy of their
-    namespace; it is kept as ``seq2seq.inference``, whose ledger shows that it created no variable.
+    namespace; it is kept as ``seq2seq.inference``, whose ledger shows that it created no variable. What the user's
+    code has for inference is used where it is found; see `s2s_magic.decoding.source.way_to_decode`.
 
     Parameters
     ----------
     seq2seq
-        A built or traced model whose decoder is a TFA ``BasicDecoder`` with a ``TrainingSampler``.
+        A built or traced model with a decoder: TFA's ``BasicDecoder``, or recurrent layers of Keras that start from an
+        encoder's states.
     sources
-        Texts for a model that reads text, else rows of ids: an array of shape (rows, steps), or a sequence of rows.
+        Texts for a model that reads text, else rows of ids: an array of shape (rows, steps), or a sequence of rows. For
+        an encoder of one-hot vectors ids, or the vectors: (rows, steps, symbols).
     max_length
         Most ids a row, 1 to 100000; by default the spec's ``max_length``, else the longest target that was fitted, else
         twice the longest source and ten more.
+    start, end
+        The id, or the word of the vocabulary, that rows start and end with, where it is another than the spec says or
+        the fitted data showed.
 
     Returns
     -------
@@ -54,65 +63,47 @@ def decode(seq2seq: Seq2Seq, sources: Any, *, max_length: int | None = None) -> 
     Notes
     -----
     The loop starts with the spec's ``start`` id; for a traced model with the one that its decoder's input began with
-    when it was fitted, 0 before that. It ends when each row of the batch gave the spec's ``end`` id; where there is
-    none, after ``max_length`` ids. A model that masks no padding gets rows of one length together, so that its encoder
-    never reads the filling.
+    when it was fitted, 0 before that. It ends when each row of the batch gave the end id: the spec's, or the one that
+    every target that was fitted ended with and had nowhere else; where there is none, after ``max_length`` ids. A model
+    that masks no padding gets rows of one length together, so that its encoder never reads the filling.
     """
     _check_length(max_length)
-    source = _read(seq2seq, sources)
-    if not len(source):
+    try:
+        value = rows.plain(sources)
+        if seq2seq.spec is not None and seq2seq.spec.tokens != "none" and "source" not in seq2seq.tokenizers:
+            raise rows.Unreadable(f"cannot be read before the first fit, which counts the vocabulary of {seq2seq.name}")
+    except rows.Unreadable as error:
+        raise DecodeError(f"the sources {error}") from error
+    way, found_edges = _way(seq2seq, _longest(seq2seq, None) if max_length is None else max_length, start, end)
+    if hasattr(value, "__len__") and not len(value):
         return []
-    inference = inference_model(seq2seq, max_length=_longest(seq2seq, source) if max_length is None else max_length)
-    _check(source, _source_vocabulary(seq2seq))
-    found: list[Any] = [None] * len(source)
-    step = _compiled(inference)
-    for numbers, batch in _batches(source, _padding(seq2seq)):
-        ids, _ = step(batch, tf.fill([len(numbers)], _start(seq2seq)))
-        for number, row in zip(numbers, ids.numpy(), strict=True):
-            found[number] = _ended(row.tolist(), _end(seq2seq))
+    source = read(seq2seq, way, value)
+    longest = _longest(seq2seq, source) if max_length is None else max_length
+    inference = inference_model(seq2seq, max_length=longest, start=start, end=end)
+    _check_longest(seq2seq, inference.way, max_length)
+    found: list[Any] = [None] * len(source.lengths)
+    for numbers, batch in _batches(source):
+        ids, lengths = _run(inference, batch, tf.fill([len(numbers)], found_edges.start))
+        for number, row, length in zip(numbers, ids, lengths, strict=True):
+            found[number] = _ended(row[:length].tolist(), way.end if way.end is not None else found_edges.end)
+    return _as_texts(seq2seq, way, found)
+
+
+def _as_texts(seq2seq: Seq2Seq, way: Way, found: list[list[int]]) -> list[Any]:
     if "target" in seq2seq.tokenizers:
         return [_text(seq2seq.tokenizers["target"], row) for row in found]
-    return found
+    if way.words is None:
+        return found
+    vocabulary = way.words.get_vocabulary()
+    between = "" if way.words.get_config()["split"] == "character" else " "
+    unknown = "\N{REPLACEMENT CHARACTER}"
+    words = [[vocabulary[i] if i < len(vocabulary) else unknown for i in row if i] for row in found]
+    return [between.join(row) for row in words]
 
 
 def _text(tokenizer: Tokenizer, row: Sequence[int]) -> str:
     """Give a row's text; a model's vocabulary may have room for ids that no token was counted for."""
     return tokenizer.decode([number if number < tokenizer.size else UNKNOWN for number in row])
-
-
-def _read(seq2seq: Seq2Seq, sources: Any) -> Rows:
-    tokenizer = seq2seq.tokenizers.get("source")
-    try:
-        value = rows.plain(sources)
-        if tokenizer is None and seq2seq.spec is not None and seq2seq.spec.tokens != "none":
-            raise rows.Unreadable(f"cannot be read before the first fit, which counts the vocabulary of {seq2seq.name}")
-        if isinstance(value, list | tuple) and not value:
-            return Rows.of([])
-        if tokenizer is not None:
-            if not rows.is_text(value):
-                raise rows.Unreadable(f"hold no texts, and {seq2seq.name} reads texts")
-            found = Rows.of([tokenizer.encode(text) for text in rows.texts(value)])
-        elif rows.is_text(value):
-            raise rows.Unreadable(f"hold text, and {seq2seq.name} reads ids")
-        else:
-            found = rows.ids(value)
-    except rows.Unreadable as error:
-        raise DecodeError(f"the sources {error}") from error
-    padding = _padding(seq2seq)
-    return found if padding is None else found.without_padding(padding)
-
-
-def _check(source: Rows, vocabulary: int | None) -> None:
-    empty = np.flatnonzero(source.lengths == 0)
-    if len(empty):
-        raise DecodeError(f"source {int(empty[0])} is empty")
-    outside = np.flatnonzero((source.values < 0) | (source.values >= (vocabulary or np.inf)))
-    if len(outside):
-        row, position = source.place(int(outside[0]))
-        number = int(source.values[outside[0]])
-        raise DecodeError(
-            f"source {row}, position {position} (both from 0) is id {number}, outside the vocabulary of {vocabulary}"
-        )
 
 
 def _check_length(length: int | None) -> None:
@@ -121,34 +112,46 @@ def _check_length(length: int | None) -> None:
         raise DecodeError(f"max_length is {length!r}; expected a whole number from 1 to {MOST_LENGTH}")
 
 
-def _padding(seq2seq: Seq2Seq) -> int | None:
-    return seq2seq.spec.padding if seq2seq.spec is not None else None
+def _check_longest(seq2seq: Seq2Seq, way: Way | None, length: int | None) -> None:
+    if way is not None and way.longest is not None and length is not None and length > way.longest:
+        raise DecodeError(f"{seq2seq.name} gives rows of {way.longest} ids; max_length can only be smaller")
 
 
-def _start(seq2seq: Seq2Seq) -> int:
-    if seq2seq.spec is not None:
-        return seq2seq.spec.start
-    return (seq2seq.fitted.start if seq2seq.fitted else None) or 0
-
-
-def _end(seq2seq: Seq2Seq) -> int | None:
-    return seq2seq.spec.end if seq2seq.spec is not None else None
-
-
-def _source_vocabulary(seq2seq: Seq2Seq) -> int | None:
-    event = encoder_event(seq2seq)
-    return next((i.vocabulary for i in inputs_of(seq2seq) if i.event == event), None)
-
-
-def _longest(seq2seq: Seq2Seq, source: Rows | None) -> int:
+def _longest(seq2seq: Seq2Seq, source: Sources | None) -> int:
     if seq2seq.spec is not None and seq2seq.spec.max_length is not None:
         return seq2seq.spec.max_length
     if seq2seq.fitted is not None and seq2seq.fitted.longest is not None:
         return seq2seq.fitted.longest
-    return UNKNOWN_LENGTH if source is None else 2 * int(source.lengths.max()) + 10
+    return UNKNOWN_LENGTH if source is None else 2 * source.longest + 10
 
 
-def inference_model(seq2seq: Seq2Seq, *, max_length: int | None = None) -> Seq2Seq:
+def _way(seq2seq: Seq2Seq, longest: int, start: Edge, end: Edge) -> tuple[Way, Edges]:
+    """Choose the way, and where rows start and end."""
+    way = way_to_decode(seq2seq, longest=longest, end=None)
+    own = way.takes == "sources"
+    for name, given in (("start", start), ("end", end)):
+        if given is not None and (own or (name == "end" and way.gives == "ids and lengths" and way.note)):
+            raise DecodeError(f"{seq2seq.name} is {way.note}: --{name} has no place there")
+    if own:
+        return way, Edges(0, None)
+    found = edges(seq2seq, way.words, _seen(seq2seq, way), start=start, end=end)
+    return way_to_decode(seq2seq, longest=longest, end=found.end), found
+
+
+def _seen(seq2seq: Seq2Seq, way: Way) -> Edge:
+    """Give what the decoder's input began with when the model was fitted."""
+    if seq2seq.fitted is None:
+        return None
+    begins = list(seq2seq.fitted.begins)
+    inputs = keras2.ends(seq2seq.model)[0]
+    pairs = zip(begins, inputs or begins, strict=False)
+    known = [begin for begin, tensor in pairs if tensor is not way.source and begin is not None]
+    return known[-1] if known else seq2seq.fitted.start
+
+
+def inference_model(
+    seq2seq: Seq2Seq, *, max_length: int | None = None, start: Edge = None, end: Edge = None
+) -> DecodingModel:
     """Give the decoding model, with its own ledger; it is made anew only when its code is another than the last one's.
 
     Parameters
@@ -157,6 +160,8 @@ def inference_model(seq2seq: Seq2Seq, *, max_length: int | None = None) -> Seq2S
         The trained model.
     max_length
         Most ids to decode; by default the spec's, else the longest target that was fitted, else 50.
+    start, end
+        As for `decode`.
 
     Raises
     ------
@@ -165,14 +170,15 @@ def inference_model(seq2seq: Seq2Seq, *, max_length: int | None = None) -> Seq2S
     """
     _check_length(max_length)
     longest = _longest(seq2seq, None) if max_length is None else int(max_length)
-    code = decoding_source(seq2seq, longest=longest, end=_end(seq2seq))
+    way, found = _way(seq2seq, longest, start, end)
     before = seq2seq.inference
-    if before is not None and before.source == code and before.namespace["__trained__"] is seq2seq.model:
+    notes = tuple(filter(None, (way.note, *found.notes)))
+    if isinstance(before, DecodingModel) and before.source == way.code and before.trained is seq2seq.model:
+        before.notes = notes
         return before
-    namespace = {**seq2seq.namespace, "__trained__": seq2seq.model}
     traced = run(
-        code,
-        namespace,
+        way.code,
+        dict(seq2seq.namespace),
         name=seq2seq.name,
         before=Traced(ledger=seq2seq.ledger, live=seq2seq.live, namespace=seq2seq.namespace),
         title="decoding",
@@ -182,48 +188,59 @@ def inference_model(seq2seq: Seq2Seq, *, max_length: int | None = None) -> Seq2S
             raise DecodeError(f"the decoding model of {seq2seq.name} cannot be made: {traced.error}") from traced.error
         raise traced.error
     made = traced.ledger.changed(chosen=traced.ledger.models[-1].name)  # the trained one is not what is meant here
-    seq2seq.inference = Seq2Seq(
+    seq2seq.inference = DecodingModel(
         name=f"{seq2seq.name}.inference",
         ledger=refresh(made, traced.live),
         live=traced.live,
-        source=code,
+        source=way.code,
         namespace=traced.namespace,
         tokenizers=seq2seq.tokenizers,
+        way=way,
+        trained=seq2seq.model,
+        notes=notes,
     )
     return seq2seq.inference
 
 
-def _compiled(inference: Seq2Seq) -> Any:
-    """Give the decoding model as one graph for batches of any size, compiled once, accelerated."""
-    name = "__compiled__"
-    if name not in inference.namespace:
-        model = inference.model
-        ids = model.inputs[0].dtype
-
-        signature = [tf.TensorSpec([None, None], ids), tf.TensorSpec([None], tf.int32)]
-        compiled = tf.function(
-            lambda source, start: model([source, start], training=False), input_signature=signature, autograph=False
-        )
-        with Changes() as changes, changes, changes:
-            put_on_greedy_kernels(changes, model)
-            compiled.get_concrete_function()
-        inference.namespace[name] = compiled
-    return inference.namespace[name]
+def _run(inference: DecodingModel, batch: Any, start: Any) -> tuple[Any, Any]:
+    """Decode one batch: ids, and how many of each row count."""
+    assert inference.way is not None
+    if inference.run is None:
+        inference.run = _compiled(inference.namespace[inference.way.entry], inference.way)
+    ids, lengths = inference.run(batch, start)
+    ids = ids.numpy()
+    return ids, np.full(len(ids), ids.shape[1]) if lengths is None else lengths.numpy()
 
 
-def _batches(source: Rows, padding: int | None) -> list[tuple[Sequence[int], Any]]:
-    """Sort rows by length and cut them into batches; without padding, a batch has one length."""
+def _compiled(entry: Any, way: Way) -> Any:
+    """Give what decodes as a function of sources and start ids; a model as one graph for batches of any size."""
+    if not keras2.is_model(entry):
+        return lambda sources, start: (entry(tf.convert_to_tensor(sources), start), None)
+    both = way.takes == "sources and starts"
+
+    def decoded(sources: Any, start: Any) -> Any:
+        made = entry([sources, start] if both else sources, training=False)
+        return made if way.gives == "ids and lengths" else (made, None)
+
+    first = entry.inputs[0]
+    signature = [tf.TensorSpec([None, *first.shape[1:]], first.dtype), tf.TensorSpec([None], tf.int32)]
+    compiled = tf.function(decoded, input_signature=signature, autograph=False)
+    with Changes() as changes, changes, changes:
+        put_on_greedy_kernels(changes, entry)
+        compiled.get_concrete_function()
+    return compiled
+
+
+def _batches(source: Sources) -> list[tuple[Sequence[int], Any]]:
+    """Sort rows by length and cut them into batches; where they cannot be mixed, a batch has one length."""
     order = np.argsort(source.lengths, kind="stable")
     lengths = source.lengths[order]
-    edges = [0] if padding is not None else [0, *(np.flatnonzero(np.diff(lengths)) + 1)]
+    edges = [0] if source.mixed else [0, *(np.flatnonzero(np.diff(lengths)) + 1)]
     batches = []
     for start, stop in zip(edges, [*edges[1:], len(order)], strict=True):
         for first in range(start, stop, BATCH):
-            numbers = order[first : min(first + BATCH, stop)]
-            filled = np.full((len(numbers), int(source.lengths[numbers].max())), padding or 0, np.int32)
-            for place, number in enumerate(numbers):
-                filled[place, : source.lengths[number]] = source[number]
-            batches.append((numbers.tolist(), filled))
+            numbers = order[first : min(first + BATCH, stop)].tolist()
+            batches.append((numbers, source.take(numbers)))
     return batches
 
 

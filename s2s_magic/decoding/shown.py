@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from s2s_magic import text
 from s2s_magic.training import rows
 
@@ -66,6 +68,7 @@ def shown(seq2seq: Seq2Seq, sources: Any, outputs: Sequence[Any]) -> Decoded:
     listed = [sources] if isinstance(sources, str) else list(rows.plain(sources))
     tokenizer = seq2seq.tokenizers.get("source")
     notes = () if tokenizer is None else _notes(tokenizer, rows.texts(listed))
+    notes += tuple(getattr(seq2seq.inference, "notes", ()))
     pairs = [(_text(source), _text(output)) for source, output in zip(listed[:MOST], outputs[:MOST], strict=True)]
     return Decoded(seq2seq.name, tuple(pairs), max(0, len(outputs) - MOST), notes)
 
@@ -80,4 +83,11 @@ def _notes(tokenizer: Tokenizer, sources: Sequence[str]) -> tuple[str, ...]:
 
 
 def _text(row: Any) -> str:
+    if isinstance(row, bytes):
+        row = row.decode("utf-8", "replace")
+    array = np.asarray(row)
+    if array.ndim == 2 and array.shape[1] > 1 and np.isin(array, (0, 1)).all():
+        row = array.argmax(-1)  # one-hot vectors are an encoding of ids
+    elif array.ndim > 1:
+        return f"numbers of shape {array.shape}"
     return row if isinstance(row, str) else " ".join(map(str, row))

@@ -609,3 +609,42 @@ def links(model: Any) -> list[tuple[Any, Any, Any]]:
                 if not node.is_input:
                     found.append((tensor._keras_history[0], tensor, node.layer))
     return [*found, *((tensor._keras_history[0], tensor, None) for tensor in tf.nest.flatten(model.outputs or []))]
+
+
+# The wires as Keras keeps them, for writing code that runs on from them.
+
+
+def history(tensor: Any) -> tuple[Any, int, int]:
+    """Say what made a symbolic tensor: the layer, the number of that call in the graph, and of the output in it."""
+    made = tensor._keras_history
+    return made.layer, int(made.node_index), int(made.tensor_index)
+
+
+def call_of(tensor: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Give the arguments of the call that made a symbolic tensor, as the layer's ``call`` was given them.
+
+    A recurrent layer's initial state stands in the list of its first argument.
+    """
+    layer, node, _ = history(tensor)
+    return arguments_of(layer, node)
+
+
+def arguments_of(layer: Any, number: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Give the arguments of one of the calls by which a layer sits in the graph."""
+    made = layer._inbound_nodes[number]
+    return tuple(made.call_args), dict(made.call_kwargs)
+
+
+def is_masked(tensor: Any) -> bool:
+    """Say whether a mask goes with a symbolic tensor."""
+    return getattr(tensor, "_keras_mask", None) is not None
+
+
+def is_wired(model: Any) -> bool:
+    """Say whether a model is a graph of layers with inputs and outputs; a `Sequential` is one once it is built."""
+    return isinstance(model, functional.Functional) and bool(ends(model)[1])
+
+
+def makes_ids(layer: Any) -> bool:
+    """Say whether a layer turns text into rows of ids by a vocabulary of its own."""
+    return isinstance(layer, tf.keras.layers.TextVectorization) and layer.get_config()["output_mode"] == "int"

@@ -17,6 +17,7 @@ from s2s_magic.tracing.keras2 import set_traces_aside
 from s2s_magic.training import keras2
 from s2s_magic.training.compiling import compile_for_fit
 from s2s_magic.training.data import Prepared, prepare
+from s2s_magic.training.edges import begins_with, ends_with, steps_of
 from s2s_magic.training.evidence import Watched, keep_evidence, watched
 from s2s_magic.training.loop import Loop, NotFinite, at_most_once_a_second, merged
 from s2s_magic.training.pipeline import feed
@@ -205,9 +206,14 @@ def _settle_in_the_end(changes: Changes, course: _Course) -> None:
 def _remember(seq2seq: Seq2Seq, prepared: Prepared, noted: Watched) -> None:
     """Note what later fits and decoding need: vocabularies, where each variable started, the longest target."""
     before = seq2seq.fitted or Fitted()
-    longest = max((n for n in (before.longest, prepared.longest) if n is not None), default=None)
+    steps = steps_of(prepared.train.target)
+    longest = max((n for n in (before.longest, steps) if n is not None), default=None)
     seq2seq.tokenizers = prepared.tokenizers
-    seq2seq.fitted = Fitted(starts=noted.starts, rows=before.rows, start=prepared.start, longest=longest)
+    begins = tuple(map(begins_with, prepared.train.inputs))
+    end = ends_with(prepared.train.target)
+    seq2seq.fitted = Fitted(
+        starts=noted.starts, rows=before.rows, start=prepared.start, longest=longest, begins=begins, end=end
+    )
 
 
 def _accelerated(changes: Changes, seq2seq: Seq2Seq, plan: FitPlan, prepared: Prepared) -> dict[str, str]:

@@ -1,0 +1,230 @@
+"""Pairs of an encoder and one step of a decoder: those that the user wrote, and those written over a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from s2s_magic.decoding.graph import inputs_behind
+from s2s_magic.decoding.loop import Loop
+from s2s_magic.decoding.names import Names
+from s2s_magic.decoding.steps import Step, Writer
+from s2s_magic.decoding.way import Way
+from s2s_magic.errors import DecodeError
+from s2s_magic.seq2seq import Seq2Seq
+from s2s_magic.tracing import keras2
+
+_PAIR = """\
+{imports}
+# The encoder, from its input to what the decoder needs of it: these wires exist already.
+{encoder} = keras.models.Model(inputs={source}, outputs={kept})
+
+# One step of the decoder, over the same layers: the id before and the states in, scores and the next states out.
+{inputs}
+{lines}
+{decoder} = keras.models.Model(inputs=[{given}], outputs=[{after}])
+"""
+
+
+def written_pair(seq2seq: Seq2Seq, names: Names, *, longest: int, end: int | None) -> Way | None:
+    """Find the pair that the user wrote over the trained layers; None where there is none.
+
+    A pair is an encoder of one input, and a decoder that takes ids and what the encoder gives, in that order, and
+    gives scores and as many states as it takes.
+    """
+    trained = {id(keras2.bare(v)) for v in seq2seq.model.weights}
+    models = [
+        model
+        for model in seq2seq.models.values()
+        if model is not seq2seq.model and keras2.is_wired(model) and _is_flat(model.input) and _is_flat(model.output)
+    ]
+    over = [model for model in models if _owned(model) and _owned(model) <= trained]
+    for decoder in reversed(over):
+        for encoder in reversed(over):
+            if encoder is decoder or len(encoder.inputs) != 1:
+                continue
+            place = _fed(encoder.outputs, decoder)
+            if place is not None:
+                return _over_pair(seq2seq, names, encoder, decoder, place, longest=longest, end=end)
+    return None
+
+
+def _owned(model: Any) -> set[int]:
+    return {id(keras2.bare(variable)) for variable in model.weights}
+
+
+def _is_flat(ends: Any) -> bool:
+    return not isinstance(ends, dict) and not any(
+        isinstance(part, list | tuple | dict) for part in (ends if isinstance(ends, list | tuple) else [])
+    )
+
+
+def _fed(kept: Sequence[Any], decoder: Any) -> int | None:
+    """Say which of the decoder's inputs takes the id, the others being what the encoder gives; None where none fits."""
+    for place, fed in enumerate(decoder.inputs):
+        others = [tensor for tensor in decoder.inputs if tensor is not fed]
+        states = [tensor for tensor in others if len(tensor.shape) == 2]
+        scores, *after = decoder.outputs
+        if (
+            len(others) == len(kept)
+            and states
+            and len(after) == len(states)
+            and all(_fits(one, other) for one, other in zip(kept, others, strict=True))
+            and all(_fits(one, other) for one, other in zip(after, states, strict=True))
+            and _takes_symbols(fed, scores)
+        ):
+            return place
+    return None
+
+
+def _fits(one: Any, other: Any) -> bool:
+    return bool(one.shape.is_compatible_with(other.shape))
+
+
+def _takes_symbols(fed: Any, scores: Any) -> bool:
+    """Say whether a decoder's input is one id a row, or one vector of as many numbers as there are scores."""
+    if len(fed.shape) == 3:
+        return fed.shape[1] in (1, None) and fed.shape[2] is not None and fed.shape[2] == scores.shape[-1]
+    return len(fed.shape) == 2 and fed.shape[1] in (1, None)
+
+
+def _over_pair(
+    seq2seq: Seq2Seq, names: Names, encoder: Any, decoder: Any, place: int, *, longest: int, end: int | None
+) -> Way:
+    scores = decoder.outputs[0]
+    fed = decoder.inputs[place]
+    others = [tensor for number, tensor in enumerate(decoder.inputs) if number != place]
+    numbers = {"state": 0, "memory": 0}
+    given = []
+    for tensor in others:
+        kind = "state" if len(tensor.shape) == 2 else "memory"
+        numbers[kind] += 1
+        given.append(names.fresh(f"{kind}_{numbers[kind]}"))
+    states = [name for name, tensor in zip(given, others, strict=True) if len(tensor.shape) == 2]
+    spoken = [names.layer(model) for model in (encoder, decoder)]
+    function = names.fresh("decode_ids")
+    loop = Loop(
+        function,
+        spoken[0],
+        spoken[1],
+        begin=given,
+        fed=[*given[:place], "last", *given[place:]],
+        after=states,
+        classes=int(fed.shape[2]) if len(fed.shape) == 3 else None,
+        by_step=len(scores.shape) == 3,
+    )
+    code = (
+        names.imports("tf", "keras")
+        + f"\n# {spoken[0]} and {spoken[1]} are the code's own."
+        + loop.code(longest=longest, end=end)
+    )
+    note = f"decoded by the code's own pair of models, {spoken[0]} and {spoken[1]}"
+    return Way(code.lstrip("\n"), function, "sources and starts", "ids", encoder.inputs[0], note=note)
+
+
+@dataclass(frozen=True)
+class _Encoder:
+    """The encoder's side: its input, and what the decoder needs of it."""
+
+    source: Any
+    kept: Sequence[str]
+    begin: Sequence[str]
+
+
+def stepwise(seq2seq: Seq2Seq, names: Names, *, longest: int, end: int | None) -> Way:
+    """Write a pair over the wires of the trained model itself.
+
+    Raises
+    ------
+    DecodeError
+        When a layer is in the way, with its name.
+    """
+    output = keras2.ends(seq2seq.model)[1][0]
+    step = Writer(seq2seq.name, names).write(output)
+    fed = step.fed
+    if fed is None or not (step.memory or any(state.first is not None for state in step.states)):
+        raise DecodeError(
+            f"{seq2seq.name} cannot be decoded: it has no decoder, which would read its own output and what an "
+            "encoder gives; its output comes from its input at once, by predict"
+        )
+    maker = keras2.history(fed)[0]
+    classes = _classes(seq2seq, maker, fed, output)
+    encoder = _encoder(seq2seq, names, step)
+    new = {role: names.fresh(role) for role in ("encoder_model", "decoder_model", "decode_ids")}
+    last = step.fed_name
+    memory = [name for _, name in step.memory.values()]
+    masks = [name for _, name in step.masks.values()]
+    states = [state.given for state in step.states]
+    inputs = [
+        f"{last} = keras.layers.Input(shape=[{'1' if classes is None else f'1, {classes}'}]"
+        + (', dtype="int32")' if classes is None else ")"),
+        *(
+            f"{name} = keras.layers.Input(shape=[{', '.join(map(str, tensor.shape[1:]))}])"
+            for tensor, name in step.memory.values()
+        ),
+        *(f'{name} = keras.layers.Input(shape=[None], dtype="bool")' for name in masks),
+        *(f"{s.given} = keras.layers.Input(shape=[{', '.join(map(str, s.shape))}])" for s in step.states),
+    ]
+    code = _PAIR.format(
+        imports=names.imports("tf", "keras"),
+        encoder=new["encoder_model"],
+        source=names.tensor(encoder.source),
+        kept=encoder.kept[0] if len(encoder.kept) == 1 else f"[{', '.join(encoder.kept)}]",
+        inputs="\n".join(inputs),
+        lines="\n".join(step.lines),
+        decoder=new["decoder_model"],
+        given=", ".join([last, *memory, *masks, *states]),
+        after=", ".join([step.scores, *(state.after for state in step.states)]),
+    )
+    loop = Loop(
+        new["decode_ids"],
+        new["encoder_model"],
+        new["decoder_model"],
+        begin=encoder.begin,
+        fed=["last", *memory, *masks, *states],
+        after=states,
+        zeros=[(s.given, s.shape, s.dtype) for s in step.states if s.first is None],
+        classes=classes,
+    )
+    words = maker if keras2.makes_ids(maker) else None
+    code += loop.code(longest=longest, end=end)
+    return Way(code.lstrip("\n"), new["decode_ids"], "sources and starts", "ids", encoder.source, words=words)
+
+
+def _classes(seq2seq: Seq2Seq, maker: Any, fed: Any, output: Any) -> int | None:
+    """Say how many symbols the one-hot vectors have that a decoder is fed with; None where it is fed with ids."""
+    if len(output.shape) != 3:
+        raise DecodeError(
+            f"{seq2seq.name} cannot be decoded: its output has shape {tuple(output.shape)}; expected scores for each "
+            "position, (rows, steps, symbols)"
+        )
+    if len(fed.shape) == 2:
+        return None
+    if len(fed.shape) != 3 or fed.shape[2] is None or fed.shape[2] != output.shape[2]:
+        raise DecodeError(
+            f"{seq2seq.name} cannot be decoded: {maker.name} feeds the decoder with shape {tuple(fed.shape)}, which is "
+            f"neither ids nor one-hot vectors of the output's {output.shape[2]} symbols"
+        )
+    return int(fed.shape[2])
+
+
+def _encoder(seq2seq: Seq2Seq, names: Names, step: Step) -> _Encoder:
+    """Find the one input that all comes from what the decoder needs of the encoder."""
+    needed = [tensor for tensor, _ in step.memory.values()]
+    needed += [state.first for state in step.states if state.first is not None]
+    inputs = {id(tensor): tensor for one in needed for tensor in inputs_behind(one)}
+    if len(inputs) != 1:
+        shown = ", ".join(sorted(keras2.history(tensor)[0].name for tensor in inputs.values())) or "none"
+        raise DecodeError(
+            f"{seq2seq.name} cannot be decoded: what the decoder starts from must come from one input, and comes "
+            f"from {shown}"
+        )
+    (source,) = inputs.values()
+    begin = [name for _, name in step.memory.values()]
+    kept = [names.tensor(tensor) for tensor, _ in step.memory.values()]
+    begin += [name for _, name in step.masks.values()]
+    kept += [made for made, _ in step.masks.values()]
+    begin += [state.given for state in step.states if state.first is not None]
+    kept += [names.tensor(state.first) for state in step.states if state.first is not None]
+    return _Encoder(source, kept, begin)

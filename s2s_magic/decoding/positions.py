@@ -1,0 +1,64 @@
+"""Layers that treat every position of a sequence by itself: one id at a time goes through them as a row does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tensorflow import keras
+
+from s2s_magic.tracing import keras2
+
+_ALWAYS = frozenset({
+    *("Embedding", "Dropout", "SpatialDropout1D", "GaussianNoise", "GaussianDropout", "AlphaDropout", "Masking"),
+    *("ReLU", "LeakyReLU", "ELU", "ThresholdedReLU", "TimeDistributed", "ActivityRegularization"),
+    *("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"),
+})  # fmt: skip
+_BY_AXIS = frozenset({"LayerNormalization", "BatchNormalization", "Softmax", "Concatenate"})
+_BY_ACTIVATION = frozenset({"Dense", "Activation"})
+
+_OPERATIONS = frozenset({
+    *("__operators__.add", "math.add", "math.subtract", "math.multiply", "math.divide", "math.truediv"),
+    *("math.tanh", "math.sigmoid", "math.exp", "math.log", "math.negative", "math.sqrt", "math.square"),
+    *("nn.relu", "nn.gelu", "nn.silu", "nn.elu", "cast", "identity", "one_hot"),
+})  # fmt: skip
+_OPERATIONS_BY_AXIS = frozenset({"nn.softmax", "nn.log_softmax", "concat"})
+
+
+def looks_around(layer: Any, arguments: tuple[Any, ...] = (), settings: dict[str, Any] | None = None) -> bool:
+    """Say whether a layer may look at more than one position at a time; what is not known may.
+
+    Parameters
+    ----------
+    layer
+        A layer of Keras, or one that stands for an operation of TensorFlow.
+    arguments, settings
+        What it was called with.
+    """
+    if keras2.operation(layer) is not None:
+        return not _operation_stays(layer, arguments, settings or {})
+    kind = type(layer).__name__
+    if type(layer) is not getattr(keras.layers, kind, None):
+        return True
+    if kind in _BY_AXIS:
+        axis = layer.axis
+        return not all(_is_last(one) for one in (axis if isinstance(axis, list | tuple) else [axis]))
+    if kind in _BY_ACTIVATION:
+        return not _is_kerass(layer.activation)
+    return kind not in _ALWAYS
+
+
+def _operation_stays(layer: Any, arguments: tuple[Any, ...], settings: dict[str, Any]) -> bool:
+    symbol = getattr(layer, "symbol", None)
+    if symbol in _OPERATIONS:
+        return True
+    axis = settings.get("axis", arguments[1] if len(arguments) > 1 else -1)
+    return symbol in _OPERATIONS_BY_AXIS and _is_last(-1 if axis is None else axis)
+
+
+def _is_last(axis: Any) -> bool:
+    """Say whether an axis of (batch, time, features) is that of the features."""
+    return isinstance(axis, int) and axis in (-1, 2)
+
+
+def _is_kerass(activation: Any) -> bool:
+    return activation is None or activation is getattr(keras.activations, getattr(activation, "__name__", ""), None)
