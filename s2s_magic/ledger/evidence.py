@@ -28,6 +28,8 @@ class Effect(Record):
     ----------
     fit
         Which fit, from 1.
+    model
+        Key into the ledger's layers of the model that was fitted; None in documents of before it was kept.
     given
         Whether the model's optimizer was given the variable, with a gradient or with None.
     connected
@@ -49,6 +51,7 @@ class Effect(Record):
     """
 
     fit: int
+    model: str | None = None
     given: bool
     connected: bool
     steps: int

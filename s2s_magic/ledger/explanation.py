@@ -74,13 +74,17 @@ def measured(ledger: Ledger, keys: Sequence[str]) -> Iterator[str]:
     main = ledger.main_model
     now = set(main.trained or ()) if main is not None else set()
     seen = {key: ledger.training.variables[key] for key in keys if key in ledger.training.variables}
+    thawed = {key for key, each in seen.items() if each.verdict == "frozen" and key in now and key in ledger.variables}
     if len(seen) > MOST_TOLD:
-        counts = Counter(each.verdict for each in seen.values())
-        said = listing([f"{count:,} {verdict}" for verdict, count in counts.most_common()])
+        counts = Counter(
+            "frozen in the fits so far, and trained by the next one" if key in thawed else each.verdict
+            for key, each in seen.items()
+        )
+        said = listing([f"{count:,} {words}" for words, count in counts.most_common()])
         yield f"Fitting, of its {counted(len(seen), 'variable')}: {said}."
         return
     for key, each in seen.items():
-        if each.verdict == "frozen" and key in now and key in ledger.variables:
+        if key in thawed:
             yield f"{full_name(ledger.variables[key])} was frozen in the fits so far; the next one trains it."
         else:
             yield each.text

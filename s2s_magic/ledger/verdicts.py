@@ -14,7 +14,8 @@ from statistics import median
 from s2s_magic.ledger.evidence import Effect, VariableEvidence, Verdict
 from s2s_magic.ledger.gradient import Ways, ways, why_none
 from s2s_magic.ledger.ledger import Ledger
-from s2s_magic.ledger.records import Variable
+from s2s_magic.ledger.records import ModelRecord, Variable
+from s2s_magic.ledger.wording import listing
 
 BARELY = 1e-3
 """Movement below this part of what the fit's variables typically moved, each relative to its size, is bare."""
@@ -202,10 +203,10 @@ def _verdicts(ledger: Ledger, effects: Mapping[str, Effect]) -> dict[str, Verdic
     relative = {key: relative_movement(effect, ledger.variables[key], usual) for key, effect in effects.items()}
     moved = [relative[key] for key, effect in effects.items() if effect.with_gradient and effect.moved]
     typical = median(moved) if moved else 1.0
-    model = ledger.main_model
     found = {}
     for key, effect in effects.items():
         variable = ledger.variables[key]
+        model = _fitted_in(ledger, effect)
         case = Case(
             effect=effect,
             in_model=model is not None and model.name in variable.in_models,
@@ -223,11 +224,11 @@ def _judged(ledger: Ledger, key: str, seen: VariableEvidence, found: Ways | None
     verdict = next((verdict for verdict in STRONGEST if verdict in given), STRONGEST[-1])
     told = _Told(ledger, key, variable, seen, [effect for effect in seen.fits if effect.verdict == verdict], found)
     sentence = f"{title(variable)} {_SAYING[verdict](told)}."
-    others: dict[Verdict, list[int]] = {}
+    others: dict[Verdict, list[Effect]] = {}
     for effect in seen.fits:
         if effect.verdict not in (verdict, "not measured"):
-            others.setdefault(effect.verdict, []).append(effect.fit)
-    more = "".join(f" In {_fits(numbers)}: {other}." for other, numbers in others.items())
+            others.setdefault(effect.verdict, []).append(effect)
+    more = "".join(f" In {_fits(ledger, seen, effects)}: {other}." for other, effects in others.items())
     return seen.model_copy(update={"verdict": verdict, "text": sentence + more})
 
 
@@ -262,8 +263,18 @@ def title(variable: Variable) -> str:
     return variable.paths[0] if variable.paths else f"{variable.owner} ({variable.name})"
 
 
-def _fits(numbers: Sequence[int]) -> str:
-    return f"fit {numbers[0]}" if len(numbers) == 1 else f"fits {', '.join(map(str, numbers))}"
+def _fitted_in(ledger: Ledger, effect: Effect) -> ModelRecord | None:
+    """Give the model that a fit fitted; the one that is meant where that was not kept."""
+    return next((model for model in ledger.models if model.object == effect.model), ledger.main_model)
+
+
+def _fits(ledger: Ledger, seen: VariableEvidence, effects: Sequence[Effect]) -> str:
+    """Name fits by their numbers, and by their models where several were fitted."""
+    said = [str(effect.fit) for effect in effects]
+    if len({effect.model for effect in seen.fits}) > 1:
+        models = [_fitted_in(ledger, effect) for effect in effects]
+        said = [f"{number} of {model.name}" if model else number for number, model in zip(said, models, strict=True)]
+    return f"fit{'' if len(said) == 1 else 's'} {', '.join(said)}"
 
 
 def _on_steps(told: _Told) -> str:
@@ -357,7 +368,9 @@ def _frozen(told: _Told) -> str:
 
 
 def _outside(told: _Told) -> str:
-    return "is not in the model: the optimizer was not given it, and it did not move"
+    names = dict.fromkeys(model.name for effect in told.fits if (model := _fitted_in(told.ledger, effect)) is not None)
+    where = listing(list(names)) if len(told.ledger.models) > 1 and names else "the model"
+    return f"is not in {where}: the optimizer was not given it, and it did not move"
 
 
 def _unmeasured(told: _Told) -> str:

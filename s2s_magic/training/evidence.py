@@ -84,7 +84,8 @@ def keep_evidence(
     run
         How the fit went.
     """
-    effects = _effects(recorder, number=len(before.runs) + 1)
+    fitted = seq2seq.ledger.main_model
+    effects = _effects(recorder, number=len(before.runs) + 1, model=fitted.object if fitted is not None else None)
     rows = _rows(seq2seq, recorder, list(noted.variables))
     norm, distance = recorder.standing()
     past = sum(r.epochs for r in before.runs)
@@ -119,13 +120,14 @@ def keep_evidence(
     seq2seq.fitted = replace(seq2seq.fitted or Fitted(), rows=rows)
 
 
-def _effects(recorder: Recorder, number: int) -> list[Effect]:
-    """Say what a fit did to each variable, as it stands now."""
+def _effects(recorder: Recorder, number: int, model: str | None) -> list[Effect]:
+    """Say what a fit of a model did to each variable, as it stands now."""
     steps = recorder.steps()
     before, moved, rows = recorder.norms_before, recorder.moved(), recorder.rows_moved()
     return [
         Effect(
             fit=number,
+            model=model,
             given=bool(steps.given[place]),
             connected=steps.connected[place],
             steps=steps.applied,
