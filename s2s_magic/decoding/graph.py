@@ -13,7 +13,7 @@ Call = tuple[Any, tuple[Any, ...], dict[str, Any]]
 
 def inputs_behind(tensor: Any) -> list[Any]:
     """List the inputs that a symbolic tensor comes from, each once."""
-    return [made for made in _behind(tensor) if keras2.is_input(keras2.history(made)[0])]
+    return list({id(made): made for made in keras2.sources([tensor], ())}.values())
 
 
 def calls_behind(tensor: Any) -> list[Call]:

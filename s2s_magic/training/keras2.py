@@ -142,7 +142,7 @@ def running_state(model: Any) -> list[Any]:
 def _held(value: Any) -> Any:
     """Give the variables that one attribute of a layer holds by itself, not through a layer."""
     if isinstance(value, backend.RandomGenerator):
-        value = value._generator
+        value = getattr(value, "_generator", None)  # made at the first use; Attention without dropout uses none
     if isinstance(value, tf.random.Generator):
         return [value.state]
     if isinstance(value, list | tuple):

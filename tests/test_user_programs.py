@@ -1,0 +1,228 @@
+"""Programs as course notebooks and tutorials have them: run plainly, and through the magics, and compared.
+
+Each stands in ``tests/courses`` as a notebook in percent format. The oracle is the program itself, run by Python alone:
+its losses, its weights, and the ids that its own decoding function gives.
+"""
+
+import io
+import re
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+
+from s2s_magic.errors import DecodeError
+
+COURSES = Path(__file__).parent / "courses"
+TWICE = "epochs: 2\nshuffle: false\n"
+
+
+@dataclass(frozen=True)
+class Course:
+    """A program, and how a reader of the notebook would fit and decode it.
+
+    Attributes
+    ----------
+    body
+        The cell that takes the place of the program's ``fit``.
+    function, sources
+        The program's own decoding function, and the variable it is tried on; empty where there is no decoder.
+    said
+        What stands below what was decoded.
+    options
+        Of ``%seq2seq decode``.
+    refused
+        Why the program cannot be decoded, where its own function can.
+    """
+
+    body: str
+    function: str = ""
+    sources: str = ""
+    said: str = ""
+    options: str = ""
+    refused: str = ""
+
+
+PROGRAMS = {
+    "number_reversal": Course(
+        "source: questions\ntarget: answers\ndecoder_input: answers_in\nbatch: 16\n" + TWICE,
+        "answer",
+        "questions",
+        said="decoded by the code's own pair of models, encoder_model and decoder_model",
+    ),
+    "one_hot_characters": Course(
+        "inputs: {encoder_inputs: encoder_data, decoder_inputs: decoder_data}\ntarget: decoder_target\nbatch: 7\n"
+        + TWICE,
+        "translate",
+        "encoder_data",
+        said="decoded by the code's own pair of models, encoder and decoder",
+    ),
+    "nameless_inputs": Course(
+        "inputs: {enc_in: x_train, dec_in: shifted}\ntarget: y_train\nbatch: 8\n" + TWICE, "add_one", "x_train"
+    ),
+    "repeated_vector": Course(
+        "source: X\ntarget: y\nbatch: 20\nepochs: 3\nshuffle: false\n",
+        "add",
+        "X",
+        said="decoded at once for all positions",
+    ),
+    "both_directions": Course(
+        "source: unsorted\ndecoder_input: finished_in\ntarget: finished\nbatch: 11\n" + TWICE,
+        "put_in_order",
+        "unsorted",
+        said="rows end with id 2, as those fitted did",
+    ),
+    "dot_attention": Course(
+        "source: inputs_data\ndecoder_input: teacher_data\ntarget: outputs_data\nbatch: 10\n" + TWICE,
+        "reverse",
+        "inputs_data",
+    ),
+    "additive_attention": Course(
+        "source: article_ids\ndecoder_input: headline_in\ntarget: headline_ids\nbatch: 8\n" + TWICE,
+        "summarize",
+        "article_ids",
+        options="--max-length 5",
+    ),
+    "tagger": Course("source: X\ntarget: Y\nbatch: 10\n" + TWICE),
+}
+
+
+def cells(name):
+    """Give a program's cells by title."""
+    parts = re.split(r"^# %% (\w+)\n", (COURSES / f"{name}.py").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+@pytest.fixture(scope="module")
+def shell():
+    shell = InteractiveShell.instance()
+    shell.run_line_magic("load_ext", "s2s_magic")
+    yield shell
+    shell.run_line_magic("unload_ext", "s2s_magic")
+    InteractiveShell.clear_instance()
+
+
+@dataclass
+class Ran:
+    """A program that was run plainly and in a notebook."""
+
+    name: str
+    course: Course
+    plain: dict
+    shell: InteractiveShell
+
+    def __call__(self, cell):
+        """Run a cell; give what it gave and what it printed."""
+        printed = io.StringIO()
+        with redirect_stdout(printed), redirect_stderr(printed):
+            result = self.shell.run_cell(cell)
+        result.raise_error()
+        return result.result, printed.getvalue()
+
+    @property
+    def model(self):
+        return self.shell.user_ns["m"]
+
+
+@pytest.fixture(scope="module", params=PROGRAMS)
+def ran(request, shell):
+    """Run a program plainly, then in a notebook: its model cell traced, its fit by the magic."""
+    shell.reset(new_session=False)
+    shell.run_line_magic("config", "Seq2SeqMagics.display = 'text'")
+    found = cells(request.param)
+    plain = {"__name__": "__main__"}
+    exec("".join(found.values()), plain)
+    program = Ran(request.param, PROGRAMS[request.param], plain, shell)
+    program(found["data"])
+    program("%%seq2seq trace m\n" + found["model"])
+    program("%%seq2seq fit m\n" + program.course.body)
+    if "inference" in found:
+        program("%%seq2seq trace m --continue\n" + found["inference"])
+    program(found.get("decode", "pass"))
+    return program
+
+
+def test_a_program_is_fitted_by_the_magic_as_it_is_by_itself(ran):
+    plain = ran.plain["history"]
+    assert plain.history.keys() == ran.model.history.keys()
+    for name, values in plain.history.items():
+        np.testing.assert_allclose(ran.model.history[name], values, rtol=1e-5, err_msg=name)
+    ours, theirs = ran.model.model.get_weights(), plain.model.get_weights()
+    assert [w.shape for w in ours] == [w.shape for w in theirs]
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5 * np.abs(other).max())
+
+
+def test_each_variable_that_moved_is_said_to_be_trained_and_no_other(ran):
+    verdicts = {key: evidence.verdict for key, evidence in ran.model.evidence.variables.items()}
+    starts = ran.model.fitted.starts
+    moved = {
+        key: bool((np.asarray(start) != ran.model.live.variables[key].numpy()).any()) for key, start in starts.items()
+    }
+    assert {key: verdicts[key] == "trained" for key in moved} == moved
+    assert sum(moved.values()) == len(ran.plain["history"].model.trainable_variables)
+
+
+def test_whatever_name_a_program_has_is_explained(ran):
+    ledger = ran.model.ledger
+    names = [layer.name for layer in ledger.layers.values() if not layer.implicit]
+    names += [*ran.model.tensors, *(v.paths[0] for v in ledger.variables.values() if v.paths)]
+    for name in dict.fromkeys(names):
+        _, text = ran(f'%seq2seq explain m "{name}"')
+        assert text.startswith(name.partition("[")[0]), name
+
+
+def test_a_program_is_inspected_as_text_and_as_a_page(ran, tmp_path):
+    _, text = ran("%seq2seq inspect m")
+    assert "Traceback" not in text
+    for variable in ran.model.ledger.variables.values():
+        assert variable.owner in text
+    ran(f"%seq2seq inspect m --html {tmp_path / 'page.html'}")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert all(line in page for line in ("<table", "</html>"))
+
+
+def shaken(program, call):
+    """Give the trained layers weights by which sources are answered differently; give those answers."""
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        for variable in program.model.model.trainable_variables:
+            variable.assign(random.normal(size=variable.shape, scale=1.5 if len(variable.shape) > 1 else 0.3))
+        said, _ = program(call)
+        if len(set(map(tuple, said))) > 3 and len({row[-1] for row in said if row}) > 1:
+            return said
+    raise AssertionError("all sources are answered alike, whatever the weights")
+
+
+def test_a_program_is_decoded_as_its_own_loop_does_it(ran):
+    course = ran.course
+    if not course.function:
+        with pytest.raises(DecodeError, match=r"^m cannot be decoded: its model has "):
+            ran(f"%seq2seq decode m {course.body.split()[1] if 'source' in course.body else 'title_data'}")
+        return
+    rows = ran.shell.user_ns[course.sources][:6]
+    ran.shell.user_ns["rows"] = rows
+    if course.refused:
+        with pytest.raises(DecodeError) as refused:
+            ran("%seq2seq decode m rows")
+        assert str(refused.value) == course.refused
+        return
+    expected, _ = ran(f"{course.function}(rows)")
+    assert ran(f"%seq2seq decode m rows --return {course.options}")[0] == expected, "as fitted"
+    expected = shaken(ran, f"{course.function}(rows)")
+    assert ran(f"%seq2seq decode m rows --return {course.options}")[0] == expected, "with other weights"
+    _, shown = ran(f"%seq2seq decode m rows {course.options}")
+    assert course.said in shown
+
+
+def test_decoding_a_program_creates_no_variable(ran):
+    if not ran.course.function or ran.course.refused:
+        pytest.skip("it has no decoder that can be followed")
+    ran(f"%seq2seq decode m rows --return {ran.course.options}")
+    ledger = ran.model.inference.ledger
+    assert ledger.variables.keys() == ran.model.ledger.variables.keys()
+    assert all(not getattr(event, "created", ()) for event in ledger.events[len(ran.model.ledger.events) :])
+    assert "keras.models.Model" in ran.model.inference.source or "code's own" in ran.model.inference.source
