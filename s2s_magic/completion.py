@@ -54,6 +54,8 @@ def candidates(text_before: str, namespace: Callable[[], Mapping[str, Any]]) -> 
     if typed.startswith("-"):
         return [flag for flag in flags_of(verb) if flag not in before]
     valued = {flag for option in VERBS[verb][3] if option.get("nargs") != 0 for flag in option["flags"]}
+    if before and before[-1] == "--model":
+        return _models_of(before[0], namespace())
     if before and before[-1] in valued:
         return None
     words = [
@@ -74,6 +76,12 @@ def _positional(verb: str, before: list[str], namespace: Mapping[str, Any]) -> l
 
         return names(models[before[0]].ledger)
     return _variables(namespace) if verb == "decode" and len(before) == 1 else []
+
+
+def _models_of(name: str, namespace: Mapping[str, Any]) -> list[str]:
+    """List the Keras models that the code behind a name made."""
+    model = api.models_in(namespace).get(name)
+    return list(model.models) if model is not None else []
 
 
 def _variables(namespace: Mapping[str, Any]) -> list[str]:
@@ -99,6 +107,8 @@ def _in_body(first_line: str, here: str, namespace: Callable[[], Mapping[str, An
     if found is None or found["key"] not in keys:
         return None
     key = keys[found["key"]]
+    if verb == "fit" and found["key"] == "model":
+        return _models_of([*first_line.split(), "", "", ""][2], namespace())
     offers = list(key.offers)
     if (inside := _OPEN_CALL.search(found["value"])) is not None:
         # Settings stand inside the brackets of a kind; only bidirectional has another kind there.

@@ -167,15 +167,17 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         model = self._model(options.name)
         with model.chosen(options.model):
             if options.inference:
-                model = self._decoding_model(model)
+                source = self._decoding_model(model).source
+            else:
+                source = model.source if options.model is None else model.source_of(options.model)
         if options.cell:
-            self.shell.set_next_input(model.source)
+            self.shell.set_next_input(source)
         elif options.wanted:
-            return model.source
+            return source
         else:
             from IPython.display import Code, display
 
-            display(Code(model.source, language="python"))
+            display(Code(source, language="python"))
         return None
 
     def _decoding_model(self, model: Seq2Seq) -> Seq2Seq:

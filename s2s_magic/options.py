@@ -144,7 +144,7 @@ VERBS: dict[str, tuple[str, str, dict[str, dict[str, Any]], tuple[dict[str, Any]
                 "default": False,
                 "help": "the code of the decoding model instead",
             },
-            _MODEL,
+            {**_MODEL, "help": "the code up to where this one of its Keras models is made"},
             {**_RETURN, "help": "return the text instead of showing it"},
         ),
     ),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from s2s_magic.ledger import Evidence, Finding, Ledger
 from s2s_magic.ledger.drift import drift_of
 from s2s_magic.ledger.drift import nothing_to_train as nothing_to_train_in
+from s2s_magic.ledger.names import end_of_statement
 from s2s_magic.tracing import Live, refresh
 
 if TYPE_CHECKING:
@@ -114,6 +115,24 @@ class Seq2Seq:
     def models(self) -> dict[str, Any]:
         """All Keras models of the code by name, in the order in which they were made."""
         return {record.name: self.live.models[record.name] for record in self.ledger.models}
+
+    def source_of(self, name: str) -> str:
+        """Give the code up to where one of the models is made.
+
+        Raises
+        ------
+        LookupFailed
+            When there is no such model, with those there are and the nearest.
+        """
+        made = self.ledger.model(name).event
+        if made is None:
+            return self.source
+        event = self.ledger.events[made]
+        place = event.outer or event
+        cells = self.ledger.cells[: place.cell]
+        lines = cells[-1].text.splitlines()
+        end = end_of_statement(cells[-1].text, place.end_line - cells[-1].first_line + 1)
+        return "\n\n".join([*(cell.text for cell in cells[:-1]), "\n".join(lines[:end])])
 
     @contextmanager
     def chosen(self, name: str | None) -> Iterator[Any]:

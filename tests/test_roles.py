@@ -8,9 +8,11 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
+from IPython.core.interactiveshell import InteractiveShell
 from tensorflow import keras
 
 from s2s_magic import Ledger, Seq2Seq, api
+from s2s_magic.completion import candidates
 from s2s_magic.errors import DataError, LookupFailed
 from s2s_magic.tracing import Traced
 from s2s_magic.view import to_svg
@@ -210,3 +212,47 @@ def test_a_sequential_that_its_first_fit_builds_has_its_wires_after_it() -> None
     api.current_ledger(seen)
     assert "one → two" in to_svg(seen.ledger)
     assert "two → output" in to_svg(seen.ledger)
+
+
+@pytest.fixture(scope="module")
+def notebook():
+    shell = InteractiveShell.instance()
+    shell.run_line_magic("load_ext", "s2s_magic")
+    shell.run_cell("import numpy as np\nfrom tensorflow import keras\nfrom tensorflow.keras import layers")
+    shell.run_cell("%%seq2seq trace tutorial" + TUTORIAL.format(compile=COMPILE)).raise_error()
+    yield shell
+    shell.run_line_magic("unload_ext", "s2s_magic")
+    InteractiveShell.clear_instance()
+
+
+def test_another_model_is_named_on_inspect_explain_and_code_lines(notebook, capsys) -> None:
+    def run(line: str) -> Any:
+        result = notebook.run_cell(line)
+        result.raise_error()
+        return result.result
+
+    run("%seq2seq inspect tutorial")
+    shown = " ".join(capsys.readouterr().out.split())
+    assert (
+        "training_model (compiled) is the model that is meant. The code also made encoder_model (inference) and "
+        "decoder_model (inference). --model NAME, or model: NAME in a fit, means another."
+    ) in shown
+    ledger = run("one = %seq2seq inspect tutorial --model encoder_model --return\none")
+    assert ledger.main_model.name == "encoder_model"
+    assert ledger.totals().total == notebook.user_ns["encoder_model"].count_params()
+    assert notebook.user_ns["tutorial"].ledger.main_model.name == "training_model"
+    told = run("told = %seq2seq explain tutorial decoder_dense --model encoder_model --return\ntold")
+    assert "It is not part of encoder_model" in " ".join(told.sentences)
+    code = run("code = %seq2seq code tutorial --model encoder_model --return\ncode")
+    assert code.rstrip().endswith("encoder_model = keras.Model(encoder_inputs, [state_h, state_c])")
+    space: dict[str, Any] = {}
+    exec(IMPORTS + code, space)
+    assert space["encoder_model"].count_params() == ledger.totals().total
+    with pytest.raises(LookupFailed, match=r"no model 'encoder_modle'; known are training_model .*; did you mean"):
+        run("%seq2seq inspect tutorial --model encoder_modle")
+
+
+def test_models_are_offered_where_one_can_be_named(notebook) -> None:
+    names = ["training_model", "encoder_model", "decoder_model"]
+    for line in ("%seq2seq inspect tutorial --model ", "%%seq2seq fit tutorial\nmodel: "):
+        assert candidates(line, lambda: notebook.user_ns) == names

@@ -11,6 +11,7 @@ from s2s_magic import Seq2Seq, api
 from s2s_magic.ledger import Called, Ledger
 from s2s_magic.tracing import Traced
 from s2s_magic.view import report, to_html, to_text
+from s2s_magic.view.wiring_graph import graph_of
 from test_roles import traced
 from test_trace_ledger import check
 
@@ -61,6 +62,10 @@ def untracked(seen: Seq2Seq) -> dict[str, str]:
 
 def told(seen: Seq2Seq, what: str) -> str:
     return " ".join(api.explain(seen, what).sentences)
+
+
+def unseen_key(seen: Seq2Seq) -> str:
+    return next(key for key, layer in seen.ledger.layers.items() if layer.unseen_in is not None)
 
 
 def moves(seen: Seq2Seq, layer: Any) -> bool:
@@ -140,6 +145,7 @@ def test_an_embedding_that_only_a_sampler_has_is_untracked_until_the_decoder_has
     assert "Set decoder.other = other, for Keras looks into a layer's attributes" in untracked(seen)["other"]
     assert "decoder calls it inside" in told(seen, "other")
     assert "untracked" in told(seen, "decoder.sampler.embedding_fn")
+    assert graph_of(seen.ledger).nodes[unseen_key(seen)].trainable == 0
     seen.namespace["decoder"].other = seen.namespace["other"]
     assert not untracked(seen)
     assert "It is part of model" in told(seen, "other")

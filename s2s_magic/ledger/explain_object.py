@@ -50,7 +50,7 @@ def explain_layer(ledger: Ledger, key: str, asked: str) -> Explanation:
             _sized(counted(len(own), "variable"), own) if own else "no variables itself" if held else "no variables",
         ),
         ("holds", _sized(holding(held), [v for group in held.values() for v in group])) if held else None,
-        ("trainable", f"{sum(v.params for v in variables if v.trainable):,}"),
+        ("trainable", f"{sum(v.params for v in variables if v.trainable and v.tracked):,}"),
     ]
     return Explanation(subject=asked, kind="layer", sentences=tuple(sentences), rows=tuple(row for row in rows if row))
 

@@ -10,6 +10,7 @@ from s2s_magic.ledger.explanation import holding, owned_and_held
 from s2s_magic.ledger.gradient import ways, why_none
 from s2s_magic.ledger.ledger import Ledger
 from s2s_magic.ledger.records import Called, Finding, Layer, Variable
+from s2s_magic.ledger.roles import described
 from s2s_magic.ledger.wires import calls_of, holders, uses_beside, uses_of
 from s2s_magic.ledger.wording import at, counted, full_name, listing, times
 
@@ -17,8 +18,8 @@ from s2s_magic.ledger.wording import at, counted, full_name, listing, times
 def find(ledger: Ledger) -> tuple[Finding, ...]:
     """List what is worth saying of a ledger.
 
-    Kinds: ``ended``, ``shared``, ``tied``, ``alias``, ``ghost``, ``never called``, ``not in the model``, ``untracked``,
-    those of `s2s_magic.ledger.drift`, ``frozen``, ``no gradient``, ``name``.
+    Kinds: ``ended``, ``models``, ``shared``, ``tied``, ``alias``, ``ghost``, ``never called``, ``not in the model``,
+    ``untracked``, those of `s2s_magic.ledger.drift`, ``frozen``, ``no gradient``, ``name``.
 
     Parameters
     ----------
@@ -32,6 +33,7 @@ def find(ledger: Ledger) -> tuple[Finding, ...]:
     """
     rules = (
         _ended,
+        _models,
         _shared,
         _tied,
         _alias,
@@ -60,6 +62,22 @@ def _ended(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
             about=ledger.layers[ended.object].name if ended.object is not None else ledger.name,
             text=f"The cell ended {how} (line {ended.line}), with {ended.error}. What comes after it did not run.",
         )
+
+
+def _models(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
+    """Say which of several models is meant, where more than one is more than a part."""
+    main = ledger.main_model
+    whole = [model for model in ledger.models if model.roles != ("part",)]
+    if main is None or len(whole) < 2:
+        return
+    others = [described(model) for model in ledger.models if model is not main]
+    chosen = "It was named" if ledger.chosen is not None else "--model NAME, or model: NAME in a fit, means another"
+    yield Finding(
+        kind="models",
+        about=main.name,
+        text=f"{described(main)} is the model that is meant. The code also made {listing(others)}. {chosen}.",
+        event=main.event,
+    )
 
 
 def _ran_to_its_end(ledger: Ledger, event: int) -> bool:

@@ -119,6 +119,29 @@ class Ledger:
                     calls.setdefault(key, {})[event.index] = event
         return {key: list(found.values()) for key, found in calls.items()}
 
+    @cached_property
+    def used_beside(self) -> Mapping[str, Sequence[Called]]:
+        """By layer key, the calls of other objects that use it, or a variable it owns, without holding it."""
+        found: dict[str, list[Called]] = {}
+        for event in self.events:
+            if isinstance(event, Called):
+                keys = dict.fromkeys(event.inside)
+                if self.layers[event.object].implicit:
+                    owners = (self.variables[key].object for key in (*event.reused, *event.created))
+                    keys.update(dict.fromkeys(owner for owner in owners if owner is not None))
+                for key in keys:
+                    found.setdefault(key, []).append(event)
+        return found
+
+    @cached_property
+    def trained(self) -> frozenset[str]:
+        """Keys of the variables that a fit trains: of a model that was compiled, or of the one that is meant."""
+        main = self.main_model
+        models = [model for model in self.models if model.compiled is not None or model is main]
+        if not models or any(model.trained is None for model in models):  # a document of before has switches only
+            return frozenset(key for key, variable in self.variables.items() if variable.trainable and variable.tracked)
+        return frozenset(key for model in models for key in model.trained or ())
+
     @property
     def main_model(self) -> ModelRecord | None:
         """The model that is meant: the one chosen, else as `s2s_magic.ledger.roles.meant` says; None without any."""

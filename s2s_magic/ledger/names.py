@@ -49,3 +49,12 @@ def parts_of(ledger: Ledger, name: str) -> list[str]:
     value = bound[2]
     items = value.elts if isinstance(value, ast.List | ast.Tuple) else []
     return [item.id for item in items if isinstance(item, ast.Name)]
+
+
+def end_of_statement(text: str, line: int) -> int:
+    """Give the last line of the statement at the top of a cell that a line is in; lines count from 1."""
+    try:
+        body = ast.parse(text).body
+    except SyntaxError:  # a cell with magics in it
+        return line
+    return next((node.end_lineno or line for node in body if node.lineno <= line <= (node.end_lineno or line)), line)

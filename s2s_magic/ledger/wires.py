@@ -62,7 +62,7 @@ def uses_of(ledger: Ledger, variable: Variable) -> list[Called]:
 
 def uses_beside(ledger: Ledger, key: str) -> list[Called]:
     """List the calls of other objects that use a layer object, or a variable it owns, without holding it."""
-    return list(ledger.calls_beside.get(key, ()))
+    return list(ledger.used_beside.get(key, ()))
 
 
 def gradient_events(ledger: Ledger, ends: Iterable[Wire]) -> set[int]:

@@ -108,7 +108,7 @@ def name_layers(
         The identity of what each name of the namespace is bound to now. Without it, known names stay as they are.
     """
     held_by = {id(layer): [*keras2.children(layer)] for layer in layers}
-    _add_unseen(held_by, layers)
+    _add_unseen(held_by, [layer for layer in layers if not given.get(id(layer)) and id(layer) not in known], layers)
     by_path = _named_by_holder(held_by, known) if now is not None else set()
     names: Named = {}
     groups: dict[str, list[int]] = defaultdict(list)
@@ -154,16 +154,13 @@ def _ordinal(number: int) -> str:
     return f"{number}{ending}"
 
 
-def _add_unseen(held_by: dict[int, list[tuple[str, Any]]], layers: Sequence[Any]) -> None:
+def _add_unseen(held_by: dict[int, list[tuple[str, Any]]], nameless: Sequence[Any], layers: Sequence[Any]) -> None:
     """Let what stands alone be named by the objects that reach it unseen by Keras: a path is a name all the same."""
     held = {id(child) for children in held_by.values() for _, child in children}
-    if all(id(layer) in held for layer in layers):
-        return
-    known = {id(layer) for layer in layers}
-    for layer in layers:
-        for path, part in keras2.unseen(layer):
-            if id(part) in known and id(part) not in held:
-                held_by[id(layer)].append((path, part))
+    alone = {id(layer) for layer in nameless if id(layer) not in held and keras2.is_written(layer)}
+    if alone:
+        for layer in layers:
+            held_by[id(layer)] += [(path, part) for path, part in keras2.unseen(layer) if id(part) in alone]
 
 
 def _named_by_holder(held_by: Mapping[int, list[tuple[str, Any]]], known: Mapping[int, str]) -> set[int]:

@@ -169,7 +169,7 @@ def _own_links(
     returning: set[str] = set()
     found = []
     for number, link in enumerate(model.links):
-        if any(ledger.variables[v].trainable for v in ledger.layers[link.source].own_weights if v in ledger.variables):
+        if ledger.trained.intersection(ledger.layers[link.source].own_weights):
             returning.add(link.source)
         target = link.target
         if target is None:
@@ -194,7 +194,8 @@ def _node(
 ) -> Node:
     called = tuple(event.index for event in calls.get(key, ()))
     inner = _inner(ledger, layer, children.get(key, ()), children, layer.name)
-    owned = [ledger.variables[v] for v in layer.own_weights if v in ledger.variables]
+    keys = [v for v in layer.own_weights if v in ledger.variables]
+    owned = [ledger.variables[v] for v in keys]
     first = layer.constructed if layer.constructed is not None else (called[0] if called else 0)
     kind: Kind = "layer"
     if layer.class_name == "InputLayer":
@@ -209,7 +210,7 @@ def _node(
         min([first, *(item.born for item in inner)]),
         first,
         params=sum(v.params for v in owned),
-        trainable=sum(v.params for v in owned if v.trainable),
+        trainable=sum(ledger.variables[v].params for v in keys if v in ledger.trained),
         created_by=tuple(map(_born, owned)),
         own=tuple(_born(v) for v in owned if v.object == key),
         events=tuple(sorted({first, *called, *(item.born for item in inner)})),
@@ -278,7 +279,7 @@ def _returning(ledger: Ledger, by_index: dict[int, Constructed | Called]) -> set
         if not isinstance(event, Called) or event.index not in found.reached:
             continue
         layer = ledger.layers[event.object]
-        if any(ledger.variables[v].trainable for v in layer.own_weights if v in ledger.variables):
+        if ledger.trained.intersection(layer.own_weights):
             trained.add(event.index)
         for number, wire in enumerate(event.inputs):
             if stops_at(event, number):
