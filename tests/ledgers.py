@@ -325,7 +325,9 @@ def large_ledger(layers: int = 1000, events: int = 10_000) -> Ledger:
             Called(
                 index=len(s.events), object=key, layer=f"block_{block}", class_name="Dense",
                 keras_name=f"dense_{block}", call=number // (layers - 1) + 1, in_graph=True,
-                inputs=(Wire(name="x", shape=(None, 64), dtype="float32", from_event=max(0, len(s.events) - 1)),),
+                inputs=(
+                    Wire(name="x", shape=(None, 64), dtype="float32", from_event=len(s.events) - 1 if number else 0),
+                ),
                 outputs=(Tensor(name="x", shape=(None, 64), dtype="float32"),), created=created,
                 reused=() if created else s.layers[key]["own_weights"], trainable_params=trainable,
                 **place(2 * block + 3, f"block_{block}(x)"),

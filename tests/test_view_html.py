@@ -218,6 +218,8 @@ def renamed(ledger, name):
         return [rename(inner) for inner in value] if isinstance(value, list) else value
 
     document = rename(document)
+    for record in (*document["layers"].values(), *document["variables"].values()):
+        record["in_models"] = [name for _ in record["in_models"]]
     document["cells"][0]["text"] = f"{name}\n" * 30
     document["variables"] = {key: {**v, "paths": [f"{name}.{name}", name]} for key, v in document["variables"].items()}
     return Ledger.from_dict(document)

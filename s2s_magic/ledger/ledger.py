@@ -12,8 +12,10 @@ from s2s_magic.errors import Seq2SeqError
 from s2s_magic.ledger.evidence import Evidence
 from s2s_magic.ledger.records import AnyEvent, Called, Cell, Constructed, Finding, Layer, ModelRecord, Totals, Variable
 from s2s_magic.ledger.roles import meant, named
+from s2s_magic.ledger.whole import first_fault
 
 SCHEMA = "s2s_magic.ledger/1"
+_LONGEST_SAID = 200
 
 
 class LedgerFormatError(Seq2SeqError):
@@ -246,31 +248,22 @@ class Ledger:
         """
         schema = document.get("schema") if isinstance(document, Mapping) else None
         if schema != SCHEMA:
-            raise LedgerFormatError(f"not a ledger: the key 'schema' is {schema!r}, expected {SCHEMA!r}")
+            raise LedgerFormatError(f"not a ledger: the key 'schema' is {_short(repr(schema))}, expected {SCHEMA!r}")
         try:
             read = _Document.model_validate(document)
         except ValidationError as error:
-            first = error.errors()[0]
+            first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(map(str, first["loc"]))
-            raise LedgerFormatError(f"not a ledger: {where}: {first['msg']}") from error
+            raise LedgerFormatError(f"not a ledger: {_short(where)}: {_short(first['msg'])}") from error
+        except RecursionError as error:
+            raise LedgerFormatError("not a ledger: it is nested too deeply") from error
         ledger = cls(**{name: getattr(read, name) for name in _Document.model_fields})
-        if (missing := _first_missing(ledger)) is not None:
-            raise LedgerFormatError(f"not a whole ledger: {missing}")
+        if (fault := first_fault(ledger)) is not None:
+            raise LedgerFormatError(f"not a whole ledger: {_short(fault)}")
         return ledger
 
 
-def _first_missing(ledger: Ledger) -> str | None:
-    """Say which record another one names and the ledger lacks; None where all are there."""
-    for number, event in enumerate(ledger.events):
-        if event.index != number:
-            return f"event {number} is missing"
-        keys = event.owns if isinstance(event, Constructed) else (*event.created, *event.reused)
-        if (lost := next((key for key in keys if key not in ledger.variables), None)) is not None:
-            return f"event {number} names the variable {lost}, which is missing"
-        if event.object not in ledger.layers:
-            return f"event {number} names the layer {event.object}, which is missing"
-    last = len(ledger.events)
-    for key, variable in ledger.variables.items():
-        if variable.created_by is not None and variable.created_by >= last:
-            return f"event {variable.created_by} is missing, in which {key} was created"
-    return None
+def _short(said: str) -> str:
+    """Quote what a document says in a line that a terminal can show."""
+    shown = ascii(said[:_LONGEST_SAID])[1:-1]
+    return shown[:_LONGEST_SAID] + ("…" if max(len(said), len(shown)) > _LONGEST_SAID else "")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 
 from s2s_magic.ledger.ledger import Ledger
+from s2s_magic.ledger.records import Cell
 
 
 def bound_to(ledger: Ledger, name: str, *, in_functions: bool = True) -> tuple[int, int, ast.expr, str] | None:
@@ -16,24 +18,35 @@ def bound_to(ledger: Ledger, name: str, *, in_functions: bool = True) -> tuple[i
     tuple or None
         Cell number, line, the expression, and its text, of the last statement that binds it; None where none does.
     """
-    found = None
+    found: tuple[Cell, ast.Assign | ast.AnnAssign] | None = None
     for cell in ledger.cells:
         for node in _statements(cell.text, in_functions):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             bound = {n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)}
             if name in bound and node.value is not None:
-                text = ast.get_source_segment(cell.text, node.value) or ""
-                found = (cell.number, node.lineno + cell.first_line - 1, node.value, text)
-    return found
+                found = cell, node
+    if found is None:
+        return None
+    cell, node = found
+    assert node.value is not None
+    return cell.number, node.lineno + cell.first_line - 1, node.value, _source_of(node.value, cell.lines)
+
+
+def _source_of(node: ast.expr, lines: Sequence[str]) -> str:
+    """Cut an expression out of a cell's lines; `ast.get_source_segment` reads the whole text letter by letter."""
+    cut = [line.encode(errors="surrogatepass") for line in lines[node.lineno - 1 : node.end_lineno]]
+    cut[-1] = cut[-1][: node.end_col_offset]
+    cut[0] = cut[0][node.col_offset :]
+    return b"\n".join(cut).decode(errors="replace")
 
 
 def _statements(text: str, in_functions: bool) -> Iterator[ast.Assign | ast.AnnAssign]:
     try:
-        waiting: list[ast.AST] = [ast.parse(text)]
-    except SyntaxError:  # a cell with magics in it
+        waiting: deque[ast.AST] = deque([ast.parse(text)])
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # a cell with magics in it, or no code at all
         return
     while waiting:
-        node = waiting.pop(0)
+        node = waiting.popleft()
         if isinstance(node, ast.Assign | ast.AnnAssign):
             yield node
         if in_functions or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):

@@ -6,6 +6,7 @@ import textwrap
 
 from s2s_magic.ledger.compare import Comparison, Held, Pair
 from s2s_magic.view import markup
+from s2s_magic.view.escaping import in_a_line
 from s2s_magic.view.html import asset
 from s2s_magic.view.markup import Markup, tag
 from s2s_magic.view.text import WIDTH, table
@@ -26,7 +27,7 @@ def comparison_text(comparison: Comparison, *, width: int = WIDTH) -> str:
     lines.append(
         f"total: {comparison.first_total:,} in {comparison.first}, {comparison.second_total:,} in {comparison.second}"
     )
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(in_a_line, lines)) + "\n"
 
 
 def comparison_html(comparison: Comparison) -> str:

@@ -6,6 +6,7 @@ import textwrap
 
 from s2s_magic.ledger.explanation import Explanation
 from s2s_magic.view import markup
+from s2s_magic.view.escaping import in_a_line
 from s2s_magic.view.html import asset
 from s2s_magic.view.markup import Markup, tag
 from s2s_magic.view.text import WIDTH
@@ -23,7 +24,7 @@ def explanation_text(explanation: Explanation, *, width: int = WIDTH) -> str:
             lines += textwrap.wrap(
                 value, width, initial_indent=f"{what.ljust(room)}  ", subsequent_indent=" " * (room + 2)
             ) or [what]
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(in_a_line, lines)) + "\n"
 
 
 def explanation_html(explanation: Explanation) -> str:

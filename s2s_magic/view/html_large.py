@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from html import escape
 
 from s2s_magic.ledger.wording import counted
+from s2s_magic.view.escaping import escape
 from s2s_magic.view.markup import Markup, join, tag
 from s2s_magic.view.report import OwnerRow, Report, Step, VariableRow
 from s2s_magic.view.text import cut

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from html import escape
+from collections.abc import Callable, Iterable, Sequence
 
 from s2s_magic.ledger import Cell
 from s2s_magic.ledger.records import Place
+from s2s_magic.view.escaping import escape
 from s2s_magic.view.markup import Markup, tag
 from s2s_magic.view.report import Report, Step
 
 Spans = dict[tuple[int, int], list[str]]
 _Steps = dict[tuple[int, int], dict[tuple[int, int, int, int], list[int]]]
 LINES_WHOLE, LINES_AROUND, LINES_NEAR = 24, 8, 3
+LINES_MOST, LINES_MARKED = 2000, 200
+"""So many lines of a cell a page shows, and so many of an expression are marked."""
 
 
 def source_html(report: Report, mark: Callable[[Sequence[int]], str]) -> Markup:
@@ -27,7 +29,7 @@ def source_html(report: Report, mark: Callable[[Sequence[int]], str]) -> Markup:
         Gives the classes of an expression from the steps that it stands for.
     """
     steps = _by_line(report.steps)
-    blocks = [tag("div", *_lines(cell, steps, mark), class_="s2s-cell") for cell in report.cells]
+    blocks = [tag("div", *_shortened(cell, steps, mark), class_="s2s-cell") for cell in report.cells]
     if len(blocks) > 1:
         titles = [tag("div", f"Cell {cell.number}", class_="s2s-small") for cell in report.cells]
         blocks = [piece for pair in zip(titles, blocks, strict=True) for piece in pair]
@@ -42,17 +44,19 @@ def present_source_html(report: Report, step: Step) -> Markup:
     cell = next((each for each in report.cells if each.number == step.place.cell), None)
     if cell is None:
         return Markup("")
-    lines = _lines(cell, _by_line([step]), lambda _: "s2s-present")
-    around = LINES_AROUND if len(lines) > LINES_WHOLE else len(lines)
+    texts = cell.lines
+    around = LINES_AROUND if len(texts) > LINES_WHOLE else len(texts)
     start = max(0, step.place.line - cell.first_line - around)
-    end = step.place.end_line - cell.first_line + 1 + around
-    before, after = start, max(0, len(lines) - end)
+    end = min(step.place.end_line, step.place.line + LINES_MARKED) - cell.first_line + 1 + around
+    before, after = start, max(0, len(texts) - end)
+    steps = _by_line([step])
+    lines = [_line(cell, texts, number, steps, lambda _: "s2s-present") for number in range(start, len(texts) - after)]
     title = f"Cell {cell.number}" if len(report.cells) > 1 else None
     return tag(
         "div",
         tag("div", title, class_="s2s-small") if title else None,
         tag("div", f"… {before} lines above", class_="s2s-small s2s-more") if before else None,
-        tag("div", *_with_far_lines_apart(lines, step.place, cell.first_line, start, end), class_="s2s-cell"),
+        tag("div", *_with_far_lines_apart(lines, step.place, cell.first_line + start), class_="s2s-cell"),
         tag("div", f"… {after} lines below", class_="s2s-small s2s-more") if after else None,
         class_="s2s-source",
         tabindex="0",
@@ -61,13 +65,13 @@ def present_source_html(report: Report, step: Step) -> Markup:
     )
 
 
-def _with_far_lines_apart(lines: list[Markup], place: Place, first: int, start: int, end: int) -> list[Markup]:
-    """Group the lines that a narrow window can do without."""
-    near, past = max(start, place.line - first - LINES_NEAR), min(end, place.end_line - first + 1 + LINES_NEAR)
+def _with_far_lines_apart(lines: list[Markup], place: Place, first: int) -> list[Markup]:
+    """Group the lines, the ``first`` of which has that number, that a narrow window can do without."""
+    near, past = max(0, place.line - first - LINES_NEAR), place.end_line - first + 1 + LINES_NEAR
     return [
-        tag("div", *lines[start:near], class_="s2s-far"),
+        tag("div", *lines[:near], class_="s2s-far"),
         *lines[near:past],
-        tag("div", *lines[past:end], class_="s2s-far"),
+        tag("div", *lines[past:], class_="s2s-far"),
     ]
 
 
@@ -77,27 +81,45 @@ def _by_line(shown: Sequence[Step]) -> _Steps:
     for step in shown:
         for place in (step.place, step.outer) if step.outer else (step.place,):
             key = (place.line, place.column, place.end_line, place.end_column)
-            for line in range(place.line, place.end_line + 1):
+            for line in range(place.line, min(place.end_line, place.line + LINES_MARKED) + 1):
                 steps[place.cell, line][key].append(step.index)
     return steps
 
 
-def _lines(
-    cell: Cell,
-    steps: _Steps,
-    mark: Callable[[Sequence[int]], str],
-) -> list[Markup]:
-    lines = []
-    for number, text in enumerate(cell.lines, cell.first_line):
-        spans: Spans = {}
-        for (first, column, last, end), indexes in steps.get((cell.number, number), {}).items():
-            start = column if number == first else len(text) - len(text.lstrip())
-            stop = end if number == last else len(text)
-            if start < stop:
-                spans.setdefault((start, stop), []).append(mark(indexes))
-        shown = tag("code", marked(text, spans)) if text else Markup("")
-        lines.append(tag("div", tag("span", number, class_="s2s-gutter"), shown, class_="s2s-line"))
-    return lines
+def _shortened(cell: Cell, steps: _Steps, mark: Callable[[Sequence[int]], str]) -> list[Markup]:
+    """Show a cell's lines; of a very long cell those around its expressions, the first ones of them."""
+    texts = cell.lines
+    kept: Iterable[int] = range(len(texts))
+    if len(texts) > LINES_MOST:
+        near = {0}
+        for _, line in sorted(place for place in steps if place[0] == cell.number):
+            near.update(range(line - cell.first_line - LINES_AROUND, line - cell.first_line + LINES_AROUND + 1))
+            if len(near) > LINES_MOST:
+                break
+        kept = sorted(near & set(range(len(texts))))
+    lines: list[Markup] = []
+    shown = 0
+    for number in kept:
+        lines += _left_out(number - shown)
+        lines.append(_line(cell, texts, number, steps, mark))
+        shown = number + 1
+    return lines + _left_out(len(texts) - shown)
+
+
+def _left_out(count: int) -> list[Markup]:
+    return [tag("div", f"… {count:,} lines", class_="s2s-small s2s-more")] if count else []
+
+
+def _line(cell: Cell, texts: Sequence[str], place: int, steps: _Steps, mark: Callable[[Sequence[int]], str]) -> Markup:
+    text, number = texts[place], cell.first_line + place
+    spans: Spans = {}
+    for (first, column, last, end), indexes in steps.get((cell.number, number), {}).items():
+        start = column if number == first else len(text) - len(text.lstrip())
+        stop = end if number == last else len(text)
+        if start < stop:
+            spans.setdefault((start, stop), []).append(mark(indexes))
+    shown = tag("code", marked(text, spans)) if text else Markup("")
+    return tag("div", tag("span", number, class_="s2s-gutter"), shown, class_="s2s-line")
 
 
 def marked(text: str, spans: Spans) -> Markup:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from html import escape
+
+from s2s_magic.view.escaping import escape
 
 
 class Markup(str):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from s2s_magic.ledger import Evidence
 from s2s_magic.ledger.wording import counted
+from s2s_magic.view.escaping import in_a_line
 from s2s_magic.view.report import OwnerRow, Port, Report, Step, TreeRow
 from s2s_magic.view.words import bytes_text, kernels_text, number_text, steps_text
 
@@ -33,7 +34,7 @@ def to_text(report: Report, *, width: int = WIDTH) -> str:
     blocks = [_heading(report), _steps(report, width), _owners(report, width), _findings(report, width)]
     if report.fitted:
         blocks.append(_training(report, width))
-    lines = [line.rstrip() for block in blocks if block for line in ("", *block)]
+    lines = [in_a_line(line.rstrip()) for block in blocks if block for line in ("", *block)]
     return "\n".join(lines[1:]) + "\n"
 
 

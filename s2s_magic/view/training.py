@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 
 from s2s_magic.ledger import Evidence
+from s2s_magic.view.escaping import escape
 from s2s_magic.view.markup import Markup, heading, join, row, table, tag
 from s2s_magic.view.report import Report
 from s2s_magic.view.text import made_in

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html import escape
 
 from s2s_magic.ledger import Ledger
+from s2s_magic.view.escaping import escape
 from s2s_magic.view.wiring_fold import fold
 from s2s_magic.view.wiring_graph import Graph, graph_of
 from s2s_magic.view.wiring_layout import GAP, Layout, lay_out

@@ -8,6 +8,7 @@ from typing import IO, Any
 from xml.etree import ElementTree
 
 from s2s_magic.ledger import Ledger
+from s2s_magic.undoing import without_warnings
 from s2s_magic.view.wiring import to_svg
 from s2s_magic.view.wiring_shapes import ACCENT, HALO
 
@@ -47,7 +48,7 @@ def to_png(
     for number, (element, style) in enumerate(_drawn(drawing, {"fill": "none", "stroke": "none"})):
         _PAINTERS[element.tag.rpartition("}")[2]](axes, element, style, number)
     buffer: IO[bytes] | str = file
-    canvas.print_png(buffer)
+    without_warnings(UserWarning, canvas.print_png, buffer)  # for each letter that the font lacks and draws as a box
 
 
 def _drawn(element: ElementTree.Element, outer: Attributes) -> Iterator[tuple[ElementTree.Element, Attributes]]:
@@ -124,13 +125,14 @@ def _text(axes: Any, element: ElementTree.Element, style: Attributes, order: int
     text = axes.text(
         float(element.get("x", 0)),
         float(element.get("y", 0)),
-        (element.text or "").replace("$", r"\$"),
+        element.text or "",
         fontsize=float(style.get("font-size", 12)) * _POINTS_PER_PIXEL,
         fontweight="bold" if int(style.get("font-weight", 400)) >= 600 else "normal",
         ha={"middle": "center", "end": "right"}.get(style.get("text-anchor", ""), "left"),
         va="baseline",
         color=_colour(style, "fill"),
         zorder=order,
+        parse_math=False,
     )
     if "paint-order" in style:
         text.set_path_effects([withStroke(linewidth=3, foreground="white")])

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html import escape
 from itertools import pairwise
 
+from s2s_magic.view.escaping import escape
 from s2s_magic.view.wiring_graph import Graph, Inner, Link, Node
 from s2s_magic.view.wiring_layout import HEAD, INNER, MOST_INNER, Box, Point
 
