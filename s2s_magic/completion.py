@@ -74,7 +74,7 @@ def _positional(verb: str, before: list[str], namespace: Mapping[str, Any]) -> l
     if verb == "explain" and len(before) == 1 and before[0] in models:
         from s2s_magic.ledger.explain import names
 
-        return names(models[before[0]].ledger)
+        return [*names(models[before[0]].ledger), "verdicts"]
     return _variables(namespace) if verb == "decode" and len(before) == 1 else []
 
 

@@ -128,7 +128,10 @@ VERBS: dict[str, tuple[str, str, dict[str, dict[str, Any]], tuple[dict[str, Any]
         "%seq2seq explain translator encoder_embeddings",
         {
             "name": {**_NAME, "help": "a model that build or trace bound"},
-            "what": {"metavar": "WHAT", "help": "a tensor, a layer or a variable, such as decoder_cell.kernel"},
+            "what": {
+                "metavar": "WHAT",
+                "help": "a tensor, a layer or a variable, such as decoder_cell.kernel; or verdicts, for their rules",
+            },
         },
         (_MODEL, {**_RETURN, "help": "return the explanation instead of showing it"}),
     ),

@@ -10,6 +10,7 @@ from s2s_magic.ledger import (
     CallShare,
     Cell,
     Constructed,
+    Effect,
     Evidence,
     Layer,
     Ledger,
@@ -21,6 +22,7 @@ from s2s_magic.ledger import (
     VariableEvidence,
     Wire,
 )
+from s2s_magic.ledger.verdicts import judge_all
 
 CODE = """\
 encoder_inputs = keras.Input([None], dtype="int32")
@@ -260,22 +262,31 @@ def translator_evidence(s: Sketch, epochs: int = 6) -> Evidence:
     for number, (key, variable) in enumerate(s.variables.items()):
         still = variable.owner == "encoder.cell" and variable.paths[0].endswith("bias")
         size = 0.0 if still else 0.02 * (number + 1)
+        gradient = 0.08 if still else size
         variables[key] = VariableEvidence(
-            gradient_norm=tuple(size * 0.7**epoch for epoch in range(epochs)),
+            gradient_norm=tuple(gradient * 0.7**epoch for epoch in range(epochs)),
             update_norm=tuple(size * 0.1 * 0.9**epoch for epoch in range(epochs)),
             update_ratio=tuple(size * 0.01 * 0.9**epoch for epoch in range(epochs)),
             distance=tuple(size * (epoch + 1) ** 0.5 for epoch in range(epochs)),
             norm=tuple(1.0 + size * epoch for epoch in range(epochs)),
-            verdict="did not move" if still else "trained",
-            text=f"{variable.paths[0]} got a gradient and did not move." if still else f"{variable.paths[0]} moved.",
-        )
+            since="creation",
+            rows_moved=97 if key == "v0" else None,
+            fits=(
+                Effect(
+                    fit=1, given=True, connected=True, steps=192, with_gradient=192, norm_before=1.0,
+                    moved=size * epochs**0.5, rows_moved=97 if key == "v0" else None,
+                ),
+            ),
+            verdict="trained",
+            text="",
+        )  # fmt: skip
     return Evidence(
         history={
             "loss": tuple(4.605 * 0.82**epoch + 0.05 for epoch in range(epochs)),
             "val_loss": tuple(4.605 * 0.85**epoch + 0.12 for epoch in range(epochs)),
             "accuracy": tuple(1 - 0.98 * 0.8**epoch for epoch in range(epochs)),
         },
-        variables=variables,
+        variables=judge_all(s.ledger(), variables),
         by_call=(
             CallShare(variable="v0", event=4, norm=0.037, share=0.71),
             CallShare(variable="v0", event=5, norm=0.015, share=0.29),

@@ -10,11 +10,15 @@ import pytest
 pytest.importorskip("tensorflow")
 
 import tensorflow as tf
+from bs4 import BeautifulSoup
 from tensorflow import keras
 
 from s2s_magic import api
 from s2s_magic.ledger import Ledger
-from verdict_models import FATES, HEAD, Fate
+from s2s_magic.ledger.verdicts import RULES, STRONGEST
+from s2s_magic.view import report, to_html, to_text
+from s2s_magic.view.verdicts import told
+from verdict_models import FATES, HEAD, OTHER_OPTIMIZER, Fate
 
 BATCH, EPOCHS = 8, 2
 
@@ -123,3 +127,111 @@ def test_a_verdict_is_what_weights_and_gradients_say(name: str) -> None:
             key: counts.get(key, 0) for key in evidence
         }
     assert Ledger.from_dict(seen.ledger.to_dict()).training == seen.evidence
+
+
+def test_every_verdict_has_one_rule_a_rank_and_a_model_that_gets_it() -> None:
+    verdicts = [rule.verdict for rule in RULES]
+    assert sorted(verdicts) == sorted(STRONGEST)
+    assert len(set(verdicts)) == len(verdicts)
+    met = {verdict for fate in FATES.values() for verdict in fate.verdicts.values()}
+    assert met >= set(verdicts) - {"not in the model", "not measured"}, "the two others are met below"
+
+
+def test_what_lies_outside_the_model_and_what_nobody_measured_are_told_apart() -> None:
+    seen = traced(
+        "x = keras.Input([6])\nhead, beside = layers.Dense(1), layers.Dense(2)\nbeside(x)\n"
+        "model = keras.Model(x, head(x))\nmodel.compile('sgd', 'mse')\n"
+    )
+    fit(seen, FATES["two fits"])
+    said = {name: seen.evidence.variables[key] for name, key in names(seen).items()}
+    assert said["head.kernel"].verdict == "trained"
+    assert said["beside.kernel"].verdict == "not in the model"
+    assert "did not move" in said["beside.kernel"].text
+    seen = traced(OTHER_OPTIMIZER.replace("self.trainable_variables", "head.trainable_variables"))
+    fit(seen, FATES["two fits"])
+    said = {name: seen.evidence.variables[key] for name, key in names(seen).items()}
+    assert said["head.kernel"].verdict == "own update"
+    assert said["first.kernel"].verdict == "not measured"
+    assert "no step was seen on which the model's optimizer applied gradients" in said["first.kernel"].text
+
+
+def test_a_layer_frozen_between_two_fits_without_compile_is_judged_by_what_the_optimizer_got() -> None:
+    seen = traced(FATES["plain gradient descent"].code)
+    fit(seen, FATES["plain gradient descent"])
+    seen.layers["first"].trainable = False
+    before = held(seen)
+    fit(seen, FATES["plain gradient descent"])
+    after = held(seen)
+    found = seen.evidence.variables[names(seen)["first.kernel"]]
+    moved = not np.array_equal(before[names(seen)["first.kernel"]], after[names(seen)["first.kernel"]])
+    assert found.fits[1].given is moved
+    assert found.fits[1].verdict == ("trained" if moved else "frozen")
+    assert ("counts from the next compile on" in found.text) is moved
+
+
+def test_a_variable_that_started_at_zero_is_measured_against_the_size_of_the_others() -> None:
+    """A bias at zero would otherwise have moved by all of its size, however little that is."""
+    fate = FATES["clipped to nothing"]
+    seen = traced(fate.code)
+    fit(seen, fate)
+    found = seen.evidence.variables[names(seen)["head.bias"]]
+    assert found.norm[-1] == pytest.approx(found.distance[-1])
+    assert found.verdict == "barely moved"
+
+
+def test_the_rules_are_told_where_they_are_asked_for_and_under_the_table() -> None:
+    fate = FATES["dead ReLU"]
+    seen = traced(fate.code)
+    assert "was not fitted here yet" in api.explain(seen, "verdicts").sentences[0]
+    fit(seen, fate)
+    rules = api.explain(seen, "verdicts")
+    assert rules.sentences[0] == "Of the variables of model: 3 no gradient and 1 trained."
+    assert [verdict for verdict, _ in rules.rows] == [rule.verdict for rule in RULES]
+    page = BeautifulSoup(to_html(report(seen.ledger, training=True)), "html.parser")
+    assert [term.text for term in page.select("dl.s2s-rules dt")] == [rule.verdict for rule in RULES]
+    assert "%seq2seq explain model verdicts" in to_text(report(seen.ledger, training=True))
+
+
+def test_steps_rows_and_reasons_stand_in_the_training_view() -> None:
+    fate = FATES["rows never used"]
+    seen = traced(fate.code)
+    fit(seen, fate)
+    shown = report(seen.ledger, training=True)
+    page = BeautifulSoup(to_html(shown), "html.parser")
+    table = next(t for t in page.select("table") if "What training did" in t.caption.text)
+    cells = {row.th.text: [cell.text for cell in row.select("td")] for row in table.select("tbody tr")}
+    heads = [head.text for head in table.select("thead th")][1:]
+    found = dict(zip(heads, cells["emb.embeddings"], strict=True))
+    assert (found["On steps"], found["Rows moved"], found["Verdict"]) == ("all 10", "12 of 20", "trained")
+    assert dict(zip(heads, cells["head.bias"], strict=True))["Rows moved"] == "–"
+    assert "12 of 20 rows moved" in to_text(shown)
+
+
+def test_variables_of_one_fate_have_one_sentence_together() -> None:
+    layers = ", ".join(["layers.Dense(4)"] * 8)
+    fate = Fate(
+        f"base = keras.Sequential([{layers}], name='base')\nbase.trainable = False\nx = keras.Input([6])\n"
+        "head = layers.Dense(1)\nmodel = keras.Model(x, head(base(x)))\nmodel.compile('sgd', 'mse')\n",
+        {},
+    )
+    seen = traced(fate.code)
+    fit(seen, fate)
+    frozen = [line for line in told(report(seen.ledger, training=True), seen.evidence) if "frozen" in line]
+    assert len(frozen) == 1
+    assert "and 13 more is frozen by base: the optimizer was not given it" in frozen[0]
+
+
+def test_a_document_of_before_steps_were_counted_still_opens() -> None:
+    fate = FATES["plain gradient descent"]
+    seen = traced(fate.code)
+    fit(seen, fate)
+    document = seen.ledger.to_dict()
+    for found in document["training"]["variables"].values():
+        for name in ("fits", "since", "rows_moved"):
+            del found[name]
+    for event in document["events"]:
+        event.pop("stops", None)
+        event.pop("adds_loss", None)
+    older = Ledger.from_dict(document)
+    assert "trained" in to_text(report(older, training=True))
+    assert older.training.variables["v0"].distance == seen.evidence.variables["v0"].distance

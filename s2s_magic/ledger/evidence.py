@@ -35,7 +35,8 @@ class Effect(Record):
     connected
         Whether it was given a gradient at all: not None, though perhaps zero.
     steps
-        How often the optimizer was asked to apply gradients in this fit.
+        On how many steps of this fit an optimizer of the model's was given the variable, with a gradient or with None;
+        for one that never was given, on how many one was asked at all.
     with_gradient
         On how many of those steps the variable's gradient was finite and not zero. Counted on every step.
     not_finite

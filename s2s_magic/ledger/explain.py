@@ -11,6 +11,7 @@ from s2s_magic.ledger.explain_tensor import explain_tensor
 from s2s_magic.ledger.explanation import Explanation, is_shown
 from s2s_magic.ledger.ledger import Ledger
 from s2s_magic.ledger.names import bound_to, parts_of
+from s2s_magic.ledger.verdicts import explain_verdicts
 from s2s_magic.ledger.wording import full_name, listing, one_line, paths_of, shape_text
 
 __all__ = ["Explanation", "explain", "names", "shape_text"]
@@ -42,7 +43,8 @@ def explain(ledger: Ledger, what: str, *, norms: Mapping[str, float] | None = No
     what
         A tensor's name (``encoder_embeddings``), a layer's name, alias or path (``decoder.cell``), or a variable: its
         key (``v0``), path (``decoder_cell.kernel``) or Keras name; of a layer or a variable also the end of a path
-        that no other has (``attention`` for ``model.attention``).
+        that no other has (``attention`` for ``model.attention``). ``verdicts`` asks for the rules by which it is
+        decided whether a variable was trained.
     norms
         Present Euclidean norms by variable key, where the live variables are at hand.
 
@@ -59,6 +61,8 @@ def explain(ledger: Ledger, what: str, *, norms: Mapping[str, float] | None = No
     subject = _exactly(ledger, what)
     if subject is None and (other := other_name(ledger, what, in_functions=False)) is not None:
         return other
+    if subject is None and what == "verdicts":
+        return explain_verdicts(ledger)
     subject = subject or _by_its_end(ledger, what)
     if subject is None:
         if (other := other_name(ledger, what)) is not None:

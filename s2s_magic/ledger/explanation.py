@@ -29,7 +29,7 @@ class Explanation(Record):
     """
 
     subject: str
-    kind: Literal["tensor", "layer", "variable", "name"]
+    kind: Literal["tensor", "layer", "variable", "name", "rules"]
     sentences: tuple[str, ...]
     rows: tuple[tuple[str, str], ...] = ()
 

@@ -38,14 +38,14 @@ class Steps:
     ----------
     applied
         How often the optimizer was asked to apply gradients.
-    finite, live, given
-        On how many steps each variable's gradient was finite, was finite and not zero, and was handed over at all.
+    broken, live, given
+        On how many steps each variable's gradient was not finite, was finite and not zero, and was handed over at all.
     connected
         Whether it was ever other than None.
     """
 
     applied: int
-    finite: Numbers
+    broken: Numbers
     live: Numbers
     given: Numbers
     connected: Sequence[bool]
@@ -89,6 +89,7 @@ class Recorder:
         self._before = list(before)
         self.norms_before = _norms(self._before)
         self._by_rows: set[int] = set()
+        self._recording = False
         self._places = {id(keras2.bare(variable)): place for place, variable in enumerate(self.variables)}
         self._stride = max(LEAST_STRIDE, -(-steps // SAMPLES))
         self._connected = [False] * len(self.variables)
@@ -109,7 +110,13 @@ class Recorder:
 
         def apply_and_record(grads_and_vars: Any, *args: Any, **kwargs: Any) -> Any:
             pairs = list(grads_and_vars)
-            return self._recorded(pairs, lambda: apply(pairs, *args, **kwargs))
+            if self._recording:  # one that an optimizer of the model's hands its work on to
+                return apply(pairs, *args, **kwargs)
+            self._recording = True
+            try:
+                return self._recorded(pairs, lambda: apply(pairs, *args, **kwargs))
+            finally:
+                self._recording = False
 
         changes.replace(optimizer, "apply_gradients", apply_and_record)
 
@@ -217,7 +224,8 @@ class Recorder:
     def steps(self) -> Steps:
         """Give the counts of the fit so far."""
         finite, live, given = self._counts.numpy()
-        return Steps(self._applied_before + int(self._step), finite, live, given, tuple(self._connected))
+        applied = self._applied_before + int(self._step)
+        return Steps(applied, applied - finite, live, given, tuple(self._connected))
 
     def first_broken(self) -> tuple[int, list[int]] | None:
         """Give the step of this epoch, from 0, on which gradients first broke, and the numbers of their variables."""

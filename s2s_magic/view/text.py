@@ -9,6 +9,7 @@ from s2s_magic.ledger import Evidence
 from s2s_magic.ledger.wording import counted
 from s2s_magic.view.escaping import in_a_line
 from s2s_magic.view.report import OwnerRow, Port, Report, Step, TreeRow
+from s2s_magic.view.verdicts import gradient_steps_text, gradient_text, told
 from s2s_magic.view.words import bytes_text, kernels_text, number_text, steps_text
 
 WIDTH = 100
@@ -162,15 +163,16 @@ def _training(report: Report, width: int) -> list[str]:
     evidence = report.training
     if evidence is None or not evidence.runs:
         return ["TRAINING", "Nothing was fitted yet."]
-    head = ("VARIABLE", "MADE IN", "GRADIENT NORM", "UPDATE", "UPDATE/WEIGHT", "DISTANCE", "VERDICT")
+    head = ("VARIABLE", "MADE IN", "GRADIENT NORM", "ON STEPS", "UPDATE", "DISTANCE", "VERDICT")
     rows = []
     for key, seen in evidence.variables.items():
         if key in report.variables:
             row = report.variables[key]
-            first_last = f"{_at(seen.gradient_norm, 0)} → {_at(seen.gradient_norm, -1)}"
-            measures = (_at(numbers, -1) for numbers in (seen.update_norm, seen.update_ratio, seen.distance))
-            rows.append((f"{row.owner_name}.{row.name}", made_in(row.born), first_last, *measures, seen.verdict))
-    said = [seen.text for seen in evidence.variables.values() if seen.verdict != "trained"]
+            measures = (_at(numbers, -1) for numbers in (seen.update_norm, seen.distance))
+            name = f"{row.owner_name}.{row.name}"
+            gradient = (gradient_text(seen), gradient_steps_text(seen))
+            rows.append((name, made_in(row.born), *gradient, *measures, seen.verdict))
+    said = told(report, evidence)
     return [
         "TRAINING",
         *_runs(evidence),
@@ -179,6 +181,7 @@ def _training(report: Report, width: int) -> list[str]:
         *table(head, rows, right=(3, 4, 5), width=width),
         *(line for text in said for line in textwrap.wrap(text, width, subsequent_indent="    ")),
         *_shares(report, evidence, width),
+        f"How a verdict is decided: %seq2seq explain {report.name} verdicts",
     ]
 
 

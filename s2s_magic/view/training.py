@@ -6,10 +6,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from s2s_magic.ledger import Evidence
+from s2s_magic.ledger.verdicts import NOTES, RULES
 from s2s_magic.view.escaping import escape
 from s2s_magic.view.markup import Markup, heading, join, row, table, tag
 from s2s_magic.view.report import Report
 from s2s_magic.view.text import made_in
+from s2s_magic.view.verdicts import gradient_steps_text, gradient_text, rows_text, told
 from s2s_magic.view.words import kernels_text, number_text
 
 Curve = Sequence[float | None]
@@ -140,8 +142,8 @@ def loss_charts(evidence: Evidence) -> list[Markup]:
 def owner_charts(report: Report, evidence: Evidence) -> Iterator[tuple[str, list[str], list[Markup]]]:
     """Draw, owner by owner, gradient norm, update ratio and distance: the owner, its variables' names, the charts."""
     owned: dict[str, dict[str, str]] = {}
-    for key in evidence.variables:
-        if key in report.variables:
+    for key, seen in evidence.variables.items():
+        if key in report.variables and seen.distance:
             owned.setdefault(report.variables[key].owner_name, {})[report.variables[key].name] = key
     for owner, variables in owned.items():
         charts = [
@@ -171,7 +173,7 @@ def training_html(report: Report) -> Markup:
     evidence = report.training
     if evidence is None or not evidence.runs:
         return join([heading("Training"), tag("p", "Nothing was fitted yet.")])
-    still = [seen.text for seen in evidence.variables.values() if seen.verdict != "trained"]
+    said = told(report, evidence)
     multiples = [
         tag(
             "div",
@@ -184,10 +186,11 @@ def training_html(report: Report) -> Markup:
     return join(
         [
             heading("Training"),
-            tag("ul", *(tag("li", text) for text in still)) if still else None,
+            tag("ul", *(tag("li", text) for text in said)) if said else None,
             tag("div", *loss_charts(evidence), class_="s2s-charts"),
             *multiples,
             _measured(report, evidence),
+            rules_html(),
             _shares(report, evidence),
             _runs(evidence),
         ]
@@ -195,16 +198,38 @@ def training_html(report: Report) -> Markup:
 
 
 def _measured(report: Report, evidence: Evidence) -> Markup:
-    head = ("Variable", "Made in", "Gradient norm", "Update", "Update / weight", "Distance", "Verdict")
+    """Give the table of all variables; the column of rows stands only where a variable is read by rows."""
+    by_rows = any(seen.rows_moved is not None for seen in evidence.variables.values())
+    head = (
+        *("Variable", "Made in", "Gradient norm", "On steps", "Update", "Update / weight", "Distance"),
+        *(("Rows moved",) if by_rows else ()),
+        "Verdict",
+    )
+    right = tuple(range(4, len(head) - 1))
     rows = []
     for key, seen in evidence.variables.items():
         if key in report.variables:
             variable = report.variables[key]
-            gradient = f"{_at(seen.gradient_norm, 0)} → {_at(seen.gradient_norm, -1)}"
             numbers = (_at(series, -1) for series in (seen.update_norm, seen.update_ratio, seen.distance))
             name = f"{variable.owner_name}.{variable.name}"
-            rows.append(row(name, made_in(variable.born), gradient, *numbers, seen.verdict, right=(3, 4, 5)))
-    return table("What training did to each variable", head, rows, right=(3, 4, 5))
+            moved = (rows_text(report, key, seen),) if by_rows else ()
+            gradient = (gradient_text(seen), gradient_steps_text(seen))
+            cells = (made_in(variable.born), *gradient, *numbers, *moved, seen.verdict)
+            rows.append(row(name, *cells, right=right))
+    return table("What training did to each variable", head, rows, right=right)
+
+
+def rules_html() -> Markup:
+    """Show, folded away, the rules by which a verdict is decided."""
+    terms = [part for rule in RULES for part in (tag("dt", rule.verdict), tag("dd", rule.words))]
+    return tag(
+        "details",
+        tag("summary", "How a verdict is decided"),
+        tag("p", "The first of these that is true of a fit:"),
+        tag("dl", *terms, class_="s2s-rules"),
+        *(tag("p", note) for note in NOTES),
+        class_="s2s-small",
+    )
 
 
 def _at(numbers: Sequence[float], place: int) -> str:
