@@ -33,7 +33,7 @@ def written_pair(seq2seq: Seq2Seq, names: Names, *, longest: int, end: int | Non
     A pair is an encoder of one input, and a decoder that takes ids and what the encoder gives, in that order, and
     gives scores and as many states as it takes.
     """
-    trained = {id(keras2.bare(v)) for v in seq2seq.model.weights}
+    trained = {id(keras2.bare(variable)) for kind in keras2.weights(seq2seq.model) for variable in kind}
     models = [
         model
         for model in seq2seq.models.values()

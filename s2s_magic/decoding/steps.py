@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from s2s_magic.decoding.graph import inputs_behind
 from s2s_magic.decoding.names import Names
 from s2s_magic.decoding.positions import looks_around
 from s2s_magic.errors import DecodeError
@@ -197,6 +198,8 @@ class Writer:
         if len(begin) != len(sizes):
             raise self.refuse(layer, f"is given {len(begin)} states for its {len(sizes)}")
         x = self._wire(parts[0])
+        if any(self._follows_ids(state) for state in begin if state is not None):
+            raise self.refuse(layer, "starts from a state that comes of what the decoder reads")
         letters = "hc" if len(sizes) == 2 and type(layer).__name__ == "LSTM" else ""
         states = []
         for number, (size, first) in enumerate(zip(sizes, begin, strict=True), 1):
@@ -247,8 +250,9 @@ class Writer:
             raise self.refuse(layer, "is given a mask of its own")
         memory = [given[part] for part in ("value", "key") if given.get(part) is not None]
         shown = [self._wire(given["query"]), *(self._memory(layer, tensor) for tensor in memory)]
-        masked = self._mask(memory[0])
-        mask = f", attention_mask={masked}[:, tf.newaxis]" if masked else ""
+        masks = [f"{self._step_mask(given['query'])}[..., tf.newaxis]", f"{self._mask(memory[0])}[:, tf.newaxis]"]
+        both = " & ".join(mask for mask in masks if not mask.startswith("["))
+        mask = f", attention_mask={both}" if both else ""
         name = self._names.after(layer, "step")
         self.step.lines.append(f"{name} = {self._names.layer(layer)}({', '.join(shown)}{mask})")
         return name
@@ -263,9 +267,16 @@ class Writer:
         self.step.lines.append(f"{name} = {self._names.layer(layer)}([{shown}])")
         return name
 
+    def _follows_ids(self, tensor: Any) -> bool:
+        """Say whether a tensor comes of the input that the decoder reads."""
+        read = {id(made) for made in inputs_behind(self.step.fed)}
+        return any(id(made) in read for made in inputs_behind(tensor))
+
     def _memory(self, layer: Any, tensor: Any) -> str:
         """Give the name of an encoder's tensor that the layer looks at in each step."""
         tensor = self._outside(tensor)
+        if self._follows_ids(tensor):
+            raise self.refuse(layer, "looks at more than one position of what the decoder reads")
         kept = self.step.memory.setdefault(id(tensor), (tensor, ""))
         if not kept[1]:
             kept = self.step.memory[id(tensor)] = (
