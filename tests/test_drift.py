@@ -7,6 +7,8 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
+from tensorflow import keras
+
 from s2s_magic import Ledger, Seq2Seq, api
 from s2s_magic.ledger import Finding
 from s2s_magic.seq2seq import drift, nothing_to_train
@@ -160,3 +162,18 @@ def test_drift_is_read_again_from_a_document_and_old_documents_have_none() -> No
     assert Ledger.from_dict(document).findings == seen.ledger.findings
     del document["models"][0]["trained"], document["models"][0]["changed"]
     assert "changed since compile" not in {f.kind for f in Ledger.from_dict(document).findings}
+
+
+def test_a_loss_scaled_optimizer_is_asked_for_the_one_inside() -> None:
+    policy = "keras.mixed_precision.set_global_policy"
+    try:
+        seen = traced(f"{policy}('mixed_float16')\n" + TAGGER.format(before="lstm.trainable = False", after=""))
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert "LossScale" in seen.ledger.main_model.optimizer
+    assert not drift(seen)
+    really_trained(seen.model, *DATA)
+    assert not drift(seen)
+    seen.layers["lstm"].trainable = True
+    seen.model.compile(seen.model.optimizer, "mse")
+    assert [f.kind for f in drift(seen)] == ["not in the optimizer"]

@@ -140,6 +140,7 @@ REFERENCES = {
     "model's weights": (["models", 0, "trained"], "variable no-such"),
     "optimizer's": (["models", 0, "unknown"], "variable no-such"),
     "model's output": (["models", 0, "outputs", 0, "from"], "which is missing"),
+    "model's links": (["models", 0, "links"], "layer no-such"),
     "chosen": (["chosen"], "model no-such"),
     "share's variable": (["training", "by_call", 0, "variable"], "variable no-such"),
     "share's event": (["training", "by_call", 0, "event"], "event 99"),
@@ -156,7 +157,8 @@ def test_every_key_that_a_record_names_must_be_there(which):
     old = here.get(path[-1])
     numbers = path[-1] in ("from", "output", "cell", "end_line", "constructed", "created_by", "event")
     lists = path[-1] in ("created", "own_weights", "in_models", "held_by", "layers", "trained", "unknown")
-    here[path[-1]] = 99 if numbers else ["no-such"] if lists else "no-such"
+    wire = {"source": "L0", "target": "no-such", "shape": None, "dtype": "float32"}
+    here[path[-1]] = [wire] if path[-1] == "links" else 99 if numbers else ["no-such"] if lists else "no-such"
     assert here[path[-1]] != old
     assert expected in refused(changed)
 

@@ -104,6 +104,7 @@ def test_a_discriminator_is_frozen_for_the_combined_model_alone() -> None:
     seen = traced(GAN)
     assert roles(seen) == {"generator": ("part",), "discriminator": ("compiled", "part"), "combined": ("compiled",)}
     assert seen.model is seen.namespace["combined"]
+    check(Traced(seen.ledger, seen.live, seen.namespace), seen.model)
     space, random = seen.namespace, np.random.default_rng(0)
     noise, fakes, ones = random.random([8, 2]), random.random([8, 4]), np.ones([8, 1])
     trained = {name: said_trained(seen, name) for name in ("discriminator", "combined")}

@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("tensorflow")
 
 from s2s_magic import Seq2Seq, api
+from s2s_magic.view import report, to_html, to_text
 from test_roles import GAN, traced
 
 X = np.random.default_rng(0).random([16, 4]).astype("float32")
@@ -49,6 +50,9 @@ def test_two_fitted_models_that_share_a_layer_are_judged_each_by_its_own_fit() -
     assert verdicts(seen, 1) == {"shared": "trained", "one": "trained", "two": "not in the model"}
     assert verdicts(seen, 2) == {"shared": "trained", "one": "not in the model", "two": "trained"}
     assert "two.kernel was trained" in told(seen, "two")
+    assert [run.model for run in seen.evidence.runs] == ["first", "second"]
+    assert "fit 2 of second: 1 epoch" in to_text(report(seen.ledger, training=True))
+    assert "2 of second" in to_html(report(seen.ledger, training=True), page=True)
     assert "In fit 1 of first: not in the model." in told(seen, "two")
     assert "In fit 2 of second: not in the model." in told(seen, "one")
     assert "It is not part of second: no wire leads from it to the model's outputs; it is part of first." in told(

@@ -120,7 +120,7 @@ class CallShare(Record):
 
 
 class Run(Record):
-    """One fit: its epochs, how it ended, and what it took."""
+    """One fit: its epochs, how it ended, and what it took; ``model`` is the name of the one fitted, of several."""
 
     epochs: int
     seconds: float
@@ -129,6 +129,7 @@ class Run(Record):
     optimizer: str
     interrupted: bool = False
     stopped: str | None = None
+    model: str | None = None
     accelerated: dict[str, str] = Field(default_factory=dict)
 
 

@@ -221,7 +221,8 @@ def _untracked(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
 def _unseen(ledger: Ledger, key: str, layer: Layer) -> Finding:
     """Say of a layer that Keras does not see who uses it, what that means, and what to change."""
     user = ledger.layers[layer.unseen_in or ""]
-    use = next(call for call in calls_of(ledger, layer.unseen_in or "") if key in call.inside)
+    use = next((call for call in calls_of(ledger, layer.unseen_in or "") if key in call.inside), None)
+    where = f" ({at(use)})" if use is not None else ""
     sizes = [ledger.variables[name].params for name in layer.own_weights if name in ledger.variables]
     it = "it" if len(sizes) == 1 else "them"
     made = ledger.events[layer.constructed] if layer.constructed is not None else None
@@ -244,10 +245,10 @@ def _unseen(ledger: Ledger, key: str, layer: Layer) -> Finding:
     return Finding(
         kind="untracked",
         about=layer.name,
-        text=f"{layer.name} ({layer.class_name}) is untracked: it is used inside {user.name} ({at(use)}) and listed by "
+        text=f"{layer.name} ({layer.class_name}) is untracked: it is used inside {user.name}{where} and listed by "
         f"no layer of the model. Keras does not see it: a fit does not train its {counted(len(sizes), 'variable')} "
         f"({sum(sizes):,} parameters), and saving leaves {it} out. {remedy}",
-        event=use.index,
+        event=use.index if use is not None else layer.constructed,
     )
 
 

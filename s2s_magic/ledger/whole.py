@@ -163,7 +163,8 @@ def _rest(ledger: Ledger) -> Iterator[str]:
         where = f"model {model.name}"
         weights = (*(model.trained or ()), *(model.listed or ()), *model.unknown)
         yield from _missing(where, "event", [model.event], events)
-        yield from _missing(where, "layer", (model.object, *model.layers, *model.changed), ledger.layers)
+        laid = [key for link in model.links for key in (link.source, link.target)]
+        yield from _missing(where, "layer", (model.object, *model.layers, *model.changed, *laid), ledger.layers)
         yield from _missing(where, "variable", weights, ledger.variables)
         yield from _wires(where, (*model.inputs, *model.outputs), ledger.events, len(ledger.events))
     yield from _missing("the ledger", "model", [ledger.chosen], models)

@@ -117,6 +117,7 @@ class _Course:
             batch=self.plan.batch,
             optimizer=self.optimizer,
             interrupted=state == "interrupted",
+            model=_named(self.seq2seq),
             stopped=None if state in ("done", "interrupted") else state,
             accelerated=dict(self.accelerated),
         )
@@ -201,6 +202,12 @@ def _settle_in_the_end(changes: Changes, course: _Course) -> None:
             loop.finish(course.state)
 
     changes.undo_by(settle)
+
+
+def _named(seq2seq: Seq2Seq) -> str | None:
+    """Name the model that is fitted, where there are several."""
+    model = seq2seq.ledger.main_model
+    return model.name if model is not None and len(seq2seq.ledger.models) > 1 else None
 
 
 def _remember(seq2seq: Seq2Seq, prepared: Prepared, noted: Watched) -> None:

@@ -196,10 +196,11 @@ def _at(numbers: Sequence[float], place: int) -> str:
 
 def _runs(evidence: Evidence) -> Iterator[str]:
     for number, run in enumerate(evidence.runs, 1):
+        which = f" of {run.model}" if run.model else ""
         ended = ", interrupted" if run.interrupted else f", stopped: {run.stopped}" if run.stopped else ""
         yield (
-            f"fit {number}: {counted(run.epochs, 'epoch')} in {run.seconds:.1f} s, {counted(run.steps, 'step')} of "
-            f"batch {run.batch}, {run.optimizer}{ended}"
+            f"fit {number}{which}: {counted(run.epochs, 'epoch')} in {run.seconds:.1f} s, "
+            f"{counted(run.steps, 'step')} of batch {run.batch}, {run.optimizer}{ended}"
         )
         if kernels := kernels_text(run):
             yield f"  {kernels}"

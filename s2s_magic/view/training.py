@@ -264,7 +264,7 @@ def _runs(evidence: Evidence) -> Markup:
         ended = "interrupted" if run.interrupted else f"stopped: {run.stopped}" if run.stopped else "ran through"
         rows.append(
             row(
-                number,
+                f"{number} of {run.model}" if run.model else number,
                 run.epochs,
                 run.steps,
                 run.batch,
