@@ -6,6 +6,7 @@ import builtins
 import json
 from argparse import Namespace
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from s2s_magic import api
 from s2s_magic.cells import transformer
 from s2s_magic.completion import matcher
 from s2s_magic.errors import Interrupted, LookupFailed, Seq2SeqError, UsageError, as_plain, nearest
+from s2s_magic.files import check_targets, write_whole
 from s2s_magic.options import HelpShown, Quoted, check_body, help_text, parse_line
 
 if TYPE_CHECKING:
@@ -137,27 +139,30 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
     def _write(self, model: Seq2Seq, options: Namespace) -> list[Path]:
         from s2s_magic import view
 
-        writers: dict[str, Callable[[Path], object]] = {
-            "json": lambda path: path.write_text(json.dumps(model.ledger.to_dict(), indent=1), encoding="utf-8"),
-            "html": lambda path: path.write_text(
-                view.to_html(view.report(model.ledger, after=options.after, training=options.training), page=True),
-                encoding="utf-8",
-            ),
-            "svg": lambda path: path.write_text(view.to_svg(model.ledger, after=options.after), encoding="utf-8"),
-            "png": lambda path: view.to_png(model.ledger, path, after=options.after),
+        ledger, after = model.ledger, options.after
+
+        def png() -> bytes:
+            view.to_png(ledger, buffer := BytesIO(), after=after)
+            return buffer.getvalue()
+
+        makers: dict[str, Callable[[], str | bytes]] = {
+            "json": lambda: json.dumps(ledger.to_dict(), indent=1),
+            "html": lambda: view.to_html(view.report(ledger, after=after, training=options.training), page=True),
+            "svg": lambda: view.to_svg(ledger, after=after),
+            "png": png,
         }
-        written = []
-        for kind, write in writers.items():
-            if (target := getattr(options, kind)) is not None:
-                path = Path(target).expanduser()
-                try:
-                    write(path)
-                except OSError as error:
-                    raise LookupFailed(f"{path} cannot be written: {error.strerror}") from error
-                written.append(path)
-        for path in written:
-            print(f"wrote {path}")
-        return written
+        wanted = {kind: word for kind in makers if (word := getattr(options, kind)) is not None}
+        paths = check_targets(wanted.values(), overwrite=options.overwrite)
+        made = [makers[kind]() for kind in wanted]
+        write_whole(
+            {
+                path: content.encode() if isinstance(content, str) else content
+                for path, content in zip(paths, made, strict=True)
+            }
+        )
+        for word in wanted.values():
+            print(f"wrote {Path(word).expanduser()}")
+        return paths
 
     def _explain(self, options: Namespace) -> Any:
         explanation = api.explain(self._model(options.name), options.what, which=options.model)

@@ -120,6 +120,12 @@ VERBS: dict[str, tuple[str, str, dict[str, dict[str, Any]], tuple[dict[str, Any]
             {"flags": ("--html",), "metavar": "FILE", "help": "write one self-contained page"},
             {"flags": ("--svg",), "metavar": "FILE", "help": "write the wiring as SVG"},
             {"flags": ("--png",), "metavar": "FILE", "help": "write the wiring as PNG"},
+            {
+                "flags": ("--overwrite",),
+                "nargs": 0,
+                "default": False,
+                "help": "replace files, also those that s2s_magic did not write",
+            },
             {**_RETURN, "help": "return the ledger instead of showing it"},
         ),
     ),

@@ -146,7 +146,8 @@ def _wiring(report: Report, *, grown: bool) -> Markup:
 def _page(report: Report, fragment: Markup) -> Markup:
     head = join(
         [
-            Markup('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
+            Markup('<meta charset="utf-8"><meta name="generator" content="s2s_magic">'),
+            Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
             tag("title", f"{report.name}: who owns what"),
             tag("style", Markup(asset("page.css"))),
         ]

@@ -48,7 +48,9 @@ def to_png(
     for number, (element, style) in enumerate(_drawn(drawing, {"fill": "none", "stroke": "none"})):
         _PAINTERS[element.tag.rpartition("}")[2]](axes, element, style, number)
     buffer: IO[bytes] | str = file
-    without_warnings(UserWarning, canvas.print_png, buffer)  # for each letter that the font lacks and draws as a box
+    mark = {"Software": "s2s_magic"}
+    # a letter that the font lacks is drawn as a box, with a warning each
+    without_warnings(UserWarning, canvas.print_png, buffer, metadata=mark)
 
 
 def _drawn(element: ElementTree.Element, outer: Attributes) -> Iterator[tuple[ElementTree.Element, Attributes]]:
