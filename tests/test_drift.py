@@ -12,6 +12,7 @@ from tensorflow import keras
 from s2s_magic import Ledger, Seq2Seq, api
 from s2s_magic.ledger import Finding
 from s2s_magic.seq2seq import drift, nothing_to_train
+from s2s_magic.view import report, to_html, to_svg, to_text
 from test_roles import GAN, really_trained, traced
 
 TAGGER = """
@@ -76,6 +77,45 @@ def test_a_layer_unfrozen_after_compile_is_still_frozen_and_its_optimizer_is_too
     seen.model.compile("adam", "mse")
     assert not drift(seen)
     assert names(seen, "lstm") <= really_trained(seen.model, *DATA)
+
+
+def test_explanations_and_states_of_variables_go_by_what_compile_saw() -> None:
+    def said(seen: Seq2Seq) -> str:
+        return " ".join(api.explain(seen, "lstm.cell.kernel").sentences)
+
+    def states(seen: Seq2Seq) -> set[str]:
+        rows = report(api.current_ledger(seen)).variables.values()
+        return {row.state for row in rows if row.owner_name == "lstm.cell"}
+
+    frozen = tagger(after="lstm.trainable = False")
+    assert "so that a fit still trains it until it is compiled again" in said(frozen)
+    assert states(frozen) == {"trained until compiled again"}
+    thawed = tagger(before="lstm.trainable = False", after="lstm.trainable = True")
+    assert "so that a fit leaves it as it is until it is compiled again" in said(thawed)
+    assert states(thawed) == {"frozen until compiled again"}
+    assert "It is frozen by lstm.trainable = False." in said(tagger(before="lstm.trainable = False"))
+    assert "Its owner lists it as trainable." in said(tagger())
+
+
+@pytest.mark.parametrize("accelerate", ["on", "off"])
+@pytest.mark.parametrize(
+    "switches", [("", "lstm.trainable = False"), ("lstm.trainable = False", "lstm.trainable = True")]
+)
+def test_a_fit_of_ours_trains_what_the_ledger_says_and_keras_trains(switches: tuple[str, str], accelerate: str) -> None:
+    ours = tagger(*switches)
+    expected = {ours.ledger.variables[key].owner for key in ours.ledger.main_model.trained}
+    before = {key: variable.numpy() for key, variable in ours.live.variables.items()}
+    api.fit(
+        ours,
+        f"inputs: {{x: X}}\ntarget: Y\naccelerate: {accelerate}",
+        {"X": DATA[0].astype("int32"), "Y": DATA[1].astype("float32")},
+        progress=lambda _: None,
+    )
+    variables = ours.live.variables.items()
+    moved = {ours.ledger.variables[key].owner for key, v in variables if (v.numpy() != before[key]).any()}
+    assert moved == expected
+    assert ours.layers["lstm"].trainable is ("True" in switches[1])
+    assert of(ours, "changed since compile")
 
 
 def test_an_optimizer_of_another_model_is_found_before_keras_stops_at_its_first_step() -> None:
@@ -177,3 +217,26 @@ def test_a_loss_scaled_optimizer_is_asked_for_the_one_inside() -> None:
     seen.layers["lstm"].trainable = True
     seen.model.compile(seen.model.optimizer, "mse")
     assert [f.kind for f in drift(seen)] == ["not in the optimizer"]
+
+
+def test_a_document_without_any_of_the_newer_keys_is_read_and_drawn() -> None:
+    document: dict[str, Any] = traced(GAN).ledger.to_dict()
+    newer = {
+        "models": ("links", "roles", "compiled", "trained", "listed", "changed", "optimizer", "unknown"),
+        "layers": ("unseen_in", "unseen_as"),
+        "events": ("inside",),
+    }
+    for part, keys in newer.items():
+        records = document[part].values() if isinstance(document[part], dict) else document[part]
+        for record in records:
+            for key in keys:
+                record.pop(key, None)
+    old = Ledger.from_dict(document)
+    assert old.main_model.name == "combined"
+    assert not {f.kind for f in old.findings} & {"changed since compile", "not in the optimizer", "nothing to train"}
+    assert [f.text for f in old.findings if f.kind == "frozen"] == [
+        "discriminator.trainable is False: 4 variables (19 parameters) below it are not trained."
+    ]
+    for render in (to_text, lambda seen: to_html(seen, page=True)):
+        assert "discriminator" in render(report(old))
+    assert "generator" in to_svg(old)

@@ -175,7 +175,7 @@ def _given(call: Called) -> str:
     return f" ({', '.join(named)})" if named else ""
 
 
-def _variable_story(ledger: Ledger, variable: Variable) -> Iterator[str]:
+def _variable_story(ledger: Ledger, key: str, variable: Variable) -> Iterator[str]:
     name = full_name(variable)
     yield (
         f"{name} is a variable of shape {shape_text(variable.shape)}, {variable.params:,} parameters "
@@ -197,20 +197,36 @@ def _variable_story(ledger: Ledger, variable: Variable) -> Iterator[str]:
         yield f"It is used by {len(uses)} calls ({where}) and exists once."
     if len(variable.paths) > 1:
         yield f"It is also reached as {listing(list(variable.paths[1:]))}."
+    yield _whether_trained(ledger, key, variable)
+
+
+def _whether_trained(ledger: Ledger, key: str, variable: Variable) -> str:
+    """Say whether a fit of the model that is meant trains a variable: by the switches that its compile saw."""
+    main = ledger.main_model
     if not variable.tracked:
-        yield "No layer of a model lists it: the optimizer never sees it."
-    elif variable.frozen_by is not None:
-        yield f"It is frozen by {variable.frozen_by}.trainable = False."
-    elif variable.trainable:
-        yield "Its owner lists it as trainable."
-    else:
-        yield "Its owner lists it as not trainable: it is state, changed by the layer itself and not by the optimizer."
+        return "No layer of a model lists it: the optimizer never sees it."
+    if main is not None and main.trained is not None and main.name in variable.in_models:
+        if variable.frozen_by is not None and key in main.trained:
+            return (
+                f"{variable.frozen_by}.trainable is False now; {main.name} was compiled before that, so that a fit "
+                "still trains it until it is compiled again."
+            )
+        if variable.trainable and key not in main.trained:
+            return (
+                f"Its owner lists it as trainable now; it was frozen when {main.name} was compiled, so that a fit "
+                "leaves it as it is until it is compiled again."
+            )
+    if variable.frozen_by is not None:
+        return f"It is frozen by {variable.frozen_by}.trainable = False."
+    if variable.trainable:
+        return "Its owner lists it as trainable."
+    return "Its owner lists it as not trainable: it is state, changed by the layer itself and not by the optimizer."
 
 
 def explain_variable(ledger: Ledger, key: str, present: float | None) -> Explanation:
     """Explain a variable; ``present`` is its norm now, where that is known."""
     variable = ledger.variables[key]
-    sentences = [*_variable_story(ledger, variable)]
+    sentences = [*_variable_story(ledger, key, variable)]
     if ledger.training is None and variable.trainable:
         moved = None not in (present, variable.initial_norm) and not isclose(
             present or 0, variable.initial_norm or 0, rel_tol=1e-5
