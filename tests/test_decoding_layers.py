@@ -128,7 +128,7 @@ DECODERS = {
 def shaken(model, seed=1):
     """Give all weights values that make a model say something else for each source."""
     random = np.random.default_rng(seed)
-    for variable in model.model.weights:
+    for variable in filter(lambda variable: hasattr(variable, "shape"), model.model.weights):
         scale = 1.5 if len(variable.shape) > 1 else 0.3
         variable.assign(
             np.abs(random.normal(size=variable.shape, scale=scale))

@@ -108,7 +108,7 @@ def _over_decoder(seq2seq: Seq2Seq, names: Names, call: Called, decoder: Any) ->
     made = f"{names.layer(decoder)}.get_output_at({number})"
     inputs = inputs_behind(outputs.sample_id)
     starts = [tensor for tensor in inputs if len(tensor.shape) < 2 and tensor.dtype.is_integer]
-    sources = [tensor for tensor in inputs if tensor not in starts]
+    sources = [tensor for tensor in inputs if not any(tensor is start for start in starts)]
     if len(sources) != 1 or len(starts) > 1:
         shown = ", ".join(sorted(keras2.history(tensor)[0].name for tensor in inputs)) or "none"
         raise DecodeError(

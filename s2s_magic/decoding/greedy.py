@@ -79,13 +79,17 @@ def decode(
         return []
     source = read(seq2seq, way, value)
     longest = _longest(seq2seq, source) if max_length is None else max_length
+    if way.longest is not None and max_length is None:
+        longest = way.longest
     inference = inference_model(seq2seq, max_length=longest, start=start, end=end)
     _check_longest(seq2seq, inference.way, max_length)
     found: list[Any] = [None] * len(source.lengths)
     for numbers, batch in _batches(source):
         ids, lengths = _run(inference, batch, tf.fill([len(numbers)], found_edges.start))
         for number, row, length in zip(numbers, ids, lengths, strict=True):
-            found[number] = _ended(row[:length].tolist(), way.end if way.end is not None else found_edges.end)
+            found[number] = _ended(
+                row[: min(length, longest)].tolist(), way.end if way.end is not None else found_edges.end
+            )
     return _as_texts(seq2seq, way, found)
 
 

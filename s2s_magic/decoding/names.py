@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -77,6 +78,7 @@ class Names:
         name = self.bound(layer)
         if name is None and holder is not None:
             return f"{self.layer(holder)}.{attribute}"
+        name = name or self._path(layer)
         for model, value in self._models if name is None else ():
             if any(layer is part for part in value.layers):
                 return f"{model}.get_layer({layer.name!r})"
@@ -85,6 +87,18 @@ class Names:
                 f"{self._seq2seq.name} cannot be decoded: no name leads to the layer {layer.name!r}; give it one"
             )
         return name
+
+    def found(self, layer: Any) -> bool:
+        """Say whether a name or a path of the code leads to a layer."""
+        return bool(self.bound(layer) or self._path(layer))
+
+    def _path(self, layer: Any) -> str | None:
+        """Give the ledger's name for a layer where it is a path through the code's own objects."""
+        for key, value in self._seq2seq.live.layers.items():
+            if value is layer:
+                name = self._seq2seq.ledger.layers[key].name
+                return name if "." in name and _walked(self._namespace, name) is layer else None
+        return None
 
     def tensor(self, tensor: Any) -> str:
         """Give an expression for a symbolic tensor: its name, else the output of a layer's call."""
@@ -123,3 +137,12 @@ def _place(made: Any, number: int) -> str:
             return f"[{place}]{_place(part, number)}" if isinstance(part, list | tuple) else f"[{place}]"
         number -= size
     raise IndexError(number)
+
+
+def _walked(namespace: Mapping[str, Any], path: str) -> Any:
+    """Follow a path of attributes from a name; None where it leads nowhere."""
+    first, *rest = path.split(".")
+    value = namespace.get(first)
+    for name in rest:
+        value = vars(value).get(name) if hasattr(value, "__dict__") else None
+    return value

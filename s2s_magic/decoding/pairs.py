@@ -38,6 +38,7 @@ def written_pair(seq2seq: Seq2Seq, names: Names, *, longest: int, end: int | Non
         model
         for model in seq2seq.models.values()
         if model is not seq2seq.model and keras2.is_wired(model) and _is_flat(model.input) and _is_flat(model.output)
+        if names.found(model)
     ]
     over = [model for model in models if _owned(model) and _owned(model) <= trained]
     for decoder in reversed(over):
