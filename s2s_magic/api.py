@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from s2s_magic.ledger.compare import Comparison
     from s2s_magic.ledger.explain import Explanation
     from s2s_magic.seq2seq import Seq2Seq
+    from s2s_magic.spec import Spec
     from s2s_magic.tracing import Traced
 
 
@@ -50,7 +51,7 @@ def build(
     SpecError
         With every fault of the spec, each with its line and column.
     BuildError
-        When the model does not fit into memory.
+        When the model does not fit into memory: before anything of it is made, as far as that can be told.
     """
     from s2s_magic.seq2seq import Seq2Seq
     from s2s_magic.source import generate
@@ -59,6 +60,7 @@ def build(
     from s2s_magic.tracing import run
 
     spec, tokenizers = count_vocabularies(parse_spec(spec_text, first_line=first_line), namespace or {})
+    check_memory(spec)
     source = generate(spec)
     _import_addons()
     traced = run(source, {}, name=name, title="generated from the spec")
@@ -75,6 +77,31 @@ def build(
         spec=spec,
         tokenizers=tokenizers,
     )
+
+
+def check_memory(spec: Spec) -> None:
+    """Refuse a plan whose weights do not fit into the memory that this process may still take.
+
+    While a weight is made, its first values are there in up to four copies: that much is needed for the largest.
+    """
+    from s2s_magic.memory import memory_left
+    from s2s_magic.spec.sizes import BYTES, params_by_owner
+
+    sizes = {owner: BYTES * params for owner, params in params_by_owner(spec).items()}
+    weights = sum(sizes.values())
+    left = memory_left()
+    if left is None or weights + 3 * max(sizes.values()) <= left[0]:
+        return
+    owners = ", ".join(f"{owner} {_gigabytes(size)}" for owner, size in sizes.items())
+    raise BuildError(
+        f"the model does not fit into memory: its weights take {_gigabytes(weights)} ({owners}), and the largest "
+        f"is there up to four times while it is made; {left[1]} leaves {_gigabytes(left[0])}. Training with Adam takes "
+        "three to four times the weights: gradients and two averages of them"
+    )
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"
 
 
 def _import_addons() -> None:

@@ -1,0 +1,49 @@
+"""How large a plan's model is, known before anything of it is made."""
+
+from __future__ import annotations
+
+from s2s_magic.spec.records import Recurrent, Spec
+
+BYTES = 4
+"""Of a number in float32."""
+_GATES = {"lstm": 4, "gru": 3}
+
+
+def params_by_owner(spec: Spec) -> dict[str, int]:
+    """Count the parameters of each layer object that owns some, by the name that its code gives it.
+
+    Parameters
+    ----------
+    spec
+        A plan whose vocabulary sizes are known.
+    """
+    source, target = int(spec.vocab.source), int(spec.vocab.target)
+    if spec.shared:
+        sizes = {"embeddings": source * spec.embed.source}
+    else:
+        sizes = {"source_embeddings": source * spec.embed.source, "target_embeddings": target * spec.embed.target}
+    encoder, decoder = spec.encoder, spec.decoder
+    for layer in range(1, encoder.layers + 1):
+        reads = spec.embed.source if layer == 1 else encoder.state_units
+        ways = 2 if encoder.bidirectional else 1
+        sizes[_numbered("encoder", layer, encoder)] = ways * _cell(encoder, reads)
+    for layer in range(1, decoder.layers + 1):
+        reads = spec.embed.target if layer == 1 else decoder.units
+        sizes[_numbered("decoder_cell", layer, decoder)] = _cell(decoder, reads)
+    sizes["output_layer"] = (decoder.units + 1) * target
+    if spec.bridge == "dense":
+        states = len(decoder.state_names) * decoder.layers
+        alike = (encoder.kind, encoder.layers) == (decoder.kind, decoder.layers)
+        reads = encoder.state_units * (1 if alike else len(encoder.state_names) * encoder.layers)
+        sizes["bridge"] = states * (reads + 1) * decoder.units
+    return sizes
+
+
+def _numbered(name: str, layer: int, part: Recurrent) -> str:
+    return name if part.layers == 1 else f"{name}_{layer}"
+
+
+def _cell(part: Recurrent, reads: int) -> int:
+    """Count a cell's parameters: kernel, recurrent kernel and bias; a GRU of Keras has two biases."""
+    biases = 2 if part.kind == "gru" else 1
+    return _GATES[part.kind] * part.units * (reads + part.units + biases)
