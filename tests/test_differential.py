@@ -26,9 +26,6 @@ LEFT_OUT = {
     "weights of positions": "a body has no key for them",
     "class weights": "a body has no key for them",
     "two outputs": "a body names one target",
-    "jit_compile on the model": "XLA does not know the operations that measure",
-    "frozen after compile": "the optimizer is built for other variables",
-    "optimizer Nadam": "what it computes depends on how often it is traced",
 }
 
 

@@ -61,6 +61,8 @@ def put_on_kernels(
     changes: Changes, model: Any, fixed_lengths: Mapping[int, int] | None = None, *, write_out: bool = True
 ) -> Mapping[str, str]:
     """Let a Keras model compute the same numbers faster until changes are undone; see `accelerate`."""
+    if getattr(model, "_jit_compile", False):
+        return {layer.name: "XLA compiles the step" for layer in _recurrent_layers(model)}
     projections: Projections = {}
     unrolled = UNROLLED if write_out else 0
     found: dict[str, str] = {}
