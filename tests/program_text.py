@@ -71,7 +71,7 @@ class Program:
         else:
             lines.append(f"target: {{{', '.join(f'{name}: {array}' for name, array in self.targets)}}}")
         lines += [f"weights: {self.weights}"] if self.weights else []
-        lines += [f"class_weight: {self.class_weight}"] if self.class_weight else []
+        lines += [f"class_weights: {self.class_weight}"] if self.class_weight else []
         lines += [f"batch: {self.batch}", f"epochs: {self.epochs}", f"shuffle: {str(self.shuffle).lower()}"]
         return "\n".join(lines) + "\n"
 

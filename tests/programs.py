@@ -24,7 +24,7 @@ def programs(draw: Callable[[Any], Any]) -> Program:
     """Draw a program."""
     w = Writing(draw)
     settings_code = _types(w)
-    paired = w.chance(20)
+    paired = w.chance(12)
     inputs = pair(w) if paired else begin(w)
     _chain(w, paired)
     if w.dtype == "half":
@@ -76,7 +76,7 @@ def _chain(w: Writing, paired: bool) -> None:
         if w.tensor != "written.rnn_output" and w.chance(40):
             plain_layer(w)
         return
-    for number in range(w.draw(st.integers(1, 2))):
+    for number in range(w.one_of(1, 1, 2)):
         if number and not w.sequence and w.chance(30):
             to_sequence(w)
         (w.one_of(*SEQUENCE_LAYERS) if w.sequence else plain_layer)(w)

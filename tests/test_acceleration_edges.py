@@ -289,3 +289,32 @@ def test_saving_cloning_and_summaries_do_not_see_it(tmp_path: Any) -> None:
     for copy in (clone, *(keras.models.load_model(tmp_path / name) for name in ("model.keras", "saved"))):
         np.testing.assert_allclose(copy(ones), output, atol=1e-6)
         assert not any("call" in layer.__dict__ for layer in copy.layers if isinstance(layer, keras.layers.RNN))
+
+
+def test_rows_padded_from_end_to_end_give_keras_gradients_row_by_row_where_those_are_no_numbers_too() -> None:
+    """Ids with zeros masked; states from a pooled vector, which is 0 / 0 where all is padding; a GRU after the LSTM."""
+    ids = keras.Input([4], dtype="int32")
+    read = keras.layers.Embedding(VOCAB, EMBED, mask_zero=True, dtype="float64")(ids)
+    pooled = keras.layers.GlobalAveragePooling1D(dtype="float64")(read)
+    states = [keras.layers.Dense(UNITS, "tanh", dtype="float64")(pooled) for _ in range(2)]
+    read = keras.layers.LSTM(UNITS, return_sequences=True, dtype="float64")(read, initial_state=states)
+    read = keras.layers.GRU(UNITS, return_sequences=True, dtype="float64")(read)
+    model = keras.Model(ids, keras.layers.Dense(VOCAB, dtype="float64")(read))
+    rows = tf.constant([[1, 2, 3, 4], [5, 6, 0, 0], [0, 0, 7, 8], [0, 0, 0, 0], [0, 9, 0, 1]])
+
+    def by_row() -> list[Any]:
+        found = []
+        for row in rows:
+            with tf.GradientTape() as tape:
+                output = model(row[None], training=True)
+                total = tf.reduce_sum(tf.cos(output))
+            found += [output, *map(tf.convert_to_tensor, tape.gradient(total, model.trainable_weights))]
+        return [value.numpy() for value in found]
+
+    theirs = by_row()
+    with accelerate(model) as told:
+        assert set(told.values()) == {ACCELERATED}
+        ours = by_row()
+    assert any(np.isnan(value).any() for value in theirs)
+    for mine, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=EXACT, atol=EXACT, equal_nan=True)

@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 
 from differing import Outcome, compared, reported
+from program_cases import CASES
 from programs import drawn
 
 FIXED, FIXED_COUNT, FRESH_COUNT, CHUNK = 1, 40, 10, 10
@@ -26,6 +27,7 @@ LEFT_OUT = {
     "weights of positions": "a body has no key for them",
     "class weights": "a body has no key for them",
     "two outputs": "a body names one target",
+    "jit_compile on the model": "XLA does not know the operations that measure",
 }
 
 
@@ -51,3 +53,11 @@ def test_a_fit_gives_the_numbers_of_keras_or_refuses_in_one_line(number: int, fi
     wrong = [outcome for outcome in outcomes if outcome.ended in ("differs", "fails", "refused")]
     assert not wrong, "\n\n".join(str(outcome) for outcome in wrong)
     assert sum(outcome.ended == "same" for outcome in outcomes) >= CHUNK // 2
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("title", CASES)
+def test_a_program_written_for_it_gives_the_numbers_of_keras(title: str) -> None:
+    outcomes = compared(CASES[title])
+    assert {outcome.ended for outcome in outcomes} == {"same"}, "\n\n".join(map(str, outcomes))
+    assert "accelerated" in outcomes[0].told

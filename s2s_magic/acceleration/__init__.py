@@ -14,12 +14,12 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from s2s_magic.acceleration.cells import has_own_call
 from s2s_magic.acceleration.decoder import accelerate_decoder, decoder_obstacle, is_decoder
 from s2s_magic.acceleration.decoding import accelerate_greedy_loop, greedy_obstacle
 from s2s_magic.acceleration.loss import Projections, accelerate_loss, loss_obstacle, note_projections
 from s2s_magic.acceleration.optimizer import accelerate_step, optimizer_obstacle
 from s2s_magic.acceleration.recurrent import accelerate_recurrent, halves, recurrent_obstacle
+from s2s_magic.acceleration.understood import strangeness
 from s2s_magic.kernels.loop import UNROLLED
 from s2s_magic.tracing.keras2 import set_traces_aside
 from s2s_magic.undoing import Changes
@@ -61,27 +61,26 @@ def put_on_kernels(
     changes: Changes, model: Any, fixed_lengths: Mapping[int, int] | None = None, *, write_out: bool = True
 ) -> Mapping[str, str]:
     """Let a Keras model compute the same numbers faster until changes are undone; see `accelerate`."""
-    if getattr(model, "_jit_compile", False):
-        return {layer.name: "XLA compiles the step" for layer in _recurrent_layers(model)}
     projections: Projections = {}
     unrolled = UNROLLED if write_out else 0
     found: dict[str, str] = {}
+    whole = _model_obstacle(model)
     # What was traced before must not run on the kernels, and what is traced on them must not stay.
     set_traces_aside(changes, model)
     for layer in _recurrent_layers(model):
-        obstacle = _obstacle(layer)
+        obstacle = whole or _obstacle(layer)
         found[layer.name] = obstacle or ACCELERATED
         if obstacle is None and is_decoder(layer):
             accelerate_decoder(changes, layer, fixed_lengths or {}, unrolled)
         elif obstacle is None:
             for part in halves(layer):
                 accelerate_recurrent(changes, part, unrolled)
-    for layer in _dense_layers(model):
-        note_projections(changes, layer, projections)
     if getattr(model, "_is_compiled", False):
-        found["loss"] = loss_obstacle(model) or ACCELERATED
-        found["optimizer"] = optimizer_obstacle(model.optimizer) or ACCELERATED
+        found["loss"] = whole or loss_obstacle(model) or ACCELERATED
+        found["optimizer"] = whole or optimizer_obstacle(model.optimizer) or ACCELERATED
         if found["loss"] == ACCELERATED:
+            for layer in _dense_layers(model):
+                note_projections(changes, layer, projections)
             accelerate_loss(changes, model, projections)
         if found["optimizer"] == ACCELERATED:
             accelerate_step(changes, model.optimizer)
@@ -113,19 +112,26 @@ def put_on_greedy_kernels(changes: Changes, model: Any) -> Mapping[str, str]:
     """Let a decoding model give ids and lengths faster until changes are undone; see `accelerate_greedy`."""
     found = dict(put_on_kernels(changes, model))
     for layer in _recurrent_layers(model):
-        if found[layer.name] != ACCELERATED and is_decoder(layer) and not has_own_call(layer):
-            obstacle = greedy_obstacle(layer)
+        if found[layer.name] != ACCELERATED and is_decoder(layer):
+            obstacle = _model_obstacle(model) or greedy_obstacle(layer)
             found[layer.name] = obstacle or ACCELERATED
             if obstacle is None:
                 accelerate_greedy_loop(changes, layer)
     return found
 
 
+def _model_obstacle(model: Any) -> str | None:
+    """Say in words why nothing of a model can run on the kernels, whatever its layers are."""
+    if tf.distribute.has_strategy() or model.distribute_strategy is not tf.distribute.get_strategy():
+        return "under a distribution strategy, everything is left as it is"
+    if getattr(model, "_is_compiled", False) and model.run_eagerly:
+        return "with run_eagerly=True each operation runs by itself, as Keras writes it"
+    if getattr(model, "_is_compiled", False) and model._jit_compile:
+        return "with jit_compile=True XLA compiles Keras's own operations"
+    return None
+
+
 def _obstacle(layer: Any) -> str | None:
-    if tf.distribute.has_strategy():
-        return "under a distribution strategy, layers are left as they are"
-    if has_own_call(layer):
-        return "its call is overridden on the object, and that override stays"
     return decoder_obstacle(layer) if is_decoder(layer) else recurrent_obstacle(layer)
 
 
@@ -147,4 +153,4 @@ def _through_time(layer: Any) -> bool:
 def _dense_layers(model: Any) -> list[Any]:
     """List the plain dense layers, those that a decoder holds as well."""
     layers = {id(layer): layer for layer in model._flatten_layers() if type(layer) is keras.layers.Dense}
-    return [layer for layer in layers.values() if not has_own_call(layer)]
+    return [layer for layer in layers.values() if strangeness(layer) is None]

@@ -9,8 +9,9 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from s2s_magic.acceleration.cells import cell_obstacle, run_cells
+from s2s_magic.acceleration.cells import cell_obstacle, regularized_output, run_cells
 from s2s_magic.acceleration.overriding import override
+from s2s_magic.acceleration.understood import is_known_function, strangeness
 from s2s_magic.undoing import Changes
 
 _BY_POSITION = tuple(
@@ -47,16 +48,27 @@ def decoder_obstacle(decoder: Any) -> str | None:
 
 def settings_obstacle(decoder: Any) -> str | None:
     """Say in words which setting or output layer of a ``BasicDecoder`` is not understood, whatever its sampler."""
-    layer = decoder.output_layer
+    layer, sampler = decoder.output_layer, decoder.sampler
+    if (odd := strangeness(decoder)) is not None:
+        return odd
+    if (odd := strangeness(sampler)) is not None:
+        return f"of its {type(sampler).__name__}, {odd}"
     if decoder.output_time_major:
         return "output_time_major=True is left to TFA"
     if layer is not None and type(layer) is not keras.layers.Dense:
         return f"its output layer is a {type(layer).__name__}; understood is Dense"
-    if layer is not None and layer.activation not in _BY_POSITION:
+    if layer is not None and (odd := strangeness(layer)) is not None:
+        return f"of its output layer, {odd}"
+    known = (None, *_BY_POSITION)
+    if layer is not None and (layer.activation not in known or not _is_known(layer.activation)):
         return "the activation of its output layer may look at more than one position"
-    if layer is not None and layer._activity_regularizer is not None:
-        return "activity_regularizer of its output layer counts each step by itself"
+    if layer is not None and (why := regularized_output(layer)) is not None:
+        return f"of its output layer, {why}"
     return None
+
+
+def _is_known(activation: Any) -> bool:
+    return activation is None or is_known_function(activation)
 
 
 def accelerate_decoder(changes: Changes, decoder: Any, fixed_lengths: Mapping[int, int], unrolled: int) -> None:
@@ -70,7 +82,8 @@ def accelerate_decoder(changes: Changes, decoder: Any, fixed_lengths: Mapping[in
         # The sampler checks its arguments, and keeps what users of it may read.
         finished, _, state = decoder.initialize(inputs, initial_state=initial_state, **kwargs)
         lengths = decoder.sampler.sequence_length
-        if lengths.dtype != tf.int32:
+        types = {value.dtype for value in tf.nest.flatten(state)}
+        if lengths.dtype != tf.int32 or types != {tf.as_dtype(decoder.cell.compute_dtype)}:
             return by_tfa(inputs, initial_state=initial_state, training=training, **kwargs)
         # A row is done before the first step or after one at least. Rows that are done go on through the cell until
         # all are done, or with impute_finished keep their states and give zeros.

@@ -7,22 +7,25 @@ from types import CodeType, FunctionType
 from typing import Any
 
 import tensorflow as tf
-from keras.src.engine import base_layer_utils
 from tensorflow import keras
 
 from s2s_magic.acceleration.overriding import override
+from s2s_magic.acceleration.understood import is_known_function, strangeness
 from s2s_magic.kernels import projected_cross_entropy
 from s2s_magic.source.generate import MASKED_LOSS
+from s2s_magic.tracing.keras2 import calls_for_training
 from s2s_magic.undoing import Changes
 
 Projections = dict[tuple[int, str], tuple[Any, Any, Any, bool]]
 """By graph and name of logits: what the layer read, its weights, its bias, and whether this is training."""
 
 _REDUCTIONS = ("auto", "sum_over_batch_size", "sum")
+_SETTINGS = {"from_logits", "ignore_class"}
+_STEPS = ("train_step", "test_step", "compute_loss", "make_train_function")
 
 
 def note_projections(changes: Changes, layer: Any, projections: Projections) -> None:
-    """Let a dense layer remember what its logits are made of, until changes are undone."""
+    """Let a dense layer, all of whose methods are Keras's, remember what its logits are made of, for a while."""
     by_keras = layer.call
 
     def call(self: Any, inputs: Any) -> Any:
@@ -30,13 +33,15 @@ def note_projections(changes: Changes, layer: Any, projections: Projections) -> 
         if graph is None or inputs.shape.rank != 3 or layer.compute_dtype not in ("float32", "float64"):
             return by_keras(inputs)
         kernel = tf.convert_to_tensor(layer.kernel)
+        if kernel.dtype != inputs.dtype:
+            return by_keras(inputs)
         bias = tf.convert_to_tensor(layer.bias) if layer.use_bias else None
         rows = tf.reshape(inputs, [-1, kernel.shape[0]])
         logits = tf.matmul(rows, kernel)
         logits = logits if bias is None else tf.nn.bias_add(logits, bias)
         logits = tf.reshape(logits, tf.concat([tf.shape(inputs)[:2], [kernel.shape[1]]], 0))
         logits.set_shape([*inputs.shape[:2], kernel.shape[1]])
-        training = base_layer_utils.call_context().training is True
+        training = calls_for_training()
         projections[id(graph), logits.name] = (inputs, kernel, bias, training)
         return logits if layer.activation is None else layer.activation(logits)
 
@@ -46,17 +51,31 @@ def note_projections(changes: Changes, layer: Any, projections: Projections) -> 
 def loss_obstacle(model: Any) -> str | None:
     """Say in words why a compiled model's loss is computed from all its logits; None where it need not be."""
     ours = keras.Model
-    if type(model).train_step is not ours.train_step or type(model).compute_loss is not ours.compute_loss:
+    if any(getattr(type(model), name) is not getattr(ours, name) for name in _STEPS):
         return f"{type(model).__name__} has a training step of its own"
+    replaced = next((name for name in vars(model) if hasattr(type(model), name)), None)
+    if replaced is not None:
+        return f"the model's {replaced} is overridden on the object, and that override stays"
+    if (odd := strangeness(model.compiled_loss)) is not None:
+        return odd
     if len(model.outputs or []) != 1:
         return "the model has not one output"
     loss = model.compiled_loss._user_losses
     loss = loss[0] if isinstance(loss, list | tuple) and len(loss) == 1 else loss
-    if loss in ("sparse_categorical_crossentropy", keras.losses.sparse_categorical_crossentropy) or _is_generated(loss):
+    if _is_generated(loss):
+        return None
+    function = keras.losses.sparse_categorical_crossentropy
+    if not is_known_function(function):
+        return "keras.losses.sparse_categorical_crossentropy is not the one that Keras came with"
+    if loss in ("sparse_categorical_crossentropy", function):
         return None
     if type(loss) is not keras.losses.SparseCategoricalCrossentropy:
         name = loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
         return f"{name}: understood is sparse_categorical_crossentropy"
+    if (odd := strangeness(loss)) is not None:
+        return odd
+    if loss.fn is not function or set(loss._fn_kwargs) - _SETTINGS:
+        return "the function of the loss, or what it is called with, is not the one that it came with"
     if loss._fn_kwargs.get("ignore_class") is not None or loss.reduction not in _REDUCTIONS:
         return "ignore_class and reduction=none are left to Keras"
     return None

@@ -7,8 +7,9 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from s2s_magic.acceleration.cells import cell_obstacle, has_own_call, run_cells
+from s2s_magic.acceleration.cells import cell_obstacle, run_cells
 from s2s_magic.acceleration.overriding import override
+from s2s_magic.acceleration.understood import strangeness
 from s2s_magic.undoing import Changes
 
 
@@ -21,15 +22,15 @@ def halves(layer: Any) -> list[Any]:
 
 def recurrent_obstacle(layer: Any) -> str | None:
     """Say in words why a layer cannot run on the kernels; None where it can."""
-    return next((why for why in map(_obstacle, halves(layer)) if why), None)
+    return strangeness(layer) or next((why for why in map(_obstacle, halves(layer)) if why), None)
 
 
 def _obstacle(layer: Any) -> str | None:
     name = type(layer).__name__
     if type(layer) not in (keras.layers.LSTM, keras.layers.GRU, keras.layers.RNN):
         return f"{name} is none of the layers understood: LSTM, GRU, RNN, Bidirectional, BasicDecoder"
-    if has_own_call(layer):
-        return "its call is overridden on the object, and that override stays"
+    if (odd := strangeness(layer)) is not None:
+        return odd
     if tf.config.list_logical_devices("GPU") and getattr(layer, "_could_use_gpu_kernel", False):
         return "cuDNN's own kernel runs it on the GPU"
     for setting in ("stateful", "unroll", "time_major"):
@@ -37,7 +38,16 @@ def _obstacle(layer: Any) -> str | None:
             return f"{setting}=True is left to Keras"
     if layer._num_constants:
         return "it takes constants beside its states"
-    return cell_obstacle(layer.cell)
+    if getattr(layer, "return_runtime", False) or getattr(layer, "_return_runtime", False):
+        return "it gives the name of what ran it beside its outputs"
+    if layer.compute_dtype != layer.cell.compute_dtype:
+        return f"it computes in {layer.compute_dtype}, and its cell in {layer.cell.compute_dtype}"
+    why = cell_obstacle(layer.cell)
+    if why is None and getattr(layer, "_could_use_gpu_kernel", False):
+        cell = layer.cell
+        if not cell.use_bias or not getattr(cell, "reset_after", True):
+            return "a setting of its cell was changed after it was made, which its own loop does not look at"
+    return why
 
 
 def accelerate_recurrent(changes: Changes, layer: Any, unrolled: int) -> None:
@@ -49,7 +59,14 @@ def accelerate_recurrent(changes: Changes, layer: Any, unrolled: int) -> None:
         mask = flat[0] if flat else None
         given = initial_state is not None or (isinstance(inputs, list) and len(inputs) > 1)
         x = inputs[0] if isinstance(inputs, list) else inputs
-        if not isinstance(x, tf.Tensor) or x.shape.rank != 3 or (mask is not None and mask.shape.rank != 2):
+        more = tf.nest.flatten([inputs[1:] if isinstance(inputs, list) else [], initial_state])
+        types = {value.dtype for value in (x, *more) if value is not None}
+        if (
+            not isinstance(x, tf.Tensor)
+            or x.shape.rank != 3
+            or (mask is not None and mask.shape.rank != 2)
+            or types != {tf.as_dtype(layer.compute_dtype)}
+        ):
             return by_keras(inputs, mask=mask, training=training, initial_state=initial_state)
         x, states, _ = layer._process_inputs(inputs, initial_state, None)
         output, after = run_cells(
@@ -58,6 +75,7 @@ def accelerate_recurrent(changes: Changes, layer: Any, unrolled: int) -> None:
             tf.nest.flatten(states) if given else None,
             training,
             masks_by=layer if getattr(layer, "_could_use_gpu_kernel", False) else None,
+            drawn_outside=True,
             sequences=layer.return_sequences,
             mask=None if mask is None else tf.cast(mask, tf.bool),
             reverse=layer.go_backwards,

@@ -6,14 +6,14 @@ import functools
 import inspect
 import math
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from types import CodeType
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from keras.src import initializers
-from keras.src.engine import base_layer, functional, input_layer, keras_tensor, sequential, training
+from keras.src.engine import base_layer, base_layer_utils, functional, input_layer, keras_tensor, sequential, training
 from keras.src.layers import core
 from keras.src.layers.core import tf_op_layer
 from keras.src.layers.rnn.bidirectional import Bidirectional
@@ -339,6 +339,11 @@ def is_copied(layer: Any, holders: Iterable[Any]) -> bool:
     )
 
 
+def calls_for_training() -> bool:
+    """Say whether the call of a model that goes on is one for training."""
+    return base_layer_utils.call_context().training is True
+
+
 def ends(model: Any) -> tuple[list[Any], list[Any]]:
     """Give a functional model's input and output tensors; a model without wires has none."""
     if not isinstance(model, functional.Functional):
@@ -392,11 +397,6 @@ def size_of(variable: Any) -> int:
 def is_compiled(model: Any) -> bool:
     """Say whether a model was compiled."""
     return bool(getattr(model, "_is_compiled", False))
-
-
-def compiled_as(model: Any) -> Any:
-    """Give an object that is another one after each compiling; None before the first."""
-    return vars(model).get("compiled_loss")
 
 
 def compiled_at(model: Any) -> int | None:
@@ -457,31 +457,21 @@ def known_to_optimizer(model: Any, variables: Iterable[Any]) -> list[bool] | Non
     return [held._var_key(variable) in held._index_dict for variable in variables]
 
 
-def traces_of(model: Any) -> dict[str, Any]:
-    """Give a model's steps as they are traced, by name; None where one is not yet."""
-    return {name: vars(model).get(name) for name in _TRACES}
-
-
-def go_on_with(model: Any, traces: Mapping[str, Any]) -> None:
-    """Let a model whose own steps are set aside use others that were traced earlier."""
-    vars(model).update(traces)
-
-
 def set_traces_aside(changes: Changes, model: Any) -> None:
     """Let a model trace its steps anew until changes are undone; then it goes on with the traces it has now.
 
     Where it was compiled anew in the meantime, it has none.
     """
     attributes = vars(model)
-    compiled = compiled_as(model)
-    traces = traces_of(model)
+    compiled = attributes.get("compiled_loss")
+    traces = {name: attributes.get(name) for name in _TRACES}
     # Keras notes a trace among what a model saves as well, and would keep the last one there
     model._maybe_initialize_trackable()
     noted, by_name = model._unconditional_checkpoint_dependencies, model._unconditional_dependency_names
     noted_traces = [each for each in noted if each.name in _TRACES]
 
     def put_back() -> None:
-        same = compiled_as(model) is compiled
+        same = attributes.get("compiled_loss") is compiled
         attributes.update(traces if same else dict.fromkeys(_TRACES))
         again = noted_traces if same else []
         noted[:] = [*(each for each in noted if each.name not in _TRACES), *again]
