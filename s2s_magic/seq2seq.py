@@ -16,6 +16,7 @@ from s2s_magic.tracing import Live, refresh
 if TYPE_CHECKING:
     from s2s_magic.spec import Spec
     from s2s_magic.text import Tokenizer
+    from s2s_magic.training.steps import Steps
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,8 @@ class Seq2Seq:
         What the fits left behind.
     inference : Seq2Seq or None
         The decoding model, once there was one: its ledger shows that it owns nothing of its own.
+    steps : Steps or None
+        The training step as the last fit traced it, for the next one.
     attempt : Ledger or None
         The ledger of a later traced cell that raised, when this model was kept under the name.
     replaced : object
@@ -90,6 +93,7 @@ class Seq2Seq:
     inference: Seq2Seq | None = None
     attempt: Ledger | None = None
     replaced: Any = None
+    steps: Steps | None = None
 
     def __repr__(self) -> str:
         if (main := self.ledger.main_model) is None:

@@ -27,7 +27,6 @@ LEFT_OUT = {
     "weights of positions": "a body has no key for them",
     "class weights": "a body has no key for them",
     "two outputs": "a body names one target",
-    "jit_compile on the model": "XLA does not know the operations that measure",
 }
 
 

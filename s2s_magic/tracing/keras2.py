@@ -6,7 +6,7 @@ import functools
 import inspect
 import math
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import CodeType
 from typing import Any
 
@@ -399,6 +399,11 @@ def is_compiled(model: Any) -> bool:
     return bool(getattr(model, "_is_compiled", False))
 
 
+def compiled_as(model: Any) -> Any:
+    """Give an object that is another one after each compiling; None before the first."""
+    return vars(model).get("compiled_loss")
+
+
 def compiled_at(model: Any) -> int | None:
     """Give a number that is the greater the later a model was compiled; None for one that never was.
 
@@ -457,21 +462,31 @@ def known_to_optimizer(model: Any, variables: Iterable[Any]) -> list[bool] | Non
     return [held._var_key(variable) in held._index_dict for variable in variables]
 
 
+def traces_of(model: Any) -> dict[str, Any]:
+    """Give a model's steps as they are traced, by name; None where one is not yet."""
+    return {name: vars(model).get(name) for name in _TRACES}
+
+
+def go_on_with(model: Any, traces: Mapping[str, Any]) -> None:
+    """Let a model whose own steps are set aside use others that were traced earlier."""
+    vars(model).update(traces)
+
+
 def set_traces_aside(changes: Changes, model: Any) -> None:
     """Let a model trace its steps anew until changes are undone; then it goes on with the traces it has now.
 
     Where it was compiled anew in the meantime, it has none.
     """
     attributes = vars(model)
-    compiled = attributes.get("compiled_loss")
-    traces = {name: attributes.get(name) for name in _TRACES}
+    compiled = compiled_as(model)
+    traces = traces_of(model)
     # Keras notes a trace among what a model saves as well, and would keep the last one there
     model._maybe_initialize_trackable()
     noted, by_name = model._unconditional_checkpoint_dependencies, model._unconditional_dependency_names
     noted_traces = [each for each in noted if each.name in _TRACES]
 
     def put_back() -> None:
-        same = attributes.get("compiled_loss") is compiled
+        same = compiled_as(model) is compiled
         attributes.update(traces if same else dict.fromkeys(_TRACES))
         again = noted_traces if same else []
         noted[:] = [*(each for each in noted if each.name not in _TRACES), *again]

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import math
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import tensorflow as tf
 
 from s2s_magic.errors import FitError, Interrupted
 from s2s_magic.ledger import CallShare, Evidence, Run
 from s2s_magic.seq2seq import Fitted, Seq2Seq
 from s2s_magic.tracing import refresh
-from s2s_magic.tracing.keras2 import set_traces_aside
+from s2s_magic.tracing.keras2 import go_on_with, set_traces_aside
 from s2s_magic.training import keras2
 from s2s_magic.training.compiling import compile_for_fit
 from s2s_magic.training.data import Prepared, prepare
 from s2s_magic.training.edges import begins_with, ends_with, steps_of
 from s2s_magic.training.evidence import Watched, keep_evidence, watched
 from s2s_magic.training.loop import Loop, NotFinite, at_most_once_a_second, merged
-from s2s_magic.training.pipeline import feed
+from s2s_magic.training.pipeline import Feed, feed
 from s2s_magic.training.progress import Show, surroundings, throttled
-from s2s_magic.training.recorder import Recorder
+from s2s_magic.training.recorder import Recorder, stride
 from s2s_magic.training.shares import call_shares, shared_layers
+from s2s_magic.training.steps import Steps
 from s2s_magic.training.taking import take
 from s2s_magic.undoing import Changes
 
@@ -149,7 +151,17 @@ def _fit(course: _Course, prepared: Prepared, show: Show, watch: Callable[[Seq2S
     given = feed(prepared.train, prepared.validation, size=plan.batch, epochs=plan.epochs, shuffle=plan.shuffle)
     course.noted = noted = watched(seq2seq)
     _remember(seq2seq, prepared, noted)
-    course.recorder = recorder = noted.recorder(given.steps, compiled=keras2.compiles_by_xla(model))
+    fixed = _fixed_lengths(prepared)
+    write_out = plan.epochs * given.steps >= LONG
+    how = (plan.accelerate, *sorted(fixed.items()), write_out, stride(given.steps))
+    kept = seq2seq.steps if seq2seq.steps is not None and seq2seq.steps.serve(model, noted, how) else None
+    if kept is None:
+        seq2seq.steps = None
+        recorder = noted.recorder(given.steps, compiled=keras2.compiles_by_xla(model))
+    else:
+        recorder = kept.recorder
+        recorder.begin_fit(list(noted.starts.values()), list(noted.before.values()))
+    course.recorder = recorder
     loop = Loop(recorder, show, name=seq2seq.name, epochs=plan.epochs, steps=given.steps, patience=plan.patience)
     course.loop, course.optimizer = loop, _optimizer_text(model.optimizer)
     if watch is not None:
@@ -162,14 +174,18 @@ def _fit(course: _Course, prepared: Prepared, show: Show, watch: Callable[[Seq2S
     with Changes() as changes, changes, changes:
         set_traces_aside(changes, model)  # so that the step is traced with the recorder in it
         # first, while every method is still what the user left there
-        course.accelerated = _accelerated(changes, seq2seq, plan, prepared)
+        if plan.accelerate:
+            course.accelerated = _accelerated(changes, seq2seq, fixed, write_out=write_out)
         for optimizer in keras2.optimizers_of(model):
             recorder.watch(changes, optimizer)
+        if kept is not None:
+            go_on_with(model, kept.traces)
         if plan.seed is not None:
             keras2.seed_all(changes, plan.seed)
         try:
-            model.fit(**given.arguments, **given.validation, epochs=plan.epochs, callbacks=[loop], verbose=0)
+            _train(changes, course, loop, given)
             course.state = loop.stopped or "done"
+            seq2seq.steps = Steps.of(model, noted, how, recorder)
         except NotFinite as error:
             course.broken = True
             course.state = _broken(seq2seq, loop, recorder, list(noted.variables))
@@ -224,19 +240,39 @@ def _remember(seq2seq: Seq2Seq, prepared: Prepared, noted: Watched) -> None:
     )
 
 
-def _accelerated(changes: Changes, seq2seq: Seq2Seq, plan: FitPlan, prepared: Prepared) -> dict[str, str]:
+def _fixed_lengths(prepared: Prepared) -> Mapping[int, int]:
+    """Give the lengths that are the same in all rows, of the validation as well; see `Table.fixed_lengths`."""
+    fixed = prepared.train.fixed_lengths
+    return fixed if prepared.validation is None or prepared.validation.fixed_lengths == fixed else {}
+
+
+def _accelerated(changes: Changes, seq2seq: Seq2Seq, fixed: Mapping[int, int], *, write_out: bool) -> Mapping[str, str]:
     """Let the model run on faster kernels until changes are undone; say which layers do, by the user's names."""
-    if not plan.accelerate:
-        return {}
     from s2s_magic.acceleration import put_on_kernels
 
     names = {layer.keras_name: layer.name for layer in seq2seq.ledger.layers.values() if layer.in_models}
-    fixed = prepared.train.fixed_lengths
-    if prepared.validation and prepared.validation.fixed_lengths != fixed:
-        fixed = {}
-    long = plan.epochs * math.ceil(prepared.train.rows / plan.batch) >= LONG
-    found = put_on_kernels(changes, seq2seq.model, fixed, write_out=long)
+    found = put_on_kernels(changes, seq2seq.model, fixed, write_out=write_out)
     return {names.get(keras_name, keras_name): said for keras_name, said in found.items()}
+
+
+def _train(changes: Changes, course: _Course, loop: Loop, given: Feed) -> None:
+    """Fit; a step that XLA was to compile and cannot is left to TensorFlow's own kernels."""
+    model, plan = course.seq2seq.model, course.plan
+    arguments = {**given.arguments, **given.validation, "epochs": plan.epochs, "callbacks": [loop], "verbose": 0}
+    try:
+        model.fit(**arguments)
+        return
+    except tf.errors.OpError as error:
+        obstacle = keras2.xla_obstacle(model, error)
+        if obstacle is None or course.trained:
+            raise
+    loop.put_back()
+    keras2.leave_xla_out(changes, model)
+    set_traces_aside(changes, model)
+    said = f"XLA cannot compile {obstacle}: trained without it, as by compile(jit_compile=False)"
+    course.accelerated = {**course.accelerated, "step": said}
+    warnings.warn_explicit(said, UserWarning, f"fit {course.seq2seq.name}", 0)
+    model.fit(**arguments)
 
 
 def _broken(seq2seq: Seq2Seq, loop: Loop, recorder: Recorder, keys: list[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -21,6 +22,7 @@ from s2s_magic.tracing import keras2
 from s2s_magic.undoing import Changes, attributes_of
 
 _SETTINGS = ("loss_weights", "metrics", "weighted_metrics", "run_eagerly", "steps_per_execution", "jit_compile")
+_BY_XLA = re.compile(r"XLA|tf2xla|compile-time constant|trying to compile graph")
 _KINDS = (current._BaseOptimizer, legacy.OptimizerV2)
 
 
@@ -43,6 +45,24 @@ def has_own_compile(model: Any) -> bool:
 def compiles_by_xla(model: Any) -> bool:
     """Say whether XLA compiles a model's step."""
     return bool(getattr(model, "_jit_compile", False))
+
+
+def xla_obstacle(model: Any, error: Any) -> str | None:
+    """Name what XLA could not compile of a model's step; None where an error is about something else."""
+    text = str(error)
+    if not compiles_by_xla(model) or not _BY_XLA.search(text):
+        return None
+    layers = {layer.name: layer for layer in keras2.reached(model)}
+    operation = re.search(r": (\w+) \(No registered", text)
+    node = re.search(r"\{\{node ([^}]+)\}\}", text)
+    path = node[1].split("/") if node else []
+    inside = next((f" in {name}" for name in reversed(path) if name in layers), "")
+    return f"{operation[1] if operation else 'an operation'}{inside}"
+
+
+def leave_xla_out(changes: Changes, model: Any) -> None:
+    """Let a model's step be traced for TensorFlow's own kernels until changes are undone."""
+    changes.replace(model, "_jit_compile", False)
 
 
 # -- optimizers --------------------------------------------------------------------------------------------------------

@@ -157,7 +157,8 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         """Measure an epoch that did not come to its end, up to where it came; once, however often it is asked for."""
         done = self.steps_done
         if done > (self._measured[-1][2] if self._measured else 0):
-            values = _numbers(self._running or keras2.metric_results(self.model))
+            told = self._running if done == self._seen_steps else None  # else Keras did not come to tell of the last
+            values = _numbers(told or keras2.metric_results(self.model) or self._running)
             self._measured.append((values, self._recorder.end_epoch(), done))
 
     def put_back(self) -> None:

@@ -51,6 +51,11 @@ class Steps:
     connected: Sequence[bool]
 
 
+def stride(steps: int) -> int:
+    """Give how many steps lie between two that are measured, in an epoch of so many."""
+    return max(LEAST_STRIDE, -(-steps // SAMPLES))
+
+
 class Recorder:
     """Watches an optimizer apply gradients.
 
@@ -91,7 +96,7 @@ class Recorder:
         self._by_rows: set[int] = set()
         self._recording = False
         self._places = {id(keras2.bare(variable)): place for place, variable in enumerate(self.variables)}
-        self._stride = max(LEAST_STRIDE, -(-steps // SAMPLES))
+        self._stride = stride(steps)
         self._connected = [False] * len(self.variables)
         count = len(self.variables)
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -100,6 +105,19 @@ class Recorder:
         self._squares = tf.Variable(tf.zeros([2, count], tf.float64), trainable=False)  # gradient, update: of the epoch
         self._applied_before = 0
         self._finite_before = np.zeros(count, np.int64)
+
+    def begin_fit(self, starts: Sequence[Any], before: Sequence[Any]) -> None:
+        """Count from the first step of another fit, whose step was traced already; see the class for what is given."""
+        self._starts, self._before = list(starts), list(before)
+        self.norms_before = _norms(self._before)
+        self._applied_before = 0
+        self._finite_before = np.zeros(len(self.variables), np.int64)
+        for count in (self._step, self._counts, self._samples, self._squares):
+            count.assign(tf.zeros_like(count))
+
+    def end_fit(self) -> None:
+        """Let go of what the variables held."""
+        self._starts, self._before = [], []
 
     def watch(self, changes: Changes, optimizer: Any) -> None:
         """Stand between the training step and this optimizer object until changes are undone.

@@ -1,0 +1,53 @@
+"""A model's steps as they were traced for one fit, kept for the next: as Keras keeps its own until it compiles anew.
+
+With the steps stay the random streams inside them, so that a second fit draws the numbers that ``Model.fit`` would draw
+in its second, and nothing is traced twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from s2s_magic.tracing.keras2 import compiled_as, traces_of
+from s2s_magic.training.evidence import Watched
+from s2s_magic.training.recorder import Recorder
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Traced steps, with the recorder in them.
+
+    Attributes
+    ----------
+    model, compiled
+        The model, and what its compile made: after another one, the steps are not those of the model any more.
+    variables
+        What the recorder watches.
+    how
+        All that decides what is traced beside the model.
+    recorder
+        The recorder.
+    traces
+        By their names in the model.
+    """
+
+    model: Any
+    compiled: Any
+    variables: tuple[Any, ...]
+    how: Hashable
+    recorder: Recorder
+    traces: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, model: Any, noted: Watched, how: Hashable, recorder: Recorder) -> Steps:
+        """Take the steps that a model has traced in a fit."""
+        return cls(model, compiled_as(model), tuple(noted.variables.values()), how, recorder, traces_of(model))
+
+    def serve(self, model: Any, noted: Watched, how: Hashable) -> bool:
+        """Say whether another fit can go on with these steps."""
+        same_variables = len(self.variables) == len(noted.variables) and all(
+            one is other for one, other in zip(self.variables, noted.variables.values(), strict=True)
+        )
+        return self.model is model and self.compiled is compiled_as(model) and self.how == how and same_variables

@@ -1,0 +1,101 @@
+"""What a call may not leave behind, and interrupting one at each of its lines to see that it does not."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tensorflow.python.eager import context
+
+from interrupting import Place, interrupted
+from plainly import trained_state
+from s2s_magic.errors import SpecError
+from s2s_magic.seq2seq import Seq2Seq
+
+
+def objects_of(model: Any) -> list[Any]:
+    """List the user's objects that a fit or a decoding touches."""
+    return [*model._flatten_layers(), *([model.optimizer] if getattr(model, "optimizer", None) else [])]
+
+
+def standing(seq2seq: Seq2Seq) -> dict[str, Any]:
+    """Give what must be the same after a call: the attributes of each object, each callable among them, the seeds."""
+    eager = context.context()
+    attributes = {id(one): sorted(vars(one)) for one in objects_of(seq2seq.model)}
+    methods = {
+        (id(one), name): value
+        for one in objects_of(seq2seq.model)
+        for name, value in vars(one).items()
+        if callable(value)
+    }
+    numpy = np.random.get_state()
+    return {
+        "attributes": attributes,
+        "methods": methods,
+        "python's random state": random.getstate(),
+        "numpy's random state": (numpy[1].tolist(), *numpy[2:]),
+        "tensorflow's seed": (eager._seed, eager._rng.getstate() if "_rng" in vars(eager) else None),
+    }
+
+
+def trained_steps(seq2seq: Seq2Seq) -> int:
+    """Count the steps that the optimizer took."""
+    return int(seq2seq.model.optimizer.iterations)
+
+
+def recorded_steps(seq2seq: Seq2Seq) -> int:
+    """Count the steps that are in the evidence."""
+    return sum(run.steps for run in seq2seq.evidence.runs) if seq2seq.evidence else 0
+
+
+@dataclass(frozen=True)
+class Left:
+    """What an interrupted call left behind."""
+
+    place: Place
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.what}"
+
+
+def left_behind(
+    seq2seq: Seq2Seq,
+    call: Callable[[], Any],
+    found: Iterable[Place],
+    exception: type[BaseException],
+    *,
+    steps: bool = True,
+) -> list[Left]:
+    """Interrupt a call at each of some places, and list all that it left behind.
+
+    ``steps`` says that the model is compiled, so that the optimizer counts its steps.
+    """
+    left = []
+    # Python's parser raises MemoryError for a text that is nested too deep, and so it is said of a text
+    allowed = (exception, SpecError) if exception is MemoryError else (exception,)
+    for place in found:
+        before, unknown = standing(seq2seq), trained_steps(seq2seq) - recorded_steps(seq2seq) if steps else 0
+        state, done = (seq2seq.evidence, seq2seq.fitted, trained_state(seq2seq.model)), trained_steps(seq2seq)
+        outcome = interrupted(call, place, exception)
+        if not outcome.reached:
+            left.append(Left(place, "was not reached"))
+        elif not isinstance(outcome.raised, allowed):
+            left.append(Left(place, f"raised {outcome.raised!r}"))
+        after = standing(seq2seq)
+        left += [Left(place, f"changed {name}") for name in before if before[name] != after[name]]
+        if steps and trained_steps(seq2seq) - recorded_steps(seq2seq) != unknown:
+            left.append(Left(place, f"{trained_steps(seq2seq)} steps done, {recorded_steps(seq2seq)} in the evidence"))
+        if trained_steps(seq2seq) == done and not untouched(seq2seq, *state):
+            left.append(Left(place, "took no step and changed the model or its record"))
+    return left
+
+
+def untouched(seq2seq: Seq2Seq, evidence: Any, fitted: Any, arrays: list[Any]) -> bool:
+    """Say whether a model and its record are as they were, to the last bit."""
+    now = trained_state(seq2seq.model)
+    same = len(now) == len(arrays) and all(np.array_equal(a, b) for a, b in zip(now, arrays, strict=True))
+    return same and seq2seq.evidence is evidence and seq2seq.fitted is fitted
