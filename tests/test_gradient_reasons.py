@@ -145,6 +145,11 @@ CASES: dict[str, tuple[str, dict[str, str | None]]] = {
         "h = emb(tf.argmax(first(x), -1))" + END,
         {"first": ENDS + "at tf.math.argmax in line 7, which gives whole numbers", "emb": None, "head": None},
     ),
+    "rounded twice, in two lines": (
+        ONE.replace("first, head = layers.Dense(4)", "first, second, head = layers.Dense(4), layers.Dense(4)")
+        + "a = tf.round(first(x))\nb = tf.round(second(x))\nh = a + b" + END,
+        {"first": ENDS + "at tf.math.round in line 7, which", "second": ENDS + "at tf.math.round in line 8, which"},
+    ),
     "the state of an encoder, rounded": (
         "x = keras.Input([6])\nlstm, head = layers.LSTM(3, return_state=True), layers.Dense(1)\n"
         "out, hidden, carry = lstm(x[:, :, None])\nh = tf.round(hidden) + tf.stop_gradient(carry)" + END,

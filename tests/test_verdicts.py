@@ -235,3 +235,26 @@ def test_a_document_of_before_steps_were_counted_still_opens() -> None:
     older = Ledger.from_dict(document)
     assert "trained" in to_text(report(older, training=True))
     assert older.training.variables["v0"].distance == seen.evidence.variables["v0"].distance
+
+
+def test_steps_and_rows_are_counted_alike_on_faster_kernels() -> None:
+    spec = "vocab: 50\nembed: 4\nencoder: lstm(8)\ndecoder: lstm(8)\n"
+    rows = np.random.default_rng(0).integers(1, 20, size=(40, 6))
+    found = []
+    for accelerate in ("off", "on"):
+        keras.utils.set_random_seed(1)
+        seen = api.build(spec)
+        body = f"source: S\ntarget: S\nbatch: 8\nepochs: 2\nshuffle: false\naccelerate: {accelerate}"
+        api.fit(seen, body, {"S": rows}, progress=quiet)
+        found.append(seen)
+    plain, fast = found
+    assert plain.evidence.runs[0].accelerated == {}
+    assert "accelerated" in fast.evidence.runs[0].accelerated.values()
+    for key, expected in plain.evidence.variables.items():
+        ours = fast.evidence.variables[key]
+        assert (ours.verdict, ours.rows_moved) == (expected.verdict, expected.rows_moved)
+        assert [(e.given, e.steps, e.with_gradient) for e in ours.fits] == [
+            (e.given, e.steps, e.with_gradient) for e in expected.fits
+        ]
+    embedded = fast.evidence.variables[names(fast)["embeddings.embeddings"]]
+    assert embedded.rows_moved == len({0, *np.unique(rows)})

@@ -99,6 +99,16 @@ SOMETIMES_NONE = OWN_STEP.format(
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))""",
     compiled=", run_eagerly=True",
 )
+TWO_OPTIMIZERS = (
+    OWN_STEP.format(
+        step="""gradients = tape.gradient(loss, self.trainable_variables)
+        pairs = list(zip(gradients, self.trainable_variables))
+        self.optimizer.apply_gradients(pairs[:2])
+        self.other.apply_gradients(pairs[2:])""",
+        compiled="",
+    )
+    + "model.other = keras.optimizers.Adam(0.01)\n"
+)
 IN_TURN = OWN_STEP.format(
     step="""gradients = tape.gradient(loss, self.trainable_variables)
         pairs = list(zip(gradients, self.trainable_variables))
@@ -307,6 +317,15 @@ FATES: dict[str, Fate] = {
     "several steps an execution": Fate(
         chain(DENSE, tail=TAIL.replace("'mse'", "'mse', steps_per_execution=5")), {"": "trained"},
         says={"first.kernel": "on all 10 steps"},
+    ),
+    "several optimizers in one": Fate(
+        "import tensorflow_addons as tfa\n" + chain(DENSE, "tfa.optimizers.MultiOptimizer(["
+              "(keras.optimizers.legacy.SGD(0.1), first), (keras.optimizers.legacy.Adam(0.01), head)])"),
+        {"": "trained"}, says={"first.kernel": "on all 10 steps", "head.bias": "on all 10 steps"}, plain=False,
+    ),
+    "two optimizers of one model": Fate(
+        TWO_OPTIMIZERS, {"": "trained"}, plain=False,
+        says={"first.kernel": "on all 10 steps", "head.bias": "on all 10 steps"},
     ),
     "an optimizer of the older family": Fate(chain(DENSE, "keras.optimizers.legacy.Adam(0.01)"), {"": "trained"}),
 }  # fmt: skip

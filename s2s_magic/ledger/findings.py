@@ -302,7 +302,7 @@ def _no_gradient(ledger: Ledger, calls: _Calls) -> Iterator[Finding]:
             kind="no gradient",
             about=name,
             text=f"{listing([full_name(v) for v in variables], most=4)} {are} in {model.name} and trainable, but no "
-            f"gradient of the loss comes back to {it}: {why}. {end or f'A fit does not train {it}.'}",
+            f"gradient comes back to {it}: {why}. {end or f'A fit does not train {it}.'}",
             event=min((use.index for use in uses_of(ledger, variables[0])), default=None),
         )
 

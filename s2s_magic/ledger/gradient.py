@@ -190,13 +190,14 @@ def _clause(ledger: Ledger, found: Ways, starts: Iterable[Wire], ended: list[str
 def _ended(event: Called, stop: Stop, ledger: Ledger) -> str:
     """Say at which operation the gradient ends, and in which line."""
     implicit = ledger.layers[event.object].implicit
-    operation = stop.operation or (event.layer if implicit else None)
+    called = event.layer.partition("#")[0] if implicit else event.layer  # the line tells one tf.round from another
+    operation = stop.operation or (called if implicit else None)
     where = at(event) if stop.line is None else at(event.model_copy(update={"line": stop.line}))
     if operation is None:
         return f"inside {event.layer} in {where}"
     why = _WHY.get(operation) or _by_kind(operation)
     inside = "" if implicit else f" inside {event.layer}"
-    return f"at {event.layer if implicit else operation}{inside} in {where}, {why}"
+    return f"at {called if implicit else operation}{inside} in {where}, {why}"
 
 
 def _by_kind(operation: str) -> str:

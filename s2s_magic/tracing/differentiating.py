@@ -67,14 +67,20 @@ def examined(ledger: Ledger, live: Live) -> Ledger:
     if not asked:
         return ledger
     keys = {id(keras2.bare(variable)): key for key, variable in live.variables.items()}
+    made = {index: tensor for (index, _), tensor in live.tensors.items()}
+    known: dict[Any, tuple[Stop, ...] | None] = {}  # of operations that are called with the like again and again
     events = list(ledger.events)
     for event in asked:
         layer = live.layers[event.object]
         update: dict[str, Any] = {}
         if not keras2.is_functional(layer) and keras2.adds_loss(layer):
             update["adds_loss"] = True
-        if _worth_asking(layer):
-            update["stops"] = _stops(event, layer, live, keys)
+        if _worth_asking(layer) and event.index in made:
+            args, kwargs = keras2.call_arguments(made[event.index])
+            alike = _alike(event, layer, (args, kwargs))
+            if alike is None or alike not in known:
+                known[alike] = _stops(event, layer, (args, kwargs), live, keys)
+            update["stops"] = known[alike]
         if update:
             events[event.index] = event.model_copy(update=update)
         live.examined.add(event.index)
@@ -93,12 +99,24 @@ def _is_large(layer: Any) -> bool:
     return any(hasattr(part, "cell") or hasattr(part, "state_size") for part in parts) or len(parts) > _LARGE
 
 
-def _stops(event: Called, layer: Any, live: Live, keys: dict[int, str]) -> tuple[Stop, ...] | None:
-    """Find where a gradient ends in one call; None where that cannot be found out."""
-    made = next((tensor for (index, _), tensor in live.tensors.items() if index == event.index), None)
-    if made is None:
+def _alike(event: Called, layer: Any, arguments: Any) -> Any:
+    """Give what calls of an operation have in common that stop a gradient alike; None for a layer of the user's."""
+    if keras2.operation(layer) is None:
         return None
-    args, kwargs = keras2.call_arguments(made)
+    leaves = tf.nest.flatten(arguments)
+    given = tuple(
+        (leaf.dtype.name, leaf.shape.rank) if keras2.is_keras_tensor(leaf) else (type(leaf).__name__, str(leaf)[:80])
+        for leaf in leaves
+    )
+    wires = tuple((wire.from_event is None, wire.dtype) for wire in event.inputs)
+    return keras2.operation(layer), given, wires, tuple(tensor.dtype for tensor in event.outputs)
+
+
+def _stops(
+    event: Called, layer: Any, arguments: tuple[Any, dict[str, Any]], live: Live, keys: dict[int, str]
+) -> tuple[Stop, ...] | None:
+    """Find where a gradient ends in one call; None where that cannot be found out."""
+    args, kwargs = arguments
     symbols = {id(leaf): leaf for leaf in tf.nest.flatten((args, kwargs)) if keras2.is_keras_tensor(leaf)}
     numbers: dict[int, list[int]] = {}
     for number, wire in enumerate(event.inputs):
@@ -111,6 +129,8 @@ def _stops(event: Called, layer: Any, live: Live, keys: dict[int, str]) -> tuple
         with Changes() as changes, changes, changes:
             keras2.leave_as_it_is(changes, layer)
             probe = Probe(layer, args, kwargs, symbols, weights)
+    except MemoryError:
+        raise
     except Exception:  # the user's own code may refuse a call that it did not make; nothing is then known of it
         return None
     found = []

@@ -12,7 +12,7 @@ import tensorflow as tf
 from s2s_magic.ledger import Effect, Evidence, Run, VariableEvidence
 from s2s_magic.ledger.verdicts import judge_all
 from s2s_magic.seq2seq import Fitted, Seq2Seq
-from s2s_magic.tracing import keras2
+from s2s_magic.tracing import keras2, refresh
 from s2s_magic.training.loop import merged
 from s2s_magic.training.recorder import Epoch, Recorder
 from s2s_magic.training.rows import Numbers
@@ -48,7 +48,8 @@ class Watched:
 
 
 def watched(seq2seq: Seq2Seq) -> Watched:
-    """Note where the variables of a model stand before a fit."""
+    """Note where the variables of a model, compiled as it is fitted, stand before a fit."""
+    seq2seq.ledger = refresh(seq2seq.ledger, seq2seq.live)  # which outputs have a loss is known once it is compiled
     variables, starts, before = {}, {}, {}
     earlier = seq2seq.fitted.starts if seq2seq.fitted else {}
     for key, variable in seq2seq.live.variables.items():

@@ -101,7 +101,8 @@ class Recorder:
         count = len(self.variables)
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._counts = tf.Variable(tf.zeros([3, count], tf.int64), trainable=False)  # finite, live, given: of the fit
-        self._samples = tf.Variable(tf.zeros([2, count], tf.int64), trainable=False)  # finite, live: of the epoch
+        self._samples = tf.Variable(tf.zeros([count], tf.int64), trainable=False)  # finite and measured: of the epoch
+        self._unmeasured = tf.Variable(tf.ones([count], tf.bool), trainable=False)  # never while live: of the epoch
         self._squares = tf.Variable(tf.zeros([2, count], tf.float64), trainable=False)  # gradient, update: of the epoch
         self._applied_before = 0
         self._finite_before = np.zeros(count, np.int64)
@@ -151,7 +152,7 @@ class Recorder:
         live = finite & (squares > 0)
         here = tf.constant([place in given for place in range(len(self.variables))])
         self._counts.assign_add(tf.cast(tf.stack([finite, live, here]), tf.int64))
-        sampled = tf.reduce_any(live & (self._samples[1] == 0)) | (self._step % self._stride == 0)
+        sampled = tf.reduce_any(live & self._unmeasured) | (self._step % self._stride == 0)
         moving = {place: self.variables[place] for place in given}
         before = self._copies(sampled, list(moving.values()))
         result = apply()
@@ -168,7 +169,8 @@ class Recorder:
             changes = [_real(new) - old for new, old in zip(moving.values(), before, strict=True)]
             updates = self._spread(moving, self._half_squares(changes))
             self._squares.assign_add(2.0 * tf.stack([of_gradients, updates]))
-            return tf.identity(self._samples.assign_add(tf.cast(tf.stack([finite, live]), tf.int64)))
+            self._unmeasured.assign(self._unmeasured & ~live)
+            return tf.identity(self._samples.assign_add(tf.cast(finite, tf.int64)))
 
         if self._compiled:
             measure()
@@ -190,6 +192,8 @@ class Recorder:
 
     def _spread(self, places: Any, numbers: Any) -> Any:
         """Set numbers to their places among all variables; zero elsewhere."""
+        if list(places) == list(range(len(self.variables))):
+            return numbers
         where = np.array([[place] for place in places], np.int32).reshape(-1, 1)
         return tf.scatter_nd(where, numbers, [len(self.variables)])
 
@@ -216,11 +220,12 @@ class Recorder:
         self._finite_before = self._counts.numpy()[0]
         self._step.assign(0)
         self._samples.assign(tf.zeros_like(self._samples))
+        self._unmeasured.assign(tf.ones_like(self._unmeasured))
         self._squares.assign(tf.zeros_like(self._squares))
 
     def end_epoch(self) -> Epoch:
         """Give the norms of the epoch that ends here, or of the part of it that was done."""
-        squares = self._squares.numpy() / np.maximum(1, self._samples.numpy()[:1])
+        squares = self._squares.numpy() / np.maximum(1, self._samples.numpy())
         return Epoch(np.sqrt(squares[0]), np.sqrt(squares[1]), *self.standing())
 
     def standing(self) -> tuple[Numbers, Numbers]:
@@ -286,9 +291,7 @@ def _norms(values: Sequence[Any], origins: Sequence[Any] | None = None) -> Numbe
     def numbers(place: int) -> Any:
         return _real(values[place]) if origins is None else _real(values[place]) - _real(origins[place])
 
-    if not values:
-        return np.zeros(0)
-    halves = np.concatenate([_half_squares([numbers(place)]).numpy() for place in range(len(values))])
+    halves = np.array([float(tf.nn.l2_loss(numbers(place))) for place in range(len(values))])
     for place in np.flatnonzero(~((halves > _TRUSTED[0]) & (halves < _TRUSTED[1]))):
         halves[place] = tf.nn.l2_loss(tf.cast(numbers(place), tf.float64))
     return np.asarray(np.sqrt(2.0 * halves))
