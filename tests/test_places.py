@@ -1,5 +1,6 @@
 """The place of an expression, from the running frame to the mark on the page, in any script and any comprehension."""
 
+import ast
 import re
 
 import pytest
@@ -9,7 +10,9 @@ pytest.importorskip("tensorflow")
 from bs4 import BeautifulSoup
 
 from s2s_magic.tracing import run
+from s2s_magic.tracing.places import around_comprehensions
 from s2s_magic.view import report, to_html, to_text
+from s2s_magic.view.escaping import visible
 from s2s_magic.view.widget_parts import steps_html
 
 SETUP = (
@@ -72,7 +75,7 @@ def test_the_page_shows_each_line_of_the_cell_under_its_number(seen):
     assert list(rows) == list(range(2, 2 + CODE.count("\n")))
     for number, line in enumerate(CODE.split("\n")[:-1], 2):
         text = rows[number].get_text()[len(str(number)) :]
-        assert text.split() == line.split(), "the reader of the page folds blanks"
+        assert text.split() == visible(line).split(), "the reader of the page folds blanks"
 
 
 def test_the_text_names_every_call_and_its_line(seen):
@@ -80,3 +83,27 @@ def test_the_text_names_every_call_and_its_line(seen):
     calls = [event for event in seen.events if event.kind == "called"]
     for event in calls:
         assert re.search(rf"^ *{event.index} +{event.line} +emb\( ?x", text, re.MULTILINE), event
+
+
+@pytest.mark.parametrize(
+    ("code", "whole"),
+    [
+        ("y = [g(x) for _ in '1']", "[g(x) for _ in '1']"),
+        ("y = {k: g(x) for k in '1'}", "{k: g(x) for k in '1'}"),
+        ("y = [[g(x) for a in b] for b in c]", "[[g(x) for a in b] for b in c]"),
+        ("y = [a for a in b if g(x)]", "[a for a in b if g(x)]"),
+        ("y = [a for a in g(x)]", "g(x)"),
+        ("y = [a for b in c for a in g(x)]", "[a for b in c for a in g(x)]"),
+        ("y = [[a for a in g(x)] for b in c]", "[[a for a in g(x)] for b in c]"),
+        ("y = [(lambda: g(x))() for a in b]", "g(x)"),
+        ("y = list(g(x) for a in b)", "g(x)"),
+        ("y = f(g(x))", "g(x)"),
+    ],
+)
+def test_a_call_within_a_comprehension_has_the_comprehension_around_it(code, whole):
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        for child in ast.iter_child_nodes(node):
+            child.parent = node
+    (call,) = [node for node in ast.walk(tree) if ast.unparse(node) == "g(x)" and isinstance(node, ast.Call)]
+    assert ast.get_source_segment(code, around_comprehensions(call)) == whole

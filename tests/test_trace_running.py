@@ -1,5 +1,7 @@
 """Running code under capture: places, errors, patches, and IPython's ways."""
 
+import ast
+import gc
 import inspect
 import pickle
 import threading
@@ -301,3 +303,16 @@ def test_ten_times_the_layers_and_calls_take_about_ten_times_as_long() -> None:
     assert events == [240, 2400]
     assert seen.ledger.events[-1].call == 5
     assert seconds[1] < 30 * seconds[0]
+
+
+def test_traces_of_many_cells_keep_no_syntax_trees() -> None:
+    def trees() -> int:
+        gc.collect()
+        return sum(isinstance(each, ast.AST) for each in gc.get_objects())
+
+    code = "x = keras.Input([2])\nwith open('/dev/null'):\n    y = [layers.Dense(2)(x) for _ in '1'][0]\n# {}\n"
+    run(code.format(0), namespace())
+    before = trees()
+    for number in range(1, 6):
+        run(code.format(number), namespace())
+    assert trees() - before < 50, "a cell of this size has more than that"

@@ -111,8 +111,9 @@ def _calls_with(traced: Traced, tensor: Any) -> list[Called]:
 def _attention(traced: Traced, error: BaseException) -> str | None:
     """Say how attention gets into a functional model: in one layer's ``call``."""
     mechanisms = [layer for layer in traced.live.layers.values() if keras2.is_attention(layer)]
-    symbolic = any(words in str(error) for words in ("KerasTensor", "Could not build a TypeSpec"))
-    if not isinstance(error, TypeError) or not mechanisms or not symbolic:
+    if type(error) is not TypeError or not mechanisms:
+        return None
+    if not any(words in str(error) for words in ("KerasTensor", "Could not build a TypeSpec")):
         return None
     code = _ATTENTION.format(mechanism=type(mechanisms[-1]).__name__)
     return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import linecache
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from types import CodeType, FrameType, TracebackType
@@ -14,6 +15,8 @@ from executing import Source
 from s2s_magic.ledger import Place
 
 _COMPREHENSION_NODES = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_INLINED = (ast.ListComp, ast.SetComp, ast.DictComp)
+_FRAMES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.GeneratorExp)
 COMPREHENSIONS = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"})
 
 
@@ -55,11 +58,26 @@ class Places:
         key = code, id(code), instruction  # equal code may stand in several places of a line
         found = self._spots.get(key)
         if found is None:
-            filename = code.co_filename
-            position = _position(code, instruction)
-            node = self._source(filename)[1].get(position) if position is not None else None
-            found = self._spots[key] = self._of(filename, line, node or _by_bytecode(at), not at_top(frame))
+            node = self._node(at, code, instruction, line)
+            found = self._spots[key] = self._of(code.co_filename, line, node, not at_top(frame))
         return found
+
+    def outermost(self, frame: FrameType) -> Place:
+        """Find the expression that a frame is at, as a whole where it is within a comprehension.
+
+        Since Python 3.12 comprehensions run in the frame of the code around them.
+        """
+        spot = self.spot(frame)
+        node = self._node(frame, frame.f_code, frame.f_lasti, frame.f_lineno)
+        whole = around_comprehensions(node)
+        return spot.place if whole is node else self._of(frame.f_code.co_filename, frame.f_lineno, whole, True).place
+
+    def _node(self, at: FrameType | TracebackType, code: CodeType, instruction: int, line: int) -> Any:
+        position = _position(code, instruction)
+        if position is None:
+            return _by_bytecode(at)
+        source, nodes = self._source(code.co_filename)
+        return nodes.get(position) or _statement_at(source, line)
 
     def line(self, filename: str, line: int, called: Collection[str]) -> Spot:
         """Find the place on a line where no frame tells the expression: the call of one of those names, else any."""
@@ -70,7 +88,7 @@ class Places:
 
     def _source(self, filename: str) -> tuple[Source, dict[tuple[int | None, ...], Any]]:
         if filename not in self._sources:
-            source = Source.for_filename(filename)
+            source = Source(filename, linecache.getlines(filename))  # not one that is kept for ever
             self._sources[filename] = source, _by_position(source)
         return self._sources[filename]
 
@@ -129,6 +147,37 @@ def _by_position(source: Source) -> dict[tuple[int | None, ...], Any]:
         for node in ast.walk(source.tree or ast.Module([], []))
         if isinstance(node, ast.expr)
     }
+
+
+def _statement_at(source: Source, line: int) -> Any:
+    """Find the innermost statement that a line belongs to; of several on the line the first."""
+    statements = [
+        node
+        for node in ast.walk(source.tree or ast.Module([], []))
+        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or node.lineno)
+    ]
+    statement: Any = max(statements, key=lambda node: (node.lineno, -node.col_offset), default=None)
+    value = getattr(statement, "value", None)
+    return value if isinstance(value, _COMPREHENSION_NODES) else statement
+
+
+def around_comprehensions(node: Any) -> Any:
+    """Give the outermost comprehension that runs a node, as a frame before Python 3.12 would be at; else the node.
+
+    What a comprehension first goes over is not run by it, and a generator expression has a frame of its own.
+    """
+    found = here = node
+    while (parent := getattr(here, "parent", None)) is not None and not isinstance(parent, _FRAMES):
+        if isinstance(parent, ast.comprehension):
+            around: Any = getattr(parent, "parent", None)
+            first = around.generators[0] is parent and here is parent.iter
+            here = around
+            found = found if first else here
+        elif isinstance(parent, _INLINED):
+            found = here = parent
+        else:
+            here = parent
+    return found
 
 
 def _start(node: Any) -> tuple[int, int]:

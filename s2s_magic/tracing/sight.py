@@ -147,7 +147,7 @@ class Sights:
     def _outer(self, cells: list[FrameType], spot: Spot, generated: bool) -> Place | None:
         """Give the outermost place where a function of the cell stands between; a comprehension is no function."""
         if generated or any(frame.f_code.co_name not in COMPREHENSIONS for frame in cells[:-1]):
-            place = self._places.spot(cells[-1]).place
+            place = self._places.outermost(cells[-1])
             return place if place is not spot.place else None
         return None
 
