@@ -194,7 +194,7 @@ def trace_cell(
 
     with Changes() as changes, changes, changes:
         if keep is not None:
-            changes.undo_by(lambda: keep(seen(), tracing.error))
+            changes.undo_by(lambda: keep(seen(), tracing.error) if tracing.began else None)
         tracing.go()
     return seen(), advised(tracing.traced()) or tracing.error
 

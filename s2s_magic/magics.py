@@ -109,7 +109,7 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
             keep=keep,
         )
         if not seen.ledger.events and had is not None and error is None:
-            print(f"{options.name} is still the model it was: this cell made and called no layer.")
+            print(f"{options.name} stays as it was: this cell made and called no layer.")
         elif error is None or seen.ledger.events:
             self._show(seen)
         if error is not None:

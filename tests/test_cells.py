@@ -210,7 +210,7 @@ def test_a_cell_without_layers_does_not_replace_a_model(shell):
     kept = shell.user_ns["kept"]
     text, error = shown(shell, "%%seq2seq trace kept\nnumber = 3")
     assert error is None
-    assert "kept is still the model it was" in text
+    assert "kept stays as it was" in text
     assert shell.user_ns["kept"] is kept
     assert shell.user_ns["number"] == 3
 
@@ -227,3 +227,22 @@ def test_going_on_with_a_fitted_model_keeps_what_fitting_left(shell):
 def test_a_traced_cell_has_the_number_that_the_front_end_shows(shell):
     text, _ = shown(shell, "%%seq2seq trace numbered\n1 / 0")
     assert f"Cell In[{shell.execution_count - 1}], line 2" in text
+
+
+def test_a_trace_that_is_refused_within_another_binds_nothing(shell):
+    text, error = shown(
+        shell,
+        "%%seq2seq trace outside\nd = layers.Dense(2)\n"
+        "get_ipython().run_cell_magic('seq2seq', 'trace within', 'e = layers.Dense(2)')",
+    )
+    assert isinstance(error, UsageError)
+    assert "already" in text
+    assert "within" not in shell.user_ns
+    assert [event.layer for event in shell.user_ns["outside"].ledger.events] == ["d"]
+
+
+def test_a_cell_magic_within_a_traced_cell_is_shown_as_it_was_written(shell):
+    _, error = shown(shell, "%%seq2seq trace timed\n%%time\nd = layers.Dense(2)")
+    assert error is None
+    (event,) = shell.user_ns["timed"].ledger.events
+    assert (event.line, event.source) == (2, "%%time")

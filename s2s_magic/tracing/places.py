@@ -96,6 +96,9 @@ class Places:
         cell = self._filenames[filename]
         source, _ = self._source(filename)
         written = self._written.get(filename, source.lines)
+        magic = next((number for number, text in enumerate(written, 1) if text.strip()), 0)
+        if magic and written[magic - 1].startswith("%%") and written != source.lines:
+            line, node, source = magic, None, Source(filename, [text + "\n" for text in written])  # IPython's own magic
         rewritten = len(written) == len(source.lines) and written[line - 1] != source.lines[line - 1]
         if node is None or rewritten:
             text = "".join((written if rewritten else source.lines)[line - 1 : line])

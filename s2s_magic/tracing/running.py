@@ -75,6 +75,8 @@ class Tracing:
     ----------
     error
         What the cell raised; None before and where it ran through.
+    began
+        Whether the cell was begun: it is not where another trace is running.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class Tracing:
         title: str = "",
     ) -> None:
         self.error: BaseException | None = None
+        self.began = False
         self._namespace, self._shell = namespace, shell
         self._earlier = before or Traced(Ledger(name), Live(), namespace)
         number = len(self._earlier.ledger.cells) + 1
@@ -102,6 +105,7 @@ class Tracing:
         recorded(self._recorder, self._run)
 
     def _run(self) -> None:
+        self.began = True
         filename = ""
         cell = self._cell
         try:
