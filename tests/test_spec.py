@@ -332,8 +332,10 @@ def test_every_key_has_help_and_an_example_that_is_read():
         required = {line.split(":")[0]: line for line in base.splitlines()}
         for name, key in keys.items():
             without = dict(required)
-            if name == "inputs":
+            if name in ("inputs", "data"):
                 del without["source"]
+            if name == "data":
+                del without["target"]
             plan = parse("\n".join({**without, name: f"{name}: {key.example}"}.values()))
             assert name in plan.given
             assert key.help
@@ -367,6 +369,36 @@ def test_inputs_of_a_traced_model_are_given_by_name():
     assert plan.place_of("inputs.lengths") == (4, 12)
 
 
+def test_data_are_named_alone_in_order_or_by_what_they_are_for():
+    plan = parse_fit(
+        "inputs: [X, D]\ntarget: {priority: P, department: df.dep}\nweights: [W, V]\nclass_weights: {0: 1, 1: 2.5}\n"
+        "validation:\n  inputs: {a: A}\n  target: [P, Q]\n"
+    )
+    assert (plan.inputs, plan.weights, plan.class_weights) == (("X", "D"), ("W", "V"), {0: 1.0, 1: 2.5})
+    assert plan.target == {"priority": "P", "department": "df.dep"}
+    assert (plan.validation.inputs, plan.validation.target) == ({"a": "A"}, ("P", "Q"))
+    assert plan.place_of("target.department") == (2, 35)
+    assert plan.place_of("validation.target.1") == (7, 15)
+    plan = parse_fit("data: batches\nvalidation: others\n")
+    assert (plan.data, plan.validation, plan.source, plan.target) == ("batches", "others", None, None)
+
+
+@pytest.mark.parametrize(
+    "part", ["Y[:40]", "df.a", 'd["x"]', "d['x'][0].b", "Y[:, 1:-1]", "Y[..., 0]", "df[['a', 'b']]"]
+)
+def test_a_part_of_a_variable_is_named_by_literals(part):
+    assert parse_fit(f"source: {part}\ntarget: Y\n").source == part
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["f(X)", "X + 1", "X[i]", "X[f()]", "X.__class__", "X._private", "[1, 2]", "(X, Y)", "X[1.5]", "X if Y else Z"],
+)
+def test_what_would_have_to_be_evaluated_is_refused_with_the_remedy(part):
+    (fault,) = faults_of(f"source: {part!r}\ntarget: Y\n", parse_fit)
+    assert "assign it to a name first" in fault[2]
+
+
 def test_a_bare_optimizer_and_a_single_metric_need_no_brackets():
     plan = parse_fit("source: X\ntarget: Y\noptimizer: nadam\nmetrics: accuracy\n")
     assert (plan.optimizer.kind, dict(plan.optimizer.arguments), plan.metrics) == ("nadam", {}, ("accuracy",))
@@ -374,7 +406,7 @@ def test_a_bare_optimizer_and_a_single_metric_need_no_brackets():
 
 def test_all_faults_of_a_fit_body_are_told_at_once():
     text = """\
-source: X[0]
+source: X + 1
 optimzer: adam(1e-3)
 validation: [A, B, C]
 metrics: [acuracy, loss]
@@ -384,7 +416,7 @@ accelerate: maybe
     found = [(*fault[:2], fault[2].partition(", got")[0]) for fault in faults_of(text, parse_fit)]
     assert found == [
         (1, 1, "the key 'target' is missing: expected for instance 'target: Y'"),
-        (1, 9, "expected the bare name of a notebook variable"),
+        (1, 9, "expected the bare name of a notebook variable, or a part of one such as df.a, d['x'] or Y[:40]"),
         (2, 1, "unknown key 'optimzer'; did you mean 'optimizer'?"),
         (3, 13, "expected two names, [source, target]"),
         (4, 11, found[4][2]),
@@ -406,6 +438,17 @@ accelerate: maybe
         ("source: X\ntarget: Y\nvalidation: 1.5", "expected a number above 0 and below 1, got '1.5'"),
         ("source: X\ntarget: Y\noptimizer: adam(1e6)", "expected a number above 0 and below 1,000,000, got '1e6'"),
         ("target: Y", "the key 'source' is missing"),
+        ("data: d\ntarget: Y", "'data' and 'target' do not go together"),
+        ("data: d\nbatch: 3", "'data' and 'batch' do not go together: a dataset comes in batches"),
+        ("data: d\nvalidation: 0.1", "with 'data', validation is the name of another dataset"),
+        ("source: X\ntarget: Y\nvalidation: V", "expected a fraction, such as 0.1, or [source, target], got one name"),
+        ("source: X\ntarget: Y\nvalidation: {source: V}", "the key 'target' is missing"),
+        ("source: X\ntarget: Y\nvalidation: {target: V}", "expected 'source' or 'inputs' for the validation"),
+        ("source: X\ntarget: {}", "expected outputs of the model with the variables for them, {name: Y, ...}"),
+        ("source: X\ntarget: Y\nclass_weights: 3", "expected the weight of each class, such as {0: 1.0, 1: 2.5}"),
+        ("source: X\ntarget: Y\nclass_weights: {0: 1, 0: 2}", "the class 0 stands here a second time"),
+        ("source: X\ntarget: Y\nclass_weights: {0: -1}", "expected a weight of 0 or more"),
+        ("source: X\ntarget: Y\nclass_weights: {0.5: 1}", "the class 0.5 is no whole number"),
     ],
 )
 def test_what_does_not_go_together_in_a_fit_body_is_said(lines, message):

@@ -129,3 +129,75 @@ def test_rows_in_order_of_length_keep_source_and_target_together():
         ((5, 5, 5), (6, 6)),
         ((1, 1), (3, 3, 3)),
     ]
+
+
+def with_long_rows(long=(20000, 600, 500)):
+    lengths = np.insert(np.random.default_rng(0).integers(3, 12, 63), [30, 50, 60][: len(long)], long)
+    return [([number + 1] * int(length),) * 2 for number, length in enumerate(lengths)]
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_a_row_much_longer_than_most_fills_up_no_other(shuffle):
+    table = table_of(with_long_rows(), weighted=True)
+    tokens = int(table.target.lengths.sum())
+    dataset, steps = batches(table, size=32, epochs=2, shuffle=shuffle)
+    found = list(dataset)
+    assert len(found) == 2 * steps == 2 * (2 + 2)
+    for epoch in (found[:steps], found[steps:]):
+        seen = sorted(int(number) for _, target, _ in epoch for number in target.numpy()[:, 0])
+        assert seen == list(range(1, 67))
+        assert sum(target.shape[0] * target.shape[1] for _, target, _ in epoch) < 1.05 * tokens
+        if not shuffle:
+            assert epoch[0][1].shape == (1, 20000), "where it would have come"
+
+
+def test_rows_of_about_the_same_length_are_not_set_apart():
+    from s2s_magic.training.costs import long_batches
+
+    lengths = np.random.default_rng(0).gamma(2.0, 5.0, 4000).astype(int) + 1
+    assert not long_batches(lengths, 32)
+    assert not long_batches(np.array([1, 30]), 32), "short rows cost nothing"
+    (alone,) = long_batches(np.array([5, 5000]), 32)
+    assert alone.tolist() == [1]
+    assert [len(batch) for batch in long_batches(np.r_[np.full(100, 10), np.full(5, 100)], 8)] == [3, 2]
+
+
+LONG_SPEC = "vocab: 70\nembed: 2\nencoder: gru(2)\ndecoder: gru(2)\npadding: 0\nstart: 68\nend: 69\n"
+
+
+def test_the_cost_of_long_rows_is_said_before_the_fit_and_paid_by_them_alone():
+    from s2s_magic import api
+
+    model = api.build(LONG_SPEC)
+    pairs = with_long_rows([900])
+    names = {"X": [source[:5] for source, _ in pairs], "Y": [target for _, target in pairs]}
+    said = (
+        r"^Y: 1 of 64 rows has 901 ids, and most have \d+ or fewer; in batches of their own \(1 more an epoch\) they "
+    )
+    with pytest.warns(UserWarning, match=said) as found:
+        api.fit(model, "source: X\ntarget: Y\nvalidation: [X, Y]", names, progress=lambda progress: None)
+    warned = [warning for warning in found if "901 ids" in str(warning.message)]
+    assert warned[0].filename == "fit model"
+    assert warned[0].lineno == 2
+    assert model.evidence.runs[-1].steps == 3
+
+
+def test_rows_that_memory_has_no_room_for_are_refused_before_anything_is_allocated():
+    from s2s_magic import api
+    from s2s_magic.errors import DataError
+
+    model = api.build("vocab: {source: 9, target: 1000000}\nembed: 2\nencoder: gru(2)\ndecoder: gru(2)\n")
+    before = model.model.get_weights()
+    names = {"X": np.ones((64, 5), int), "Y": np.ones((64, 2000), int)}
+    said = r"Y: a batch of 64 rows with up to 2,000 ids needs more than 512\.\d GB .*'batch: \d', or shorter rows"
+    with pytest.raises(DataError, match=said):
+        api.fit(model, "source: X\ntarget: Y\nbatch: 64", names)
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.model.get_weights(), strict=True))
+
+
+def test_empty_rows_of_a_target_are_counted_in_a_warning():
+    from s2s_magic import api
+
+    names = {"X": [[3, 4], [5], [6, 7]], "Y": [[3], [], []]}
+    with pytest.warns(UserWarning, match=r"^Y: of 3 rows 2 rows are empty, which teaches the decoder to end at once$"):
+        api.fit(api.build(LONG_SPEC), "source: X\ntarget: Y", names, progress=lambda progress: None)

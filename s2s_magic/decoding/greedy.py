@@ -18,6 +18,7 @@ from s2s_magic.seq2seq import Seq2Seq
 from s2s_magic.text import UNKNOWN, Tokenizer
 from s2s_magic.tracing import Traced, keras2, refresh, run
 from s2s_magic.training import rows
+from s2s_magic.training.costs import long_batches
 from s2s_magic.undoing import Changes
 
 BATCH = 256
@@ -236,16 +237,18 @@ def _compiled(entry: Any, way: Way) -> Any:
 
 
 def _batches(source: Sources) -> list[tuple[Sequence[int], Any]]:
-    """Sort rows by length and cut them into batches; where they cannot be mixed, a batch has one length."""
+    """Sort rows by length and cut them into batches; where they cannot be mixed, a batch has one length.
+
+    Rows that are much longer than most come in batches of their own, so that no other row is filled up to them.
+    """
+    alone = long_batches(source.lengths, BATCH) if source.mixed else []
     order = np.argsort(source.lengths, kind="stable")
+    order = order[~np.isin(order, np.concatenate(alone))] if alone else order
     lengths = source.lengths[order]
     edges = [0] if source.mixed else [0, *(np.flatnonzero(np.diff(lengths)) + 1)]
-    batches = []
-    for start, stop in zip(edges, [*edges[1:], len(order)], strict=True):
-        for first in range(start, stop, BATCH):
-            numbers = order[first : min(first + BATCH, stop)].tolist()
-            batches.append((numbers, source.take(numbers)))
-    return batches
+    spans = zip(edges, [*edges[1:], len(order)], strict=True)
+    cut = [order[at : min(at + BATCH, stop)] for start, stop in spans for at in range(start, stop, BATCH)]
+    return [(numbers.tolist(), source.take(numbers.tolist())) for numbers in [*cut, *alone]]
 
 
 def _ended(row: list[int], end: int | None) -> list[int]:

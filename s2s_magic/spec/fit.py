@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
 
 from s2s_magic.spec.keys import Key, Read, plain, read_keys
-from s2s_magic.spec.literals import Check, call, path, read_value, real, truth, variable, whole, word
+from s2s_magic.spec.literals import Check, call, path, read_value, real, truth, whole, word
+from s2s_magic.spec.naming import class_weights, listed, names, reference, variable
 from s2s_magic.spec.reading import Entries, Faults, Items, Node, Place, read_entries
-from s2s_magic.spec.records import FitPlan, Named
+from s2s_magic.spec.records import FitPlan, Held, Named
 
 MAX_COUNT = 10_000_000
 MAX_SEED = 2**32 - 1
@@ -62,53 +64,69 @@ def _named(table: Mapping[str, Mapping[str, Check]], expected: str) -> Read:
     return read
 
 
-def _names(check: Check, expected: str, key: str) -> Read:
-    """Read a list of names; one alone need not stand in brackets."""
-    read_one = plain(check, expected)
-
-    def read(node: Node, faults: Faults, places: dict[str, Place]) -> tuple[str, ...] | None:
-        items = node.items if isinstance(node, Items) else (node,)
-        places.update({f"{key}.{number}": item.place for number, item in enumerate(items)})
-        names = tuple(read_one(item, faults, places) for item in items)
-        return None if None in names else names
-
-    return read
-
-
-_read_pair = _names(variable, "the name of a notebook variable", "validation")
 _read_fraction = plain(real(0, 1, closed=False), "a fraction, or the names of source and target")
+_HELD: Mapping[str, Read] = {
+    "source": variable,
+    "inputs": names("validation.inputs", "input", alone=False),
+    "target": names("validation.target", "output"),
+    "weights": names("validation.weights", "output"),
+}
 
 
-def _validation(node: Node, faults: Faults, places: dict[str, Place]) -> float | tuple[str, ...] | None:
-    if not isinstance(node, Items):
-        fraction: float | None = _read_fraction(node, faults, places)
-        return fraction
-    pair: tuple[str, ...] | None = _read_pair(node, faults, places)
-    if len(node.items) != 2:
-        faults.add(node.place, f"expected two names, [source, target], got {len(node.items)}")
+def _validation(node: Node, faults: Faults, places: dict[str, Place]) -> float | str | tuple[str, ...] | Held | None:
+    """Read a fraction, the name of a dataset, ``[source, target]``, or the keys of data."""
+    if isinstance(node, Entries):
+        return _held(node, faults, places)
+    if isinstance(node, Items):
+        pair: tuple[str, ...] | None = listed(variable, "validation")(node, faults, places)
+        if len(node.items) != 2:
+            faults.add(node.place, f"expected two names, [source, target], got {len(node.items)}")
+            return None
+        return pair
+    value = read_value(node, faults, "a fraction, or the names of source and target")
+    if value is not None and isinstance(value.tree, ast.Name | ast.Attribute | ast.Subscript):
+        return reference(value, faults)
+    fraction: float | None = None if value is None else _read_fraction(node, faults, places)
+    return fraction
+
+
+def _held(node: Entries, faults: Faults, places: dict[str, Place]) -> Held | None:
+    entries = read_entries(node, faults, known=_HELD, required={"target": "target: Yv"}, what="key")
+    places.update({f"validation.{name}": entry.value.place for name, entry in entries.items()})
+    values = {name: _HELD[name](entry.value, faults, places) for name, entry in entries.items()}
+    if ("source" in entries) == ("inputs" in entries):
+        faults.add(node.place, "expected 'source' or 'inputs' for the validation, and one of them only")
         return None
-    return pair
+    return None if None in values.values() or "target" not in values else Held(**values)
 
-
-def _inputs(node: Node, faults: Faults, places: dict[str, Place]) -> dict[str, str] | None:
-    if not isinstance(node, Entries) or not node.pairs:
-        faults.add(
-            node.place, "expected inputs of the model with the variables that feed them, {encoder_inputs: X, ...}"
-        )
-        return None
-    entries = read_entries(node, faults, known=None, required={}, what="input")
-    places.update({f"inputs.{name}": entry.value.place for name, entry in entries.items()})
-    read_one = plain(variable, "the name of a notebook variable")
-    names = {name: read_one(entry.value, faults, places) for name, entry in entries.items()}
-    return None if None in names.values() else names
-
-
-_variable = plain(variable, "the name of a notebook variable")
 
 FIT_KEYS: Mapping[str, Key] = {
-    "source": Key("variable with the source sequences", "X", _variable, offers_variables=True),
-    "target": Key("variable with the target sequences", "Y", _variable, offers_variables=True),
-    "validation": Key("fraction to hold back, or [source, target]", "0.1", _validation, offers_variables=True),
+    "source": Key("variable with the source sequences", "X", variable, offers_variables=True),
+    "target": Key(
+        "variable with the target sequences; for several outputs {name: Y, ...} or a list",
+        "Y",
+        names("target", "output"),
+        offers_variables=True,
+    ),
+    "data": Key(
+        "a tf.data.Dataset or keras.utils.Sequence of batches (inputs, targets), in place of source and target",
+        "dataset",
+        variable,
+        offers_variables=True,
+    ),
+    "validation": Key(
+        "fraction to hold back, [source, target], {inputs: ..., target: ...}, or a dataset where 'data' names one",
+        "0.1",
+        _validation,
+        offers_variables=True,
+    ),
+    "weights": Key(
+        "variable with a weight for each row, or for each position; for several outputs {name: W, ...}",
+        "W",
+        names("weights", "output"),
+        offers_variables=True,
+    ),
+    "class_weights": Key("weight of each class of the target", "{0: 1.0, 1: 2.5}", class_weights),
     "model": Key(
         "which of the cell's Keras models to fit; the one compiled last unless given",
         "training_model",
@@ -132,14 +150,20 @@ FIT_KEYS: Mapping[str, Key] = {
         "epochs without a better loss after which to stop", "3", plain(whole(1, MAX_COUNT), "a number of epochs")
     ),
     "seed": Key("seed of all random numbers", "42", plain(whole(0, MAX_SEED), "a seed")),
-    "metrics": Key("list of metrics", "[accuracy]", _names(word(*METRICS), "a metric", "metrics"), offers=METRICS),
+    "metrics": Key(
+        "list of metrics", "[accuracy]", listed(plain(word(*METRICS), "a metric"), "metrics"), offers=METRICS
+    ),
     "lengths": Key(
-        "variable with the target lengths; derived unless given", "seq_lengths", _variable, offers_variables=True
+        "variable with the target lengths; derived unless given", "seq_lengths", variable, offers_variables=True
     ),
     "decoder_input": Key(
-        "variable with the decoder's input; derived unless given", "X_decoder", _variable, offers_variables=True
+        "variable with the decoder's input; derived unless given", "X_decoder", variable, offers_variables=True
     ),
-    "inputs": Key("inputs of a traced model by name, with their variables", "{encoder_inputs: X}", _inputs),
+    "inputs": Key(
+        "inputs of a traced model by name, with their variables; or their variables in the model's order",
+        "{encoder_inputs: X}",
+        names("inputs", "input", alone=False),
+    ),
     "accelerate": Key(
         "off for Keras's own kernels; on unless given", "off", plain(truth, "on or off"), offers=("on", "off")
     ),
@@ -150,6 +174,19 @@ FIT_KEYS: Mapping[str, Key] = {
         offers=("true", "false"),
     ),
 }
+
+
+_IN_BATCHES = "a dataset's batches hold inputs and targets"
+_NOT_WITH_DATA: Mapping[str, str] = {
+    **dict.fromkeys(("source", "target", "inputs", "decoder_input", "lengths"), _IN_BATCHES),
+    "weights": "weights are the third part of a dataset's batches",
+    "batch": "a dataset comes in batches, dataset.batch(32)",
+    "shuffle": "a dataset comes in its own order, dataset.shuffle(1000)",
+}
+
+
+def _required(written: Mapping[str, str]) -> Mapping[str, str]:
+    return {} if "data" in written else {"target": FIT_KEYS["target"].example}
 
 
 def parse_fit(text: str, *, first_line: int = 1) -> FitPlan:
@@ -173,14 +210,26 @@ def parse_fit(text: str, *, first_line: int = 1) -> FitPlan:
         With every fault, each at its line and column.
     """
     faults = Faults()
-    values = read_keys(text, first_line, FIT_KEYS, lambda written: {"target": FIT_KEYS["target"].example}, faults)
+    values = read_keys(text, first_line, FIT_KEYS, _required, faults)
     given, places = values["given"], values["places"]
-    if "source" not in given and "inputs" not in given:
+    if not {"source", "inputs", "data"} & given:
         faults.add((first_line, 1), "the key 'source' is missing: expected for instance 'source: X'")
     for key in ("source", "decoder_input", "lengths"):
         if key in given and "inputs" in given:
             faults.add(places[key], f"'{key}' and 'inputs' do not go together: name every input under 'inputs'")
-    if isinstance(values.get("validation"), tuple) and "inputs" in given:
-        faults.add(places["validation"], "with 'inputs', validation is a fraction, such as 0.1")
+    held = values.get("validation")
+    if isinstance(held, tuple) and "inputs" in given:
+        faults.add(
+            places["validation"],
+            "with 'inputs', validation is a fraction, such as 0.1, or {inputs: {...}, target: Yv}",
+        )
+    if "data" in given:
+        for key in _NOT_WITH_DATA:
+            if key in given:
+                faults.add(places[key], f"'data' and '{key}' do not go together: {_NOT_WITH_DATA[key]}")
+        if held is not None and not isinstance(held, str):
+            faults.add(places["validation"], "with 'data', validation is the name of another dataset")
+    elif isinstance(held, str):
+        faults.add(places["validation"], "expected a fraction, such as 0.1, or [source, target], got one name")
     faults.raise_if_any()
     return FitPlan(**values)

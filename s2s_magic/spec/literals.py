@@ -151,14 +151,6 @@ def truth(value: Value, faults: Faults) -> bool | None:
     return answer
 
 
-def variable(value: Value, faults: Faults) -> str | None:
-    """Check for the bare name of a notebook variable."""
-    name = name_in(value)
-    if name is None:
-        faults.add(value.place, f"expected the bare name of a notebook variable, got {shown(value.text)}")
-    return name
-
-
 def path(value: Value, faults: Faults) -> str | None:
     """Check for a name or a path such as ``gan.discriminator`` or ``parts[0]``: it is looked up, never evaluated."""
     if isinstance(value.tree, ast.Name | ast.Attribute | ast.Subscript):

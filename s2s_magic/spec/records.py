@@ -11,6 +11,9 @@ from s2s_magic.spec.reading import Place
 
 T = TypeVar("T")
 
+Names = str | tuple[str, ...] | Mapping[str, str]
+"""One variable; several, in the order of what they are for; or several, each by the name of what it is for."""
+
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -170,17 +173,34 @@ class Spec(_Placed):
         return spec
 
 
+class Held(_Record):
+    """The data of a validation by their keys, as in `FitPlan`."""
+
+    target: Names
+    source: str | None = None
+    inputs: Mapping[str, str] | tuple[str, ...] = {}
+    weights: Names | None = None
+
+
 class FitPlan(_Placed):
     """What a fit body asks for.
 
     Attributes
     ----------
-    source, target, decoder_input, lengths
-        Names of notebook variables.
+    source, decoder_input, lengths
+        Names of notebook variables, or parts of them such as ``df.a``.
+    target
+        The variable for the model's output; for several outputs a list of them, or each by the output's name.
     inputs
-        For each input of a traced model, by name, the notebook variable that feeds it.
+        For each input of a traced model, by name or in the model's order, the notebook variable that feeds it.
+    data
+        A dataset of batches, in place of source, inputs and target.
+    weights
+        Weights of the rows or of their positions; by output where there are several.
+    class_weights
+        The weight of each class.
     validation
-        A fraction of the data, or the names of source and target.
+        A fraction of the data, the names of source and target, the keys of data, or the name of a dataset.
     model
         Name of the Keras model that is meant, where the code made several.
     epochs, batch, patience, seed
@@ -195,10 +215,13 @@ class FitPlan(_Placed):
         Whether the data are shuffled before each epoch.
     """
 
-    target: str
+    target: Names | None = None
     source: str | None = None
-    inputs: Mapping[str, str] = {}
-    validation: float | tuple[str, str] | None = None
+    inputs: Mapping[str, str] | tuple[str, ...] = {}
+    data: str | None = None
+    weights: Names | None = None
+    class_weights: Mapping[int, float] = {}
+    validation: float | str | tuple[str, str] | Held | None = None
     epochs: int = 1
     batch: int = 32
     optimizer: Named | None = None

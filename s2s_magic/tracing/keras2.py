@@ -351,6 +351,12 @@ def ends(model: Any) -> tuple[list[Any], list[Any]]:
     return list(tf.nest.flatten(model.inputs or [])), list(tf.nest.flatten(model.outputs or []))
 
 
+def output_keys(model: Any) -> list[str] | None:
+    """Give the keys of a model wired with a dict of outputs, in the order of its outputs; None for any other."""
+    wired = getattr(model, "_nested_outputs", None)
+    return sorted(wired) if isinstance(wired, dict) else None
+
+
 def initializer_name(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     """Name what fills a new variable, from the arguments of `Layer.add_weight`."""
     given = dict(zip(("name", "shape", "dtype", "initializer"), args, strict=False)) | kwargs

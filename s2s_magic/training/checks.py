@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
-from s2s_magic.training.compiling import loss_compares
+from s2s_magic.training.costs import check_costs
 from s2s_magic.training.desk import Asked, Desk
-from s2s_magic.training.inputs import inputs_of
-from s2s_magic.training.pipeline import Lengths, Shifted, Table
+from s2s_magic.training.inputs import ModelInput, ModelOutput, inputs_of, is_wired, outputs_of
+from s2s_magic.training.losses import Compares, compares, losses_of
+from s2s_magic.training.parts import compared_outputs
 from s2s_magic.training.rows import Numbers, Rows
+from s2s_magic.training.table import Lengths, Shifted, Table, rows_in
 
 Shape = tuple[int | None, ...]
 
 
-def check_table(desk: Desk, table: Table, inputs: Mapping[str, Asked], target: Asked) -> None:
+def check_table(
+    desk: Desk,
+    table: Table,
+    inputs: Mapping[str, Asked],
+    targets: Sequence[Asked],
+    outputs: Sequence[ModelOutput] | None = None,
+) -> None:
     """Hold the columns against each other and against the model.
 
     Parameters
@@ -26,47 +36,109 @@ def check_table(desk: Desk, table: Table, inputs: Mapping[str, Asked], target: A
     table
         The columns.
     inputs
-        Where the body says what feeds an input of the model, by the input's name; none for what is derived.
-    target
-        Where it says what the target is.
+        Where the body says what feeds an input of the model, by the input's name (its number where the model is no
+        graph of layers); none for what is derived.
+    targets
+        Where it says what the targets are.
+    outputs
+        The outputs that they are compared with; those that the loss compares with something unless given.
     """
+    target = targets[0]
     if not table.rows:
         desk.fault(target.key, f"{target.variable} holds no rows to fit on")
         return
-    for model_input, column, tensor in zip(
-        inputs_of(desk.seq2seq), table.inputs, desk.seq2seq.model.inputs, strict=True
-    ):
-        if isinstance(column, Shifted | Lengths):
-            continue
-        key, variable = inputs[model_input.name]
-        name = f"{variable} for {model_input.name}"
-        if len(column) != table.rows:
-            desk.fault(key, f"{name} has {len(column)} rows, and the target {target.variable} {table.rows}")
-        elif isinstance(column, Rows):
-            _check_ids(desk, key, name, column, model_input.vocabulary)
-            _check_steps(desk, key, name, column, tensor.shape[1])
-        elif not tensor.shape[1:].is_compatible_with(np.shape(column)[1:]):
-            desk.fault(key, f"{name} has shape {np.shape(column)}; the input has {tuple(tensor.shape)}")
-    _check_target_shape(desk, table.target, target)
-    if isinstance(table.target, Rows):
-        sizes = [desk.seq2seq.model.outputs[0].shape[-1]]
-        decoders = [
-            i.vocabulary for i, c in zip(inputs_of(desk.seq2seq), table.inputs, strict=True) if isinstance(c, Shifted)
-        ]
-        known = [size for size in [*sizes, *decoders] if size is not None]
-        _check_ids(desk, target.key, f"{target.variable} for the target", table.target, min(known, default=None))
+    for asked, column in zip(targets[1:], table.more, strict=True):
+        if rows_in(column) != table.rows:
+            _fault_rows(desk, asked, asked.variable, rows_in(column), target, table.rows)
+    if not is_wired(desk.seq2seq.model):
+        for asked, column in zip(inputs.values(), table.inputs, strict=True):
+            if rows_in(column) != table.rows:
+                _fault_rows(desk, asked, asked.variable, rows_in(column), target, table.rows)
+        return
+    known = inputs_of(desk.seq2seq)
+    for model_input, column in zip(known, table.inputs, strict=True):
+        if not isinstance(column, Shifted | Lengths):
+            _check_input(desk, table, model_input, column, inputs[model_input.name], target)
+    if table.ragged and any(isinstance(column, tf.SparseTensor) for column in table.inputs):
+        desk.fault(
+            target.key, "rows that differ in length and a sparse input do not go together: give rows of one length"
+        )
+    outputs = compared_outputs(desk) if outputs is None else outputs
+    for output, asked, column in zip(outputs, targets, table.targets, strict=True):
+        _check_target(desk, table, column, asked, output)
+    if not desk.faults:
+        named = {number: inputs[i.name] for number, i in enumerate(known) if i.name in inputs}
+        check_costs(desk, table, named, targets)
     spec = desk.seq2seq.spec
-    named = zip(inputs_of(desk.seq2seq), table.inputs, strict=True)
-    name, source = next(((i.name, c) for i, c in named if isinstance(c, Rows)), ("", None))
+    name, source = next(
+        ((i.name, c) for i, c in zip(known, table.inputs, strict=True) if isinstance(c, Rows)), ("", None)
+    )
     if spec is not None and spec.padding is None and source is not None and source.ragged:
         low, high = source.lengths.min(), source.lengths.max()
         desk.fault(
             inputs[name].key,
             f"{inputs[name].variable}: source rows have {low} to {high} ids, and {desk.seq2seq.name} was built without "
             "padding, so that its encoder would read the filling: add 'padding: 0' (and a 'start' of its own) to the "
-            "spec and build again, "
-            "or give rows of one length",
+            "spec and build again, or give rows of one length",
         )
+
+
+def _fault_rows(desk: Desk, asked: Asked, name: str, count: int, target: Asked, rows: int) -> None:
+    desk.fault(asked.key, f"{name} has {count} rows, and the target {target.variable} {rows}")
+
+
+def _check_input(desk: Desk, table: Table, model_input: ModelInput, column: Any, asked: Asked, target: Asked) -> None:
+    key, variable = asked
+    name = f"{variable} for {model_input.name}"
+    if rows_in(column) != table.rows:
+        _fault_rows(desk, asked, name, rows_in(column), target, table.rows)
+    elif isinstance(column, Rows):
+        _check_ids(desk, key, name, column, model_input.vocabulary)
+        _check_steps(desk, key, name, column, model_input.shape[1])
+    elif not _takes(model_input.shape, tuple(column.shape)):
+        desk.fault(key, f"{name} has shape {tuple(column.shape)}; the input has {model_input.shape}")
+
+
+def _takes(expected: Shape, given: Shape) -> bool:
+    """Whether an input takes an array of this shape; one dimension of rows is as good as one number a row."""
+    if len(given) == 1 and expected[1:] == (1,):
+        return True
+    return len(given) == len(expected) and all(
+        one is None or other is None or one == other for one, other in zip(expected[1:], given[1:], strict=True)
+    )
+
+
+def _check_target(desk: Desk, table: Table, target: Any, asked: Asked, output: ModelOutput) -> None:
+    if isinstance(target, Rows):
+        if target.length is not None:
+            check_target_shape(desk, (len(target), target.length), asked, output)
+        decoders = [
+            i.vocabulary
+            for i, c in zip(inputs_of(desk.seq2seq), table.inputs, strict=True)
+            if isinstance(c, Shifted) and target is table.target
+        ]
+        known = [size for size in [output.shape[-1] if output.shape else None, *decoders] if size is not None]
+        _check_ids(desk, asked.key, f"{asked.variable} for the target", target, min(known, default=None))
+    elif isinstance(target, np.ndarray):
+        check_target_shape(desk, target.shape, asked, output)
+        if _loss_compares(desk, output) == "ids" and output.shape and output.shape[-1] and not desk.faults:
+            _check_classes(desk, asked, target, output.shape[-1])
+
+
+def _check_classes(desk: Desk, asked: Asked, target: Numbers, classes: int) -> None:
+    outside = np.argwhere((target < 0) | (target >= classes) | (target != np.floor(target)))
+    if len(outside):
+        place = tuple(int(i) for i in outside[0])
+        desk.fault(
+            asked.key,
+            f"{asked.variable}: index {place if len(place) > 1 else place[0]} is {target[place]}; the loss takes whole "
+            f"numbers of {classes} classes, 0 to {classes - 1}",
+        )
+
+
+def _loss_compares(desk: Desk, output: ModelOutput) -> Compares:
+    pairs = zip(outputs_of(desk.seq2seq), losses_of(desk.seq2seq, desk.plan), strict=True)
+    return next((compares(loss) for one, loss in pairs if one.keras_name == output.keras_name), "unknown")
 
 
 def _check_ids(desk: Desk, key: str, name: str, column: Rows, vocabulary: int | None) -> None:
@@ -88,23 +160,32 @@ def _check_steps(desk: Desk, key: str, name: str, column: Rows, steps: int | Non
         desk.fault(key, f"{name} takes rows of {steps} ids, and row {row} has {column.lengths[row]}")
 
 
-def _check_target_shape(desk: Desk, target: Rows | Numbers, asked: Asked) -> None:
+def check_target_shape(desk: Desk, shape: Shape, asked: Asked, output: ModelOutput) -> None:
     """Note a target whose shape the loss surely cannot hold against the output; what might broadcast is let through."""
-    outputs, compares = desk.seq2seq.model.outputs, loss_compares(desk.seq2seq, desk.plan)
-    shape: tuple[int, ...] | None = None if isinstance(target, Rows) else target.shape
-    if isinstance(target, Rows) and target.length is not None:
-        shape = (len(target), int(target.lengths[0]))
-    if shape is None or compares is None or len(outputs) != 1 or outputs[0].shape.rank is None:
+    compared = _loss_compares(desk, output)
+    if compared not in ("ids", "values") or output.shape is None or output.holds != "numbers":
         return
-    output = tuple(outputs[0].shape)
-    fits, expected = (_ids_fit, "one id") if compares == "ids" else (_values_fit, "one number")
-    if not fits(shape[1:], output[1:]):
-        each = "position" if compares == "ids" else "of its numbers"
-        desk.fault(
-            asked.key,
-            f"{asked.variable} has shape {shape}, and the model's output {output}; its loss takes {expected} for "
-            f"each {each}",
-        )
+    fits, expected = (_ids_fit, "one id") if compared == "ids" else (_values_fit, "one number")
+    if fits(shape[1:], output.shape[1:]):
+        return
+    several = len(outputs_of(desk.seq2seq)) > 1
+    each = "position" if compared == "ids" else "of its numbers"
+    what = f"the output {output.name}" if several or output.dtype.startswith("int") else "the model's output"
+    remedy = ""
+    if output.dtype.startswith(("int", "uint", "bool")):
+        remedy = f", and {output.name} holds {output.dtype} values, no scores: end the model in what it was chosen from"
+    elif compared == "ids" and len(shape) == len(output.shape) and shape[-1] == output.shape[-1]:
+        remedy = "; for a target of one number for each class, compile with categorical_crossentropy"
+    if len(desk.seq2seq.ledger.models) > 1 and desk.plan.model is None:
+        main = desk.seq2seq.ledger.main_model
+        others = [m.name for m in desk.seq2seq.ledger.models if main is not None and m.name != main.name]
+        if main is not None and others:
+            remedy += f". The model meant is {main.name}; 'model: {others[0]}' means another of {', '.join(others)}"
+    desk.fault(
+        asked.key,
+        f"{asked.variable} has shape {shape}, and {what} {output.shape}; its loss takes {expected} for "
+        f"each {each}{remedy}",
+    )
 
 
 def _ids_fit(target: Shape, output: Shape) -> bool:

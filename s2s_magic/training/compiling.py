@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 from tensorflow import keras
@@ -13,7 +13,7 @@ from s2s_magic.seq2seq import Seq2Seq
 from s2s_magic.tracing.keras2 import is_compiled
 from s2s_magic.training import keras2
 from s2s_magic.training.inputs import gives_probabilities
-from s2s_magic.training.pipeline import Table
+from s2s_magic.training.pipeline import Stream, Table
 
 if TYPE_CHECKING:
     from s2s_magic.spec import FitPlan, Named
@@ -29,51 +29,7 @@ _OPTIMIZERS = {
 }
 
 
-_OF_VALUES = (
-    "mean_squared_error",
-    "mean_absolute_error",
-    "mean_absolute_percentage_error",
-    "mean_squared_logarithmic_error",
-    "squared_hinge",
-    "hinge",
-    "huber",
-    "log_cosh",
-    "poisson",
-    "kl_divergence",
-    "binary_crossentropy",
-    "categorical_crossentropy",
-)
-"""Losses of Keras's that take target and output number by number."""
-
-
-def loss_compares(seq2seq: Seq2Seq, plan: FitPlan) -> Literal["ids", "values"] | None:
-    """Say what the loss of a fit holds against the output: ids of classes, or numbers; None for a loss not known.
-
-    Parameters
-    ----------
-    seq2seq
-        The model, before it is compiled for the fit.
-    plan
-        May give a loss.
-    """
-    model = seq2seq.model
-    if plan.loss is not None:
-        loss: Any = plan.loss.kind
-    else:
-        loss = model.loss if is_compiled(model) else "sparse_categorical_crossentropy"
-    if isinstance(loss, str):
-        try:
-            loss = keras.losses.get(loss)
-        except ValueError:
-            return None
-    function = getattr(loss, "fn", loss)
-    name = getattr(function, "__name__", "")
-    if name not in (*_OF_VALUES, "sparse_categorical_crossentropy") or function is not keras.losses.get(name):
-        return None
-    return "ids" if name == "sparse_categorical_crossentropy" else "values"
-
-
-def compile_for_fit(seq2seq: Seq2Seq, plan: FitPlan, table: Table) -> None:
+def compile_for_fit(seq2seq: Seq2Seq, plan: FitPlan, table: Table | Stream) -> None:
     """Compile the model where the plan asks for it or nobody did.
 
     What the plan does not name stays as it was compiled; an optimizer of the same settings keeps its state.
@@ -152,14 +108,16 @@ def _loss(seq2seq: Seq2Seq, named: Named | None) -> Any:
     return keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
 
 
-def _metrics(seq2seq: Seq2Seq, names: tuple[str, ...], table: Table) -> tuple[list[Any] | None, list[Any] | None]:
+def _metrics(
+    seq2seq: Seq2Seq, names: tuple[str, ...], table: Table | Stream
+) -> tuple[list[Any] | None, list[Any] | None]:
     """Give the metrics that see everything, and those that are weighted; padding counts in neither.
 
     Keras finds out what a name means for each output, by its shape and the target's.
     """
     padding = seq2seq.spec.padding if seq2seq.spec is not None else None
     if padding is None:
-        return (None, list(names)) if table.weighted else (list(names), None)
+        return (None, list(names)) if isinstance(table, Table) and table.weighted else (list(names), None)
     functions = {n: keras.metrics.get("sparse_categorical_accuracy" if n == "accuracy" else n) for n in names}
     return [_masked(name, function, padding) for name, function in functions.items()], None
 

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from s2s_magic.errors import FitError, nearest
+from s2s_magic.errors import FitError
 from s2s_magic.seq2seq import Seq2Seq
 from s2s_magic.text import Tokenizer
 from s2s_magic.training.checks import check_lengths, check_table, differing
+from s2s_magic.training.columns import any_column, input_column, target_column
+from s2s_magic.training.costs import warn_of_empty_rows
 from s2s_magic.training.desk import Asked, Desk
-from s2s_magic.training.inputs import ModelInput, Role, inputs_of, roles
-from s2s_magic.training.pipeline import Column, Lengths, Shifted, Table
+from s2s_magic.training.inputs import Role, inputs_of, is_wired, outputs_of, roles
+from s2s_magic.training.losses import compares, losses_of
+from s2s_magic.training.parts import (
+    Part,
+    compared_outputs,
+    named_inputs,
+    named_targets,
+    training_part,
+    validation_part,
+)
+from s2s_magic.training.pipeline import Stream
 from s2s_magic.training.rows import Numbers, Rows
+from s2s_magic.training.streams import streams
+from s2s_magic.training.table import Column, Form, Lengths, Shifted, Table
+from s2s_magic.training.weighing import weighted
 
 if TYPE_CHECKING:
     from s2s_magic.spec import FitPlan
@@ -28,7 +42,7 @@ class Prepared:
     Attributes
     ----------
     train, validation
-        The tables.
+        The tables, or the user's own batches.
     tokenizers
         As in `Seq2Seq.tokenizers`, counted from these data where they were not known.
     start
@@ -37,11 +51,19 @@ class Prepared:
         Ids in the longest target; None where the target holds no rows of ids.
     """
 
-    train: Table
-    validation: Table | None
+    train: Table | Stream
+    validation: Table | Stream | None
     tokenizers: dict[str, Tokenizer]
     start: int | None
     longest: int | None
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """How the decoder's input of the fit was made, which that of the validation follows."""
+
+    start: int
+    ended: bool
 
 
 def prepare(seq2seq: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any]) -> Prepared:
@@ -61,83 +83,88 @@ def prepare(seq2seq: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any]) -> Pr
     DataError
         With everything that was found wrong.
     FitError
-        When the model is not a functional one.
+        When nothing says what the model's loss is.
     """
-    if not hasattr(seq2seq.model, "_nodes_by_depth"):
-        kind = type(seq2seq.model).__name__
-        raise FitError(f"{seq2seq.name} is of class {kind}, no functional model: it has no inputs to give data to")
     desk = Desk(seq2seq, plan, namespace)
-    known = roles(seq2seq)
-    if known is None:
-        table, start, validation = _free_table(desk), None, None
-        desk.raise_faults()
-        if isinstance(plan.validation, tuple):
-            validation = _free_table(desk, plan.validation)
+    wired = is_wired(seq2seq.model)
+    if not wired and plan.loss is None and not getattr(seq2seq.model, "_is_compiled", False):
+        kind = type(seq2seq.model).__name__
+        raise FitError(
+            f"{seq2seq.name} is of class {kind}, no graph of layers: its loss does not show from it. Compile it, or "
+            "give the key 'loss'"
+        )
+    if plan.data is not None:
+        train, held = streams(desk)
+        return Prepared(train, held, dict(seq2seq.tokenizers), None, None)
+    known = roles(seq2seq) if wired and _is_sequence(desk) else None
+    part, held_part, begun = training_part(plan), validation_part(plan), None
+    if known is not None:
+        table, begun = _sequence_table(desk, known, part, None)
     else:
-        table, start, validation = _sequences(desk, known)
+        table = _wired_table(desk, part) if wired else _table_as_given(desk, part)
     desk.raise_faults()
+    validation: Table | None = None
+    if held_part is not None:
+        if known is not None:
+            validation, _ = _sequence_table(desk, known, held_part, begun)
+        else:
+            validation = _wired_table(desk, held_part) if wired else _table_as_given(desk, held_part)
+        desk.raise_faults()
     assert table is not None
     if isinstance(plan.validation, float):
         table, validation = _split(desk, table, plan.validation)
     desk.raise_faults()
     longest = int(table.target.lengths.max()) if isinstance(table.target, Rows) else None
+    start = begun.start if begun else None
     return Prepared(table, validation, desk.tokenizers or dict(seq2seq.tokenizers), start, longest)
 
 
-def _sequences(desk: Desk, known: Mapping[Role, str]) -> tuple[Table | None, int, Table | None]:
-    """Arrange source and target for an encoder-decoder, and the pair for validation."""
-    plan, spec = desk.plan, desk.seq2seq.spec
-    named = _named_inputs(desk)
-    if known["encoder"] not in named and plan.source is None:
-        desk.fault("source", f"the key 'source' is missing: it names the variable for {known['encoder']}")
-    asked_source = named.setdefault(known["encoder"], Asked("source", plan.source or ""))
-    if plan.decoder_input is not None:
-        named.setdefault(known["decoder"], Asked("decoder_input", plan.decoder_input))
+def _is_sequence(desk: Desk) -> bool:
+    """Whether the loss compares one output with ids, so that a decoder's input can be made of the target."""
+    if len(compared_outputs(desk)) != 1:
+        return False
+    kinds = {compares(loss) for loss in losses_of(desk.seq2seq, desk.plan)} - {"nothing"}
+    return not kinds & {"values"}
+
+
+# -- an encoder-decoder of ids -----------------------------------------------------------------------------------------
+
+
+def _sequence_table(
+    desk: Desk, known: Mapping[Role, str], part: Part, begun: _Begun | None
+) -> tuple[Table | None, _Begun]:
+    """Arrange source and target for an encoder-decoder; what was not named is derived from the target."""
+    spec, training = desk.seq2seq.spec, begun is None
+    named = named_inputs(desk, part)
+    if known["encoder"] not in named and part.source is None:
+        desk.fault(f"{part.key}source", f"the key 'source' is missing: it names the variable for {known['encoder']}")
+    asked_source = named.setdefault(known["encoder"], part.source or Asked("source", ""))
+    if part.decoder_input is not None:
+        named.setdefault(known["decoder"], part.decoder_input)
     source = desk.read(*asked_source, "source") if asked_source.variable else None
-    asked_target = Asked("target", plan.target)
-    target = desk.read(*asked_target, "target")
+    pairs, form = named_targets(desk, part)
+    asked_target = pairs[0][1] if pairs else Asked(part.target_key, "")
+    target = desk.read(*asked_target, "target") if pairs else None
     desk.raise_faults()
-    _count_tokens(desk, source, target)
+    if training:
+        _count_tokens(desk, source, target)
     source, target = _encoded(desk, asked_source, "source", source), _encoded(desk, asked_target, "target", target)
-    given, lengths = _given(desk, known, named, target)
+    given, lengths = _given(desk, known, named, part.lengths, target)
     desk.raise_faults()
     if lengths is not None:
         target = target.cut(lengths)
         given = given.cut(lengths) if given is not None else None
-    elif given is None and spec is not None:
-        target = _ended(target, spec.end)
-    start = int(given.values[0]) if given is not None and len(given.values) else (spec.start if spec is not None else 0)
-    table = _arranged(desk, known, source, target, given or Shifted(start))
-    check_table(desk, table, named, asked_target)
-    if not isinstance(plan.validation, tuple) or desk.faults:
-        return table, start, None
-    asked_pair = _validation_pair(plan.validation)
-    pair = [desk.read(*asked, side) for asked, side in zip(asked_pair, ("source", "target"), strict=True)]
-    desk.raise_faults()
-    held_source = _encoded(desk, asked_pair[0], "source", pair[0])
-    held_target = _encoded(desk, asked_pair[1], "target", pair[1])
-    if spec is not None and lengths is None and given is None:
-        held_target = _ended(held_target, spec.end)
-    validation = _arranged(desk, known, held_source, held_target, Shifted(start))
-    check_table(desk, validation, {known["encoder"]: asked_pair[0]}, asked_pair[1])
-    return table, start, validation
-
-
-def _validation_pair(pair: tuple[str, str]) -> tuple[Asked, Asked]:
-    return Asked("validation.0", pair[0]), Asked("validation.1", pair[1])
-
-
-def _named_inputs(desk: Desk) -> dict[str, Asked]:
-    """Read ``inputs``: input name to its variable, whichever of its two names the input was called by."""
-    found = inputs_of(desk.seq2seq)
-    names = {name: i.name for i in found for name in (i.keras_name, i.name)}
-    for name in desk.plan.inputs:
-        if name not in names:
-            known = nearest(name, names) or f"; it has {', '.join(i.name for i in found)}"
-            desk.fault(f"inputs.{name}", f"the model has no input {name!r}{known}")
-    return {
-        names[name]: Asked(f"inputs.{name}", variable) for name, variable in desk.plan.inputs.items() if name in names
-    }
+    elif given is None and spec is not None and spec.end is not None and (begun is None or begun.ended):
+        if training:
+            warn_of_empty_rows(desk, asked_target, target)
+        target = target.ended(spec.end)
+    if begun is None:
+        first = int(given.values[0]) if given is not None and len(given.values) else None
+        start = first if first is not None else (spec.start if spec is not None else 0)
+        begun = _Begun(start, ended=given is None and lengths is None)
+    table = _arranged(desk, known, source, target, given or Shifted(begun.start), form)
+    check_table(desk, table, named, [asked_target])
+    return weighted(desk, table, part), begun
 
 
 def _count_tokens(desk: Desk, source: Any, target: Any) -> None:
@@ -164,16 +191,11 @@ def _encoded(desk: Desk, asked: Asked, side: str, read: Any) -> Rows:
     return found if spec is None or spec.padding is None else found.without_padding(spec.padding)
 
 
-def _ended(target: Rows, end: int | None) -> Rows:
-    return target if end is None else target.ended(end)
-
-
 def _given(
-    desk: Desk, known: Mapping[Role, str], named: Mapping[str, Asked], target: Rows
+    desk: Desk, known: Mapping[Role, str], named: Mapping[str, Asked], asked: Asked | None, target: Rows
 ) -> tuple[Rows | None, Numbers | None]:
     """Read the decoder's input and the lengths where the body names them, and hold them against the target."""
-    decoder = named.get(known["decoder"])
-    asked = named.get(known.get("lengths", "")) or (desk.plan.lengths and Asked("lengths", desk.plan.lengths))
+    decoder, asked = named.get(known["decoder"]), named.get(known.get("lengths", "")) or asked
     given, lengths = None, None
     if decoder is not None:
         given = desk.read(*decoder, None)
@@ -191,7 +213,9 @@ def _given(
     return given, lengths
 
 
-def _arranged(desk: Desk, known: Mapping[Role, str], source: Rows, target: Rows, decoder: Rows | Shifted) -> Table:
+def _arranged(
+    desk: Desk, known: Mapping[Role, str], source: Rows, target: Rows, decoder: Rows | Shifted, form: Form
+) -> Table:
     columns: dict[str, Column] = {known["encoder"]: source, known["decoder"]: decoder}
     if "lengths" in known:
         columns[known["lengths"]] = Lengths()
@@ -199,46 +223,68 @@ def _arranged(desk: Desk, known: Mapping[Role, str], source: Rows, target: Rows,
     masked = spec is not None and spec.padding is not None
     padding = spec.padding if spec is not None and spec.padding is not None else 0
     inputs = tuple(columns[i.name] for i in inputs_of(desk.seq2seq))
-    return Table(inputs, target, not masked and target.ragged, padding)
+    return Table(inputs, target, not masked and target.ragged, padding, target_form=form)
 
 
-def _free_table(desk: Desk, pair: tuple[str, str] | None = None) -> Table | None:
-    """Arrange the data of a model that is no encoder-decoder: its inputs by name, or one source for its one input."""
-    plan, found = desk.plan, inputs_of(desk.seq2seq)
-    named = _named_inputs(desk)
-    if len(found) == 1 and (pair or plan.source):
-        named.setdefault(found[0].name, Asked("source", plan.source or ""))
-    asked_target = Asked("target", plan.target)
-    if pair:
-        asked, asked_target = _validation_pair(pair)
-        named = {found[0].name: asked}
+# -- any other model ---------------------------------------------------------------------------------------------------
+
+
+def _wired_table(desk: Desk, part: Part) -> Table | None:
+    """Arrange the data of any other graph of layers: inputs by name or in order, or one source for the only one."""
+    found, named = inputs_of(desk.seq2seq), named_inputs(desk, part)
+    if part.source is not None and len(found) == 1:
+        named.setdefault(found[0].name, part.source)
+    by_role: dict[Role, Asked | None] = {
+        "encoder": part.source,
+        "decoder": part.decoder_input,
+        "lengths": part.lengths,
+    }
+    for role, name in (roles(desk.seq2seq) or {}).items():
+        if (asked := by_role[role]) is not None:
+            named.setdefault(name, asked)
     missing = [i.name for i in found if i.name not in named]
     if missing:
-        key = "validation" if pair else "inputs"
         desk.fault(
-            key,
+            f"{part.key}inputs",
             f"nothing says what feeds {', '.join(missing)}: name a variable for each, 'inputs: {{{missing[0]}: X}}'",
         )
         return None
-    columns = [_free_column(desk, named[i.name], i) for i in found]
-    rank = len(desk.seq2seq.model.outputs[0].shape)
-    target = _free_column(desk, asked_target, ModelInput("", "", 2 if rank == 3 else 0, None, None))
-    if desk.faults or target is None:
+    pairs, form = named_targets(desk, part)
+    desk.raise_faults()
+    losses = zip(outputs_of(desk.seq2seq), losses_of(desk.seq2seq, desk.plan), strict=True)
+    kinds = {output.keras_name: compares(loss) for output, loss in losses}
+    columns = [input_column(desk, named[i.name], i) for i in found]
+    targets = [target_column(desk, asked, output, kinds[output.keras_name]) for output, asked in pairs]
+    if desk.faults or not targets or any(t is None for t in targets):
         return None
-    table = Table(tuple(columns), target, isinstance(target, Rows) and target.ragged)
-    check_table(desk, table, named, asked_target)
-    return table
+    target, *more = targets
+    table = Table(tuple(columns), target, more=tuple(more), target_form=form)
+    if not more and isinstance(target, Rows):
+        table = replace(table, weighted=target.ragged)
+    check_table(desk, table, named, [asked for _, asked in pairs], outputs=[output for output, _ in pairs])
+    return weighted(desk, table, part)
 
 
-def _free_column(desk: Desk, asked: Asked, model_input: ModelInput) -> Any:
-    key, name = asked
-    value = desk.value(*asked)
-    if value is None:
+def _table_as_given(desk: Desk, part: Part) -> Table | None:
+    """Arrange the data of a model that is no graph of layers just as they are named: Keras hands them to it."""
+    inputs, input_form = _as_given(part.inputs or (part.source or Asked("", "")).variable, f"{part.key}inputs", part)
+    targets, target_form = _as_given(part.target, part.target_key, None)
+    columns = [any_column(desk, asked) for asked in inputs]
+    target, *more = (any_column(desk, asked) for asked in targets)
+    if desk.faults:
         return None
-    ragged = isinstance(value, list | tuple) and model_input.rank == 2
-    if model_input.vocabulary is not None or ragged:
-        return desk.read(key, name, None)
-    return desk.array(*asked)
+    table = Table(tuple(columns), target, more=tuple(more), input_form=input_form, target_form=target_form)
+    check_table(desk, table, {str(n): asked for n, asked in enumerate(inputs)}, targets)
+    return weighted(desk, table, part)
+
+
+def _as_given(names: Any, key: str, part: Part | None) -> tuple[list[Asked], Form]:
+    if isinstance(names, str):
+        alone = part.source if part is not None and part.source is not None else Asked(key, names)
+        return [alone], Form(alone=True)
+    if isinstance(names, Mapping):
+        return [Asked(f"{key}.{name}", variable) for name, variable in names.items()], Form(names=tuple(names))
+    return [Asked(f"{key}.{number}", variable) for number, variable in enumerate(names)], Form()
 
 
 def _split(desk: Desk, table: Table, fraction: float) -> tuple[Table, Table | None]:
@@ -251,4 +297,4 @@ def _split(desk: Desk, table: Table, fraction: float) -> tuple[Table, Table | No
         )
         return table, None
     order = np.arange(table.rows)
-    return table.select(order[:kept]), table.select(order[kept:])
+    return table.select(order[:kept]), replace(table.select(order[kept:]), classes=None)

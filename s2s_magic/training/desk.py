@@ -6,12 +6,13 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from s2s_magic.errors import DataError, Fault, nearest
+from s2s_magic.errors import DataError, Fault
 from s2s_magic.seq2seq import Seq2Seq
 from s2s_magic.text import UNKNOWN, Tokenizer, listed
 from s2s_magic.training import rows
+from s2s_magic.training.lookup import Unknown, find
 from s2s_magic.training.rows import Rows
 from s2s_magic.training.values import as_array
 
@@ -50,31 +51,46 @@ class Desk:
 
     def value(self, key: str, name: str) -> Any:
         """Give the plain value of a notebook variable; None after a fault."""
-        if name not in self.namespace:
-            self.fault(key, f"there is no variable {name!r}{nearest(name, self.namespace)}")
-            return None
         spec = self.seq2seq.spec
-        return self._reading(key, name, lambda: rows.plain(self.namespace[name], spec.padding if spec else None))
+        value = self.found(key, name)
+        padding = spec.padding if spec else None
+        return value and self.reading(Asked(key, name), lambda: rows.plain(value[0], padding))
 
-    def _reading(self, key: str, name: str, read: Callable[[], Any]) -> Any:
+    def found(self, key: str, name: str) -> tuple[Any] | None:
+        """Give a notebook variable as it is, in brackets of its own; None after a fault."""
+        try:
+            return (find(name, self.namespace),)
+        except Unknown as error:
+            self.fault(key, str(error), error.__cause__)
+        except rows.Unreadable as error:
+            self.fault(key, f"{name} {error}", error.__cause__)
+        return None
+
+    def reading(self, asked: Asked, read: Callable[[], Any]) -> Any:
         """Note why something cannot be read, and give None then."""
         try:
             return read()
         except rows.Unreadable as error:
-            self.fault(key, f"{name} {error}".replace("NAME", name), error.__cause__)
+            message = f"{asked.variable} {error}".replace("NAME", asked.variable)
+            self.fault(asked.key, message, error.__cause__)
             return None
 
-    def array(self, key: str, name: str) -> Any:
-        """Read an array of numbers or of texts, of any shape; None after a fault."""
+    def array(self, key: str, name: str, what: Literal["numbers", "text"] | None = "numbers") -> Any:
+        """Read an array of numbers or of text, of any shape; None after a fault."""
         value = self.value(key, name)
-        return None if value is None else self._reading(key, name, lambda: as_array(value))
+        found = None if value is None else self.reading(Asked(key, name), lambda: as_array(value))
+        if found is None or what is None or (found.dtype == object) == (what == "text"):
+            return found
+        if what == "text":
+            self.fault(key, f"{name} holds numbers, and the input it is for takes text")
+        else:
+            self.fault(key, f"{name} holds text, and numbers are expected")
+        return None
 
     def read(self, key: str, name: str, side: str | None) -> Any:
         """Read rows: texts where ``side`` has or can have a tokenizer, else ids; None after a fault."""
         value = self.value(key, name)
-        if value is None:
-            return None
-        return self._reading(key, name, lambda: self._rows(value, side))
+        return None if value is None else self.reading(Asked(key, name), lambda: self._rows(value, side))
 
     def _rows(self, value: Any, side: str | None) -> Any:
         spec = self.seq2seq.spec
@@ -112,5 +128,9 @@ class Desk:
             f"{asked.variable}: {percent:.2g} % of the {side}'s {unit} are not in the vocabulary "
             f"({some}); they are read as unknown"
         )
-        warnings.warn_explicit(message, UserWarning, f"fit {self.seq2seq.name}", self.plan.place_of(asked.key)[0])
+        self.warn(asked, message)
         return found
+
+    def warn(self, asked: Asked, message: str) -> None:
+        """Warn of what a variable holds, at the line that names it."""
+        warnings.warn_explicit(message, UserWarning, f"fit {self.seq2seq.name}", self.plan.place_of(asked.key)[0])

@@ -16,6 +16,7 @@ from s2s_magic.seq2seq import Fitted, Seq2Seq
 from s2s_magic.tracing import refresh
 from s2s_magic.tracing.keras2 import go_on_with, set_traces_aside
 from s2s_magic.training import keras2
+from s2s_magic.training.building import build_on
 from s2s_magic.training.compiling import compile_for_fit
 from s2s_magic.training.data import Prepared, prepare
 from s2s_magic.training.edges import begins_with, ends_with, steps_of
@@ -96,6 +97,7 @@ class _Course:
     broken: bool = False
     loop: Loop | None = None
     optimizer: str = ""
+    batch: int = 0
     accelerated: Mapping[str, str] = field(default_factory=dict)
     noted: Watched | None = None
     recorder: Recorder | None = None
@@ -116,7 +118,7 @@ class _Course:
             epochs=len(self.loop.epochs),
             seconds=self.loop.seconds,
             steps=self.loop.steps_done,
-            batch=self.plan.batch,
+            batch=self.batch,
             optimizer=self.optimizer,
             interrupted=state == "interrupted",
             model=_named(self.seq2seq),
@@ -149,6 +151,7 @@ def _fit(course: _Course, prepared: Prepared, show: Show, watch: Callable[[Seq2S
     seq2seq, plan, model = course.seq2seq, course.plan, course.seq2seq.model
     compile_for_fit(seq2seq, plan, prepared.train)
     given = feed(prepared.train, prepared.validation, size=plan.batch, epochs=plan.epochs, shuffle=plan.shuffle)
+    build_on(seq2seq, given, plan.seed)
     course.noted = noted = watched(seq2seq)
     _remember(seq2seq, prepared, noted)
     fixed = _fixed_lengths(prepared)
@@ -163,7 +166,7 @@ def _fit(course: _Course, prepared: Prepared, show: Show, watch: Callable[[Seq2S
         recorder.begin_fit(list(noted.starts.values()), list(noted.before.values()))
     course.recorder = recorder
     loop = Loop(recorder, show, name=seq2seq.name, epochs=plan.epochs, steps=given.steps, patience=plan.patience)
-    course.loop, course.optimizer = loop, _optimizer_text(model.optimizer)
+    course.loop, course.optimizer, course.batch = loop, _optimizer_text(model.optimizer), given.size
     if watch is not None:
 
         def shown() -> None:
@@ -193,7 +196,7 @@ def _fit(course: _Course, prepared: Prepared, show: Show, watch: Callable[[Seq2S
         except Exception:
             course.state = "failed"
             raise
-    if shared_layers(seq2seq):
+    if given.first is not None and shared_layers(seq2seq):
         course.by_call = call_shares(seq2seq, given.first())
 
 

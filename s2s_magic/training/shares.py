@@ -86,7 +86,8 @@ def gradient_parts(seq2seq: Seq2Seq, batch: Sequence[Any]) -> dict[str, dict[int
 def shared_layers(seq2seq: Seq2Seq) -> list[Shared]:
     """Find the layers that own weights and are called more than once in the main model."""
     model, ledger = seq2seq.model, seq2seq.ledger
-    nodes = [node for depth in sorted(model._nodes_by_depth, reverse=True) for node in model._nodes_by_depth[depth]]
+    by_depth = getattr(model, "_nodes_by_depth", {})  # empty for a model that is no graph of layers
+    nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
     names = {id(variable): key for key, variable in seq2seq.live.variables.items()}
     found = []
     for key, layer in seq2seq.live.layers.items():

@@ -98,7 +98,7 @@ def plain(value: Any, padding: int | None = None) -> Any:
     if is_kind(value, _SEQUENCES):
         return asked("going through it", lambda: list(value))
     kind = type(value)
-    if _from("pandas", value):
+    if comes_from("pandas", value):
         return _pandas(value)
     if hasattr(kind, "to_list") and hasattr(kind, "row_splits"):  # tf.RaggedTensor
         return asked("its to_list()", lambda: list(value.to_list()))
@@ -128,7 +128,7 @@ def _refuse(value: Any) -> None:
         raise Unreadable(f"is a {kind.__name__} with several values: name one of them, such as NAME[{short(some)}]")
     if is_kind(value, Set):
         raise Unreadable(f"is a {kind.__name__}, which has no order of rows: give a list, sorted(...)")
-    if _from("tensorflow", value) and hasattr(kind, "element_spec"):
+    if comes_from("tensorflow", value) and hasattr(kind, "element_spec"):
         raise Unreadable(
             "is a tf.data dataset, which holds inputs and targets at once: write 'data:' with its name, in place of "
             "'source' and 'target'"
@@ -143,7 +143,7 @@ def _single(value: Any) -> str:
     return f"is of type {type(value).__name__}, the single value {short(value)}; expected an array, or a list of rows"
 
 
-def _from(package: str, value: Any) -> bool:
+def comes_from(package: str, value: Any) -> bool:
     """Whether one of the classes of an object is from a package, which need not be imported for that."""
     bases = type(value).__mro__ if package in sys.modules else ()
     return any(str(base.__module__).partition(".")[0] == package for base in bases)
@@ -308,6 +308,10 @@ def _stacked(items: list[Any]) -> Numbers:
 
 def _item(item: Any) -> Any:
     """Read an item of a list, which may be a single number in a tensor."""
-    if _from("tensorflow", item) and getattr(type(item), "shape", None) is not None and hasattr(type(item), "numpy"):
+    if (
+        comes_from("tensorflow", item)
+        and getattr(type(item), "shape", None) is not None
+        and hasattr(type(item), "numpy")
+    ):
         return asked("its numpy()", item.numpy)
     return plain(item)

@@ -200,7 +200,7 @@ def _runs(evidence: Evidence) -> Iterator[str]:
         ended = ", interrupted" if run.interrupted else f", stopped: {run.stopped}" if run.stopped else ""
         yield (
             f"fit {number}{which}: {counted(run.epochs, 'epoch')} in {run.seconds:.1f} s, "
-            f"{counted(run.steps, 'step')} of batch {run.batch}, {run.optimizer}{ended}"
+            f"{counted(run.steps, 'step')} of batch {run.batch or 'as given'}, {run.optimizer}{ended}"
         )
         if kernels := kernels_text(run):
             yield f"  {kernels}"

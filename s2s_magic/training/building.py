@@ -1,0 +1,68 @@
+"""Letting a model that makes its variables as data come make them before the fit, so that they can be watched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from s2s_magic.errors import FitError
+from s2s_magic.seq2seq import Seq2Seq
+from s2s_magic.tracing import Traced, run
+from s2s_magic.training import keras2
+from s2s_magic.training.pipeline import Feed
+from s2s_magic.training.values import one_line
+from s2s_magic.undoing import Changes
+
+
+def build_on(seq2seq: Seq2Seq, given: Feed, seed: int | None) -> None:
+    """Call a model on one batch, under capture, where none of its variables are there yet.
+
+    The ledger goes on with that call, so that it tells who made which variable; nothing lands in the notebook.
+
+    Parameters
+    ----------
+    seq2seq
+        The model; its ledger and its live objects are those after the call.
+    given
+        The data of the fit.
+    seed
+        Seeds the first values; None leaves the random numbers as they are.
+
+    Raises
+    ------
+    FitError
+        When the model cannot be called on these data.
+    """
+    model = seq2seq.model
+    if model.built:
+        return
+    name = next((n for n, value in seq2seq.namespace.items() if value is model and n.isidentifier()), "model")
+    namespace = {**seq2seq.namespace, name: model, "batch": _one_batch(given)}
+    with Changes() as changes, changes, changes:
+        if seed is not None:
+            keras2.seed_all(changes, seed)
+        traced = run(
+            f"{name}(batch)",
+            namespace,
+            name=seq2seq.name,
+            before=Traced(seq2seq.ledger, seq2seq.live, seq2seq.namespace),
+            title="on the first batch of the fit",
+        )
+    if traced.error is not None:
+        if isinstance(traced.error, Exception):
+            why = one_line(traced.error)
+            raise FitError(f"{name} cannot be called on the data of the fit: {why}") from traced.error
+        raise traced.error
+    seq2seq.ledger, seq2seq.live = traced.ledger, traced.live
+    if seq2seq.evidence is not None:
+        seq2seq.ledger = seq2seq.ledger.with_training(seq2seq.evidence)
+
+
+def _one_batch(given: Feed) -> Any:
+    """Give the inputs of one batch; of batches that must not be looked at, one row of nothing."""
+    if given.first is not None:
+        return given.first()[0]
+    return tf.nest.map_structure(
+        lambda spec: tf.zeros([size or 1 for size in spec.shape], spec.dtype), given.arguments["x"].element_spec[0]
+    )

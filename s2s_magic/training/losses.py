@@ -1,0 +1,71 @@
+"""What the loss of each output holds against it: that says what a target is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from tensorflow import keras
+
+from s2s_magic.seq2seq import Seq2Seq
+from s2s_magic.training.inputs import outputs_of
+
+if TYPE_CHECKING:
+    from s2s_magic.spec import FitPlan
+
+Compares = Literal["ids", "values", "nothing", "unknown"]
+"""Ids of classes; numbers, each with one of the output's; nothing, where an output has no loss; a stranger's loss."""
+
+_OF_VALUES = (
+    "mean_squared_error",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_logarithmic_error",
+    "squared_hinge",
+    "hinge",
+    "huber",
+    "log_cosh",
+    "poisson",
+    "kl_divergence",
+    "binary_crossentropy",
+    "categorical_crossentropy",
+)
+"""Losses of Keras's that take target and output number by number."""
+
+
+def losses_of(seq2seq: Seq2Seq, plan: FitPlan) -> list[Any]:
+    """Give the loss of each output in a fit, as it was written; None where there is none.
+
+    Parameters
+    ----------
+    seq2seq
+        The model, before it is compiled for the fit; a graph of layers.
+    plan
+        May give a loss for all outputs.
+    """
+    outputs, model = outputs_of(seq2seq), seq2seq.model
+    if plan.loss is not None:
+        return [plan.loss.kind] * len(outputs)
+    if not getattr(model, "_is_compiled", False):
+        return ["sparse_categorical_crossentropy"] * len(outputs)
+    loss = model.loss
+    if isinstance(loss, dict):
+        return [loss.get(output.keras_name) for output in outputs]
+    if isinstance(loss, list | tuple):
+        return [*loss, *[None] * len(outputs)][: len(outputs)]
+    return [loss] * len(outputs)
+
+
+def compares(loss: Any) -> Compares:
+    """Say what a loss holds against an output."""
+    if loss is None:
+        return "nothing"
+    if isinstance(loss, str):
+        try:
+            loss = keras.losses.get(loss)
+        except ValueError:
+            return "unknown"
+    function = getattr(loss, "fn", loss)
+    name = getattr(function, "__name__", "")
+    if name not in (*_OF_VALUES, "sparse_categorical_crossentropy") or function is not keras.losses.get(name):
+        return "unknown"
+    return "ids" if name == "sparse_categorical_crossentropy" else "values"
