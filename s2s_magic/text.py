@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from s2s_magic.errors import Fault, SpecError, nearest
+from s2s_magic.errors import Fault, SpecError
 
 if TYPE_CHECKING:
     from s2s_magic.spec import Spec
@@ -146,37 +146,38 @@ def count_vocabularies(spec: Spec, namespace: Mapping[str, Any]) -> tuple[Spec, 
         When a name is unknown, or its variable holds something else.
     """
     needed = spec.names_needed()
+    from s2s_magic.training.lookup import Unknown, find
+    from s2s_magic.training.values import Unreadable
+
     faults, sizes, tokenizers = [], {}, {}
+    cause: BaseException | None = None
     for side, name in needed.items():
         place = spec.place_of(f"vocab.{side}")
         try:
-            if name not in namespace:
-                raise ValueError(f"there is no variable {name!r}{nearest(name, namespace)}")
-            counted = _count(namespace[name], name, spec.tokens)
-        except ValueError as error:
-            faults.append(Fault(*place, str(error)))
+            counted = _count(find(name, namespace), spec.tokens_of(side))
+        except Unreadable as error:
+            message = str(error) if isinstance(error, Unknown) else f"{name} {error}".replace("NAME", name)
+            faults.append(Fault(*place, message))
+            cause = cause or error.__cause__
             continue
         sizes[side] = counted if isinstance(counted, int) else counted.size
         if isinstance(counted, Tokenizer):
             tokenizers[side] = counted
     if faults:
-        raise SpecError(set(faults))
+        raise SpecError(set(faults)) from cause
     if spec.vocab.one and tokenizers:
         tokenizers["target"] = tokenizers["source"]
     return (spec.with_vocab(**sizes) if needed else spec), tokenizers
 
 
-def _count(value: Any, name: str, tokens: str) -> int | Tokenizer:
+def _count(value: Any, tokens: str) -> int | Tokenizer:
     from s2s_magic.training import rows
 
-    try:
-        value = rows.plain(value)
-        if tokens == "none":
-            if rows.is_text(value):
-                raise ValueError(f"{name} holds text, and the spec reads ids: add tokens: char, or tokens: word")
-            return int(rows.ids(value).values.max(initial=-1)) + 1
-        if not rows.is_text(value):
-            raise ValueError(f"{name} holds no texts, and tokens: {tokens} counts them")
-        return Tokenizer.count(rows.texts(value), "char" if tokens == "char" else "word")
-    except rows.Unreadable as error:
-        raise ValueError(f"{name} {error}".replace("NAME", name)) from error.__cause__
+    value = rows.plain(value)
+    if tokens == "none":
+        if rows.is_text(value):
+            raise rows.Unreadable("holds text, and the spec reads ids: add tokens: char, or tokens: word")
+        return int(rows.ids(value).values.max(initial=-1)) + 1
+    if not rows.is_text(value):
+        raise rows.Unreadable(f"holds no texts, and tokens: {tokens} counts them")
+    return Tokenizer.count(rows.texts(value), "char" if tokens == "char" else "word")

@@ -194,7 +194,8 @@ def test_columns_count_characters_inside_quotes_and_after_a_line_break():
         ("vocab:20\nembed:10", (3, 7), "a space is missing after 'embed:'"),
         ("vocab: {source:20, target: 30}", (2, 16), "a space is missing after 'source:'"),
         ("embed: 10\nvocab 100", (3, 10), "expected ':' and a value after the key"),
-        ("vocab: df['x']", (2, 8), "expected a number of ids, or the bare name of a notebook variable, got"),
+        ("vocab: len(x)", (2, 8), "expected a number of ids, or the bare name of a notebook variable, got"),
+        ("vocab: {source: d[0], target: 9}", (2, 18), "inside brackets a part of a variable stands in quotes"),
         ("vocab: &x 100\nembed: *x", (2, 8), "anchors and aliases (& and *) are not read: write the value out"),
         ("vocab: !!python/object/apply:os.system ['x']", (2, 8), "tags are not read"),
         ("vocab: 1\n---\nvocab: 2", (3, 1), "a second document: expected one spec in a cell"),
@@ -276,6 +277,15 @@ def test_a_decoder_cannot_read_backwards():
         ({"padding": "2", "end": "2", "start": "1"}, "padding and end are both 2: padding is masked"),
         ({"start": "1", "end": "1"}, "start and end are both 1: a decoder that has begun would be at its end"),
         ({"end": "0"}, "start and end are both 0 (start is 0 unless given): a decoder"),
+        (
+            {"tokens": "{source: char, target: word}"},
+            "one vocabulary cannot hold both sides' tokens, {source: char, target: word}: give 'vocab: {source: ...,",
+        ),
+        (
+            {"tokens": "{source: char, target: word}", "vocab": "{source: a, target: b}", "end": "7"},
+            "with tokens: {source: char, target: word}, end is 2: leave 'end' out",
+        ),
+        ({"tokens": "{source: char}"}, "the side 'target' is missing"),
         ({"tokens": "char", "end": "7"}, "with tokens: char, end is 2: leave 'end' out"),
         ({"tokens": "char", "padding": "none"}, "with tokens: char, padding is 0: leave 'padding' out"),
         ({"tokens": "word", "vocab": "4"}, "4 is too small: tokens: word takes ids 0 to 3"),
@@ -283,6 +293,16 @@ def test_a_decoder_cannot_read_backwards():
 )
 def test_special_ids_stand_in_the_vocabulary_and_out_of_each_others_way(lines, message):
     assert only_fault(**lines)[2].startswith(message)
+
+
+def test_tokens_are_given_for_each_side_where_they_differ():
+    spec = spec_with(vocab="{source: letters, target: sounds}", tokens="{source: char, target: word}")
+    assert (spec.tokens_of("source"), spec.tokens_of("target"), spec.reads_text) == ("char", "word", True)
+    assert (spec.start, spec.end, spec.padding) == (1, 2, 0)
+    assert spec_with(tokens="{source: char, target: char}").tokens == "char"
+    assert not spec_with(tokens="none").reads_text
+    small = spec_with(vocab="{source: letters, target: 4}", tokens="{source: char, target: none}")
+    assert (small.tokens_of("target"), small.vocab.target) == ("none", 4)
 
 
 def test_tokens_bring_their_special_ids():

@@ -71,7 +71,11 @@ def decode(
     _check_length(max_length)
     try:
         value = rows.plain(sources)
-        if seq2seq.spec is not None and seq2seq.spec.tokens != "none" and "source" not in seq2seq.tokenizers:
+        if (
+            seq2seq.spec is not None
+            and seq2seq.spec.tokens_of("source") != "none"
+            and "source" not in seq2seq.tokenizers
+        ):
             raise rows.Unreadable(f"cannot be read before the first fit, which counts the vocabulary of {seq2seq.name}")
     except rows.Unreadable as error:
         raise DecodeError(f"the sources {error}") from error

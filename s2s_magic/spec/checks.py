@@ -26,7 +26,7 @@ def check_ids(spec: Spec, faults: Faults) -> None:
                 place = spec.place_of(key) if key in spec.given else spec.place_of("vocab." + side)
                 faults.add(place, f"{key} is {number}, outside the {side} vocabulary of ids 0 to {size - 1:,}")
                 break
-    if spec.tokens != "none":
+    if spec.reads_text:
         _check_token_ids(spec, faults)
     elif spec.padding is not None and spec.padding in (spec.start, spec.end):
         role = "start" if spec.start == spec.padding else "end"
@@ -46,15 +46,22 @@ def check_ids(spec: Spec, faults: Faults) -> None:
 
 
 def _check_token_ids(spec: Spec, faults: Faults) -> None:
+    if spec.vocab.one and spec.tokens_of("source") != spec.tokens_of("target"):
+        faults.add(
+            spec.place_of("tokens"),
+            f"one vocabulary cannot hold both sides' tokens, {spec.tokens_text}: give 'vocab: {{source: ..., "
+            "target: ...}'",
+        )
     for key, number in SPECIAL_IDS.items():
         if getattr(spec, key) != number:
-            faults.add(spec.place_of(key), f"with tokens: {spec.tokens}, {key} is {number}: leave '{key}' out")
+            faults.add(spec.place_of(key), f"with tokens: {spec.tokens_text}, {key} is {number}: leave '{key}' out")
     for side in ("source", "target"):
         size = getattr(spec.vocab, side)
-        if isinstance(size, int) and size < SMALLEST_COUNTED:
+        if isinstance(size, int) and size < SMALLEST_COUNTED and spec.tokens_of(side) != "none":
             faults.add(
                 spec.place_of("vocab." + side),
-                f"{size} is too small: tokens: {spec.tokens} takes ids 0 to 3 for padding, start, end and unknown",
+                f"{size} is too small: tokens: {spec.tokens_of(side)} takes ids 0 to 3 for padding, start, end and "
+                "unknown",
             )
             break
 

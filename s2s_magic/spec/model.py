@@ -22,6 +22,7 @@ from s2s_magic.spec.literals import (
     whole,
     word,
 )
+from s2s_magic.spec.naming import is_reference
 from s2s_magic.spec.reading import Entries, Faults, Items, Node, Place, Scalar, read_entries, shown
 from s2s_magic.spec.records import Spec
 
@@ -119,15 +120,25 @@ def _wrapped(value: Value, faults: Faults) -> tuple[Value | None, bool]:
 
 def _vocab(value: Value, faults: Faults) -> int | str | None:
     """Check for a number of ids, or a name to count them in."""
-    name = name_in(value)
-    if name is not None:
-        return name
+    if is_reference(value.tree):
+        return value.text
     if number_in(value) is None:
         message = f"expected a number of ids, or the bare name of a notebook variable, got {shown(value.text)}"
         faults.add(value.place, message)
         return None
     size: int | None = whole(1, MAX_VOCAB)(value, faults)
     return size
+
+
+_read_tokens = _sides("tokens", word(*TOKENS), "none, char or word")
+
+
+def _tokens(node: Node, faults: Faults, places: dict[str, Place]) -> str | dict[str, Any] | None:
+    """Read what an id stands for; where both sides say the same, it is said once."""
+    sides: dict[str, Any] | None = _read_tokens(node, faults, places)
+    if sides is None or sides["source"] != sides["target"]:
+        return sides
+    return str(sides["source"])
 
 
 _id = whole(0, MAX_VOCAB - 1)
@@ -166,9 +177,9 @@ SPEC_KEYS: Mapping[str, Key] = {
         offers=BRIDGES,
     ),
     "tokens": Key(
-        "what an id stands for: none (ids are given), char or word",
+        "what an id stands for, for both sides or {source: ..., target: ...}: none (ids are given), char or word",
         "char",
-        plain(word(*TOKENS), "none, char or word"),
+        _tokens,
         offers=TOKENS,
     ),
     "start": Key("id that starts the decoder's input; 0 unless given", "1", plain(_id, "an id")),

@@ -16,7 +16,7 @@ def reference(value: Value, faults: Faults) -> str | None:
     It is a name with attributes, keys and slices of literals behind it; what each of them gives is looked up when the
     data are read, and nothing is evaluated.
     """
-    if _is_reference(value.tree):
+    if is_reference(value.tree):
         return value.text
     example = "" if isinstance(value.tree, ast.Constant) else "; assign it to a name first, and give that name"
     faults.add(
@@ -27,7 +27,8 @@ def reference(value: Value, faults: Faults) -> str | None:
     return None
 
 
-def _is_reference(tree: ast.expr) -> bool:
+def is_reference(tree: ast.expr) -> bool:
+    """Say whether what is written is a name with attributes, keys and slices of literals behind it, or without."""
     while isinstance(tree, ast.Attribute | ast.Subscript):
         if isinstance(tree, ast.Subscript) and not _is_index(tree.slice):
             return False
@@ -89,10 +90,8 @@ def names(key: str, what: str, *, alone: bool = True) -> Read:
             several: tuple[str, ...] | None = listed(variable, key)(node, faults, places)
             return several
         if not isinstance(node, Entries) or not node.pairs:
-            form = f"{{{'encoder_inputs' if what == 'input' else 'name'}: X, ...}}"
-            faults.add(
-                node.place, f"expected {what}s of the model with their variables, {form}, or a list of variables"
-            )
+            does = "that feed them, {encoder_inputs: X, ...}" if what == "input" else "for them, {name: Y, ...}"
+            faults.add(node.place, f"expected {what}s of the model with the variables {does}, or a list of variables")
             return None
         entries = read_entries(node, faults, known=None, required={}, what=what)
         places.update({f"{key}.{name}": entry.value.place for name, entry in entries.items()})

@@ -187,6 +187,8 @@ def _in_words(error: yaml.MarkedYAMLError, text: str, mark: Any) -> str:
         return "a second ':' on the line: expected 'key: value', or {source: ..., target: ...} on one line"
     if error.problem == _NO_COLON:
         return "expected ':' and a value after the key of the line before"
+    if error.problem and error.problem.endswith("but got '['"):
+        return "inside brackets a part of a variable stands in quotes, such as {source: \"df['x']\"}"
     return f"not YAML: {error.problem or error.context}"
 
 

@@ -15,6 +15,9 @@ Names = str | tuple[str, ...] | Mapping[str, str]
 """One variable; several, in the order of what they are for; or several, each by the name of what it is for."""
 
 
+Unit = Literal["none", "char", "word"]
+
+
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -114,7 +117,7 @@ class Spec(_Placed):
     bridge
         How encoder states become decoder states: as they are, through Dense layers, or with zeros where none fits.
     tokens
-        What an id stands for: nothing known ("none"), a character or a word.
+        What an id stands for, for both sides or for each: nothing known ("none"), a character or a word.
     start, end, padding
         Target ids that start, end and fill up sequences. With tokens they are 1, 2 and 0.
     max_length
@@ -127,11 +130,29 @@ class Spec(_Placed):
     decoder: Recurrent
     share: bool | None = None
     bridge: Literal["none", "dense", "zero"] = "none"
-    tokens: Literal["none", "char", "word"] = "none"
+    tokens: Unit | Sides[Unit] = "none"
     start: int = 0
     end: int | None = None
     padding: int | None = None
     max_length: int | None = None
+
+    def tokens_of(self, side: str) -> Unit:
+        """Say what an id of a side (``source`` or ``target``) stands for."""
+        if not isinstance(self.tokens, Sides):
+            return self.tokens
+        return self.tokens.source if side == "source" else self.tokens.target
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether ids of a side stand for characters or words."""
+        return {self.tokens_of("source"), self.tokens_of("target")} != {"none"}
+
+    @property
+    def tokens_text(self) -> str:
+        """What was said of tokens, as it is written."""
+        if not isinstance(self.tokens, Sides):
+            return self.tokens
+        return f"{{source: {self.tokens.source}, target: {self.tokens.target}}}"
 
     @property
     def shared(self) -> bool:

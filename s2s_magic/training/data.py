@@ -170,16 +170,16 @@ def _sequence_table(
 def _count_tokens(desk: Desk, source: Any, target: Any) -> None:
     """Count the vocabularies from these texts where the spec gave only their sizes."""
     spec = desk.seq2seq.spec
-    if spec is None or spec.tokens == "none" or desk.seq2seq.tokenizers:
-        desk.tokenizers = dict(desk.seq2seq.tokenizers)
+    desk.tokenizers = dict(desk.seq2seq.tokenizers)
+    if spec is None:
         return
     sizes = {"source": int(spec.vocab.source), "target": int(spec.vocab.target)}
-    if spec.vocab.one:
-        both = Tokenizer.count([*source, *target], spec.tokens, sizes["source"])
+    if spec.vocab.one and not desk.tokenizers and (unit := spec.tokens_of("source")) != "none":
+        both = Tokenizer.count([*source, *target], unit, sizes["source"])
         desk.tokenizers = {"source": both, "target": both}
-    else:
-        for side, found in (("source", source), ("target", target)):
-            desk.tokenizers[side] = Tokenizer.count(found, spec.tokens, sizes[side])
+    for side, found in (("source", source), ("target", target)):
+        if (unit := spec.tokens_of(side)) != "none" and side not in desk.tokenizers:
+            desk.tokenizers[side] = Tokenizer.count(found, unit, sizes[side])
 
 
 def _encoded(desk: Desk, asked: Asked, side: str, read: Any) -> Rows:

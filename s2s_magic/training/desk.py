@@ -94,7 +94,7 @@ class Desk:
 
     def _rows(self, value: Any, side: str | None) -> Any:
         spec = self.seq2seq.spec
-        tokens = spec.tokens if spec is not None and side else "none"
+        tokens = spec.tokens_of(side) if spec is not None and side else "none"
         if not rows.is_text(value):
             if tokens != "none" and len(value):
                 raise rows.Unreadable(

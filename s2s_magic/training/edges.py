@@ -34,6 +34,8 @@ def _firsts(column: Any) -> list[Any]:
     if isinstance(column, Rows):
         full = column.splits[:-1][column.lengths > 0]
         return list(map(int, column.values[full]))
+    if not isinstance(column, np.ndarray):  # a ragged or sparse tensor, batches, lengths
+        return []
     array = np.asarray(column)
     if array.dtype.kind in "USO":
         texts = [item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item) for item in array.ravel()]
@@ -77,6 +79,8 @@ def ends_with(target: Any) -> int | None:
 def _rows(target: Any) -> list[Any]:
     if isinstance(target, Rows):
         return [target[number] for number in range(len(target))]
+    if not isinstance(target, np.ndarray):
+        return []
     ids = _ids(np.asarray(target))
     return [] if ids is None else list(ids)
 
@@ -90,5 +94,5 @@ def steps_of(target: Any) -> int | None:
     """Give the number of positions of the longest row of a target; None where it has no positions."""
     if isinstance(target, Rows):
         return int(target.lengths.max(initial=0))
-    shape = np.shape(target)
+    shape = target.shape if isinstance(target, np.ndarray) else ()
     return int(shape[1]) if len(shape) > 1 and shape[1] > 1 else None

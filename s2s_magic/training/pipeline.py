@@ -43,6 +43,7 @@ class Stream:
     spec: tuple[Any, ...]
     first: Callable[[], tuple[Any, ...]] | None
     classes: dict[int, float] | None = None
+    inputs: tuple[Column, ...] = ()
     target: None = None
 
     @property
