@@ -11,7 +11,7 @@ import numpy as np
 from s2s_magic.ledger import Called
 from s2s_magic.seq2seq import Seq2Seq
 from s2s_magic.training.desk import Asked, Desk
-from s2s_magic.training.inputs import inputs_of, origins_of
+from s2s_magic.training.inputs import beginning_of, inputs_of
 from s2s_magic.training.rows import Numbers, Rows
 from s2s_magic.training.table import Shifted, Table
 
@@ -125,7 +125,7 @@ def _steps(seq2seq: Seq2Seq, table: Table, numbers: Numbers) -> dict[int, int]:
 def bytes_of_a_row(seq2seq: Seq2Seq, steps: Mapping[int, int]) -> int:
     """Give the bytes that a row's layer outputs surely take: each is kept until its gradient was taken.
 
-    Only calls of layers that own weights count, each with the fewest steps of the inputs behind it.
+    Only calls of layers that own weights count, each with the steps of the input that its first input comes from.
     """
     found = 0
     for event in seq2seq.ledger.events:
@@ -133,9 +133,9 @@ def bytes_of_a_row(seq2seq: Seq2Seq, steps: Mapping[int, int]) -> int:
             continue
         sizes = [tensor.shape[2:] for tensor in event.outputs if tensor.shape is not None and len(tensor.shape) > 2]
         sizes = [size for size in sizes if None not in size]
-        behind = [steps[index] for index in origins_of(seq2seq.ledger, event) if index in steps]
-        if sizes and behind:
-            found += sum(4 * int(np.prod([size or 1 for size in each])) for each in sizes) * min(behind)
+        beginning = beginning_of(seq2seq.ledger, event) if sizes else None
+        if beginning is not None and beginning in steps:
+            found += sum(4 * int(np.prod([size or 1 for size in each])) for each in sizes) * steps[beginning]
     return found
 
 

@@ -242,9 +242,17 @@ _ACTIVATED = ("Dense", "EinsumDense", "Activation", "Conv1D", "Conv2D")
 """Layers whose output is what their ``activation`` gave."""
 
 
-def origins_of(ledger: Ledger, event: Called) -> set[int]:
-    """List the events without inputs that a call's inputs come from."""
-    return {index for wire in event.inputs for index in _origins(ledger, wire)}
+def beginning_of(ledger: Ledger, event: Called) -> int | None:
+    """Find the event at the beginning of a call's steps: its first input comes from there, by first inputs alone."""
+    at: int | None = event.index
+    seen: set[int] = set()
+    while at is not None and at not in seen:
+        seen.add(at)
+        made_by = ledger.events[at]
+        if isinstance(made_by, Constructed) or not made_by.inputs:
+            return at
+        at = made_by.inputs[0].from_event
+    return None
 
 
 def gives_probabilities(seq2seq: Seq2Seq) -> bool:
