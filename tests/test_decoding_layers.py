@@ -172,6 +172,16 @@ def test_a_decoder_of_keras_layers_is_the_training_model_fed_with_its_own_output
     assert all(call.created == () for call in calls)
 
 
+def test_a_decoder_that_computes_in_half_precision_is_one_step_by_step_too():
+    policy = "keras.mixed_precision.set_global_policy('{}')\n"
+    code = DECODERS["masked, with attention"].replace(
+        "L = keras.layers\n", "L = keras.layers\n" + policy.format("mixed_float16")
+    )
+    model, expected = answering(api.trace(code + policy.format("float32")), X[:5], 4)
+    assert api.decode(model, X[:5], max_length=4) == expected
+    assert "dtype='mixed_float16'" in model.inference.source
+
+
 def test_rows_of_any_length_end_at_their_end_id_and_never_see_filling():
     model = shaken(api.trace(DECODERS["attention"]), seed=4)
     rows = [row[:size].tolist() for row, size in zip(X, (3, 1, 5, 3, 2), strict=False)]

@@ -194,7 +194,8 @@ def inference_model(
     )
     if traced.error is not None:
         if isinstance(traced.error, Exception):
-            raise DecodeError(f"the decoding model of {seq2seq.name} cannot be made: {traced.error}") from traced.error
+            said = next(iter(str(traced.error).splitlines()), type(traced.error).__name__)
+            raise DecodeError(f"the decoding model of {seq2seq.name} cannot be made: {said}") from traced.error
         raise traced.error
     made = traced.ledger.changed(chosen=traced.ledger.models[-1].name)  # the trained one is not what is meant here
     seq2seq.inference = DecodingModel(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from s2s_magic.decoding.graph import inputs_behind
 from s2s_magic.decoding.loop import Loop
 from s2s_magic.decoding.names import Names
-from s2s_magic.decoding.steps import Step, Writer
+from s2s_magic.decoding.step import Step
+from s2s_magic.decoding.steps import Writer
 from s2s_magic.decoding.way import Way
 from s2s_magic.errors import DecodeError
 from s2s_magic.seq2seq import Seq2Seq
@@ -158,14 +159,10 @@ def stepwise(seq2seq: Seq2Seq, names: Names, *, longest: int, end: int | None) -
     masks = [name for _, name in step.masks.values()]
     states = [state.given for state in step.states]
     inputs = [
-        f"{last} = keras.layers.Input(shape=[{'1' if classes is None else f'1, {classes}'}]"
-        + (', dtype="int32")' if classes is None else ")"),
-        *(
-            f"{name} = keras.layers.Input(shape=[{', '.join(map(str, tensor.shape[1:]))}])"
-            for tensor, name in step.memory.values()
-        ),
-        *(f'{name} = keras.layers.Input(shape=[None], dtype="bool")' for name in masks),
-        *(f"{s.given} = keras.layers.Input(shape=[{', '.join(map(str, s.shape))}])" for s in step.states),
+        _input(last, [1], "int32") if classes is None else _input(last, [1, classes], "float32"),
+        *(_input(name, tensor.shape[1:], tensor.dtype.name) for tensor, name in step.memory.values()),
+        *(_input(name, [None], "bool") for name in masks),
+        *(_input(state.given, state.shape, state.dtype) for state in step.states),
     ]
     code = _PAIR.format(
         imports=names.imports("tf", "keras"),
@@ -191,6 +188,12 @@ def stepwise(seq2seq: Seq2Seq, names: Names, *, longest: int, end: int | None) -
     words = maker if keras2.makes_ids(maker) else None
     code += loop.code(longest=longest, end=end)
     return Way(code.lstrip("\n"), new["decode_ids"], "sources and starts", "ids", encoder.source, words=words)
+
+
+def _input(name: str, shape: Iterable[int | None], dtype: str) -> str:
+    """Write an input; Keras's own dtype goes without saying."""
+    said = "" if dtype == "float32" else f', dtype="{dtype}"'
+    return f"{name} = keras.layers.Input(shape=[{', '.join(map(str, shape))}]{said})"
 
 
 def _classes(seq2seq: Seq2Seq, maker: Any, fed: Any, output: Any) -> int | None:

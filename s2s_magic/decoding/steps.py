@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import tensorflow as tf
@@ -10,67 +9,12 @@ import tensorflow as tf
 from s2s_magic.decoding.graph import inputs_behind
 from s2s_magic.decoding.names import Names
 from s2s_magic.decoding.positions import looks_around
+from s2s_magic.decoding.step import State, Step
 from s2s_magic.errors import DecodeError
 from s2s_magic.tracing import keras2
 
 _RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN")
 _ATTENTION = ("Attention", "AdditiveAttention")
-
-
-@dataclass(frozen=True)
-class State:
-    """A state that goes from one step to the next.
-
-    Attributes
-    ----------
-    first
-        The tensor of the trained model that it starts as; None for zeros.
-    shape
-        Without the batch's dimension.
-    dtype
-        What the layer computes in.
-    given, after
-        Its names in the code, before and after a step.
-    """
-
-    first: Any
-    shape: tuple[int, ...]
-    dtype: str
-    given: str
-    after: str
-
-
-@dataclass
-class Step:
-    """What one step of a decoder needs and does.
-
-    Attributes
-    ----------
-    fed
-        The tensor of the trained model that a step has one position of: the decoder's input, or the ids that a
-        vectorization makes of it.
-    fed_name
-        Its name in the code.
-    memory
-        Names in the code by the encoder's tensors that every step looks at.
-    masks
-        Names in the code, and what they stand for, of the masks of such tensors.
-    states
-        In the order of the layers.
-    lines
-        The code of the step.
-    scores
-        The name of what it gives.
-    """
-
-    name: str
-    fed: Any = None
-    fed_name: str = ""
-    memory: dict[int, tuple[Any, str]] = field(default_factory=dict)
-    masks: dict[int, tuple[str, str]] = field(default_factory=dict)
-    states: list[State] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
-    scores: str = ""
 
 
 class Writer:
@@ -212,7 +156,7 @@ class Writer:
         called = (
             found
             if layer.return_state
-            else (f"keras.layers.RNN({found}.cell, return_sequences=True, return_state=True)")
+            else (f"keras.layers.RNN({found}.cell, return_sequences=True, return_state=True{_policy(layer)})")
         )
         masked = self._step_mask(parts[0])
         name = self._names.after(layer, "step")
@@ -324,6 +268,12 @@ class Writer:
         if len({(id(made), id(ids)) for made, ids in found}) != 1:
             raise self.refuse(layer, "gives its output the masks of several inputs")
         return found[0]
+
+
+def _policy(layer: Any) -> str:
+    """Give the setting by which a new layer computes in what this one computes in; empty where it does so anyway."""
+    policy = layer.dtype_policy.name
+    return "" if policy == tf.keras.mixed_precision.global_policy().name else f", dtype={policy!r}"
 
 
 def _is_kerass(layer: Any) -> bool:

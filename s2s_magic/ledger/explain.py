@@ -89,7 +89,9 @@ def _exactly(ledger: Ledger, what: str) -> Subject | None:
     for key, variable in ledger.variables.items():
         if what in {key, full_name(variable), variable.name, *variable.paths}:
             return "variable", key
-    return next((("layer", key) for key, layer in ledger.layers.items() if what == layer.keras_name), None)
+    return next(
+        (("layer", key) for key, layer in ledger.layers.items() if what in (layer.name, layer.keras_name)), None
+    )
 
 
 def _layer_names(ledger: Ledger) -> dict[str, set[str]]:
