@@ -183,12 +183,14 @@ def _fit(course: _Course, prepared: Prepared, show: Show, watch: Callable[[Seq2S
             recorder.watch(changes, optimizer)
         if kept is not None:
             go_on_with(model, kept.traces)
+            if kept.without_xla is not None:
+                course.accelerated = {**course.accelerated, "step": kept.without_xla}
         if plan.seed is not None:
             keras2.seed_all(changes, plan.seed)
         try:
             _train(changes, course, loop, given)
             course.state = loop.stopped or "done"
-            seq2seq.steps = Steps.of(model, noted, how, recorder)
+            seq2seq.steps = Steps.of(model, noted, how, recorder, course.accelerated.get("step"))
         except NotFinite as error:
             course.broken = True
             course.state = _broken(seq2seq, loop, recorder, list(noted.variables))

@@ -31,6 +31,8 @@ class Steps:
         The recorder.
     traces
         By their names in the model.
+    without_xla
+        What was said where XLA was to compile them and could not.
     """
 
     model: Any
@@ -39,11 +41,13 @@ class Steps:
     how: Hashable
     recorder: Recorder
     traces: Mapping[str, Any]
+    without_xla: str | None = None
 
     @classmethod
-    def of(cls, model: Any, noted: Watched, how: Hashable, recorder: Recorder) -> Steps:
+    def of(cls, model: Any, noted: Watched, how: Hashable, recorder: Recorder, without_xla: str | None = None) -> Steps:
         """Take the steps that a model has traced in a fit."""
-        return cls(model, compiled_as(model), tuple(noted.variables.values()), how, recorder, traces_of(model))
+        watched = tuple(noted.variables.values())
+        return cls(model, compiled_as(model), watched, how, recorder, traces_of(model), without_xla)
 
     def serve(self, model: Any, noted: Watched, how: Hashable) -> bool:
         """Say whether another fit can go on with these steps."""

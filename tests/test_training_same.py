@@ -1,0 +1,199 @@
+"""A fit is ``Model.fit`` plus evidence: the same numbers, two fits in a row, whatever the model was compiled with."""
+
+import gc
+import random
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras.src import backend
+from tensorflow import keras
+from tensorflow.python.eager import context
+
+from plainly import COMPILED, NAMES, TAGGER, X, Y, assert_close, assert_fits_alike, plain, quiet, traced, trained_state
+from s2s_magic import api
+
+LOSS = "sparse_categorical_crossentropy"
+DROPPED = TAGGER.replace("head(lstm(emb(x)))", "head(L.Dropout(0.4)(lstm(emb(x))))")
+STATEFUL = 'x = keras.Input(batch_shape=[16, 6], dtype="int32")\n' + TAGGER.replace(
+    "return_sequences=True", "return_sequences=True, stateful=True"
+).replace("head(lstm(emb(x)))", "head(lstm(emb(x)) + lstm(emb(x)))")
+REPLACED_CALL = TAGGER.replace(
+    "model =", "old = lstm.call\nlstm.call = lambda *args, **kwargs: 2.0 * old(*args, **kwargs)\nmodel ="
+)
+SCALED = """\
+apply = model.optimizer.apply_gradients
+model.optimizer.apply_gradients = lambda pairs, *args, **kwargs: apply(
+    [(0.5 * tf.convert_to_tensor(g), v) for g, v in pairs], *args, **kwargs)
+"""
+MULTI = f"""\
+import tensorflow_addons as tfa
+{TAGGER}
+pairs = [(keras.optimizers.legacy.Adam(1e-2), [emb, lstm]), (keras.optimizers.legacy.SGD(0.5), head)]
+model.compile(tfa.optimizers.MultiOptimizer(pairs), "{LOSS}")
+"""
+OWN_STEP = """\
+class Own(keras.Model):
+    def train_step(self, data):
+        x, y = data
+        with tf.GradientTape() as tape:
+            loss = 0.5 * self.compiled_loss(y, self(x, training=True))
+        pairs = zip(tape.gradient(loss, self.trainable_variables), self.trainable_variables)
+        self.optimizer.apply_gradients(pairs)
+        return {"loss": loss, "twice": 2.0 * loss}
+"""
+
+
+def compiling(optimizer="'adam'", **settings):
+    given = "".join(f", {name}={value!r}" for name, value in settings.items())
+    return f"model.compile({optimizer}, '{LOSS}'{given})\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "compiled"),
+    [
+        pytest.param(TAGGER + compiling(metrics=["accuracy"]), "", None, id="as compiled"),
+        pytest.param(TAGGER + COMPILED, "metrics: [accuracy]", {"metrics": ["accuracy"]}, id="a metric of the body"),
+        pytest.param(
+            TAGGER + compiling(loss_weights=[0.25]), "optimizer: sgd(0.5)", {"loss_weights": [0.25]}, id="loss weights"
+        ),
+        pytest.param(
+            TAGGER + compiling(steps_per_execution=3, weighted_metrics=["accuracy"]),
+            "optimizer: sgd(0.5)",
+            {"steps_per_execution": 3, "weighted_metrics": ["accuracy"]},
+            id="steps per execution",
+        ),
+        pytest.param(TAGGER + compiling(run_eagerly=True), "optimizer: sgd(0.5)", {"run_eagerly": True}, id="eagerly"),
+        pytest.param(DROPPED + COMPILED, "", None, id="dropout and shuffling"),
+        pytest.param(STATEFUL + COMPILED, "", None, id="stateful, called twice"),
+        pytest.param(MULTI, "", None, id="MultiOptimizer"),
+        pytest.param(
+            TAGGER + compiling("keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.9)"), "", None, id="EMA"
+        ),
+        pytest.param(OWN_STEP + TAGGER.replace("keras.Model(x", "Own(x") + COMPILED, "", None, id="an own step"),
+    ],
+)
+def test_a_fit_gives_the_numbers_of_model_fit(code, body, compiled):
+    assert_fits_alike(
+        code, body, accelerate="on", compiled=lambda model: compiled and as_the_body_asks(model, body, compiled)
+    )
+
+
+def as_the_body_asks(model, body, settings):
+    optimizer = keras.optimizers.SGD(0.5) if "sgd" in body else "adam"
+    model.compile(optimizer, LOSS, **settings)
+
+
+@pytest.mark.parametrize("accelerate", ["on", "off"])
+@pytest.mark.parametrize(
+    "code", [REPLACED_CALL + COMPILED, TAGGER + COMPILED + SCALED], ids=["call", "apply_gradients"]
+)
+def test_methods_that_the_user_replaced_are_trained_with(code, accelerate):
+    assert_fits_alike(code, accelerate=accelerate)
+
+
+@pytest.mark.parametrize("layer", ["unroll=True", "return_state=False"])
+def test_rows_of_one_length_keep_their_shape(layer):
+    code = TAGGER.replace("return_sequences=True", f"return_sequences=True, {layer}")
+    code = code.replace("head(lstm(emb(x)))", "head(L.Lambda(lambda a: a * (1.0 / a.shape[1]))(lstm(emb(x))))")
+    assert_fits_alike(code + COMPILED)
+
+
+@pytest.mark.parametrize(
+    ("code", "between"),
+    [
+        (TAGGER + COMPILED + "lstm.trainable = False\n", None),
+        (TAGGER + "lstm.trainable = False\n" + COMPILED + "lstm.trainable = True\n", None),
+        (TAGGER + COMPILED, lambda model: setattr(model.layers[2], "trainable", False)),
+    ],
+    ids=["frozen after compile", "unfrozen after compile", "frozen between two fits"],
+)
+def test_what_is_trained_is_what_compile_saw(code, between):
+    ours = assert_fits_alike(code, accelerate="on", between=between or (lambda model: None))
+    ours.model.fit(X, Y, verbose=0)  # the user's own goes on as well
+
+
+def test_masks_and_states_from_elsewhere_and_rows_that_are_padding_alone():
+    code = """\
+emb = L.Embedding(20, 8, mask_zero=True)
+vectors = emb(x)
+lstm = L.LSTM(8, return_sequences=True)
+state = L.Lambda(lambda v: tf.reduce_mean(v, 1))(vectors)
+gru = L.GRU(8, return_sequences=True)
+model = keras.Model(x, L.Dense(20, activation="softmax")(gru(lstm(vectors, initial_state=[state, state]))))
+"""
+    lengths = np.random.default_rng(3).integers(0, 7, (64, 1))
+    names = {"X": np.where(np.arange(6) < lengths, X, 0), "Y": Y}
+    assert (lengths == 0).any()
+    for accelerate in ("on", "off"):
+        assert_fits_alike(code + COMPILED, accelerate=accelerate, names=names)
+
+
+def test_a_seed_does_what_set_random_seed_does_and_all_random_states_are_put_back():
+    ours, theirs = traced(DROPPED + COMPILED), plain(DROPPED + COMPILED)
+
+    def states():
+        generator = vars(backend._SEED_GENERATOR).get("generator")
+        eager = context.context()
+        return (
+            random.getstate(),
+            np.random.get_state()[1].tolist(),
+            (eager._seed, eager._rng.getstate()),
+            generator and generator.getstate(),
+        )
+
+    before = states()
+    api.fit(ours, "source: X\ntarget: Y\nbatch: 16\nepochs: 2\nseed: 42", NAMES, progress=quiet)
+    assert states() == before
+    keras.utils.set_random_seed(42)
+    theirs.fit(X, Y, batch_size=16, epochs=2, verbose=0)
+    assert_close(trained_state(ours.model), trained_state(theirs))
+
+
+def test_xla_trains_as_keras_does():
+    ours = assert_fits_alike(TAGGER + compiling(jit_compile=True), accelerate="on", fits=1, epochs=1)
+    assert any("XLA" in said for said in ours.evidence.runs[0].accelerated.values())
+
+
+def test_what_xla_cannot_compile_is_said_in_one_line_and_trained_without_it():
+    by_numpy = "tf.ensure_shape(tf.numpy_function(lambda v: v, [a], tf.float32), a.shape)"
+    through_numpy = f"L.Lambda(lambda a: {by_numpy}, name='odd')"
+    code = TAGGER.replace("head(lstm(emb(x)))", f"head(lstm(emb(x))) + 0.0 * {through_numpy}(head(lstm(emb(x))))")
+    ours, theirs = traced(code + compiling(jit_compile=True)), plain(code + COMPILED)
+    body = "source: X\ntarget: Y\nbatch: 16\nshuffle: false"
+    with pytest.warns(UserWarning, match=r"XLA cannot compile \w+ in odd: trained without it"):
+        api.fit(ours, body, NAMES, progress=quiet)
+    api.fit(ours, body, NAMES, progress=quiet)
+    theirs.fit(X, Y, batch_size=16, epochs=2, shuffle=False, verbose=0)
+    assert ours.model.jit_compile, "the model stays compiled as it was"
+    assert_close(trained_state(ours.model), trained_state(theirs))
+    assert all("XLA cannot compile" in run.accelerated["step"] for run in ours.evidence.runs)
+
+
+def test_half_precision_with_a_scaled_loss_trains_as_keras_does():
+    half = "keras.mixed_precision.set_global_policy('mixed_float16')\n"
+    try:
+        ours = assert_fits_alike(half + TAGGER + COMPILED, close=1e-3)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert ours.evidence.runs[-1].optimizer == "Adam(0.001)"
+    assert all(variable.verdict == "trained" for variable in ours.evidence.variables.values())
+
+
+def test_many_fits_keep_one_graph_and_trace_nothing_anew():
+    model = traced(TAGGER + COMPILED)
+    body = "source: X\ntarget: Y\nbatch: 64"
+
+    def graphs():
+        gc.collect()
+        return sum(isinstance(value, tf.Graph) for value in gc.get_objects())
+
+    for _ in range(2):
+        api.fit(model, body, NAMES, progress=quiet)
+    step = model.steps.traces["train_function"]
+    before, traced_before = graphs(), step.experimental_get_tracing_count()
+    for _ in range(10):
+        api.fit(model, body, NAMES, progress=quiet)
+    assert graphs() == before
+    assert model.steps.traces["train_function"] is step
+    assert step.experimental_get_tracing_count() == traced_before
