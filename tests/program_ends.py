@@ -79,7 +79,7 @@ def pair(w: Writing) -> tuple[tuple[str, str], ...]:
     w.add(f"vectors = {other}(so_far)")
     given_states = f"[{', '.join(states)}]" if kind == "LSTM" else states[0]
     inputs = (("source", "X"), ("so_far", "D"))
-    settings = cell_settings(w, kind)
+    settings = cell_settings(w, kind, alone=addons)
     if not addons:
         w.add(f"decoder = L.{kind}({', '.join([str(units), *settings, 'return_sequences=True'])})")
         w.layers.append(("decoder", "rnn"))

@@ -31,16 +31,20 @@ REGULARIZERS = ("'l2'", "keras.regularizers.L1(0.01)", "keras.regularizers.L1L2(
 CONSTRAINTS = ("keras.constraints.MaxNorm(0.5)", "'non_neg'", "keras.constraints.UnitNorm()")
 
 
-def cell_settings(w: Writing, kind: str) -> list[str]:
-    """Draw the settings that a cell has, alone or in its layer."""
+def cell_settings(w: Writing, kind: str, *, alone: bool = False) -> list[str]:
+    """Draw the settings that a cell has, alone or in its layer.
+
+    Where a cell drops inputs or states by itself, step by step, Keras has several steps in flight and seldom gives the
+    same numbers twice: such programs are few.
+    """
     found = regularized(w, ("kernel", "recurrent", "bias"))
     if w.chance(10):
         w.note("no bias")
         found = [setting for setting in found if not setting.startswith("bias_")] + ["use_bias=False"]
-    if w.chance(12):
+    if w.chance(3 if alone or kind == "SimpleRNN" else 12):
         w.note("dropout of inputs")
         found.append("dropout=0.4")
-    if w.chance(6):
+    if w.chance(3):
         w.note("recurrent dropout")
         found.append("recurrent_dropout=0.3")
     if w.chance(8):
@@ -65,7 +69,7 @@ def cell_settings(w: Writing, kind: str) -> list[str]:
 def cell(w: Writing, units: int) -> tuple[str, str]:
     """Draw a cell; its kind and its code."""
     kind = w.one_of("LSTM", "GRU", "SimpleRNN", "LSTM", "GRU")
-    return kind, f"L.{kind}Cell({', '.join([str(units), *cell_settings(w, kind)])})"
+    return kind, f"L.{kind}Cell({', '.join([str(units), *cell_settings(w, kind, alone=True)])})"
 
 
 def units_of(w: Writing) -> int:

@@ -17,7 +17,7 @@ from differing import Outcome, compared, reported
 from program_cases import CASES
 from programs import drawn
 
-FIXED, FIXED_COUNT, FRESH_COUNT, CHUNK = 1, 40, 10, 10
+FIXED, FIXED_COUNT, FRESH_COUNT, CHUNK = 1, 270, 30, 10
 FRESH = int(os.environ.get("S2S_MAGIC_SAMPLE", secrets.randbelow(1_000_000)))
 
 SAMPLES = {FIXED: FIXED_COUNT, FRESH: FRESH_COUNT}

@@ -33,7 +33,7 @@ import numpy as np
 import tensorflow as tf
 
 from models import by_hand
-from s2s_magic.acceleration import accelerate
+from s2s_magic.acceleration import ACCELERATED, accelerate
 from s2s_magic.training.pipeline import Lengths, Shifted, Table, batches
 from s2s_magic.training.recorder import Recorder
 from s2s_magic.training.rows import Rows
@@ -130,9 +130,11 @@ def package_run(case: Case) -> Callable[[], None]:
     model = model_of(case)
     model.optimizer.build(model.trainable_variables)
     variables = model.trainable_variables
-    recorder = Recorder(variables, [tf.identity(variable) for variable in variables], 128)
+    values = [tf.identity(variable) for variable in variables]
+    recorder = Recorder(variables, values, values, 128)
+    found = OPEN.enter_context(accelerate(model, table.fixed_lengths))
+    assert set(found.values()) == {ACCELERATED}, found
     recorder.watch(OPEN.enter_context(Changes()), model.optimizer)
-    OPEN.enter_context(accelerate(model, table.fixed_lengths))
     recorder.begin_epoch()
     return stepping(model, iter(dataset), case.steps)
 

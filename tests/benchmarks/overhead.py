@@ -58,9 +58,10 @@ def epoch_seconds(model: Any, table: Table, size: int, epochs: int, evidence: bo
         recorder = Recorder(model.variables, values, values, steps)
         loop = Loop(recorder, lambda progress: None, name="model", epochs=epochs, steps=steps, patience=None)
         callbacks.insert(0, loop)
-        recorder.watch(changes, model.optimizer)
     model.train_function = None
     with changes, nullcontext() if plain else accelerate(model):
+        if evidence:
+            recorder.watch(changes, model.optimizer)
         model.fit(dataset, epochs=epochs, steps_per_epoch=steps, callbacks=callbacks, verbose=0)
     return np.diff(np.array(clock.ends), axis=0)
 
