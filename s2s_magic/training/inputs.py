@@ -17,6 +17,8 @@ from s2s_magic.training.table import Form
 Role = Literal["encoder", "decoder", "lengths"]
 
 
+_RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN")
+
 Holds = Literal["numbers", "text", "ragged", "sparse"]
 """What a symbolic tensor stands for."""
 
@@ -164,7 +166,7 @@ def roles(seq2seq: Seq2Seq) -> dict[Role, str] | None:
         return None
     lengths = [i.name for i in found if i.rank == 1 and i.holds == "numbers"]
     ids = [i for i in found if i.rank == 2 and i.holds == "numbers"]
-    fed = _origins(seq2seq.ledger, decoder.inputs[0])
+    fed = _origins(seq2seq.ledger, decoder.inputs[0], sequences=True)
     by_wire = [i.name for i in ids if i.event in fed]
     others = [i.name for i in ids if i.event not in fed]
     if len(by_wire) != 1 or len(others) != 1 or len(lengths) + 2 != len(found) or len(lengths) > 1:
@@ -179,15 +181,13 @@ def decoder_call(ledger: Ledger) -> Called | None:
     behind = _behind(ledger, main.outputs) if main and main.outputs else set(range(len(ledger.events)))
     calls = [e for e in ledger.events if isinstance(e, Called) and e.in_graph and e.inputs and e.index in behind]
     decoders = [call for call in calls if call.class_name == "BasicDecoder"]
-    stateful = [
-        call for call in calls if call.class_name in ("LSTM", "GRU", "SimpleRNN", "RNN") and len(call.inputs) > 1
-    ]
+    stateful = [call for call in calls if call.class_name in _RECURRENT and len(call.inputs) > 1]
     found = decoders or stateful
     return found[-1] if found else None
 
 
-def _behind(ledger: Ledger, wires: Sequence[Wire]) -> set[int]:
-    """List the events that some wires come from."""
+def _behind(ledger: Ledger, wires: Sequence[Wire], *, sequences: bool = False) -> set[int]:
+    """List the events that some wires come from; ``sequences`` follows recurrent layers by their input alone."""
     seen: set[int] = set()
     todo = [wire.from_event for wire in wires]
     while todo:
@@ -196,13 +196,15 @@ def _behind(ledger: Ledger, wires: Sequence[Wire]) -> set[int]:
             continue
         seen.add(index)
         event = ledger.events[index]
-        todo += [] if isinstance(event, Constructed) else [w.from_event for w in event.inputs]
+        if isinstance(event, Called):
+            recurrent = sequences and event.class_name in _RECURRENT
+            todo += [wire.from_event for wire in (event.inputs[:1] if recurrent else event.inputs)]
     return seen
 
 
-def _origins(ledger: Ledger, wire: Wire) -> set[int]:
+def _origins(ledger: Ledger, wire: Wire, *, sequences: bool = False) -> set[int]:
     """List the events without inputs that a wire comes from."""
-    events = (ledger.events[index] for index in _behind(ledger, [wire]))
+    events = (ledger.events[index] for index in _behind(ledger, [wire], sequences=sequences))
     return {event.index for event in events if isinstance(event, Constructed) or not event.inputs}
 
 
