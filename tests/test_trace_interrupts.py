@@ -57,13 +57,13 @@ def assert_nothing_is_left(place: Place) -> None:
 
 
 def sample(found: list[Place]) -> list[Place]:
-    """Take every place where something is changed, and another third each time of those that only read."""
+    """Take every place where something is changed, and another sixth each time of those that only read."""
     reading = [
         f"tracing/{name}.py"
         for name in ("assemble", "events", "keras2", "names", "places", "sight", "standing", "state")
     ]
-    start = random.randrange(3)
-    return [place for number, place in enumerate(found) if place.file not in reading or number % 3 == start]
+    start = random.randrange(6)
+    return [place for number, place in enumerate(found) if place.file not in reading or number % 6 == start]
 
 
 def stopped_by(error: BaseException | None, stop: type[BaseException]) -> bool:
@@ -106,7 +106,7 @@ def test_an_interrupt_at_any_line_of_a_trace_keeps_the_ledger_up_to_there_and_le
             assert sources(ledger) == ended or stop is MemoryError, place
             kept += bool(ledger.events)
             assert not ("last" in namespaces[0] and sources(ledger) != whole), place
-    assert kept > 300
+    assert kept > 200
 
 
 @pytest.fixture
