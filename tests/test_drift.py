@@ -10,6 +10,7 @@ pytest.importorskip("tensorflow")
 from tensorflow import keras
 
 from s2s_magic import Ledger, Seq2Seq, api
+from s2s_magic.errors import FitError
 from s2s_magic.ledger import Finding
 from s2s_magic.seq2seq import drift, nothing_to_train
 from s2s_magic.view import report, to_html, to_svg, to_text
@@ -97,6 +98,48 @@ def test_explanations_and_states_of_variables_go_by_what_compile_saw() -> None:
     assert "Its owner lists it as trainable." in said(tagger())
 
 
+def fitted(seen: Seq2Seq, more: str = "") -> None:
+    data = {"X": DATA[0].astype("int32"), "Y": DATA[1].astype("float32")}
+    api.fit(seen, f"inputs: {{x: X}}\ntarget: Y\n{more}", data, progress=lambda _: None)
+
+
+def test_a_fit_that_would_stop_at_its_first_step_is_refused_before_it_and_changes_nothing() -> None:
+    seen = tagger(before="lstm.trainable = False")
+    fitted(seen)
+    seen.layers["lstm"].trainable = True
+    seen.model.compile(seen.model.optimizer, "mse")
+    before = [weight.numpy() for weight in seen.model.weights]
+    optimizer, evidence = seen.model.optimizer, seen.evidence
+    with pytest.raises(FitError, match=r"made for other variables: it has no place for lstm\.cell\.kernel"):
+        fitted(seen)
+    assert all((weight.numpy() == old).all() for weight, old in zip(seen.model.weights, before, strict=True))
+    assert (seen.model.optimizer, seen.evidence) == (optimizer, evidence)
+    fitted(seen, "optimizer: sgd(0.1)")
+    assert {run.steps for run in seen.evidence.runs} == {1}
+
+
+def test_a_fit_with_nothing_to_train_says_so_before_it() -> None:
+    seen = tagger(before="model.trainable = False")
+    with pytest.warns(UserWarning, match=r"model has nothing to train: model\.trainable = False freezes 6 variables"):
+        fitted(seen)
+    assert {evidence.verdict for evidence in seen.evidence.variables.values()} == {"frozen"}
+
+
+def test_what_a_training_step_of_the_models_own_gives_its_optimizer_is_not_guessed() -> None:
+    code = TAGGER.replace(
+        "model = keras.Model(",
+        "class Own(keras.Model):\n    def train_step(self, data):\n"
+        "        with tf.GradientTape() as tape:\n            loss = tf.reduce_mean(self(data[0]) ** 2)\n"
+        "        (grad,) = tape.gradient(loss, [head.kernel])\n"
+        "        self.optimizer.apply_gradients([(grad, head.kernel)])\n        return {{'loss': loss}}\n"
+        "model = Own(",
+    )
+    seen = traced(code.format(before="", after=""))
+    assert really_trained(seen.model, *DATA) == {seen.layers["head"].kernel.name}
+    assert not drift(seen)
+    assert really_trained(seen.model, *DATA) == {seen.layers["head"].kernel.name}
+
+
 @pytest.mark.parametrize("accelerate", ["on", "off"])
 @pytest.mark.parametrize(
     "switches", [("", "lstm.trainable = False"), ("lstm.trainable = False", "lstm.trainable = True")]
@@ -105,12 +148,8 @@ def test_a_fit_of_ours_trains_what_the_ledger_says_and_keras_trains(switches: tu
     ours = tagger(*switches)
     expected = {ours.ledger.variables[key].owner for key in ours.ledger.main_model.trained}
     before = {key: variable.numpy() for key, variable in ours.live.variables.items()}
-    api.fit(
-        ours,
-        f"inputs: {{x: X}}\ntarget: Y\naccelerate: {accelerate}",
-        {"X": DATA[0].astype("int32"), "Y": DATA[1].astype("float32")},
-        progress=lambda _: None,
-    )
+    with pytest.warns(UserWarning, match=r"lstm\.trainable was (True|False) when model was compiled"):
+        fitted(ours, f"accelerate: {accelerate}")
     variables = ours.live.variables.items()
     moved = {ours.ledger.variables[key].owner for key, v in variables if (v.numpy() != before[key]).any()}
     assert moved == expected

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
+from s2s_magic.ledger.gradient import ways, why_none
 from s2s_magic.ledger.ledger import Ledger
 from s2s_magic.ledger.records import Called, Finding, ModelRecord, Variable
 from s2s_magic.ledger.wires import events_behind
@@ -70,7 +71,8 @@ def _meant_for_another(ledger: Ledger, model: ModelRecord, key: str) -> bool:
 
 
 def _unknown(ledger: Ledger, model: ModelRecord) -> Iterator[Finding]:
-    lost = [key for key in model.unknown if key in (model.trained or ())]
+    found = ways(ledger, model)  # without a gradient, the optimizer is not asked for the place
+    lost = [key for key in model.unknown if key in (model.trained or ()) and why_none(ledger, key, found) is None]
     if lost:
         names = listing([full_name(ledger.variables[key]) for key in lost], most=4)
         yield Finding(

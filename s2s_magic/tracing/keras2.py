@@ -456,13 +456,21 @@ def _trained_with(layer: Any, switches: dict[int, bool]) -> list[Any]:
     return list({id(bare(variable)): variable for variable in (*found, *meant_to_train(layer))}.values())
 
 
+def has_own_step(model: Any) -> bool:
+    """Say whether a model's training step is not Keras's: which variables its optimizer is given is the user's own."""
+    return type(model).train_step is not Model.train_step or "train_step" in vars(model)
+
+
 def known_to_optimizer(model: Any, variables: Iterable[Any]) -> list[bool] | None:
     """Say of each variable whether the model's optimizer has its place; None while it takes any.
 
-    An optimizer makes its places once, for the variables of its first step, and refuses all others.
+    An optimizer makes its places once, for the variables of its first step, and refuses all others. What a training
+    step of the model's own gives it is not known.
     """
     held = getattr(model, "optimizer", None)
     held = getattr(held, "inner_optimizer", held)
+    if has_own_step(model):
+        return None
     if not isinstance(held, optimizer.Optimizer) or not getattr(held, "_built", False):
         return None
     return [held._var_key(variable) in held._index_dict for variable in variables]

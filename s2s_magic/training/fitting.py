@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from s2s_magic.errors import FitError, Interrupted
 from s2s_magic.ledger import CallShare, Evidence, Run
-from s2s_magic.seq2seq import Fitted, Seq2Seq
+from s2s_magic.seq2seq import Fitted, Seq2Seq, drift
 from s2s_magic.tracing import refresh
 from s2s_magic.tracing.keras2 import go_on_with, set_traces_aside
 from s2s_magic.training import keras2
@@ -150,6 +150,7 @@ class _Course:
 def _fit(course: _Course, prepared: Prepared, show: Show, watch: Callable[[Seq2Seq], None] | None) -> None:
     seq2seq, plan, model = course.seq2seq, course.plan, course.seq2seq.model
     compile_for_fit(seq2seq, plan, prepared.train)
+    _heed(seq2seq)
     given = feed(prepared.train, prepared.validation, size=plan.batch, epochs=plan.epochs, shuffle=plan.shuffle)
     build_on(seq2seq, given, plan.seed)
     course.noted = noted = watched(seq2seq)
@@ -224,6 +225,14 @@ def _settle_in_the_end(changes: Changes, course: _Course) -> None:
             loop.finish(course.state)
 
     changes.undo_by(settle)
+
+
+def _heed(seq2seq: Seq2Seq) -> None:
+    """Say before the first step what the fit will do that the switches do not say; refuse one that would stop there."""
+    for finding in drift(seq2seq):
+        if finding.kind == "not in the optimizer":
+            raise FitError(finding.text)
+        warnings.warn_explicit(finding.text, UserWarning, f"fit {seq2seq.name}", 1)
 
 
 def _named(seq2seq: Seq2Seq) -> str | None:
