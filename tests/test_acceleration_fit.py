@@ -243,3 +243,27 @@ def test_rows_of_one_length_keep_it_in_the_graph_and_only_a_long_fit_writes_its_
         assert seen[0].shape[1] == 6
         found.append(len(loops(seen[0].graph)))
     assert found == [1 + 4, 1], "over blocks of logits; forward and backward, of encoder and decoder"
+
+
+def test_layers_after_an_accelerated_one_still_know_how_many_steps_there_are() -> None:
+    code = """
+from tensorflow import keras
+keras.utils.set_random_seed(1)
+ids = keras.Input([6], dtype="int32")
+states = keras.layers.LSTM(4, return_sequences=True)(keras.layers.Embedding(20, 4)(ids))
+scaled = keras.layers.Lambda(lambda values: values * (1.0 / values.shape[1]))(states)
+both = keras.layers.Bidirectional(keras.layers.GRU(3, return_sequences=True))(scaled)
+chances = keras.layers.Dense(20, activation="softmax")(keras.layers.Flatten()(both))
+model = keras.Model(ids, chances)
+model.compile("adam", "sparse_categorical_crossentropy")
+"""
+    rows = np.random.default_rng(0).integers(0, 20, (40, 6))
+    losses = []
+    for switch in ("on", "off"):
+        model = s2s_magic.trace(code, {})
+        body = f"source: rows\ntarget: first\nepochs: 2\nseed: 3\naccelerate: {switch}\n"
+        s2s_magic.fit(model, body, {"rows": rows, "first": rows[:, 0]})
+        losses.append(model.history["loss"])
+        said = model.evidence.runs[-1].accelerated
+        assert [said.get(name) for name in ("lstm", "bidirectional")] == (["accelerated"] * 2 if said else [None] * 2)
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)

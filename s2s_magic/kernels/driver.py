@@ -142,6 +142,8 @@ def run(
         # Before its first real step a row gives zeros, whatever its initial state.
         seen = tf.math.cumsum(tf.cast(mask, x.dtype), axis=1) > 0
         output = tf.where(seen[:, :, None] if sequences else seen[:, -1:], output, tf.zeros_like(output))
+    if sequences:  # a loop that is not written out does not say how many steps it took
+        output.set_shape([*x.shape[:2], recurrent.shape[0]])
     return output, *after
 
 
