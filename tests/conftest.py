@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+# The fresh sample of a run, the same in all of its processes.
+os.environ.setdefault("S2S_MAGIC_SAMPLE", str(secrets.randbelow(1_000_000)))
 
 GOLDEN = Path(__file__).parent / "golden"
 
