@@ -595,3 +595,33 @@ def test_what_is_watched_while_it_trains_is_what_is_kept_in_the_end():
     assert seen[1].history["loss"] == model.history["loss"][:2]
     assert [(run.epochs, run.stopped) for run in model.evidence.runs] == [(1, None), (3, None)]
     assert all(len(v.distance) == 4 for v in model.evidence.variables.values())
+
+
+def test_a_body_can_name_the_losses_of_one_hot_and_of_binary_targets():
+    code = "from tensorflow import keras\nkeras.utils.set_random_seed(1)\na = keras.Input([3])\n"
+    values, classes = np.random.default_rng(0).random((32, 3)), np.eye(2)[np.arange(32) % 2]
+    for activation, loss, target in (
+        ("softmax", "categorical_crossentropy", classes),
+        (None, "categorical_crossentropy", classes),
+        ("sigmoid", "binary_crossentropy", classes),
+    ):
+        made = f"{code}model = keras.Model(a, keras.layers.Dense(2, activation={activation!r})(a))\n"
+        ours, theirs = api.trace(made), api.trace(made)
+        fitted(ours, f"source: a\ntarget: t\nloss: {loss}\nseed: 3\nepochs: 2", {"a": values, "t": target})
+        given = keras.losses.CategoricalCrossentropy(from_logits=True) if activation is None else loss
+        theirs.model.compile("adam", given)
+        keras.utils.set_random_seed(3)
+        history = theirs.model.fit(values, target, epochs=2, verbose=0).history
+        assert list(ours.history["loss"]) == pytest.approx(history["loss"], rel=1e-6)
+
+
+def test_an_optimizer_that_was_made_for_other_variables_does_not_go_on_in_a_fit_that_names_one_like_it():
+    code = "from tensorflow import keras\na = keras.Input([3])\nhidden = keras.layers.Dense(4)\n"
+    code += "model = keras.Model(a, keras.layers.Dense(1)(hidden(a)))\n"
+    code += "adam = keras.optimizers.Adam(1e-3)\nadam.build(hidden.trainable_variables)\nmodel.compile(adam, 'mse')\n"
+    model = api.trace(code)
+    names = {"a": np.ones((8, 3)), "t": np.ones((8, 1))}
+    with pytest.raises(FitError, match="no place"):
+        fitted(model, "source: a\ntarget: t", names)
+    fitted(model, "source: a\ntarget: t\noptimizer: adam(1e-3)", names)
+    assert {seen.verdict for seen in model.evidence.variables.values()} == {"trained"}

@@ -45,6 +45,8 @@ OPTIMIZERS: Mapping[str, Mapping[str, Check]] = {
 }
 LOSSES: Mapping[str, Mapping[str, Check]] = {
     "sparse_categorical_crossentropy": {"from_logits": truth},
+    "categorical_crossentropy": {"from_logits": truth},
+    "binary_crossentropy": {},
     "mean_squared_error": {},
     "mean_absolute_error": {},
 }

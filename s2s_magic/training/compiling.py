@@ -10,7 +10,7 @@ from tensorflow import keras
 
 from s2s_magic.errors import DataError, Fault, FitError
 from s2s_magic.seq2seq import Seq2Seq
-from s2s_magic.tracing.keras2 import is_compiled
+from s2s_magic.tracing.keras2 import is_compiled, known_to_optimizer, trained_by_fit
 from s2s_magic.training import keras2
 from s2s_magic.training.inputs import gives_probabilities
 from s2s_magic.training.pipeline import Stream, Table
@@ -26,6 +26,12 @@ _OPTIMIZERS = {
     "sgd": keras.optimizers.SGD,
     "rmsprop": keras.optimizers.RMSprop,
     "adagrad": keras.optimizers.Adagrad,
+}
+
+
+_OF_CLASSES = {
+    "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
+    "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
 }
 
 
@@ -57,7 +63,7 @@ def compile_for_fit(seq2seq: Seq2Seq, plan: FitPlan, table: Table | Stream) -> N
     optimizer = keras.optimizers.Adam() if before is None else before
     if plan.optimizer is not None:
         wanted = _OPTIMIZERS[plan.optimizer.kind](**plan.optimizer.arguments)
-        optimizer = before if before is not None and _alike(wanted, keras2.bare_optimizer(before)) else wanted
+        optimizer = before if before is not None and _goes_on(before, wanted, model) else wanted
     loss = model.loss if compiled else None
     if plan.loss is not None or not compiled:
         wanted = _loss(seq2seq, plan.loss)
@@ -88,6 +94,12 @@ def _check_own_compile(seq2seq: Seq2Seq, plan: FitPlan) -> None:
     raise DataError(faults)
 
 
+def _goes_on(optimizer: Any, wanted: Any, model: Any) -> bool:
+    """Say whether a compiled optimizer is the one that is wanted, and has a place for all that would be trained."""
+    known = known_to_optimizer(model, trained_by_fit(model))
+    return _alike(wanted, keras2.bare_optimizer(optimizer)) and (known is None or all(known))
+
+
 def _alike(one: Any, other: Any) -> bool:
     if isinstance(one, str) or type(one) is not type(other):
         return bool(type(one) is type(other) and one == other)
@@ -100,12 +112,13 @@ def _made_of(metrics: Any) -> Any:
 
 
 def _loss(seq2seq: Seq2Seq, named: Named | None) -> Any:
-    if named is not None and named.kind != "sparse_categorical_crossentropy":
-        return named.kind
+    kind = "sparse_categorical_crossentropy" if named is None else named.kind
+    if kind not in _OF_CLASSES:
+        return kind
     from_logits = not gives_probabilities(seq2seq)
     if named is not None:
         from_logits = named.arguments.get("from_logits", from_logits)
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
+    return _OF_CLASSES[kind](from_logits=from_logits)
 
 
 def _metrics(
