@@ -267,7 +267,7 @@ def _runs(evidence: Evidence) -> Markup:
                 f"{number} of {run.model}" if run.model else number,
                 run.epochs,
                 run.steps,
-                run.batch,
+                run.batch or "as given",
                 f"{run.seconds:.1f} s",
                 run.optimizer,
                 ended,
