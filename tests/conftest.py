@@ -32,3 +32,13 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == path.read_text(encoding="utf-8")
 
     return compare
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, where ``pytest -n 2 --dist loadgroup`` runs them in several.
+
+    The drawn programs go to whichever process is free.
+    """
+    for item in items:
+        if item.path.stem != "test_differential":
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))

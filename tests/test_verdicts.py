@@ -37,7 +37,8 @@ def fit(seen: Any, fate: Fate, during: Any = None) -> None:
         if during is not None and progress.epoch == 2:
             during(seen)
 
-    body = f"source: S\ntarget: T\nbatch: {BATCH}\nepochs: {EPOCHS}\nshuffle: false\naccelerate: off"
+    targets = "T" if len(seen.model.outputs or [None]) == 1 else "[T, T]"  # Keras takes one for each output
+    body = f"source: S\ntarget: {targets}\nbatch: {BATCH}\nepochs: {EPOCHS}\nshuffle: false\naccelerate: off"
     api.fit(seen, body, {"S": fate.data, "T": fate.target}, progress=show)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from harness import grave
 from ledgers import Sketch
+from s2s_magic.ledger import ModelRecord
 
 expect = pytest.importorskip("playwright.sync_api", reason="no playwright here").expect
 
@@ -213,6 +214,7 @@ def hostile(tmp_path_factory):
     key = s.layer(f"{IMAGE}2", "Dense")
     made = s.variable(key, IMAGE, (8, 8), key)
     s.called(key, "x", (IMAGE,), [(f"{IMAGE}3", (None, 8), "float32")], (made,))
+    s.models.append(ModelRecord(name="model", object=s.layer("model", "Functional"), trainable=64, total=64))
     code = f"""
         import json
         from s2s_magic.ledger import Ledger
