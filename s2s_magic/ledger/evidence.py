@@ -19,6 +19,7 @@ Verdict = Literal[
     "not in the model",
     "not measured",
 ]
+"""The strongest first: over several fits, the first of those that they have stands."""
 
 
 class Effect(Record):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf, sqrt
 from statistics import median
+from typing import get_args
 
 from s2s_magic.ledger.evidence import Effect, VariableEvidence, Verdict
 from s2s_magic.ledger.explanation import Explanation
@@ -113,17 +114,7 @@ RULES: tuple[Rule, ...] = (
 )
 """In this order: the first rule that holds gives the verdict of a fit."""
 
-STRONGEST: tuple[Verdict, ...] = (
-    "trained",
-    "barely moved",
-    "moved without gradient",
-    "own update",
-    "did not move",
-    "no gradient",
-    "frozen",
-    "not in the model",
-    "not measured",
-)
+STRONGEST: tuple[Verdict, ...] = get_args(Verdict)
 """Over several fits, the verdict that comes first here of those that the fits have."""
 
 NOTES = (
