@@ -12,6 +12,7 @@ from tensorflow import keras
 from models import by_hand
 from s2s_magic import api
 from s2s_magic.errors import DataError, FitError
+from verdict_models import FATES, HEAD
 
 SPEC = "vocab: 20\nembed: 4\nencoder: lstm(8)\ndecoder: lstm(8)\n"
 PADDED = "vocab: 20\nembed: 4\nencoder: lstm(8)\ndecoder: lstm(8)\npadding: 0\nstart: 1\nend: 2\n"
@@ -449,6 +450,89 @@ def test_each_part_is_that_of_its_own_call():
     fitted(model, "source: X\ntarget: Y")
     share = {model.ledger.events[one.event].source: one.share for one in model.evidence.by_call}
     assert share == {"words(source_ids)": 0.0, "words(target_ids)": 1.0}
+
+
+TIED = """\
+import tensorflow as tf
+from tensorflow import keras
+L = keras.layers
+x = keras.Input([6], dtype="int32")
+emb = L.Embedding(20, 8)
+h = L.Dense(8, activation="tanh")(emb(x))
+{}
+model = keras.Model(x, out)
+model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+"""
+TIED_BY = {
+    "an operation": "out = tf.matmul(h, emb.embeddings, transpose_b=True)",
+    "an operation that it comes first in": "out = tf.einsum('vd,bsd->bsv', emb.embeddings, h)",
+    "a layer that holds it": """\
+class Tied(L.Layer):
+    def __init__(self, table):
+        super().__init__()
+        self.table = table
+    def call(self, h):
+        return tf.matmul(h, self.table.embeddings, transpose_b=True)
+out = Tied(emb)(h)""",
+    "a layer that keeps its variable in a list": """\
+class Tied(L.Layer):
+    def __init__(self, table):
+        super().__init__()
+        self.tables = [table.embeddings]
+    def call(self, h):
+        return tf.matmul(h, self.tables[0], transpose_b=True)
+out = Tied(emb)(h)""",
+    "a layer of half precision": """\
+class Tied(L.Layer):
+    def __init__(self, table):
+        super().__init__(dtype="mixed_float16")
+        self.table = table
+    def call(self, h):
+        return tf.matmul(tf.cast(h, tf.float32), tf.cast(self.table.embeddings, tf.float32), transpose_b=True)
+out = L.Activation("linear", dtype="float32")(Tied(emb)(h))""",
+}
+
+
+@pytest.mark.parametrize("by", TIED_BY)
+def test_the_gradient_of_a_tied_embedding_is_split_by_its_uses(by):
+    from s2s_magic.training.shares import gradient_parts
+
+    model = api.trace(TIED.format(TIED_BY[by]))
+    fitted(model, "source: X\ntarget: Y", {"X": X, "Y": X})
+    table, dense = model.layers["emb"].embeddings, model.model.layers[2]
+    once, again = tf.constant(table.numpy()), tf.constant(table.numpy())
+    with tf.GradientTape() as tape:
+        tape.watch([once, again])
+        scores = tf.matmul(dense(tf.gather(once, X)), again, transpose_b=True)
+        loss = tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(X, scores, from_logits=True))
+    expected = [tf.convert_to_tensor(part) for part in tape.gradient(loss, [once, again])]
+    (parts,) = gradient_parts(model, (tf.constant(X), tf.constant(X))).values()
+    assert model.ledger.events[min(parts)].layer == "emb"
+    for part, by_hand_ in zip(parts.values(), expected, strict=True):
+        assert float(tf.norm(part - by_hand_)) <= (1e-3 if "half" in by else 1e-5) * float(tf.norm(by_hand_))
+    shares = {share.event: share.share for share in model.evidence.by_call}
+    assert list(shares) == list(parts)
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert all(share > 0.01 for share in shares.values())
+
+
+def test_the_gradient_of_a_layer_is_split_where_others_call_it_as_well():
+    from s2s_magic.training.shares import gradient_parts
+
+    fate = FATES["called twice, and within TimeDistributed and a layer of one's own"]
+    model = api.trace(HEAD + fate.code)
+    fitted(model, "source: S\ntarget: T", {"S": fate.data, "T": fate.target})
+    parts = gradient_parts(model, (tf.constant(fate.data), tf.constant(fate.target)))
+    shared = model.layers["shared"]
+    with tf.GradientTape() as tape:
+        loss = model.model.compute_loss(None, tf.constant(fate.target), model.model(tf.constant(fate.data)))
+    for weight, whole in zip(shared.weights, tape.gradient(loss, shared.weights), strict=True):
+        (key,) = (key for key, variable in model.live.variables.items() if variable is weight)
+        called = [model.ledger.events[event].source for event in parts[key]]
+        assert called == ["shared(x)", "shared(shared(x))", "layers.TimeDistributed(shared)(layers.RepeatVector(2)(h))",
+                          "Holder(shared)(x)"]  # fmt: skip
+        assert float(tf.norm(tf.add_n(list(parts[key].values())) - whole)) <= 1e-4 * float(tf.norm(whole))
+        assert all(float(tf.norm(part)) > 0 for part in parts[key].values())
 
 
 # -- ends before the end -----------------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
+from tensorflow import keras
+
 from s2s_magic import Seq2Seq, api
 from s2s_magic.ledger import Called, Ledger
 from s2s_magic.tracing import Traced
@@ -167,6 +169,14 @@ def test_an_output_tied_to_the_embedding_by_an_operation_uses_it_in_both_steps()
     step = next(step for step in report(seen.ledger).steps if step.layer == "tf.linalg.matmul")
     assert "it uses emb.embeddings again" in step.sentence
     assert step.reused == ("v0",)
+    seen.model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    ids = np.random.default_rng(0).integers(0, 20, (8, 6))
+    api.fit(seen, "source: X\ntarget: X", {"X": ids}, progress=lambda _: None)
+    shares = {seen.ledger.events[share.event].source: share.share for share in seen.evidence.by_call}
+    assert list(shares) == ["emb(x)", "tf.matmul(h, emb.embeddings, transpose_b=True)"]
+    for source, share in shares.items():
+        assert 0.01 < share < 0.99
+        assert f"{share:.0%} of its gradient" in to_text(report(seen.ledger, training=True)), source
     check(Traced(seen.ledger, seen.live, seen.namespace), seen.model)
 
 

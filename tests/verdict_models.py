@@ -259,6 +259,18 @@ FATES: dict[str, Fate] = {
         chain(GATE, dtype='"int32"', optimizer="keras.optimizers.SGD(1e-3)"),
         {"": "trained"}, GATED, says={"rare.kernel": "on 2 of 10 steps", "common.kernel": "on all 10 steps"},
     ),
+    "called twice, and within TimeDistributed and a layer of one's own": Fate(
+        "class Holder(layers.Layer):\n"
+        "    def __init__(self, inner):\n"
+        "        super().__init__()\n"
+        "        self.inner = inner\n"
+        "    def call(self, value):\n"
+        "        return self.inner(2.0 * value)\n"
+        + chain("shared, head = layers.Dense(6), layers.Dense(1)\nh = shared(shared(x))\n"
+                "h = layers.Flatten()(layers.TimeDistributed(shared)(layers.RepeatVector(2)(h)))\n"
+                "h = h + layers.Concatenate()([Holder(shared)(x), x])", "keras.optimizers.SGD(1e-3)"),
+        {"": "trained"}, says={"shared.kernel": "on all 10 steps"},
+    ),
     "weight decay alone": Fate(
         chain("first, head = layers.Dense(4), layers.Dense(1)\nh = tf.concat([x, 0.0 * first(x)], 1)",
               "keras.optimizers.AdamW(1e-2, weight_decay=0.1)"),

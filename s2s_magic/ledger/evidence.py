@@ -112,7 +112,7 @@ class VariableEvidence(Record):
 
 
 class CallShare(Record):
-    """How much of a variable's gradient came through one call of its owner, on one batch."""
+    """How much of a variable's gradient came through one of the calls that use it, on one batch."""
 
     variable: str
     event: int

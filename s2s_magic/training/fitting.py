@@ -25,7 +25,7 @@ from s2s_magic.training.loop import Loop, NotFinite, at_most_once_a_second, merg
 from s2s_magic.training.pipeline import Feed, feed
 from s2s_magic.training.progress import Show, surroundings, throttled
 from s2s_magic.training.recorder import Recorder, stride
-from s2s_magic.training.shares import call_shares, shared_layers
+from s2s_magic.training.shares import call_shares, shared_uses
 from s2s_magic.training.steps import Steps
 from s2s_magic.training.taking import take
 from s2s_magic.undoing import Changes
@@ -199,7 +199,7 @@ def _fit(course: _Course, prepared: Prepared, show: Show, watch: Callable[[Seq2S
         except Exception:
             course.state = "failed"
             raise
-    if given.first is not None and shared_layers(seq2seq):
+    if given.first is not None and shared_uses(seq2seq):
         course.by_call = call_shares(seq2seq, given.first())
 
 

@@ -1,8 +1,9 @@
-"""How much of a shared layer's gradient came through each of its calls."""
+"""How much of a shared variable's gradient came through each of its uses."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,25 +11,46 @@ import tensorflow as tf
 
 from s2s_magic.ledger import Called, CallShare
 from s2s_magic.seq2seq import Seq2Seq
+from s2s_magic.tracing.keras2 import bare, reached
 from s2s_magic.training import keras2
 from s2s_magic.undoing import Changes
 
+ROUNDING = 1e-3
+"""How far the parts of a gradient may add up to another one than the whole, relative to it."""
+
 
 @dataclass(frozen=True)
-class Shared:
-    """A layer that is called more than once in the model, with its events in the order in which the model runs them."""
+class Sharing:
+    """A layer object whose calls use variables that other calls use as well.
+
+    Attributes
+    ----------
+    layer
+        The object: a layer of the user's, or an operation on symbolic tensors.
+    events
+        Its calls in the main model, in the order in which the model runs them.
+    variables
+        Those it uses, by ledger key.
+    objects
+        Itself, and all layers in which it may reach them.
+    """
 
     layer: Any
-    events: tuple[int, ...]
-    variables: dict[str, Any]
+    events: tuple[Called, ...]
+    variables: Mapping[str, Any]
+    objects: tuple[Any, ...]
+
+
+Part = tuple[str, int]
+"""A variable's ledger key, and the event that uses it."""
 
 
 def call_shares(seq2seq: Seq2Seq, batch: Sequence[Any]) -> tuple[CallShare, ...]:
-    """Split the gradient of each layer that is called more than once by its calls, on one batch.
+    """Split the gradient of each variable that is used by several calls by these calls, on one batch.
 
-    Every call of the layer gets its own copy of each variable, ``variable + zeros``, and the gradient with respect to
-    those zeros is what came through that call. The parts add up to the whole gradient; ``share`` is a part's norm
-    divided by the sum of the parts' norms.
+    Every call gets its own copy of each such variable, ``variable + zeros``, and the gradient with respect to those
+    zeros is what came through that call. The parts add up to the whole gradient; ``share`` is a part's norm divided by
+    the sum of the parts' norms.
 
     Parameters
     ----------
@@ -40,12 +62,12 @@ def call_shares(seq2seq: Seq2Seq, batch: Sequence[Any]) -> tuple[CallShare, ...]
     Returns
     -------
     tuple of CallShare
-        Empty when no layer is called more than once.
+        Empty when no variable is used by more than one call.
     """
     parts = gradient_parts(seq2seq, batch)
     shares = []
     for key, by_event in parts.items():
-        norms = {event: float(tf.norm(tf.cast(part, tf.float64))) for event, part in by_event.items()}
+        norms = {event: _norm(part) for event, part in by_event.items()}
         total = sum(norms.values())
         shares += [
             CallShare(variable=key, event=event, norm=norm, share=norm / total if total else 0.0)
@@ -55,69 +77,151 @@ def call_shares(seq2seq: Seq2Seq, batch: Sequence[Any]) -> tuple[CallShare, ...]
 
 
 def gradient_parts(seq2seq: Seq2Seq, batch: Sequence[Any]) -> dict[str, dict[int, Any]]:
-    """Give the gradient's parts by event, for each variable of a layer called more than once; see `call_shares`."""
-    shared = shared_layers(seq2seq)
+    """Give the gradient's parts by event, for each variable that is used by more than one call; see `call_shares`."""
+    sharing = shared_uses(seq2seq)
     inputs, target, weights = (*batch, None)[:3]
     model = seq2seq.model
-    zeros = {
-        (key, event): tf.zeros_like(variable)
-        for one in shared
-        for key, variable in one.variables.items()
+    variables = {key: variable for one in sharing for key, variable in one.variables.items()}
+    zeros: dict[Part, Any] = {
+        (key, event.index): tf.zeros_like(one.variables[key])
+        for one in sharing
         for event in one.events
+        for key in _used(event)
+        if key in one.variables
     }
+    running = _Running()
     with Changes() as changes, changes, changes, tf.GradientTape() as tape:
         keras2.keep_random_states(changes)
         changes.undo_by(keras2.values_of(keras2.running_state(model)))
         tape.watch(list(zeros.values()))
-        counts = [_use_own_copies(changes, one, zeros) for one in shared]
+        counts = [_use_own_copies(changes, one, zeros, running) for one in sharing]
         output = model(inputs, training=False)
         loss = model.compute_loss(inputs, target, output, weights)
-    gradients = tape.gradient(loss, list(zeros.values()), unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    # A layer that another one calls as well is called more often than the ledger tells, and no call is known by itself.
-    known = [one for one, count in zip(shared, counts, strict=True) if count() == len(one.events)]
-    told = {key for one in known for key in one.variables}
+    sources = [*zeros.values(), *variables.values()]
+    gradients = tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    found = [tf.convert_to_tensor(gradient) for gradient in gradients]
+    # of an object that ran more often than the ledger tells, no call is known by itself
+    untold = {
+        key for one, count in zip(sharing, counts, strict=True) for key in one.variables if count() != len(one.events)
+    }
     parts: dict[str, dict[int, Any]] = {}
-    for (key, event), gradient in zip(zeros, gradients, strict=True):
-        if key in told:
-            parts.setdefault(key, {})[event] = tf.convert_to_tensor(gradient)
-    return parts
+    for (key, event), gradient in zip(zeros, found, strict=False):
+        if key not in untold:
+            parts.setdefault(key, {})[event] = gradient
+    whole = dict(zip(variables, found[len(zeros) :], strict=True))
+    return {
+        key: by_event
+        for key, by_event in parts.items()
+        if seq2seq.ledger.variables[key].regularized or _add_up(key, by_event, whole[key], running.copied)
+    }
 
 
-def shared_layers(seq2seq: Seq2Seq) -> list[Shared]:
-    """Find the layers that own weights and are called more than once in the main model."""
-    model, ledger = seq2seq.model, seq2seq.ledger
-    by_depth = getattr(model, "_nodes_by_depth", {})  # empty for a model that is no graph of layers
-    nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
-    names = {id(variable): key for key, variable in seq2seq.live.variables.items()}
+def _add_up(key: str, parts: dict[int, Any], whole: Any, copied: set[Part]) -> bool:
+    """Whether the parts are the whole gradient; where one use alone got no copy, what is left of it came through that.
+
+    An object may keep a variable where nobody can put another in its place: in a function, say.
+    """
+    rest = whole - tf.add_n(list(parts.values()))
+    if _norm(rest) <= ROUNDING * max(_norm(whole), *map(_norm, parts.values())):
+        return True
+    hidden = [event for event in parts if (key, event) not in copied]
+    if len(hidden) == 1:
+        parts[hidden[0]] = rest
+    return len(hidden) == 1
+
+
+def _norm(tensor: Any) -> float:
+    return float(tf.norm(tf.cast(tensor, tf.float64)))
+
+
+def shared_uses(seq2seq: Seq2Seq) -> list[Sharing]:
+    """Find the calls in the main model that use a trained variable which another call of it uses as well."""
+    live = seq2seq.live
+    trained = {id(bare(variable)) for variable in getattr(seq2seq.model, "trainable_weights", ())}
+    keys = {key for key, variable in live.variables.items() if id(bare(variable)) in trained}
+    users: dict[str, list[Called]] = defaultdict(list)
+    runs = _runs(seq2seq)
+    for events in runs.values():
+        for event in events:
+            for key in keys.intersection(_used(event)):
+                users[key].append(event)
+    shared = {key for key, events in users.items() if len(events) > 1}
     found = []
-    for key, layer in seq2seq.live.layers.items():
-        made = getattr(layer, "_inbound_nodes", [])
-        calls = [e.index for e in ledger.events if isinstance(e, Called) and e.object == key and e.in_graph]
-        run = [place for node in nodes for place, own in enumerate(made) if own is node]
-        variables = {names[id(v)]: v for v in getattr(layer, "trainable_weights", ()) if id(v) in names}
-        if len(run) > 1 and len(calls) == len(made) and variables:
-            found.append(Shared(layer, tuple(calls[place] for place in run), variables))
+    for layer, events in runs.items():
+        used = {key: live.variables[key] for event in events for key in _used(event) if key in shared}
+        if used:
+            inside = dict.fromkeys(key for event in events for key in event.inside)
+            objects = [part for key in (layer, *inside) for part in reached(live.layers[key])]
+            found.append(Sharing(live.layers[layer], tuple(events), used, tuple(objects)))
     return found
 
 
-def _use_own_copies(changes: Changes, shared: Shared, zeros: dict[tuple[str, int], Any]) -> Callable[[], int]:
+def _used(event: Called) -> tuple[str, ...]:
+    return (*event.created, *event.reused)
+
+
+def _runs(seq2seq: Seq2Seq) -> dict[str, list[Called]]:
+    """Give the calls of each object in the order in which the main model runs them, where all of them were seen."""
+    by_depth = getattr(seq2seq.model, "_nodes_by_depth", {})  # empty for a model that is no graph of layers
+    nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+    order = {id(node): place for place, node in enumerate(nodes)}
+    found = {}
+    for key, layer in seq2seq.live.layers.items():
+        made = getattr(layer, "_inbound_nodes", [])
+        calls = [event for event in seq2seq.ledger.calls.get(key, ()) if event.in_graph]
+        if len(calls) == len(made):
+            run = sorted((order[id(node)], place) for place, node in enumerate(made) if id(node) in order)
+            found[key] = [calls[place] for _, place in run]
+    return {key: calls for key, calls in found.items() if calls}
+
+
+class _Running:
+    """What runs while the parts are measured.
+
+    Attributes
+    ----------
+    event
+        The call that runs now; calls of other objects within it are its own doing.
+    copied
+        The uses that got a copy of their own.
+    """
+
+    def __init__(self) -> None:
+        self.event: int | None = None
+        self.copied: set[Part] = set()
+
+
+def _use_own_copies(changes: Changes, one: Sharing, zeros: Mapping[Part, Any], running: _Running) -> Callable[[], int]:
     """Let each call of a layer see its own copies until changes are undone; give what counts the calls."""
-    call = shared.layer.call
-    key_of = {id(variable): key for key, variable in shared.variables.items()}
+    call = one.layer.call
+    key_of = {id(bare(variable)): key for key, variable in one.variables.items()}
     calls = 0
+
+    def copy(value: Any, event: int) -> Any:
+        """Give the copy of one of the variables, and of everything else the thing itself."""
+        part = key_of.get(id(bare(value)), ""), event
+        if part not in zeros:
+            return value
+        running.copied.add(part)
+        return value + tf.cast(zeros[part], value.dtype)
 
     def with_copies(*args: Any, **kwargs: Any) -> Any:
         nonlocal calls
-        calls += 1
-        if calls > len(shared.events):
+        if running.event is not None:
             return call(*args, **kwargs)
-        event = shared.events[calls - 1]
+        calls += 1
+        if calls > len(one.events):
+            return call(*args, **kwargs)
+        event = one.events[calls - 1].index
         with Changes() as for_this_call, for_this_call, for_this_call:
-            for holder in shared.layer._flatten_layers():
+            for_this_call.replace(running, "event", event)
+            for holder in one.objects:
                 for name, value in list(vars(holder).items()):
-                    if id(value) in key_of:
-                        for_this_call.replace(holder, name, value + zeros[key_of[id(value)], event])
+                    if id(bare(value)) in key_of:
+                        for_this_call.replace(holder, name, copy(value, event))
+            if any(id(bare(value)) in key_of for value in tf.nest.flatten([args, kwargs])):
+                args, kwargs = tf.nest.map_structure(lambda value: copy(value, event), (args, kwargs))
             return call(*args, **kwargs)
 
-    changes.replace(shared.layer, "call", with_copies)
+    changes.replace(one.layer, "call", with_copies)
     return lambda: calls
