@@ -312,7 +312,7 @@ def decode(
     from s2s_magic.decoding import decode as run_decoding
 
     with model.chosen(which):
-        several = [sources] if isinstance(sources, str) else sources
+        several = [sources] if issubclass(type(sources), str) else sources  # its ``__class__`` may say anything
         return list(run_decoding(model, several, max_length=max_length, start=start, end=end))
 
 

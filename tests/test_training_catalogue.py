@@ -13,8 +13,9 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
+from models import by_hand
 from s2s_magic import api
-from s2s_magic.errors import DataError
+from s2s_magic.errors import DataError, DecodeError, SpecError
 from s2s_magic.spec import parse_fit
 from s2s_magic.training.data import prepare
 from s2s_magic.training.rows import Rows
@@ -480,3 +481,197 @@ def test_what_holds_no_texts_is_refused_and_nothing_is_changed(reader, kind, rol
     assert state(reader, names) == before
     if hasattr(names["V"], "close"):
         names["V"].close()
+
+
+# -- inputs, targets and weights of any other model -------------------------------------------------------------------
+
+OTHER = """
+import tensorflow as tf
+from tensorflow import keras
+L = keras.layers
+x = keras.Input({given})
+model = keras.Model(x, {out})
+model.compile("sgd", "mse")
+"""
+OWN_CLASS = """
+from tensorflow import keras
+class Own(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(2)
+    def call(self, x):
+        return self.dense(x)
+model = Own()
+model.compile("sgd", "mse")
+"""
+READERS = {
+    "numbers": OTHER.format(given="[3]", out="L.Dense(2)(x)"),
+    "ragged": OTHER.format(
+        given="[None], ragged=True, dtype='int32'", out="L.Dense(2)(L.GRU(2)(L.Embedding(20, 2)(x)))"
+    ),
+    "sparse": OTHER.format(given="[3], sparse=True", out="L.Dense(2)(x)"),
+    "a class of its own": OWN_CLASS,
+}
+ROLES = {
+    "an input": ("numbers", "source: V\ntarget: T"),
+    "a ragged input": ("ragged", "source: V\ntarget: T"),
+    "a sparse input": ("sparse", "source: V\ntarget: T"),
+    "an input of a class of its own": ("a class of its own", "source: V\ntarget: T"),
+    "a target": ("numbers", "source: F\ntarget: V"),
+    "a target of a class of its own": ("a class of its own", "source: F\ntarget: V"),
+    "weights": ("numbers", "source: F\ntarget: T\nweights: V"),
+    "weights of a class of its own": ("a class of its own", "source: F\ntarget: T\nweights: V"),
+    "a validation": ("numbers", "source: F\ntarget: T\nvalidation: [V, T]"),
+    "a validation's target": ("numbers", "source: F\ntarget: T\nvalidation: {source: F, target: V}"),
+    "a validation's weights": ("numbers", "source: F\ntarget: T\nvalidation: {source: F, target: T, weights: V}"),
+    "batches": ("numbers", "data: V"),
+}
+NUMBERS = {"F": GOOD.astype("float32"), "T": GOOD[:, :2]}
+NOWHERE = {
+    "None": (lambda: None, "is None|NoneType"),
+    "number": (lambda: 3, "single value 3|is of type int"),
+    "text": (lambda: "abc", "is one text, 'abc'|is of type str"),
+    "masked": (masked, r"row 1, position 1 is masked|is of type MaskedArray"),
+    "NaN": (lambda: np.full([2, 2], np.nan), "nan|NaN|is of type ndarray"),
+    "complex numbers": (lambda: GOOD * 1j, "complex128 values|is of type ndarray"),
+    "dict": (lambda: {"a": IDS}, "is a dict with several values|is of type dict"),
+    "set": (lambda: {1, 2}, "is a set, which has no order|is of type set"),
+    "generator": (lambda: (row for row in IDS), "is a generator|is of type generator"),
+    "function": (lambda: len, "is the function|is of type builtin"),
+    "symbolic tensor": (lambda: keras.Input([3]), "is a symbolic tensor|is of type KerasTensor"),
+    "rows that differ": (lambda: [[[1], [2, 3]], [[1]]], r"item|nested|row 0|differ|is of type list|dimensions"),
+    "to_numpy raises": (
+        lambda: stranger(to_numpy=ValueError("not\nnow")),
+        r"raised ValueError: not$|is of type Stranger",
+    ),
+    "__array__ raises": (lambda: stranger(__array__=KeyError("a")), r"raised KeyError: 'a'$|is of type Stranger"),
+    "iteration raises": (lambda: ListThatRaises(IDS), "raised OSError: the disk is gone$|is of type ListThatRaises"),
+    "a row raises": (lambda: [RowThatRaises(), [1, 2]], "raised ZeroDivisionError: no row$|is of type list"),
+    "to_numpy gives None": (lambda: stranger(to_numpy=None), "gave a NoneType|is of type Stranger"),
+    "length lies": (lambda: stranger(__len__=10**9, __getitem__=[1]), "is of type Stranger"),
+    "no class": (NoClass, "is of type NoClass"),
+}
+
+
+@pytest.fixture(scope="module")
+def readers():
+    return {name: api.trace(code) for name, code in READERS.items()}
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("kind", NOWHERE)
+def test_what_holds_no_numbers_is_refused_in_one_line_wherever_it_is_named(readers, kind, role):
+    reader, body = ROLES[role]
+    make, words = NOWHERE[kind]
+    model = readers[reader]
+    compiled, weights = model.model.compiled_loss, [weight.numpy() for weight in model.model.weights]
+    with pytest.raises(DataError, match=words) as error:
+        api.fit(model, body, NUMBERS | {"V": make()})
+    (fault,) = error.value.faults
+    assert "V" in fault.message
+    assert "\n" not in fault.message
+    line = next(number for number, text in enumerate(body.splitlines(), 1) if "V" in text)
+    assert (fault.line, fault.column) == (line, body.splitlines()[line - 1].index("V") + 1)
+    assert (error.value.__cause__ is not None) is ("raised" in fault.message or "cannot be made" in fault.message)
+    assert (model.evidence, model.model.compiled_loss) == (None, compiled)
+    assert all((weight.numpy() == old).all() for weight, old in zip(model.model.weights, weights, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("role", "make"),
+    [
+        *((role, lambda: np.matrix(GOOD[:, :2])) for role in ("a target", "a target of a class of its own")),
+        *((role, lambda: np.matrix(GOOD)) for role in ("an input", "an input of a class of its own", "a validation")),
+        ("a ragged input", lambda: np.matrix(GOOD)),
+        ("an input", lambda: np.ma.array(GOOD)),
+        ("an input", lambda: stranger(to_numpy=GOOD)),
+        ("weights", lambda: np.matrix([[1], [2]])),
+        ("weights", lambda: np.ma.array([1, 2])),
+        ("weights", lambda: pd.Series([1, 2], index=[7, 3])),
+        ("weights of a class of its own", lambda: [tf.constant(1), tf.constant(2)]),
+    ],
+)
+def test_numbers_are_read_from_what_holds_them_wherever_it_is_named(readers, role, make):
+    reader, body = ROLES[role]
+    prepared = prepare(readers[reader], parse_fit(body), NUMBERS | {"V": make()})
+    table = prepared.validation if "validation" in role else prepared.train
+    found = table.weights[0] if "weights" in role else table.target if "target" in role else table.inputs[0]
+    found = np.asarray(found.to_tensor() if role == "a ragged input" else found)
+    expected = np.array([1, 2]) if "weights" in role else GOOD[:, :2] if "target" in role else GOOD
+    assert found.ravel().tolist() == expected.ravel().tolist()
+    assert type(found) is np.ndarray
+    assert "weights" in role or found.shape == expected.shape
+
+
+@pytest.mark.parametrize(
+    "kind", [k for k in REFUSED_AS_IDS if k not in ("negative", "outside the vocabulary", "an empty row")]
+)
+def test_a_vocabulary_is_counted_from_rows_or_refused_in_one_line(kind):
+    value = REFUSED_AS_IDS[kind][0]()
+    with pytest.raises(SpecError) as error:
+        api.build(SPEC.replace("vocab: 20", "vocab: V"), namespace={"V": value})
+    assert all("\n" not in fault.message and fault.line == 1 for fault in error.value.faults)
+
+
+READ_BY = {
+    "rows of ids": by_hand(20, 2, 3),
+    "numbers": """
+from tensorflow import keras
+L = keras.layers
+source, so_far = keras.Input([3]), keras.Input([None], dtype="int32")
+written = L.GRU(3, return_sequences=True)(L.Embedding(20, 2)(so_far), initial_state=L.Dense(3)(source))
+model = keras.Model([source, so_far], L.Dense(20)(written))
+""",
+    "one-hot vectors": """
+from tensorflow import keras
+L = keras.layers
+source, so_far = keras.Input([None, 20]), keras.Input([None, 20])
+_, state = L.GRU(3, return_state=True)(source)
+model = keras.Model([source, so_far], L.Dense(20)(L.GRU(3, return_sequences=True)(so_far, initial_state=state)))
+""",
+}
+"""Encoders by what they read."""
+
+
+@pytest.fixture(scope="module")
+def encoders(reader):
+    return {"texts": reader} | {name: api.trace(code) for name, code in READ_BY.items()}
+
+
+@pytest.mark.parametrize("reads", ["texts", *READ_BY])
+@pytest.mark.parametrize("kind", [kind for kind in NOWHERE if kind != "text"])
+def test_what_holds_no_sources_is_refused_in_one_line(encoders, reads, kind):
+    with pytest.raises(DecodeError) as error:
+        api.decode(encoders[reads], NOWHERE[kind][0](), max_length=2)
+    said = str(error.value)
+    assert said.startswith("the sources ")
+    assert "\n" not in said
+    assert "NAME" not in said
+    chain = [error.value, error.value.__cause__, getattr(error.value.__cause__, "__cause__", None)]
+    assert (chain[2] is not None) is ("raised" in said)
+
+
+def test_texts_that_are_no_utf_8_are_refused_wherever_they_are_named(reader):
+    broken = [b"ab", b"a\xff"]
+    said = r"item 1 is no UTF-8: byte 0xff at 1; decode it with its own encoding, such as item.decode\('latin-1'\)"
+    with pytest.raises(DecodeError, match=f"^the sources {said}$"):
+        api.decode(reader, broken)
+    with pytest.raises(SpecError, match=f"line 1, column 8: V {said}$"):
+        api.build(SPEC.replace("vocab: 20", "vocab: V") + "tokens: char\n", namespace={"V": broken})
+    texts = api.trace(
+        "import tensorflow as tf\nfrom tensorflow import keras\nL = keras.layers\n"
+        "words = L.TextVectorization(9, output_sequence_length=3)\nwords.adapt(['a b'])\n"
+        "x = keras.Input([], dtype=tf.string)\n"
+        "model = keras.Model(x, L.Dense(9, activation='softmax')(L.Embedding(9, 2)(words(x))))\n"
+    )
+    for body in ("source: V\ntarget: IDS", "source: TEXTS\ntarget: V", "inputs: {x: V}\ntarget: IDS"):
+        names = {"V": broken, "TEXTS": ["a", "b"], "IDS": GOOD}
+        with pytest.raises(DataError, match=f"V {said}$") as error:
+            api.fit(texts, body, names)
+        assert isinstance(error.value.__cause__, UnicodeDecodeError)
+
+
+def test_masked_places_of_sources_are_read_as_padding_where_there_is_one():
+    padded = api.build(SPEC + "padding: 0\nstart: 1\nend: 2\n")
+    hidden = np.ma.array(GOOD, mask=[[0, 0, 1], [0, 0, 0]])
+    assert api.decode(padded, hidden, max_length=3) == api.decode(padded, [[3, 4], [6, 7, 8]], max_length=3)

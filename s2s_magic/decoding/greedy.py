@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from s2s_magic.acceleration import put_on_greedy_kernels
 from s2s_magic.decoding.edges import Edge, Edges, edges
-from s2s_magic.decoding.reading import Sources, read
+from s2s_magic.decoding.reading import Sources, padding_of, read, unreadable
 from s2s_magic.decoding.source import way_to_decode
 from s2s_magic.decoding.way import DecodingModel, Way
 from s2s_magic.errors import DecodeError
@@ -70,7 +70,7 @@ def decode(
     """
     _check_length(max_length)
     try:
-        value = rows.plain(sources)
+        value = rows.plain(sources, padding_of(seq2seq))
         if (
             seq2seq.spec is not None
             and seq2seq.spec.tokens_of("source") != "none"
@@ -78,7 +78,7 @@ def decode(
         ):
             raise rows.Unreadable(f"cannot be read before the first fit, which counts the vocabulary of {seq2seq.name}")
     except rows.Unreadable as error:
-        raise DecodeError(f"the sources {error}") from error
+        raise unreadable(error) from error
     way, found_edges = _way(seq2seq, _longest(seq2seq, None) if max_length is None else max_length, start, end)
     if hasattr(value, "__len__") and not len(value):
         return []

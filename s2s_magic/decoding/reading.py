@@ -15,6 +15,7 @@ from s2s_magic.seq2seq import Seq2Seq
 from s2s_magic.tracing import keras2
 from s2s_magic.training import rows
 from s2s_magic.training.rows import Numbers, Rows
+from s2s_magic.training.values import asked
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,17 @@ def read(seq2seq: Seq2Seq, way: Way, value: Any) -> Sources:
             return _ids(seq2seq, way, value)
         return _numbers(seq2seq, way, value)
     except rows.Unreadable as error:
-        raise DecodeError(f"the sources {error}") from error
+        raise unreadable(error) from error
+
+
+def padding_of(seq2seq: Seq2Seq) -> int | None:
+    """Give the id that fills sources up; None where none does."""
+    return seq2seq.spec.padding if seq2seq.spec is not None else None
+
+
+def unreadable(error: rows.Unreadable) -> DecodeError:
+    """Say why sources cannot be read, which have no name of their own."""
+    return DecodeError(f"the sources {error}".replace("NAME", "sources"))
 
 
 def _ids(seq2seq: Seq2Seq, way: Way, value: Any) -> Sources:
@@ -79,7 +90,7 @@ def _ids(seq2seq: Seq2Seq, way: Way, value: Any) -> Sources:
         raise rows.Unreadable(f"hold text, and {seq2seq.name} reads ids")
     else:
         found = rows.ids(value)
-    padding = seq2seq.spec.padding if seq2seq.spec is not None else None
+    padding = padding_of(seq2seq)
     found = found if padding is None else found.without_padding(padding)
     _check(found, vocabulary_of(seq2seq, way.source))
     _check_length(way, found.lengths)
@@ -115,12 +126,7 @@ def _numbers(seq2seq: Seq2Seq, way: Way, value: Any) -> Sources:
     shape = way.source.shape
     if rows.is_text(value):
         raise rows.Unreadable(f"hold text, and {seq2seq.name} reads numbers of shape {tuple(shape)}")
-    array = value if isinstance(value, np.ndarray) else None
-    if array is None:
-        try:
-            array = np.asarray(value)
-        except ValueError:
-            array = np.zeros(0)
+    array = value if isinstance(value, np.ndarray) else asked("one of them", lambda: _array(value))
     if array.ndim != len(shape) and len(shape) == 3 and shape[2] is not None:
         return _one_hot(way, rows.ids(value), int(shape[2]))
     if array.ndim != len(shape) or array.dtype.kind not in "iufb":
@@ -132,6 +138,13 @@ def _numbers(seq2seq: Seq2Seq, way: Way, value: Any) -> Sources:
         raise rows.Unreadable(f"are {array[tuple(broken[0])]} at index {tuple(map(int, broken[0]))}")
     steps = array.shape[1] if array.ndim > 1 else 1
     return Sources(np.full(len(array), steps, np.int32), True, lambda numbers: array[list(numbers)])
+
+
+def _array(value: Any) -> Numbers:
+    try:
+        return np.asarray(value)
+    except ValueError:  # rows that differ in length
+        return np.zeros(0)
 
 
 def _one_hot(way: Way, found: Rows, symbols: int) -> Sources:

@@ -65,7 +65,8 @@ def shown(seq2seq: Seq2Seq, sources: Any, outputs: Sequence[Any]) -> Decoded:
     outputs
         What it gave.
     """
-    listed = [sources] if isinstance(sources, str) else list(rows.plain(sources))
+    padding = seq2seq.spec.padding if seq2seq.spec is not None else None
+    listed = [sources] if isinstance(sources, str) else list(rows.plain(sources, padding))
     tokenizer = seq2seq.tokenizers.get("source")
     notes = () if tokenizer is None else _notes(tokenizer, rows.texts(listed))
     notes += tuple(getattr(seq2seq.inference, "notes", ()))
