@@ -1,14 +1,19 @@
 """Every kind of data that ``Model.fit`` takes is fitted with the numbers that ``Model.fit`` gets."""
 
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow import keras
 
+from models import by_hand
 from s2s_magic import api
 from s2s_magic.errors import DataError, FitError
 from s2s_magic.spec import parse_fit
 from s2s_magic.training.data import prepare
+from s2s_magic.view import report, to_html, to_text
+from s2s_magic.view.words import number_text
 
 HEAD = "import numpy as np\nimport tensorflow as tf\nfrom tensorflow import keras\nL = keras.layers\n"
 numbers = np.random.default_rng(0)
@@ -203,8 +208,46 @@ def test_a_target_of_each_output_goes_by_its_name_or_in_order():
     ours = check(TICKETS, body + "inputs: {title: X, body: F}\ntarget: {priority: P, department: K}", by_keras)
     first, second = ours.model.output_names
     assert {f"{first}_loss", f"{second}_accuracy", f"val_{first}_loss", f"val_{second}_accuracy"} <= set(ours.history)
+    shown = report(ours.ledger, training=True)
+    charts = re.findall('<svg[^>]*class="s2s-chart".*?<title>(.*?)</title>', to_html(shown))
+    for name, values in ours.history.items():
+        assert f"\n{name}: {number_text(values[0])} → {number_text(values[-1])}\n" in to_text(shown)
+        assert name.removeprefix("val_") in charts
     body = "validation: {inputs: [X, F], target: [P, K]}\nweights: [W, ONES]\n"
     check(TICKETS, body + "inputs: [X, F]\ntarget: [P, K]", by_keras, {"ONES": np.ones(N)})
+
+
+TWINS = """
+x = keras.Input([4])
+one, other = L.Dense(3, activation="softmax")(x), L.Dense(3, activation="softmax")(L.Dense(2)(x))
+model = keras.Model(x, {outputs})
+model.compile("adam", {loss}, metrics=["accuracy"], loss_weights={weights})
+"""
+IN_ORDER = {"outputs": "[one, other]", "weights": "[1.0, 0.3]"}
+BY_NAME = {"outputs": "{'a': one, 'b': other}", "weights": "{'a': 1.0, 'b': 0.3}"}
+
+
+@pytest.mark.parametrize("outputs", [IN_ORDER, BY_NAME], ids=["in order", "by name"])
+def test_one_target_is_held_against_each_of_several_outputs_as_by_keras(outputs):
+    sparse = TWINS.format(loss="'sparse_categorical_crossentropy'", **outputs)
+    by_keras = {"x": F, "y": C, "sample_weight": W, "validation_data": (F, C)}
+    check(sparse, "source: F\ntarget: C\nweights: W\nvalidation: [F, C]", by_keras)
+    by_keras = {"x": F, "y": C, "class_weight": {0: 1.0, 1: 2.5, 2: 0.5}, "validation_split": 0.25}
+    line = "class_weights: {0: 1.0, 1: 2.5, 2: 0.5}"
+    check(sparse, f"source: F\ntarget: C\n{line}\nvalidation: 0.25", by_keras)
+    check(TWINS.format(loss="'mse'", **outputs), "source: F\ntarget: K", {"x": F, "y": K})
+
+
+def test_one_target_of_rows_goes_to_a_loss_of_ids_and_to_one_of_numbers():
+    code = """
+x = keras.Input([6], dtype="int32")
+h = L.Embedding(20, 4)(x)
+model = keras.Model(x, [L.Dense(20, activation="softmax", name="a")(h), L.Dense(1, name="b")(h)])
+model.compile("adam", ["sparse_categorical_crossentropy", "mae"])
+"""
+    check(code, "source: X\ntarget: Y", {"x": X, "y": Y})
+    check(code, "source: X\ntarget: Y\nweights: {a: WP}", {"x": X, "y": [Y, Y], "sample_weight": [WP, np.ones(N)]})
+    check(code.replace("mae", "mse").replace('"mse"', "None"), "source: X\ntarget: Y", {"x": X, "y": Y})
 
 
 def test_outputs_in_a_dict_go_by_its_keys_and_an_output_without_a_loss_needs_no_target():
@@ -215,7 +258,11 @@ def test_outputs_in_a_dict_go_by_its_keys_and_an_output_without_a_loss_needs_no_
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("target: P", r"nothing says what priority, department are compared with: .*\{priority: Y, department: Y\}"),
+        (
+            "target: P",
+            r"P has shape \(24, 1\), and the output department \(None, 3\).*priority, department: name a variable for "
+            r"each, 'target: \{priority: Y, department: Y\}'",
+        ),
         ("target: {priority: P}", "nothing says what department is compared with"),
         ("target: {priorty: P, department: K}", "the model has no output 'priorty'; did you mean 'priority'"),
         ("target: [P]", "the loss compares 2 outputs, priority, department, and there are 1 variables"),
@@ -250,6 +297,10 @@ def test_weights_of_rows_and_of_positions_are_those_of_model_fit(weights):
 def test_weights_are_split_with_their_rows():
     by_keras = {"x": X, "y": Y, "sample_weight": W, "validation_split": 0.25}
     check(TAGGER, "source: X\ntarget: Y\nweights: W\nvalidation: 0.25", by_keras)
+    column = {"x": F, "y": C, "sample_weight": W[:, None]}
+    check(DENSE.format(loss="sparse_categorical_crossentropy"), "source: F\ntarget: C\nweights: COLUMN", column, {
+        "COLUMN": W[:, None],
+    })  # fmt: skip
 
 
 def test_class_weights_are_those_of_model_fit():
@@ -490,6 +541,25 @@ second.compile("adam", "sparse_categorical_crossentropy")
         DataError, match=r"the output chosen \(None, 6\).*holds int64 values, no scores.*'model: first'"
     ):
         api.fit(model, "source: X\ntarget: B", names)
+
+
+def test_a_target_says_so_where_the_length_of_the_output_is_not_known():
+    ids = "chosen = keras.Model([source_ids, target_ids, target_lengths], written.sample_id)\n"
+    code = by_hand(20, 4, 8) + ids + "chosen.compile('adam', 'sparse_categorical_crossentropy')\n"
+    with pytest.raises(DataError) as error:
+        api.fit(api.trace(code), "source: X\ntarget: Y", NAMES)
+    (fault,) = error.value.faults
+    assert (fault.line, fault.column) == (2, 9)
+    assert fault.message == (
+        "Y has shape (24, 6), and the output written.sample_id (None, None); its loss takes one id for each position, "
+        "and written.sample_id holds int32 values, no scores: end the model in what it was chosen from. The model "
+        "meant is chosen; 'model: model' means another of model"
+    )
+    fewer = TAGGER.replace("model = keras.Model(x, out)", "model = keras.Model(x, L.GlobalMaxPooling1D()(out))")
+    with pytest.raises(
+        DataError, match=r"Y has shape \(24, 6\), and the model's output \(None, 20\); its loss takes one"
+    ):
+        api.fit(api.trace(HEAD + fewer), "source: X\ntarget: Y", NAMES)
 
 
 def test_letters_become_sounds_each_side_with_its_own_tokens():

@@ -105,7 +105,7 @@ def _held(node: Entries, faults: Faults, places: dict[str, Place]) -> Held | Non
 FIT_KEYS: Mapping[str, Key] = {
     "source": Key("variable with the source sequences", "X", variable, offers_variables=True),
     "target": Key(
-        "variable with the target sequences; for several outputs {name: Y, ...} or a list",
+        "variable with the target sequences; for several outputs {name: Y, ...}, a list, or one for all",
         "Y",
         names("target", "output"),
         offers_variables=True,

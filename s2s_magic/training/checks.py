@@ -12,8 +12,8 @@ import tensorflow as tf
 from s2s_magic.training.costs import check_costs
 from s2s_magic.training.desk import Asked, Desk
 from s2s_magic.training.inputs import ModelInput, ModelOutput, inputs_of, is_wired, outputs_of
-from s2s_magic.training.losses import Compares, compares, losses_of
-from s2s_magic.training.parts import compared_outputs
+from s2s_magic.training.losses import broadcasts, compares, losses_of
+from s2s_magic.training.parts import a_target_each, compared_outputs
 from s2s_magic.training.rows import Numbers, Rows
 from s2s_magic.training.table import Lengths, Shifted, Table, rows_in
 
@@ -39,15 +39,16 @@ def check_table(
         Where the body says what feeds an input of the model, by the input's name (its number where the model is no
         graph of layers); none for what is derived.
     targets
-        Where it says what the targets are.
+        Where it says what each of the outputs is compared with.
     outputs
-        The outputs that they are compared with; those that the loss compares with something unless given.
+        Those outputs, which may share one target; those that the loss compares with something unless given.
     """
     target = targets[0]
+    alone = len(table.targets) == 1
     if not table.rows:
         desk.fault(target.key, f"{target.variable} holds no rows to fit on")
         return
-    for asked, column in zip(targets[1:], table.more, strict=True):
+    for asked, column in zip([] if alone else targets[1:], table.more, strict=True):
         if rows_in(column) != table.rows:
             _fault_rows(desk, asked, asked.variable, rows_in(column), target, table.rows)
     if not is_wired(desk.seq2seq.model):
@@ -64,11 +65,12 @@ def check_table(
             target.key, "rows that differ in length and a sparse input do not go together: give rows of one length"
         )
     outputs = compared_outputs(desk) if outputs is None else outputs
-    for output, asked, column in zip(outputs, targets, table.targets, strict=True):
+    columns = table.targets * len(outputs) if alone else table.targets
+    for output, asked, column in zip(outputs, targets, columns, strict=True):
         _check_target(desk, table, column, asked, output)
     if not desk.faults:
         named = {number: inputs[i.name] for number, i in enumerate(known) if i.name in inputs}
-        check_costs(desk, table, named, targets)
+        check_costs(desk, table, named, targets[: len(table.targets)])
     spec = desk.seq2seq.spec
     name, source = next(
         ((i.name, c) for i, c in zip(known, table.inputs, strict=True) if isinstance(c, Rows)), ("", None)
@@ -109,9 +111,12 @@ def _takes(expected: Shape, given: Shape) -> bool:
 
 
 def _check_target(desk: Desk, table: Table, target: Any, asked: Asked, output: ModelOutput) -> None:
+    compared = compares(_loss_of(desk, output))
     if isinstance(target, Rows):
         if target.length is not None:
             check_target_shape(desk, (len(target), target.length), asked, output)
+        if compared == "values":  # one target is held against several outputs, of which this one takes its numbers
+            return
         decoders = [
             i.vocabulary
             for i, c in zip(inputs_of(desk.seq2seq), table.inputs, strict=True)
@@ -121,7 +126,7 @@ def _check_target(desk: Desk, table: Table, target: Any, asked: Asked, output: M
         _check_ids(desk, asked.key, f"{asked.variable} for the target", target, min(known, default=None))
     elif isinstance(target, np.ndarray):
         check_target_shape(desk, target.shape, asked, output)
-        if _loss_compares(desk, output) == "ids" and output.shape and output.shape[-1] and not desk.faults:
+        if compared == "ids" and output.shape and output.shape[-1] and not desk.faults:
             _check_classes(desk, asked, target, output.shape[-1])
 
 
@@ -136,9 +141,9 @@ def _check_classes(desk: Desk, asked: Asked, target: Numbers, classes: int) -> N
         )
 
 
-def _loss_compares(desk: Desk, output: ModelOutput) -> Compares:
+def _loss_of(desk: Desk, output: ModelOutput) -> Any:
     pairs = zip(outputs_of(desk.seq2seq), losses_of(desk.seq2seq, desk.plan), strict=True)
-    return next((compares(loss) for one, loss in pairs if one.keras_name == output.keras_name), "unknown")
+    return next((loss for one, loss in pairs if one.keras_name == output.keras_name), None)
 
 
 def _check_ids(desk: Desk, key: str, name: str, column: Rows, vocabulary: int | None) -> None:
@@ -162,11 +167,13 @@ def _check_steps(desk: Desk, key: str, name: str, column: Rows, steps: int | Non
 
 def check_target_shape(desk: Desk, shape: Shape, asked: Asked, output: ModelOutput) -> None:
     """Note a target whose shape the loss surely cannot hold against the output; what might broadcast is let through."""
-    compared = _loss_compares(desk, output)
+    loss = _loss_of(desk, output)
+    compared = compares(loss)
     if compared not in ("ids", "values") or output.shape is None or output.holds != "numbers":
         return
-    fits, expected = (_ids_fit, "one id") if compared == "ids" else (_values_fit, "one number")
-    if fits(shape[1:], output.shape[1:]):
+    expected = "one id" if compared == "ids" else "one number"
+    sizes = shape[1:], output.shape[1:]
+    if _ids_fit(*sizes) if compared == "ids" else _values_fit(*sizes, broadcasts(loss)):
         return
     several = len(outputs_of(desk.seq2seq)) > 1
     each = "position" if compared == "ids" else "of its numbers"
@@ -176,6 +183,8 @@ def check_target_shape(desk: Desk, shape: Shape, asked: Asked, output: ModelOutp
         remedy = f", and {output.name} holds {output.dtype} values, no scores: end the model in what it was chosen from"
     elif compared == "ids" and len(shape) == len(output.shape) and shape[-1] == output.shape[-1]:
         remedy = "; for a target of one number for each class, compile with categorical_crossentropy"
+    elif isinstance(desk.plan.target, str) and len(each_of := compared_outputs(desk)) > 1:
+        remedy = f". One target is held against each of {', '.join(o.name for o in each_of)}: {a_target_each(each_of)}"
     if len(desk.seq2seq.ledger.models) > 1 and desk.plan.model is None:
         main = desk.seq2seq.ledger.main_model
         others = [m.name for m in desk.seq2seq.ledger.models if main is not None and m.name != main.name]
@@ -196,14 +205,16 @@ def _ids_fit(target: Shape, output: Shape) -> bool:
     return len(target) == len(positions) or (len(target) == len(output) and target[-1] == 1)
 
 
-def _values_fit(target: Shape, output: Shape) -> bool:
-    """Whether numbers of this shape (per row) may be taken from an output of that shape, broadcast included."""
+def _values_fit(target: Shape, output: Shape, broadcast: bool) -> bool:
+    """Whether numbers of this shape (per row) may be taken from an output of that shape."""
     if len(target) == len(output) + 1 and target[-1] == 1:  # Keras drops a last dimension of 1 on either side
         target = target[:-1]
     elif len(output) == len(target) + 1 and output[-1] == 1:
         output = output[:-1]
+    if not broadcast and len(target) != len(output) and (target, output) != ((), (1,)):
+        return False
     pairs = zip(reversed(target), reversed(output), strict=False)
-    return all(one == other or other is None or 1 in (one, other) for one, other in pairs)
+    return all(one == other or other is None or (broadcast and 1 in (one, other)) for one, other in pairs)
 
 
 def check_lengths(desk: Desk, asked: Asked, lengths: Numbers, target: Rows) -> None:

@@ -254,7 +254,9 @@ def _wired_table(desk: Desk, part: Part) -> Table | None:
     losses = zip(outputs_of(desk.seq2seq), losses_of(desk.seq2seq, desk.plan), strict=True)
     kinds = {output.keras_name: compares(loss) for output, loss in losses}
     columns = [input_column(desk, named[i.name], i) for i in found]
-    targets = [target_column(desk, asked, output, kinds[output.keras_name]) for output, asked in pairs]
+    # of one target for several outputs it is the one that takes ids that says most of it
+    read = sorted(pairs, key=lambda pair: kinds[pair[0].keras_name] != "ids")[:1] if form.alone else pairs
+    targets = [target_column(desk, asked, output, kinds[output.keras_name]) for output, asked in read]
     if desk.faults or not targets or any(t is None for t in targets):
         return None
     target, *more = targets

@@ -65,7 +65,16 @@ def compares(loss: Any) -> Compares:
         except ValueError:
             return "unknown"
     function = getattr(loss, "fn", loss)
-    name = getattr(function, "__name__", "")
+    name = _name(loss)
     if name not in (*_OF_VALUES, "sparse_categorical_crossentropy") or function is not keras.losses.get(name):
         return "unknown"
     return "ids" if name == "sparse_categorical_crossentropy" else "values"
+
+
+def broadcasts(loss: Any) -> bool:
+    """Say whether a loss of numbers holds one number against several of the output's."""
+    return _name(keras.losses.get(loss)) != "categorical_crossentropy"
+
+
+def _name(loss: Any) -> str:
+    return str(getattr(getattr(loss, "fn", loss), "__name__", ""))

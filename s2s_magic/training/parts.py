@@ -94,20 +94,28 @@ def compared_outputs(desk: Desk) -> list[ModelOutput]:
 
 
 def named_targets(desk: Desk, part: Part) -> tuple[list[tuple[ModelOutput, Asked]], Form]:
-    """Read ``target``: each output that is compared with something, with its variable; and how they go to Keras."""
+    """Read ``target``: each output that is compared with something, with its variable; and how they go to Keras.
+
+    One variable that is named for several outputs goes to Keras alone, which compares each of them with it.
+    """
     compared = compared_outputs(desk)
-    asked = _by_output(desk, part.target, part.target_key, compared, "target")
+    asked = _by_output(desk, part.target, part.target_key, compared)
     missing = [output.name for output in compared if output.keras_name not in asked]
     if missing and not desk.faults:
-        example = ", ".join(f"{output.name}: Y" for output in compared)
         desk.fault(
             part.target_key,
             f"nothing says what {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} compared with: the loss "
-            f"compares each of {', '.join(o.name for o in compared)}, so name a variable for each, "
-            f"'target: {{{example}}}'",
+            f"compares each of {', '.join(o.name for o in compared)}, so {a_target_each(compared)}",
         )
     pairs = [(output, asked[output.keras_name]) for output in compared if output.keras_name in asked]
+    if len(pairs) > 1 and isinstance(part.target, str) and isinstance(part.weights, str | None):
+        return pairs, Form(alone=True)
     return pairs, output_form(desk.seq2seq, [output for output, _ in pairs])
+
+
+def a_target_each(outputs: Sequence[ModelOutput]) -> str:
+    """Say how to name a target for each of some outputs."""
+    return f"name a variable for each, 'target: {{{', '.join(f'{output.name}: Y' for output in outputs)}}}'"
 
 
 def named_weights(desk: Desk, part: Part, outputs: Sequence[ModelOutput]) -> list[Asked | None]:
@@ -115,17 +123,15 @@ def named_weights(desk: Desk, part: Part, outputs: Sequence[ModelOutput]) -> lis
     if part.weights is None:
         return []
     key = f"{part.key}weights"
-    if isinstance(part.weights, str):
-        return [Asked(key, part.weights)] * max(1, len(outputs))
-    asked = _by_output(desk, part.weights, key, outputs, "weights")
+    asked = _by_output(desk, part.weights, key, outputs)
     return [asked.get(output.keras_name) for output in outputs]
 
 
-def _by_output(desk: Desk, names: Names, key: str, outputs: Sequence[ModelOutput], what: str) -> dict[str, Asked]:
-    """Give the variable of each output by Keras's name for it."""
+def _by_output(desk: Desk, names: Names, key: str, outputs: Sequence[ModelOutput]) -> dict[str, Asked]:
+    """Give the variable of each output by Keras's name for it; one name alone is for all of them, as for Keras."""
     known = ", ".join(output.name for output in outputs)
     if isinstance(names, str):
-        return {outputs[0].keras_name: Asked(key, names)} if len(outputs) == 1 else {}
+        return {output.keras_name: Asked(key, names) for output in outputs}
     if not isinstance(names, Mapping):
         if len(names) != len(outputs):
             desk.fault(key, f"the loss compares {len(outputs)} outputs, {known}, and there are {len(names)} variables")

@@ -45,7 +45,7 @@ def _asked(desk: Desk, table: Table, part: Part) -> list[Asked | None]:
     if is_wired(desk.seq2seq.model):
         names = table.target_form.names if table.target_form else None
         outputs = [o for o in compared_outputs(desk) if names is None or o.keras_name in names]
-        return named_weights(desk, part, outputs)
+        return named_weights(desk, part, outputs)[: 1 if _is_alone(table) else None]
     key, count = f"{part.key}weights", len(table.targets)
     if part.weights is None:
         return []
@@ -61,6 +61,11 @@ def _asked(desk: Desk, table: Table, part: Part) -> list[Asked | None]:
     return [*each, *[None] * count][:count]
 
 
+def _is_alone(table: Table) -> bool:
+    """Whether there is one target, which several outputs may share: its weights are theirs too."""
+    return len(table.targets) == 1
+
+
 def _column(desk: Desk, asked: Asked, target: Target) -> Numbers | None:
     """Read the weights of one target: one for each row, or one for each position of its rows."""
     value = desk.value(*asked)
@@ -71,6 +76,8 @@ def _column(desk: Desk, asked: Asked, target: Target) -> Numbers | None:
     if found is None:
         return None
     count = rows_in(target)
+    if found.ndim == 2 and found.shape[1] == 1:  # a column, which Keras takes for a weight for each row
+        found = found[:, 0]
     if found.dtype == object:
         desk.fault(asked.key, f"{asked.variable} holds text; expected weights")
     elif found.ndim == 0 or len(found) != count:
