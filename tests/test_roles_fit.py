@@ -78,6 +78,17 @@ def test_a_gan_is_said_to_train_each_half_by_its_own_model() -> None:
     )
 
 
+def test_a_discriminator_that_is_compiled_while_it_is_frozen_says_that_there_is_nothing_to_train() -> None:
+    seen = traced(GAN + "discriminator.compile(keras.optimizers.legacy.Adam(), 'binary_crossentropy')\n")
+    with pytest.warns(
+        UserWarning, match=r"^discriminator has nothing to train: discriminator\.trainable = False freezes"
+    ):
+        assert fit(seen, "inputs: {seen: X}\ntarget: Y\nmodel: discriminator") == set()
+    frozen = [found.text for found in seen.evidence.variables.values() if found.verdict == "frozen"]
+    assert len(frozen) == len(seen.namespace["discriminator"].weights)
+    assert all("is frozen by discriminator: the optimizer was not given it" in text for text in frozen)
+
+
 def test_what_a_holder_froze_is_trained_once_it_is_unfrozen_and_compiled_again_in_few_lines() -> None:
     seen = traced(
         "x = keras.Input([4])\nbase = keras.Sequential([layers.Dense(4) for _ in range(10)])\n"

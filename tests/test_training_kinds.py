@@ -280,6 +280,14 @@ def test_what_does_not_name_the_targets_is_refused(body, words):
     assert model.evidence is None
 
 
+def test_where_no_loss_compares_anything_any_target_does_as_for_keras():
+    code = DENSE.format(loss="mse").replace('"sgd", "mse"', '"adam"')
+    code = code.replace("model.compile", "model.add_loss(tf.reduce_mean(y ** 2))\nmodel.compile")
+    check(code, "source: F\ntarget: P\nvalidation: [F, P]", {"x": F, "y": P, "validation_data": (F, P)})
+    with pytest.raises(DataError, match="no loss compares any output, and there are 2 variables"):
+        api.fit(api.trace(HEAD + code), "source: F\ntarget: [P, C]", NAMES)
+
+
 def test_a_target_of_an_output_without_a_loss_is_refused():
     with pytest.raises(DataError, match="no loss compares the output 'priority'"):
         api.fit(api.trace(HEAD + ONE_LOSS), "inputs: [X, F]\ntarget: {priority: P, department: K}", NAMES)

@@ -21,6 +21,10 @@ STATEFUL = 'x = keras.Input(batch_shape=[16, 6], dtype="int32")\n' + TAGGER.repl
 REPLACED_CALL = TAGGER.replace(
     "model =", "old = lstm.call\nlstm.call = lambda *args, **kwargs: 2.0 * old(*args, **kwargs)\nmodel ="
 )
+SHARING = TAGGER.replace(
+    "head(lstm(emb(x)))", "head(L.BatchNormalization()(L.Dropout(0.4)(lstm(emb(x)) + lstm(emb(x)))))"
+)
+"""A layer that is called twice, among others that draw numbers or keep averages while the model runs."""
 SCALED = """\
 apply = model.optimizer.apply_gradients
 model.optimizer.apply_gradients = lambda pairs, *args, **kwargs: apply(
@@ -58,6 +62,12 @@ def compiling(optimizer="'adam'", **settings):
             TAGGER + compiling(loss_weights=[0.25]), "optimizer: sgd(0.5)", {"loss_weights": [0.25]}, id="loss weights"
         ),
         pytest.param(
+            TAGGER + compiling(loss_weights=[0.25]),
+            "metrics: [accuracy]",
+            {"loss_weights": [0.25], "metrics": ["accuracy"]},
+            id="loss weights and a metric of the body",
+        ),
+        pytest.param(
             TAGGER + compiling(steps_per_execution=3, weighted_metrics=["accuracy"]),
             "optimizer: sgd(0.5)",
             {"steps_per_execution": 3, "weighted_metrics": ["accuracy"]},
@@ -66,6 +76,7 @@ def compiling(optimizer="'adam'", **settings):
         pytest.param(TAGGER + compiling(run_eagerly=True), "optimizer: sgd(0.5)", {"run_eagerly": True}, id="eagerly"),
         pytest.param(DROPPED + COMPILED, "", None, id="dropout and shuffling"),
         pytest.param(STATEFUL + COMPILED, "", None, id="stateful, called twice"),
+        pytest.param(SHARING + compiling(metrics=["accuracy"]), "", None, id="called twice among dropout and averages"),
         pytest.param(MULTI, "", None, id="MultiOptimizer"),
         pytest.param(
             TAGGER + compiling("keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.9)"), "", None, id="EMA"
@@ -74,9 +85,16 @@ def compiling(optimizer="'adam'", **settings):
     ],
 )
 def test_a_fit_gives_the_numbers_of_model_fit(code, body, compiled):
-    assert_fits_alike(
+    ours = assert_fits_alike(
         code, body, accelerate="on", compiled=lambda model: compiled and as_the_body_asks(model, body, compiled)
     )
+    assert {run.optimizer for run in ours.evidence.runs} == {shown(ours.model.optimizer)}
+
+
+def shown(optimizer):
+    """Give an optimizer's name and, where it has one of its own, its rate."""
+    rate = getattr(optimizer, "learning_rate", None)
+    return f"{type(optimizer).__name__}({'' if rate is None else f'{float(rate):g}'})"
 
 
 def as_the_body_asks(model, body, settings):
@@ -92,11 +110,18 @@ def test_methods_that_the_user_replaced_are_trained_with(code, accelerate):
     assert_fits_alike(code, accelerate=accelerate)
 
 
-@pytest.mark.parametrize("layer", ["unroll=True", "return_state=False"])
-def test_rows_of_one_length_keep_their_shape(layer):
+STATIC = {
+    "Lambda": "head(L.Lambda(lambda a: a * (1.0 / a.shape[1]))(lstm(emb(x))))",
+    "Conv1D, Flatten, Reshape": "head(L.Reshape([6, 2])(L.Dense(12)(L.Flatten()(L.Conv1D(4, 3)(lstm(emb(x)))))))",
+}
+"""Ends of the tagger that need to know how many steps there are."""
+
+
+@pytest.mark.parametrize("end", STATIC)
+@pytest.mark.parametrize(("layer", "accelerate"), [("unroll=True", "off"), ("return_state=False", "on")])
+def test_rows_of_one_length_keep_their_shape(end, layer, accelerate):
     code = TAGGER.replace("return_sequences=True", f"return_sequences=True, {layer}")
-    code = code.replace("head(lstm(emb(x)))", "head(L.Lambda(lambda a: a * (1.0 / a.shape[1]))(lstm(emb(x))))")
-    assert_fits_alike(code + COMPILED)
+    assert_fits_alike(code.replace("head(lstm(emb(x)))", STATIC[end]) + COMPILED, accelerate=accelerate)
 
 
 @pytest.mark.parametrize(
@@ -150,9 +175,15 @@ def test_a_seed_does_what_set_random_seed_does_and_all_random_states_are_put_bac
     assert_close(trained_state(ours.model), trained_state(theirs))
 
 
-def test_xla_trains_as_keras_does():
-    ours = assert_fits_alike(TAGGER + compiling(jit_compile=True), accelerate="on", fits=1, epochs=1)
-    assert any("XLA" in said for said in ours.evidence.runs[0].accelerated.values())
+@pytest.mark.parametrize(("accelerate", "body"), [("on", ""), ("off", "optimizer: sgd(0.5)")])
+def test_xla_trains_as_keras_does(accelerate, body):
+    def compiled(model):
+        model.compile(keras.optimizers.SGD(0.5) if body else "adam", LOSS, jit_compile=True)
+
+    code = TAGGER + compiling(jit_compile=True)
+    ours = assert_fits_alike(code, body, accelerate=accelerate, compiled=compiled, fits=1, epochs=1)
+    assert ours.model.jit_compile
+    assert any("XLA" in said for said in ours.evidence.runs[0].accelerated.values()) is (accelerate == "on")
 
 
 def test_what_xla_cannot_compile_is_said_in_one_line_and_trained_without_it():
@@ -197,3 +228,9 @@ def test_many_fits_keep_one_graph_and_trace_nothing_anew():
     assert graphs() == before
     assert model.steps.traces["train_function"] is step
     assert step.experimental_get_tracing_count() == traced_before
+    counts = []
+    for _ in range(3):
+        for each in (body.replace("64", "32"), body + "\nepochs: 2\nvalidation: 0.5"):
+            api.fit(model, each, NAMES, progress=quiet)
+        counts.append(graphs())
+    assert counts[1:] == counts[:1] * 2, "fits that differ in size, length and validation"

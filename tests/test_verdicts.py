@@ -37,8 +37,7 @@ def fit(seen: Any, fate: Fate, during: Any = None) -> None:
         if during is not None and progress.epoch == 2:
             during(seen)
 
-    targets = "T" if len(seen.model.outputs or [None]) == 1 else "[T, T]"  # Keras takes one for each output
-    body = f"source: S\ntarget: {targets}\nbatch: {BATCH}\nepochs: {EPOCHS}\nshuffle: false\naccelerate: off"
+    body = f"source: S\ntarget: T\nbatch: {BATCH}\nepochs: {EPOCHS}\nshuffle: false\naccelerate: off"
     api.fit(seen, body, {"S": fate.data, "T": fate.target}, progress=show)
 
 
@@ -164,10 +163,29 @@ def test_a_layer_frozen_between_two_fits_without_compile_is_judged_by_what_the_o
     fit(seen, FATES["plain gradient descent"])
     after = held(seen)
     found = seen.evidence.variables[names(seen)["first.kernel"]]
-    moved = not np.array_equal(before[names(seen)["first.kernel"]], after[names(seen)["first.kernel"]])
-    assert found.fits[1].given is moved
-    assert found.fits[1].verdict == ("trained" if moved else "frozen")
-    assert ("counts from the next compile on" in found.text) is moved
+    assert not np.array_equal(before[names(seen)["first.kernel"]], after[names(seen)["first.kernel"]])
+    assert (found.fits[1].given, found.fits[1].verdict, found.verdict) == (True, "trained", "trained")
+    assert "counts from the next compile on" in found.text
+    seen.model.compile("sgd", "mse")
+    fit(seen, FATES["plain gradient descent"])
+    found = seen.evidence.variables[names(seen)["first.kernel"]]
+    assert np.array_equal(held(seen)[names(seen)["first.kernel"]], after[names(seen)["first.kernel"]])
+    assert (found.fits[2].given, found.fits[2].verdict) == (False, "frozen")
+    assert "In fit 3: frozen." in found.text
+
+
+def test_what_the_cell_itself_fitted_is_told_from_what_a_fit_did_and_distances_count_from_the_creation() -> None:
+    code = FATES["plain gradient descent"].code
+    created = held(traced(code))
+    seen = traced(code + "model.fit(np.ones([8, 6]), np.ones([8, 1]), epochs=3, verbose=0)\n")
+    stood = held(seen)
+    fit(seen, FATES["plain gradient descent"])
+    for key, found in seen.evidence.variables.items():
+        assert found.since == "creation"
+        assert found.distance[-1] == pytest.approx(np.linalg.norm(held(seen)[key] - created[key]), rel=1e-5)
+        assert found.fits[0].moved == pytest.approx(np.linalg.norm(held(seen)[key] - stood[key]), rel=1e-5)
+        assert found.fits[0].norm_before == pytest.approx(np.linalg.norm(stood[key]), rel=1e-5)
+        assert "from its creation" in found.text
 
 
 def test_a_variable_that_started_at_zero_is_measured_against_the_size_of_the_others() -> None:

@@ -66,7 +66,7 @@ def check_table(
         )
     outputs = compared_outputs(desk) if outputs is None else outputs
     columns = table.targets * len(outputs) if alone else table.targets
-    for output, asked, column in zip(outputs, targets, columns, strict=True):
+    for output, asked, column in zip(outputs, targets[: len(outputs)], columns, strict=True):
         _check_target(desk, table, column, asked, output)
     if not desk.faults:
         named = {number: inputs[i.name] for number, i in enumerate(known) if i.name in inputs}
@@ -142,8 +142,11 @@ def _check_classes(desk: Desk, asked: Asked, target: Numbers, classes: int) -> N
 
 
 def _loss_of(desk: Desk, output: ModelOutput) -> Any:
-    pairs = zip(outputs_of(desk.seq2seq), losses_of(desk.seq2seq, desk.plan), strict=True)
-    return next((loss for one, loss in pairs if one.keras_name == output.keras_name), None)
+    return losses_of(desk.seq2seq, desk.plan)[_number(desk, output)]
+
+
+def _number(desk: Desk, output: ModelOutput) -> int:
+    return [one.keras_name for one in outputs_of(desk.seq2seq)].index(output.keras_name)
 
 
 def _check_ids(desk: Desk, key: str, name: str, column: Rows, vocabulary: int | None) -> None:
@@ -172,8 +175,12 @@ def check_target_shape(desk: Desk, shape: Shape, asked: Asked, output: ModelOutp
     if compared not in ("ids", "values") or output.shape is None or output.holds != "numbers":
         return
     expected = "one id" if compared == "ids" else "one number"
-    sizes = shape[1:], output.shape[1:]
-    if _ids_fit(*sizes) if compared == "ids" else _values_fit(*sizes, broadcasts(loss)):
+    if compared == "ids":
+        fits = _ids_fit(shape[1:], output.shape[1:])
+    else:
+        tensor = desk.seq2seq.model.outputs[_number(desk, output)]
+        fits = _values_fit(shape[1:], output.shape[1:], broadcasts(loss, tensor))
+    if fits:
         return
     several = len(outputs_of(desk.seq2seq)) > 1
     each = "position" if compared == "ids" else "of its numbers"

@@ -257,13 +257,17 @@ def _wired_table(desk: Desk, part: Part) -> Table | None:
     # of one target for several outputs it is the one that takes ids that says most of it
     read = sorted(pairs, key=lambda pair: kinds[pair[0].keras_name] != "ids")[:1] if form.alone else pairs
     targets = [target_column(desk, asked, output, kinds[output.keras_name]) for output, asked in read]
+    asked_targets = [asked for _, asked in pairs]
+    if not pairs:  # where no loss compares anything, as under add_loss alone, Keras takes what there is
+        asked_targets, form = _as_given(part.target, part.target_key, None)
+        targets = [any_column(desk, asked) for asked in asked_targets]
     if desk.faults or not targets or any(t is None for t in targets):
         return None
     target, *more = targets
     table = Table(tuple(columns), target, more=tuple(more), target_form=form)
     if not more and isinstance(target, Rows):
         table = replace(table, weighted=target.ragged)
-    check_table(desk, table, named, [asked for _, asked in pairs], outputs=[output for output, _ in pairs])
+    check_table(desk, table, named, asked_targets, outputs=[output for output, _ in pairs])
     return weighted(desk, table, part)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tensorflow import keras
 
 from s2s_magic.seq2seq import Seq2Seq
+from s2s_magic.tracing.keras2 import history, operation
 from s2s_magic.training.inputs import outputs_of
 
 if TYPE_CHECKING:
@@ -71,9 +72,18 @@ def compares(loss: Any) -> Compares:
     return "ids" if name == "sparse_categorical_crossentropy" else "values"
 
 
-def broadcasts(loss: Any) -> bool:
-    """Say whether a loss of numbers holds one number against several of the output's."""
-    return _name(keras.losses.get(loss)) != "categorical_crossentropy"
+def broadcasts(loss: Any, tensor: Any) -> bool:
+    """Say whether a loss of numbers holds one number of a target against several of an output's.
+
+    Cross-entropy does not where it works on logits; of an output whose layer ends in a sigmoid Keras takes those.
+    """
+    loss = keras.losses.get(loss)
+    name = _name(loss)
+    if name != "binary_crossentropy":
+        return name != "categorical_crossentropy"
+    layer = history(tensor)[0]
+    ended = getattr(getattr(layer, "activation", None), "__name__", "") or operation(layer) or ""
+    return not (getattr(loss, "_fn_kwargs", {}).get("from_logits") or ended.rpartition(".")[2] == "sigmoid")
 
 
 def _name(loss: Any) -> str:

@@ -134,7 +134,8 @@ def _by_output(desk: Desk, names: Names, key: str, outputs: Sequence[ModelOutput
         return {output.keras_name: Asked(key, names) for output in outputs}
     if not isinstance(names, Mapping):
         if len(names) != len(outputs):
-            desk.fault(key, f"the loss compares {len(outputs)} outputs, {known}, and there are {len(names)} variables")
+            what = f"the loss compares {len(outputs)} outputs, {known}" if outputs else "no loss compares any output"
+            desk.fault(key, f"{what}, and there are {len(names)} variables")
         pairs = zip(outputs, enumerate(names), strict=False)
         return {output.keras_name: Asked(f"{key}.{number}", name) for output, (number, name) in pairs}
     called = {name: output.keras_name for output in outputs for name in (output.keras_name, output.name)}
