@@ -1,5 +1,8 @@
 """Specs at random, most of them valid: each that is read is built in the sizes foretold, and fits a step."""
 
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -117,6 +120,34 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_is_made():
     ):
         assert words in said
     assert "\n" not in said
+
+
+def test_a_limit_of_this_process_refuses_at_once_what_it_has_no_room_for_and_takes_nothing():
+    resource = pytest.importorskip("resource")
+
+    def taken():
+        (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmSize:"))
+        return 1024 * int(line.split()[1])
+
+    before, (soft, hard) = taken(), resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (before + 12_000_000_000, hard))
+    start = time.monotonic()
+    try:
+        with pytest.raises(BuildError) as caught:
+            s2s_magic.build("vocab: 1000000\nembed: 2000\nencoder: lstm(512)\ndecoder: lstm(512)\n")
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    assert time.monotonic() - start < 5
+    assert taken() - before < 100_000_000
+    for words in (
+        "embeddings 8.0 GB",
+        "output_layer 2.1 GB",
+        "encoder 20.6 MB",
+        "decoder_cell 20.6 MB",
+        "leaves",
+    ):
+        assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

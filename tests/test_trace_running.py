@@ -7,7 +7,7 @@ import pickle
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -316,3 +316,22 @@ def test_traces_of_many_cells_keep_no_syntax_trees() -> None:
     for number in range(1, 6):
         run(code.format(number), namespace())
     assert trees() - before < 50, "a cell of this size has more than that"
+
+
+def test_a_trace_leaves_no_more_objects_behind_than_running_the_cell_does() -> None:
+    code = (
+        "x = keras.Input([2, 3])\nh = layers.LSTM(4)(layers.Dense(3)(x))\nmodel = keras.Model(x, layers.Dense(2)(h))\n"
+    )
+
+    def kept(once: Callable[[], object], times: int = 5) -> int:
+        for _ in range(3):
+            once()
+        gc.collect()
+        before = len(gc.get_objects())
+        for _ in range(times):
+            once()
+        gc.collect()
+        return len(gc.get_objects()) - before
+
+    plainly = kept(lambda: exec(code, namespace()))
+    assert kept(lambda: run(code, namespace())) <= plainly + 5, "Keras keeps a graph and names of its own"

@@ -178,6 +178,19 @@ def test_targets_of_differing_lengths_need_no_padding_id():
         fitted(model, "source: T\ntarget: T", {"T": ragged()})
 
 
+def test_a_metric_of_rows_that_differ_counts_their_ids_on_a_model_that_was_compiled_without_it():
+    compiled = "model.compile('sgd', 'sparse_categorical_crossentropy', weighted_metrics=['{}'])"
+    model = api.trace(by_hand(20, 4, 8) + compiled.format("sparse_categorical_crossentropy"))
+    target = ragged()
+    hits = []
+    for row, ids in enumerate(target):
+        output = model.model([X[row : row + 1], np.array([[0, *ids[:-1]]]), np.array([len(ids)])])
+        hits += (output.numpy()[0].argmax(-1) == ids).tolist()
+    fitted(model, "source: X\ntarget: T\nbatch: 30\nmetrics: [accuracy]", {"X": X[:30], "T": target})
+    assert model.history["accuracy"] == pytest.approx((np.mean(hits),))
+    assert model.history["sparse_categorical_crossentropy"] == pytest.approx(model.history["loss"], rel=1e-5)
+
+
 def test_texts_are_read_where_the_spec_has_tokens():
     spec = "vocab: {source: 12, target: 9}\nembed: 4\nencoder: gru(8)\ndecoder: gru(8)\ntokens: char\n"
     model = api.build(spec)

@@ -73,6 +73,12 @@ def compiling(optimizer="'adam'", **settings):
             {"steps_per_execution": 3, "weighted_metrics": ["accuracy"]},
             id="steps per execution",
         ),
+        pytest.param(
+            TAGGER + compiling(weighted_metrics=["accuracy"]),
+            "metrics: [sparse_top_k_categorical_accuracy]",
+            {"metrics": ["sparse_top_k_categorical_accuracy"], "weighted_metrics": ["accuracy"]},
+            id="weighted metrics beside those of the body",
+        ),
         pytest.param(TAGGER + compiling(run_eagerly=True), "optimizer: sgd(0.5)", {"run_eagerly": True}, id="eagerly"),
         pytest.param(DROPPED + COMPILED, "", None, id="dropout and shuffling"),
         pytest.param(STATEFUL + COMPILED, "", None, id="stateful, called twice"),

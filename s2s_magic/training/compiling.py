@@ -69,11 +69,11 @@ def compile_for_fit(seq2seq: Seq2Seq, plan: FitPlan, table: Table | Stream) -> N
         wanted = _loss(seq2seq, plan.loss)
         loss = loss if _alike(wanted, loss) else wanted
     settings = keras2.compiled_settings(model)
-    metrics = settings.get("metrics"), settings.get("weighted_metrics")
+    metrics = as_compiled = settings.get("metrics"), settings.get("weighted_metrics")
     if plan.metrics:
-        wanted = _metrics(seq2seq, plan.metrics, table)
+        wanted = _metrics(seq2seq, plan.metrics, table, as_compiled[1])
         metrics = metrics if [*map(_made_of, wanted)] == [*map(_made_of, metrics)] else wanted
-    if optimizer is before and loss is model.loss and metrics[0] is settings.get("metrics"):
+    if optimizer is before and loss is model.loss and metrics is as_compiled:
         return  # to compile anew would look at the switches anew, and begin the metrics anew
     settings["metrics"], settings["weighted_metrics"] = metrics
     model.compile(optimizer=optimizer, loss=loss or None, **settings)
@@ -122,17 +122,21 @@ def _loss(seq2seq: Seq2Seq, named: Named | None) -> Any:
 
 
 def _metrics(
-    seq2seq: Seq2Seq, names: tuple[str, ...], table: Table | Stream
-) -> tuple[list[Any] | None, list[Any] | None]:
+    seq2seq: Seq2Seq, names: tuple[str, ...], table: Table | Stream, weighted: Any
+) -> tuple[list[Any] | None, Any]:
     """Give the metrics that see everything, and those that are weighted; padding counts in neither.
 
-    Keras finds out what a name means for each output, by its shape and the target's.
+    Keras finds out what a name means for each output, by its shape and the target's. What is weighted as compiled stays
+    so, unless the rows' filling gives weights to those that are named.
     """
     padding = seq2seq.spec.padding if seq2seq.spec is not None else None
+    if padding is None and isinstance(table, Table) and table.weighted:
+        others = weighted if isinstance(weighted, list) else []
+        return None, [*names, *(metric for metric in others if metric not in names)]
     if padding is None:
-        return (None, list(names)) if isinstance(table, Table) and table.weighted else (list(names), None)
+        return list(names), weighted
     functions = {n: keras.metrics.get("sparse_categorical_accuracy" if n == "accuracy" else n) for n in names}
-    return [_masked(name, function, padding) for name, function in functions.items()], None
+    return [_masked(name, function, padding) for name, function in functions.items()], weighted
 
 
 def _masked(name: str, function: Callable[[Any, Any], Any], padding: int) -> Any:
