@@ -1,8 +1,9 @@
 """What all tests share."""
 
+import gc
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,11 +35,27 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     return compare
 
 
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector all that was imported by now: a third of the time of tests that trace many models."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _memory_given_back() -> Iterator[None]:
+    """Keep the memory of a long run bounded: what a file's models took is free after its last test."""
+    from forgetting import gradients_forgotten
+
+    with gradients_forgotten():
+        yield
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file in one process, where ``pytest -n 2 --dist loadgroup`` runs them in several.
 
-    The drawn programs go to whichever process is free.
+    The files of a folder share its servers and its browser. The drawn programs go to whichever process is free.
     """
     for item in items:
         if item.path.stem != "test_differential":
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+            group = item.path.stem if item.path.parent == Path(__file__).parent else item.path.parent.name
+            item.add_marker(pytest.mark.xdist_group(group))

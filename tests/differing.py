@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 import s2s_magic
+from forgetting import gradients_forgotten
 from programs import Program
 from s2s_magic.errors import Seq2SeqError
 
@@ -57,9 +57,10 @@ class Invalid(Exception):
 def fresh() -> Iterator[None]:
     """Start from Keras's own settings, and go back to them."""
     try:
-        keras.backend.clear_session()
-        keras.utils.set_random_seed(3)
-        yield
+        with gradients_forgotten():
+            keras.backend.clear_session()
+            keras.utils.set_random_seed(3)
+            yield
     finally:
         keras.backend.set_floatx("float32")
         keras.mixed_precision.set_global_policy(None)  # which is that of floatx
@@ -215,5 +216,4 @@ def compared(program: Program, ways: tuple[bool, ...] = (True, False)) -> list[O
             continue
         told = tuple(sorted(set(ours.accelerated.values())))
         found.append(Outcome(program, "differs" if apart else "same", "; ".join(apart[:6]), accelerate, told))
-    gc.collect()
     return found
