@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from s2s_magic.acceleration import accelerate
     from s2s_magic.api import build, compare, decode, explain, fit, trace
     from s2s_magic.errors import Seq2SeqError
+    from s2s_magic.handle import Seq2Seq
     from s2s_magic.ledger import Ledger
-    from s2s_magic.seq2seq import Seq2Seq
 
 __version__ = "0.1.0"
 
@@ -23,7 +23,7 @@ _HOMES = {
     **dict.fromkeys(("build", "compare", "decode", "explain", "fit", "trace"), "s2s_magic.api"),
     "accelerate": "s2s_magic.acceleration",
     "Ledger": "s2s_magic.ledger",
-    "Seq2Seq": "s2s_magic.seq2seq",
+    "Seq2Seq": "s2s_magic.handle",
     "Seq2SeqError": "s2s_magic.errors",
 }
 

@@ -13,10 +13,10 @@ from s2s_magic.errors import BuildError, DataError, Fault, FitError, LookupFaile
 from s2s_magic.undoing import Changes
 
 if TYPE_CHECKING:
+    from s2s_magic.handle import Seq2Seq
     from s2s_magic.ledger import Ledger
     from s2s_magic.ledger.compare import Comparison
     from s2s_magic.ledger.explain import Explanation
-    from s2s_magic.seq2seq import Seq2Seq
     from s2s_magic.spec import Spec
     from s2s_magic.tracing import Traced
 
@@ -53,10 +53,10 @@ def build(
     BuildError
         When the model does not fit into memory: before anything of it is made, as far as that can be told.
     """
-    from s2s_magic.seq2seq import Seq2Seq
+    from s2s_magic.data.tokens import count_vocabularies
+    from s2s_magic.handle import Seq2Seq
     from s2s_magic.source import generate
     from s2s_magic.spec import parse_spec
-    from s2s_magic.text import count_vocabularies
     from s2s_magic.tracing import run
 
     spec, tokenizers = count_vocabularies(parse_spec(spec_text, first_line=first_line), namespace or {})
@@ -178,7 +178,7 @@ def trace_cell(
     keep
         Is handed both as soon as they are there, also where an interrupt then stops this function; more than once.
     """
-    from s2s_magic.seq2seq import Seq2Seq
+    from s2s_magic.handle import Seq2Seq
     from s2s_magic.tracing import Tracing, advised
 
     earlier = _as_traced(before) if before is not None else None
@@ -374,9 +374,9 @@ def check_event(ledger: Ledger, after: int | None) -> None:
 
 def models_in(namespace: Mapping[str, Any]) -> dict[str, Seq2Seq]:
     """List the models of a namespace by the names they are bound to."""
-    if "s2s_magic.seq2seq" not in sys.modules:
+    if "s2s_magic.handle" not in sys.modules:
         return {}  # nothing was built yet, and the module is not worth loading to find that out
-    from s2s_magic.seq2seq import Seq2Seq
+    from s2s_magic.handle import Seq2Seq
 
     return {name: value for name, value in namespace.items() if isinstance(value, Seq2Seq) and not name.startswith("_")}
 

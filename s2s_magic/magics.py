@@ -23,7 +23,7 @@ from s2s_magic.files import check_targets, write_whole
 from s2s_magic.options import HelpShown, Quoted, check_body, help_text, parse_line
 
 if TYPE_CHECKING:
-    from s2s_magic.seq2seq import Seq2Seq
+    from s2s_magic.handle import Seq2Seq
 
 _NOTHING = object()
 _CODE = ((ModuleType, "a module"), (type, "a class"), ((FunctionType, BuiltinFunctionType, MethodType), "a function"))
@@ -273,7 +273,7 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         self.shell.push({name: model})
 
     def _show(self, model: Seq2Seq, *, after: int | None = None, training: bool = False) -> None:
-        from s2s_magic.showing import show_model
+        from s2s_magic.display import show_model
 
         self.widgets[model.name] = show_model(
             model,
@@ -290,9 +290,9 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
             inspector.update(model.ledger)
 
     def _show_view(self, kind: str, value: Any) -> None:
-        from s2s_magic.view import display
+        from s2s_magic.view import bundles
 
-        self._display(getattr(display, f"show_{kind}")(value))
+        self._display(getattr(bundles, f"show_{kind}")(value))
 
     def _display(self, value: Any) -> None:
         from IPython.display import display

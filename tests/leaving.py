@@ -13,7 +13,7 @@ from tensorflow.python.eager import context
 from interrupting import Place, interrupted
 from plainly import trained_state
 from s2s_magic.errors import SpecError
-from s2s_magic.seq2seq import Seq2Seq
+from s2s_magic.handle import Seq2Seq
 
 
 def objects_of(model: Any) -> list[Any]:

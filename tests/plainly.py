@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from s2s_magic import api
-from s2s_magic.seq2seq import Seq2Seq
+from s2s_magic.handle import Seq2Seq
 
 HEAD = """\
 import numpy as np

@@ -12,8 +12,8 @@ from tensorflow import keras
 import s2s_magic
 from models import by_hand
 from s2s_magic.acceleration import accelerate
-from s2s_magic.training.pipeline import Lengths, Shifted, Table, batches
-from s2s_magic.training.rows import Rows
+from s2s_magic.data.batches import Lengths, Shifted, Table, batches
+from s2s_magic.data.sequences import Rows
 
 
 def data(vocab: int, rows: int = 80, ragged: bool = False) -> tuple[list[Any], Any]:

@@ -11,8 +11,8 @@ from tensorflow import keras
 
 from s2s_magic import Ledger, Seq2Seq, api
 from s2s_magic.errors import FitError
+from s2s_magic.handle import drift, nothing_to_train
 from s2s_magic.ledger import Finding
-from s2s_magic.seq2seq import drift, nothing_to_train
 from s2s_magic.view import report, to_html, to_svg, to_text
 from test_roles import GAN, really_trained, traced
 

@@ -18,8 +18,8 @@ from s2s_magic.ledger.explain import explain, names
 from s2s_magic.view import report, to_html, to_png, to_svg, to_text
 from s2s_magic.view.comparison import comparison_html, comparison_text
 from s2s_magic.view.escaping import visible
-from s2s_magic.view.explanation import explanation_html, explanation_text
-from s2s_magic.view.widget import close_tree, to_widget
+from s2s_magic.view.explained import explanation_html, explanation_text
+from s2s_magic.view.widget.inspector import close_tree, to_widget
 from test_view_html import read
 
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")

@@ -10,10 +10,10 @@ pytest.importorskip("tensorflow")
 from bs4 import BeautifulSoup
 
 from s2s_magic.tracing import run
-from s2s_magic.tracing.places import around_comprehensions
+from s2s_magic.tracing.expressions import around_comprehensions
 from s2s_magic.view import report, to_html, to_text
 from s2s_magic.view.escaping import visible
-from s2s_magic.view.widget_parts import steps_html
+from s2s_magic.view.widget.pieces import steps_html
 
 SETUP = (
     "from tensorflow import keras\nfrom tensorflow.keras import layers\nemb = layers.Dense(2)\nx = keras.Input([2])\n"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s2s_magic.text import END, REPLACEMENT, START, UNKNOWN, Tokenizer, listed
+from s2s_magic.data.tokens import END, REPLACEMENT, START, UNKNOWN, Tokenizer, listed
 
 WORDS = st.text(st.characters(exclude_categories=["Z", "Cc"]), min_size=1)
 

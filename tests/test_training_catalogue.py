@@ -15,10 +15,10 @@ from tensorflow import keras
 
 from models import by_hand
 from s2s_magic import api
+from s2s_magic.data.reader import prepare
+from s2s_magic.data.sequences import Rows
 from s2s_magic.errors import DataError, DecodeError, SpecError
 from s2s_magic.spec import parse_fit
-from s2s_magic.training.data import prepare
-from s2s_magic.training.rows import Rows
 
 IDS = [[3, 4, 5], [6, 7, 8]]
 GOOD = np.array(IDS)

@@ -9,9 +9,9 @@ from tensorflow import keras
 
 from models import by_hand
 from s2s_magic import api
+from s2s_magic.data.reader import prepare
 from s2s_magic.errors import DataError, FitError
 from s2s_magic.spec import parse_fit
-from s2s_magic.training.data import prepare
 from s2s_magic.view import report, to_html, to_text
 from s2s_magic.view.words import number_text
 
@@ -527,7 +527,7 @@ def test_parts_of_variables_are_looked_up_without_evaluating_anything():
     ],
 )
 def test_probabilities_are_told_from_scores_through_what_changes_the_shape_alone(ending, probabilities):
-    from s2s_magic.training.inputs import gives_probabilities
+    from s2s_magic.data.inputs import gives_probabilities
 
     code = "x = keras.Input([6, 4])\nz = keras.Input([6, 5])\nh = L.Dense(5)(x)\n"
     model = api.trace(f"{HEAD}{code}model = keras.Model(x, {ending})")

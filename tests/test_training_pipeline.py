@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensorflow import keras
 
-from s2s_magic.training.pipeline import Lengths, Shifted, Table, batches, by_length, feed
-from s2s_magic.training.rows import Rows
+from s2s_magic.data.batches import Lengths, Shifted, Table, batches, by_length, feed
+from s2s_magic.data.sequences import Rows
 
 PAIRS = st.lists(
     st.tuples(st.lists(st.integers(1, 9), min_size=1, max_size=7), st.lists(st.integers(1, 9), min_size=1, max_size=7)),
@@ -152,7 +152,7 @@ def test_a_row_much_longer_than_most_fills_up_no_other(shuffle):
 
 
 def test_rows_of_about_the_same_length_are_not_set_apart():
-    from s2s_magic.training.costs import long_batches
+    from s2s_magic.data.costs import long_batches
 
     lengths = np.random.default_rng(0).gamma(2.0, 5.0, 4000).astype(int) + 1
     assert not long_batches(lengths, 32)

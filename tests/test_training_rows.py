@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s2s_magic.training import rows
-from s2s_magic.training.rows import Rows, Unreadable
+from s2s_magic.data import sequences
+from s2s_magic.data.sequences import Rows, Unreadable
 
 RAGGED = st.lists(st.lists(st.integers(0, 9), max_size=6), min_size=1, max_size=8)
 
@@ -17,7 +17,7 @@ def as_lists(found):
 
 @given(RAGGED)
 def test_ragged_lists_come_back_row_by_row(lists):
-    found = rows.ids(lists)
+    found = sequences.ids(lists)
     assert as_lists(found) == lists
     assert found.lengths.tolist() == [len(row) for row in lists]
 
@@ -64,7 +64,7 @@ def test_arrays_pandas_columns_and_ragged_tensors_are_read_alike():
         [np.array(row) for row in lists],
         tuple(map(tuple, lists)),
     ):
-        assert as_lists(rows.ids(rows.plain(value))) == lists, type(value)
+        assert as_lists(sequences.ids(sequences.plain(value))) == lists, type(value)
 
 
 def test_texts_are_known_from_lists_arrays_and_columns():
@@ -72,9 +72,9 @@ def test_texts_are_known_from_lists_arrays_and_columns():
     import tensorflow as tf
 
     for value in (["ab", "c"], np.array(["ab", "c"]), pd.Series(["ab", "c"]), tf.constant(["ab", "c"])):
-        plain = rows.plain(value)
-        assert rows.is_text(plain), type(value)
-        assert rows.texts(plain) == ["ab", "c"]
+        plain = sequences.plain(value)
+        assert sequences.is_text(plain), type(value)
+        assert sequences.texts(plain) == ["ab", "c"]
 
 
 @pytest.mark.parametrize(
@@ -98,9 +98,9 @@ def test_texts_are_known_from_lists_arrays_and_columns():
 )
 def test_what_is_no_row_of_ids_is_named_with_its_place(value, words):
     with pytest.raises(Unreadable, match=words):
-        rows.ids(value)
+        sequences.ids(value)
 
 
 def test_an_item_among_texts_that_is_none_is_named():
     with pytest.raises(Unreadable, match="item 1 is 3, no text"):
-        rows.texts(["a", 3])
+        sequences.texts(["a", 3])

@@ -17,7 +17,7 @@ from s2s_magic import api
 from s2s_magic.ledger import Ledger
 from s2s_magic.ledger.verdicts import RULES, STRONGEST
 from s2s_magic.view import report, to_html, to_text
-from s2s_magic.view.verdicts import told
+from s2s_magic.view.evidence_words import told
 from verdict_models import FATES, HEAD, OTHER_OPTIMIZER, Fate
 
 BATCH, EPOCHS = 8, 2

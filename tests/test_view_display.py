@@ -6,7 +6,7 @@ import sys
 from ledgers import large_ledger, translator_ledger
 from s2s_magic.ledger.compare import compare
 from s2s_magic.ledger.explain import explain
-from s2s_magic.view.display import Display, report_display, show_comparison, show_explanation
+from s2s_magic.view.bundles import Display, report_display, show_comparison, show_explanation
 
 
 def test_every_display_carries_text_and_html():

@@ -14,9 +14,9 @@ from s2s_magic.ledger.compare import compare
 from s2s_magic.ledger.explain import explain
 from s2s_magic.view import report, to_html
 from s2s_magic.view.comparison import comparison_html
-from s2s_magic.view.explanation import explanation_html
-from s2s_magic.view.html_source import marked
-from s2s_magic.view.wiring import Moment, parts, plan_wiring
+from s2s_magic.view.explained import explanation_html
+from s2s_magic.view.html.listing import marked
+from s2s_magic.view.wiring.drawing import Moment, parts, plan_wiring
 
 VOID = {"wbr", "input", "meta", "br", "img", "link"}
 

@@ -10,7 +10,7 @@ from s2s_magic.ledger.compare import compare, side_by_side
 from s2s_magic.ledger.explain import explain
 from s2s_magic.view import report, to_text
 from s2s_magic.view.comparison import comparison_text
-from s2s_magic.view.explanation import explanation_text
+from s2s_magic.view.explained import explanation_text
 
 
 def test_the_mission_s_report_reads_as_ever(golden):

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from ledgers import Sketch, large_ledger, translator_ledger
 from s2s_magic.ledger import Ledger, ModelRecord, Tensor
-from s2s_magic.view.wiring import plan_wiring, to_svg
-from s2s_magic.view.wiring_fold import fold
-from s2s_magic.view.wiring_graph import Graph, Link, Node, graph_of
-from s2s_magic.view.wiring_layout import lay_out
-from s2s_magic.view.wiring_png import to_png
+from s2s_magic.view.wiring.drawing import plan_wiring, to_svg
+from s2s_magic.view.wiring.folding import fold
+from s2s_magic.view.wiring.graph import Graph, Link, Node, graph_of
+from s2s_magic.view.wiring.placement import lay_out
+from s2s_magic.view.wiring.png import to_png
 
 SVG = "{http://www.w3.org/2000/svg}"
 EMBEDDING_MADE, FIRST_CALL, SECOND_CALL, DECODER_MADE, DECODER_CALLED, MODEL_MADE = 3, 4, 5, 10, 11, 13

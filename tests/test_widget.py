@@ -18,7 +18,7 @@ from IPython.core.interactiveshell import InteractiveShell  # noqa: E402
 
 from s2s_magic.ledger import Ledger, Variable  # noqa: E402
 from s2s_magic.view import report, to_widget  # noqa: E402
-from s2s_magic.view.widget import close_tree  # noqa: E402
+from s2s_magic.view.widget.inspector import close_tree  # noqa: E402
 
 FIRST_CALL, SECOND_CALL, DECODER_CALLED, LAST = 4, 5, 11, 13
 
@@ -334,7 +334,9 @@ def test_without_ipywidgets_every_other_view_still_works():
 
 
 def test_views_import_no_widgets_until_one_is_asked_for():
-    code = "import sys; import s2s_magic.view.display, s2s_magic.view.wiring; print('ipywidgets' in sys.modules)"
+    code = (
+        "import sys; import s2s_magic.view.bundles, s2s_magic.view.wiring.drawing; print('ipywidgets' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
     assert importlib.util.find_spec("ipywidgets") is not None

@@ -14,14 +14,14 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from s2s_magic.acceleration.cross_entropy import Projections, accelerate_loss, loss_obstacle, note_projections
 from s2s_magic.acceleration.decoder import accelerate_decoder, decoder_obstacle, is_decoder
-from s2s_magic.acceleration.decoding import accelerate_greedy_loop, greedy_obstacle
-from s2s_magic.acceleration.loss import Projections, accelerate_loss, loss_obstacle, note_projections
+from s2s_magic.acceleration.greedy_decoder import accelerate_greedy_loop, greedy_obstacle
 from s2s_magic.acceleration.optimizer import accelerate_step, optimizer_obstacle
 from s2s_magic.acceleration.recurrent import accelerate_recurrent, halves, recurrent_obstacle
 from s2s_magic.acceleration.understood import strangeness
-from s2s_magic.kernels.loop import UNROLLED
-from s2s_magic.tracing.keras2 import set_traces_aside
+from s2s_magic.backend import set_traces_aside
+from s2s_magic.kernels.scan import UNROLLED
 from s2s_magic.undoing import Changes
 
 ACCELERATED = "accelerated"

@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from s2s_magic.acceleration.cells import cell_obstacle, regularized_output, run_cells
+from s2s_magic.acceleration.keras_cells import cell_obstacle, regularized_output, run_cells
 from s2s_magic.acceleration.overriding import override
 from s2s_magic.acceleration.understood import is_known_function, strangeness
 from s2s_magic.undoing import Changes

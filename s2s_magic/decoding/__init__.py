@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from s2s_magic.decoding.shown import Decoded, shown
+from s2s_magic.decoding.results import Decoded, shown
 
 if TYPE_CHECKING:
-    from s2s_magic.seq2seq import Seq2Seq
+    from s2s_magic.handle import Seq2Seq
 
 
 def decode(
@@ -18,10 +18,10 @@ def decode(
     start: int | str | None = None,
     end: int | str | None = None,
 ) -> list[Any]:
-    """Decode greedily; see `s2s_magic.decoding.greedy.decode`, which is loaded with TensorFlow when first called."""
-    from s2s_magic.decoding import greedy
+    """Decode greedily; see `s2s_magic.decoding.search.decode`, which is loaded with TensorFlow when first called."""
+    from s2s_magic.decoding import search
 
-    return greedy.decode(seq2seq, sources, max_length=max_length, start=start, end=end)
+    return search.decode(seq2seq, sources, max_length=max_length, start=start, end=end)
 
 
 def inference_model(
@@ -31,10 +31,10 @@ def inference_model(
     start: int | str | None = None,
     end: int | str | None = None,
 ) -> Seq2Seq:
-    """Give the decoding model; see `s2s_magic.decoding.greedy.inference_model`."""
-    from s2s_magic.decoding import greedy
+    """Give the decoding model; see `s2s_magic.decoding.search.inference_model`."""
+    from s2s_magic.decoding import search
 
-    return greedy.inference_model(seq2seq, max_length=max_length, start=start, end=end)
+    return search.inference_model(seq2seq, max_length=max_length, start=start, end=end)
 
 
 def reads_text(seq2seq: Seq2Seq) -> bool:

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from s2s_magic.decoding.graph import inputs_behind
-from s2s_magic.decoding.loop import Loop
-from s2s_magic.decoding.names import Names
+from s2s_magic import backend
+from s2s_magic.decoding.pair_loop import Loop
+from s2s_magic.decoding.recipe import Way
+from s2s_magic.decoding.spelling import Names
 from s2s_magic.decoding.step import Step
-from s2s_magic.decoding.steps import Writer
-from s2s_magic.decoding.way import Way
+from s2s_magic.decoding.stepwise import Writer
+from s2s_magic.decoding.wire_paths import inputs_behind
 from s2s_magic.errors import DecodeError
-from s2s_magic.seq2seq import Seq2Seq
-from s2s_magic.tracing import keras2
+from s2s_magic.handle import Seq2Seq
 
 _PAIR = """\
 {imports}
@@ -34,11 +34,11 @@ def written_pair(seq2seq: Seq2Seq, names: Names, *, longest: int, end: int | Non
     A pair is an encoder of one input, and a decoder that takes ids and what the encoder gives, in that order, and
     gives scores and as many states as it takes.
     """
-    trained = {id(keras2.bare(variable)) for kind in keras2.weights(seq2seq.model) for variable in kind}
+    trained = {id(backend.bare(variable)) for kind in backend.weights(seq2seq.model) for variable in kind}
     models = [
         model
         for model in seq2seq.models.values()
-        if model is not seq2seq.model and keras2.is_wired(model) and _is_flat(model.input) and _is_flat(model.output)
+        if model is not seq2seq.model and backend.is_wired(model) and _is_flat(model.input) and _is_flat(model.output)
         if names.found(model)
     ]
     over = [model for model in models if _owned(model) and _owned(model) <= trained]
@@ -53,7 +53,7 @@ def written_pair(seq2seq: Seq2Seq, names: Names, *, longest: int, end: int | Non
 
 
 def _owned(model: Any) -> set[int]:
-    return {id(keras2.bare(variable)) for variable in model.weights}
+    return {id(backend.bare(variable)) for variable in model.weights}
 
 
 def _is_flat(ends: Any) -> bool:
@@ -142,7 +142,7 @@ def stepwise(seq2seq: Seq2Seq, names: Names, *, longest: int, end: int | None) -
     DecodeError
         When a layer is in the way, with its name.
     """
-    output = keras2.ends(seq2seq.model)[1][0]
+    output = backend.ends(seq2seq.model)[1][0]
     step = Writer(seq2seq.name, names).write(output)
     fed = step.fed
     if fed is None or not (step.memory or any(state.first is not None for state in step.states)):
@@ -150,7 +150,7 @@ def stepwise(seq2seq: Seq2Seq, names: Names, *, longest: int, end: int | None) -
             f"{seq2seq.name} cannot be decoded: it has no decoder, which would read its own output and what an "
             "encoder gives; its output comes from its input at once, by predict"
         )
-    maker = keras2.history(fed)[0]
+    maker = backend.history(fed)[0]
     classes = _classes(seq2seq, maker, fed, output)
     encoder = _encoder(seq2seq, names, step)
     new = {role: names.fresh(role) for role in ("encoder_model", "decoder_model", "decode_ids")}
@@ -185,7 +185,7 @@ def stepwise(seq2seq: Seq2Seq, names: Names, *, longest: int, end: int | None) -
         zeros=[(s.given, s.shape, s.dtype) for s in step.states if s.first is None],
         classes=classes,
     )
-    words = maker if keras2.makes_ids(maker) else None
+    words = maker if backend.makes_ids(maker) else None
     code += loop.code(longest=longest, end=end)
     return Way(code.lstrip("\n"), new["decode_ids"], "sources and starts", "ids", encoder.source, words=words)
 
@@ -219,7 +219,7 @@ def _encoder(seq2seq: Seq2Seq, names: Names, step: Step) -> _Encoder:
     needed += [state.first for state in step.states if state.first is not None]
     inputs = {id(tensor): tensor for one in needed for tensor in inputs_behind(one)}
     if len(inputs) != 1:
-        shown = ", ".join(sorted(keras2.history(tensor)[0].name for tensor in inputs.values())) or "none"
+        shown = ", ".join(sorted(backend.history(tensor)[0].name for tensor in inputs.values())) or "none"
         raise DecodeError(
             f"{seq2seq.name} cannot be decoded: what the decoder starts from must come from one input, and comes "
             f"from {shown}"

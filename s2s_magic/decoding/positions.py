@@ -6,7 +6,7 @@ from typing import Any
 
 from tensorflow import keras
 
-from s2s_magic.tracing import keras2
+from s2s_magic import backend
 
 _ALWAYS = frozenset({
     *("Embedding", "Dropout", "SpatialDropout1D", "GaussianNoise", "GaussianDropout", "AlphaDropout", "Masking"),
@@ -34,7 +34,7 @@ def looks_around(layer: Any, arguments: tuple[Any, ...] = (), settings: dict[str
     arguments, settings
         What it was called with.
     """
-    if keras2.operation(layer) is not None:
+    if backend.operation(layer) is not None:
         return not _operation_stays(layer, arguments, settings or {})
     kind = type(layer).__name__
     if type(layer) is not getattr(keras.layers, kind, None):

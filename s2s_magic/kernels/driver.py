@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
-from s2s_magic.kernels.loop import UNROLLED, scan, sequence, side_by_side, stacked, step_count, twice_differentiable
+from s2s_magic.kernels.scan import UNROLLED, scan, sequence, side_by_side, stacked, step_count, twice_differentiable
 
 COLUMNS, ROWS = 0, 1
 """Where features lie: along the rows, with the batch as columns (inside the driver), or the other way round."""

@@ -25,7 +25,7 @@ from typing import Any
 import tensorflow as tf
 
 from s2s_magic.kernels.driver import COLUMNS, Step, run
-from s2s_magic.kernels.loop import times
+from s2s_magic.kernels.scan import times
 
 
 class GruCell:

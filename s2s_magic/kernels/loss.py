@@ -17,7 +17,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from s2s_magic.kernels.loop import twice_differentiable
+from s2s_magic.kernels.scan import twice_differentiable
 
 BLOCK_BYTES = 24 << 20
 """About how many bytes of logits are held at a time. The more rows a product has, the less it costs to bring the

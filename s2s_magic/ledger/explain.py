@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Mapping
 
 from s2s_magic.errors import LookupFailed, nearest
+from s2s_magic.ledger.bindings import bound_to, parts_of
 from s2s_magic.ledger.explain_object import explain_layer, explain_variable
 from s2s_magic.ledger.explain_tensor import explain_tensor
 from s2s_magic.ledger.explanation import Explanation, is_shown
 from s2s_magic.ledger.ledger import Ledger
-from s2s_magic.ledger.names import bound_to, parts_of
 from s2s_magic.ledger.verdicts import explain_verdicts
 from s2s_magic.ledger.wording import full_name, listing, one_line, paths_of, shape_text
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from s2s_magic.source.layers import bridge_blocks, cell_lines, encoder_block, initial_state
 from s2s_magic.source.layout import call, statement
-from s2s_magic.source.recurrent import bridge_blocks, cell_lines, encoder_block, initial_state
 from s2s_magic.spec import Spec
 
 IMPORTS = """\

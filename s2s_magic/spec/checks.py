@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from s2s_magic.spec.plans import Recurrent, Spec
 from s2s_magic.spec.reading import Faults
-from s2s_magic.spec.records import Recurrent, Spec
 
 SPECIAL_IDS = {"padding": 0, "start": 1, "end": 2}
 SMALLEST_COUNTED = 5  # padding, start, end, unknown, and one token

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from s2s_magic.spec.keys import Key, Read, plain, read_keys
 from s2s_magic.spec.literals import Check, call, path, read_value, real, truth, whole, word
-from s2s_magic.spec.naming import class_weights, listed, names, reference, variable
+from s2s_magic.spec.plans import FitPlan, Held, Named
 from s2s_magic.spec.reading import Entries, Faults, Items, Node, Place, read_entries
-from s2s_magic.spec.records import FitPlan, Held, Named
+from s2s_magic.spec.references import class_weights, listed, names, reference, variable
 
 MAX_COUNT = 10_000_000
 MAX_SEED = 2**32 - 1

@@ -22,9 +22,9 @@ from s2s_magic.spec.literals import (
     whole,
     word,
 )
-from s2s_magic.spec.naming import is_reference
+from s2s_magic.spec.plans import Spec
 from s2s_magic.spec.reading import Entries, Faults, Items, Node, Place, Scalar, read_entries, shown
-from s2s_magic.spec.records import Spec
+from s2s_magic.spec.references import is_reference
 
 MAX_VOCAB = 10_000_000
 MAX_UNITS = 16_384

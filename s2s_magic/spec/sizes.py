@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from s2s_magic.spec.records import Recurrent, Spec
+from s2s_magic.spec.plans import Recurrent, Spec
 
 BYTES = 4
 """Of a number in float32."""

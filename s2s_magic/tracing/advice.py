@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from s2s_magic import backend
 from s2s_magic.errors import BuildError
 from s2s_magic.ledger import Called
 from s2s_magic.ledger.wording import at, listing, one_line
-from s2s_magic.tracing import keras2
 from s2s_magic.tracing.live import Traced
 
 _ATTENTION = """\
@@ -66,10 +66,10 @@ def _line(traced: Traced, error: BaseException) -> str:
 
 def _disconnected(traced: Traced, error: BaseException) -> str | None:
     """Say which inputs a model lacks, which calls need them, and what to write."""
-    if (ends := keras2.disconnected(error)) is None:
+    if (ends := backend.disconnected(error)) is None:
         return None
     given, outputs = ends
-    missing = [tensor for tensor in keras2.sources(outputs, given) if not any(tensor is one for one in given)]
+    missing = [tensor for tensor in backend.sources(outputs, given) if not any(tensor is one for one in given)]
     if not missing:
         return None
     missing.sort(key=lambda tensor: _place(traced, tensor) or (len(traced.ledger.events), 0))
@@ -110,7 +110,7 @@ def _calls_with(traced: Traced, tensor: Any) -> list[Called]:
 
 def _attention(traced: Traced, error: BaseException) -> str | None:
     """Say how attention gets into a functional model: in one layer's ``call``."""
-    mechanisms = [layer for layer in traced.live.layers.values() if keras2.is_attention(layer)]
+    mechanisms = [layer for layer in traced.live.layers.values() if backend.is_attention(layer)]
     if type(error) is not TypeError or not mechanisms:
         return None
     if not any(words in str(error) for words in ("KerasTensor", "Could not build a TypeSpec")):

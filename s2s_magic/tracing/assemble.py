@@ -6,14 +6,14 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from s2s_magic import backend
 from s2s_magic.ledger import Called, Cell, Constructed, Ending, Layer, Ledger
-from s2s_magic.tracing import keras2
 from s2s_magic.tracing.events import Keys, event_of, variable_of
 from s2s_magic.tracing.live import Live, Traced
-from s2s_magic.tracing.names import all_layers, bound_now, name_layers, preferred, scan
-from s2s_magic.tracing.raw import RawEvent, RawTensor
+from s2s_magic.tracing.naming import all_layers, bound_now, name_layers, preferred, scan
+from s2s_magic.tracing.observed import RawEvent, RawTensor
 from s2s_magic.tracing.recorder import Recorder
-from s2s_magic.tracing.state import layer_record, refresh
+from s2s_magic.tracing.refreshing import layer_record, refresh
 
 _LONGEST = 200
 
@@ -75,7 +75,7 @@ def assemble(
         set(old.examined),
     )
     owners = [raw.owner for raw in recorder.weights.known.values() if raw.owner is not None]
-    layers = all_layers([*live.layers.values(), *filter(keras2.is_ready, [*recorder.layers.values(), *owners])])
+    layers = all_layers([*live.layers.values(), *filter(backend.is_ready, [*recorder.layers.values(), *owners])])
     layer_keys = _layer_keys(live, layers)
     variable_keys = _variable_keys(live, recorder)
     # an interrupt may have come between an event and its layer's constructor
@@ -87,7 +87,7 @@ def assemble(
     for event in events:
         for out in event.outputs:
             tensor = out.get()
-            if keras2.is_keras_tensor(tensor):
+            if backend.is_keras_tensor(tensor):
                 live.tensors[index[id(event)], out.number] = tensor
     new = {
         variable_keys[identity]: variable_of(raw, keys)
@@ -159,7 +159,7 @@ def _layer_keys(live: Live, layers: list[Any]) -> dict[int, str]:
 
 
 def _variable_keys(live: Live, recorder: Recorder) -> dict[int, str]:
-    keys = {id(keras2.bare(variable)): key for key, variable in live.variables.items()}
+    keys = {id(backend.bare(variable)): key for key, variable in live.variables.items()}
     for identity, raw in recorder.weights.known.items():
         if identity not in keys:
             key = keys[identity] = f"v{len(live.variables)}"
@@ -180,7 +180,7 @@ def _layers(
     known = {id(layer): earlier.layers[keys[id(layer)]].name for layer in layers if keys[id(layer)] in earlier.layers}
     given = {id(layer): preferred(recorder.names.get(id(layer), ()), found.get(id(layer), ())) for layer in layers}
     for event in events:
-        if keras2.is_input(event.layer) and not given[id(event.layer)] and event.outputs:
+        if backend.is_input(event.layer) and not given[id(event.layer)] and event.outputs:
             tensor = event.outputs[0]
             given[id(event.layer)] = preferred(tensor.names, found.get(id(tensor.get()), ()))
     now = bound_now(found)

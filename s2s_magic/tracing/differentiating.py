@@ -12,8 +12,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from s2s_magic import backend
 from s2s_magic.ledger import Called, Ledger, Stop
-from s2s_magic.tracing import keras2
 from s2s_magic.tracing.live import Live
 from s2s_magic.undoing import Changes
 
@@ -66,17 +66,17 @@ def examined(ledger: Ledger, live: Live) -> Ledger:
     ]
     if not asked:
         return ledger
-    keys = {id(keras2.bare(variable)): key for key, variable in live.variables.items()}
+    keys = {id(backend.bare(variable)): key for key, variable in live.variables.items()}
     made = {index: tensor for (index, _), tensor in live.tensors.items()}
     known: dict[Any, tuple[Stop, ...] | None] = {}  # of operations that are called with the like again and again
     events = list(ledger.events)
     for event in asked:
         layer = live.layers[event.object]
         update: dict[str, Any] = {}
-        if not keras2.is_functional(layer) and keras2.adds_loss(layer):
+        if not backend.is_functional(layer) and backend.adds_loss(layer):
             update["adds_loss"] = True
         if _worth_asking(layer) and event.index in made:
-            args, kwargs = keras2.call_arguments(made[event.index])
+            args, kwargs = backend.call_arguments(made[event.index])
             alike = _alike(event, layer, (args, kwargs))
             if alike is None or alike not in known:
                 known[alike] = _stops(event, layer, (args, kwargs), live, keys)
@@ -88,28 +88,28 @@ def examined(ledger: Ledger, live: Live) -> Ledger:
 
 
 def _worth_asking(layer: Any) -> bool:
-    if keras2.operation(layer) is not None or keras2.is_lambda(layer):
+    if backend.operation(layer) is not None or backend.is_lambda(layer):
         return True
-    return not keras2.is_stock(layer) and not keras2.is_model(layer) and not _is_large(layer)
+    return not backend.is_stock(layer) and not backend.is_model(layer) and not _is_large(layer)
 
 
 def _is_large(layer: Any) -> bool:
     """Say whether a layer of the user's holds so much that tracing it once more would take long."""
-    parts = [part for part in keras2.reached(layer) if part is not layer]
+    parts = [part for part in backend.reached(layer) if part is not layer]
     return any(hasattr(part, "cell") or hasattr(part, "state_size") for part in parts) or len(parts) > _LARGE
 
 
 def _alike(event: Called, layer: Any, arguments: Any) -> Any:
     """Give what calls of an operation have in common that stop a gradient alike; None for a layer of the user's."""
-    if keras2.operation(layer) is None:
+    if backend.operation(layer) is None:
         return None
     leaves = tf.nest.flatten(arguments)
     given = tuple(
-        (leaf.dtype.name, leaf.shape.rank) if keras2.is_keras_tensor(leaf) else (type(leaf).__name__, str(leaf)[:80])
+        (leaf.dtype.name, leaf.shape.rank) if backend.is_keras_tensor(leaf) else (type(leaf).__name__, str(leaf)[:80])
         for leaf in leaves
     )
     wires = tuple((wire.from_event is None, wire.dtype) for wire in event.inputs)
-    return keras2.operation(layer), given, wires, tuple(tensor.dtype for tensor in event.outputs)
+    return backend.operation(layer), given, wires, tuple(tensor.dtype for tensor in event.outputs)
 
 
 def _stops(
@@ -117,17 +117,17 @@ def _stops(
 ) -> tuple[Stop, ...] | None:
     """Find where a gradient ends in one call; None where that cannot be found out."""
     args, kwargs = arguments
-    symbols = {id(leaf): leaf for leaf in tf.nest.flatten((args, kwargs)) if keras2.is_keras_tensor(leaf)}
+    symbols = {id(leaf): leaf for leaf in tf.nest.flatten((args, kwargs)) if backend.is_keras_tensor(leaf)}
     numbers: dict[int, list[int]] = {}
     for number, wire in enumerate(event.inputs):
         if wire.from_event is not None:
             numbers.setdefault(id(live.tensors.get((wire.from_event, wire.output))), []).append(number)
     if any(not isinstance(symbol.type_spec, tf.TensorSpec) for symbol in symbols.values()):
         return None
-    weights = [keras2.bare(variable) for variable in keras2.weights(layer)[0]]
+    weights = [backend.bare(variable) for variable in backend.weights(layer)[0]]
     try:
         with Changes() as changes, changes, changes:
-            keras2.leave_as_it_is(changes, layer)
+            backend.leave_as_it_is(changes, layer)
             probe = Probe(layer, args, kwargs, symbols, weights)
     except MemoryError:
         raise
@@ -188,7 +188,7 @@ class Probe:
                 tape.watch(sources)
                 result = layer(*all_args, **all_kwargs)
             graph = tensors[0].graph
-            found = [*tf.nest.flatten(result, expand_composites=True), *keras2.added_losses(layer)]
+            found = [*tf.nest.flatten(result, expand_composites=True), *backend.added_losses(layer)]
             self._ends = [end for end in found if getattr(end, "graph", None) is graph and _floats(end)]
             self._gradients = tape.gradient(self._ends, sources) if self._ends else [None] * len(sources)
             self._placed = given

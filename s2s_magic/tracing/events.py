@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from s2s_magic import backend
 from s2s_magic.ledger import Called, Constructed, Part, Tensor, Variable, Wire
-from s2s_magic.tracing import keras2
-from s2s_magic.tracing.names import preferred
-from s2s_magic.tracing.raw import Names, RawEvent, RawTensor, RawVariable
-from s2s_magic.tracing.state import variable_record
+from s2s_magic.tracing.naming import preferred
+from s2s_magic.tracing.observed import Names, RawEvent, RawTensor, RawVariable
+from s2s_magic.tracing.refreshing import variable_record
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Keys:
 
     def of(self, raws: Iterable[RawVariable]) -> tuple[str, ...]:
         """Give the keys of variables."""
-        return tuple(self.variables[id(keras2.bare(raw.variable))] for raw in raws)
+        return tuple(self.variables[id(backend.bare(raw.variable))] for raw in raws)
 
     def name(self, given: Names, value: Any) -> str | None:
         """Give the best name of an object that is no layer."""

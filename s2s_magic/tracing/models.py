@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from s2s_magic import backend
 from s2s_magic.ledger import Ledger, Link, ModelRecord, Role, Wire
-from s2s_magic.tracing import keras2
-from s2s_magic.tracing.standing import Standing
+from s2s_magic.tracing.relations import Standing
 
 
 def model_records(ledger: Ledger, now: Standing) -> list[ModelRecord]:
     """Describe the models, in the order in which they were made."""
     made = {id(tensor): place for place, tensor in now.live.tensors.items()}
-    compiled = {name: at for name, model in now.models.items() if (at := keras2.compiled_at(model)) is not None}
+    compiled = {name: at for name, model in now.models.items() if (at := backend.compiled_at(model)) is not None}
     ranks = {name: rank for rank, name in enumerate(sorted(compiled, key=lambda name: compiled[name]), 1)}
     roles = _roles(now)
     records = []
     for name, model in now.models.items():
         key = now.keys[id(model)]
-        inputs, outputs = keras2.ends(model)
-        trained, others = keras2.weights(model)
-        fitting = keras2.trained_by_fit(model)
+        inputs, outputs = backend.ends(model)
+        trained, others = backend.weights(model)
+        fitting = backend.trained_by_fit(model)
         to_train, listed = now.variable_keys(fitting), now.variable_keys(trained)
-        wanted = list({id(keras2.bare(variable)): variable for variable in (*fitting, *trained)}.values())
-        known = keras2.known_to_optimizer(model, wanted) or [True] * len(wanted)
+        wanted = list({id(backend.bare(variable)): variable for variable in (*fitting, *trained)}.values())
+        known = backend.known_to_optimizer(model, wanted) or [True] * len(wanted)
         unknown = [variable for variable, place in zip(wanted, known, strict=True) if not place]
         records.append(
             ModelRecord(
@@ -33,18 +33,18 @@ def model_records(ledger: Ledger, now: Standing) -> list[ModelRecord]:
                 event=ledger.layers[key].constructed,
                 inputs=tuple(_wire(tensor, made, ledger) for tensor in inputs),
                 outputs=tuple(_wire(tensor, made, ledger) for tensor in outputs),
-                layers=tuple(now.keys[id(row)] for row in keras2.rows(model)),
+                layers=tuple(now.keys[id(row)] for row in backend.rows(model)),
                 links=_links(model, outputs, made, now),
-                trainable=sum(map(keras2.size_of, trained)),
-                total=sum(map(keras2.size_of, (*trained, *others))),
+                trainable=sum(map(backend.size_of, trained)),
+                total=sum(map(backend.size_of, (*trained, *others))),
                 roles=roles[name],
                 compiled=ranks.get(name),
                 trained=to_train,
                 listed=listed if set(listed) != set(to_train) else None,
-                changed={now.keys[id(layer)]: saw for layer, saw in keras2.changed_since_compile(model)},
+                changed={now.keys[id(layer)]: saw for layer, saw in backend.changed_since_compile(model)},
                 optimizer=type(model.optimizer).__name__ if name in compiled else None,
                 unknown=now.variable_keys(unknown),
-                losses=None if (losses := keras2.loss_weights(model)) is None else tuple(losses),
+                losses=None if (losses := backend.loss_weights(model)) is None else tuple(losses),
             )
         )
     return records
@@ -58,10 +58,10 @@ def _links(model: Any, outputs: list[Any], made: Mapping[int, tuple[int, int]], 
         Link(
             source=now.keys[id(source)],
             target=now.keys[id(target)] if target is not None else None,
-            shape=keras2.shape_of(tensor),
-            dtype=keras2.dtype_of(tensor),
+            shape=backend.shape_of(tensor),
+            dtype=backend.dtype_of(tensor),
         )
-        for source, tensor, target in keras2.links(model)
+        for source, tensor, target in backend.links(model)
         if id(source) in now.keys and (target is None or id(target) in now.keys)
     )
 
@@ -74,9 +74,9 @@ def _roles(now: Standing) -> dict[str, tuple[Role, ...]]:
     """
     roles: dict[str, list[Role]] = {name: [] for name in now.models}
     for name, model in now.models.items():
-        if keras2.is_compiled(model):
+        if backend.is_compiled(model):
             roles[name].append("compiled")
-        if keras2.has_trained(model):
+        if backend.has_trained(model):
             roles[name].append("fitted")
         if now.in_models[now.keys[id(model)]] or now.above[now.keys[id(model)]]:
             roles[name].append("part")
@@ -103,8 +103,8 @@ def _wire(tensor: Any, made: Mapping[int, tuple[int, int]], ledger: Ledger) -> W
     return Wire.model_validate(
         {
             "name": name,
-            "shape": keras2.shape_of(tensor),
-            "dtype": keras2.dtype_of(tensor),
+            "shape": backend.shape_of(tensor),
+            "dtype": backend.dtype_of(tensor),
             "from": event,
             "output": output,
         }

@@ -12,8 +12,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from s2s_magic import backend
 from s2s_magic.errors import UsageError
-from s2s_magic.tracing import keras2
 from s2s_magic.tracing.recorder import Recorder
 from s2s_magic.undoing import Changes
 
@@ -55,7 +55,7 @@ def recorded(recorder: Recorder, work: Callable[[], None]) -> None:
         changes.undo_by(unhook)
         changes.enter(tf.variable_creator_scope(recorder.creating))
         for name, original, hook in zip(_METHODS, (init, call, add), (construct, call_layer, add_weight), strict=True):
-            setattr(keras2.Layer, name, _like(original, hook))
+            setattr(backend.Layer, name, _like(original, hook))
         work()
 
 
@@ -63,11 +63,11 @@ def unhook() -> None:
     """Take our hooks off Keras's base class; a method that the user's code replaced in the meantime stays."""
     for name, method in zip(_METHODS, _methods(), strict=True):
         if _is_hook(method):
-            setattr(keras2.Layer, name, method.__wrapped__)
+            setattr(backend.Layer, name, method.__wrapped__)
 
 
 def _methods() -> list[Any]:
-    return [getattr(keras2.Layer, name) for name in _METHODS]
+    return [getattr(backend.Layer, name) for name in _METHODS]
 
 
 def _like(original: Any, hook: Any) -> Any:

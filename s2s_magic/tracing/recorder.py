@@ -8,14 +8,14 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from s2s_magic import backend
 from s2s_magic.ledger import Place
-from s2s_magic.tracing import keras2
 from s2s_magic.tracing.execute import causes
-from s2s_magic.tracing.places import flatten, leaves
-from s2s_magic.tracing.raw import Claims, Names, RawEvent
-from s2s_magic.tracing.sight import Sight, Sights
-from s2s_magic.tracing.weights import Weights
-from s2s_magic.tracing.wires import Wires
+from s2s_magic.tracing.expressions import flatten, leaves
+from s2s_magic.tracing.observed import Claims, Names, RawEvent
+from s2s_magic.tracing.stack import Sight, Sights
+from s2s_magic.tracing.tensors import Wires
+from s2s_magic.tracing.variables import Weights
 
 Method = Callable[..., Any]
 
@@ -67,7 +67,7 @@ class Recorder:
     def constructing(self, layer: Any) -> None:
         """Note that a layer's base constructor begins."""
         __tracebackhide__ = True
-        if self._deaf() or not keras2.is_layer(layer):
+        if self._deaf() or not backend.is_layer(layer):
             return
         event = self._current
         if event is None:
@@ -82,7 +82,7 @@ class Recorder:
     def calling(self, original: Method, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a layer's call, and note it where it is the user's own."""
         __tracebackhide__ = True
-        if self._deaf() or not keras2.is_layer(layer):
+        if self._deaf() or not backend.is_layer(layer):
             return original(layer, *args, **kwargs)
         if self._current is not None:
             self._current.folded += 1
@@ -100,7 +100,7 @@ class Recorder:
     def adding(self, original: Method, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a layer's ``add_weight``: that layer is the exact owner of what it makes."""
         __tracebackhide__ = True
-        if self._deaf() or not keras2.is_layer(layer):
+        if self._deaf() or not backend.is_layer(layer):
             return original(layer, *args, **kwargs)
         event = self._current or self._making(layer, sys._getframe(2))
         around = self._adding
@@ -111,7 +111,7 @@ class Recorder:
             self._adding = around
         if event is not None:
             self.know(layer)
-            self.weights.created(variable, layer, event, keras2.initializer_name(args, kwargs))
+            self.weights.created(variable, layer, event, backend.initializer_name(args, kwargs))
             self._join(event)
         return variable
 
@@ -224,17 +224,17 @@ class Recorder:
             raise
 
     def _complete(self, event: RawEvent) -> None:
-        if keras2.operation(event.layer) is not None:
+        if backend.operation(event.layer) is not None:
             self._leave_out(event)
             return
-        if not keras2.is_ready(event.layer):
+        if not backend.is_ready(event.layer):
             self._forget(event)
             return
         self._settle(event)
-        if keras2.is_input(event.layer):
-            event.outputs = self.wires.out_of(event, keras2.input_tensor(event.layer), self._claims)
+        if backend.is_input(event.layer):
+            event.outputs = self.wires.out_of(event, backend.input_tensor(event.layer), self._claims)
         elif event.via is None:
-            inputs, outputs = keras2.ends(event.layer)
+            inputs, outputs = backend.ends(event.layer)
             event.inputs, event.ends = self.wires.into(inputs), self.wires.into(outputs)
 
     def _call(self, sight: Sight, original: Method, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -243,9 +243,9 @@ class Recorder:
         event = RawEvent("called", layer, sight.spot.place, sight.outer, targets=sight.targets)
         self._claims.begin(sight.entry)
         event.inputs = self.wires.into((args, kwargs))
-        event.given = [leaf for _, leaf in flatten((args, kwargs)) if keras2.is_variable(leaf)]
-        event.wiring = keras2.is_wiring((args, kwargs))
-        nodes = keras2.nodes(layer)
+        event.given = [leaf for _, leaf in flatten((args, kwargs)) if backend.is_variable(leaf)]
+        event.wiring = backend.is_wiring((args, kwargs))
+        nodes = backend.nodes(layer)
         try:
             result = self._within(event, original, layer, args, kwargs)
         except BaseException as error:
@@ -262,7 +262,7 @@ class Recorder:
         layer = event.layer
         self.know(layer)
         event.call = self.calls.get(id(layer), 0) + 1
-        event.in_graph = keras2.nodes(layer) > nodes
+        event.in_graph = backend.nodes(layer) > nodes
         self.calls[id(layer)] = event.call
         self.events.append(event)
         self._settle(event)
@@ -270,9 +270,9 @@ class Recorder:
     def _settle(self, event: RawEvent) -> None:
         """Bring together what an event used: what its layer holds, and what it used inside without holding it."""
         if event.beneath:
-            held = set(map(id, keras2.reached(event.layer)))
-            free = [layer for key, layer in event.beneath.items() if key not in held and keras2.is_written(layer)]
-            below = {id(part) for layer in free for part in keras2.reached(layer) if part is not layer}
+            held = set(map(id, backend.reached(event.layer)))
+            free = [layer for key, layer in event.beneath.items() if key not in held and backend.is_written(layer)]
+            below = {id(part) for layer in free for part in backend.reached(layer) if part is not layer}
             event.inside = [layer for layer in free if id(layer) not in below]
             for layer in event.inside:
                 self.know(layer)

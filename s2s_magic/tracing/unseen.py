@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from s2s_magic import backend
 from s2s_magic.ledger import Called, Ledger
-from s2s_magic.tracing import keras2
-from s2s_magic.tracing.names import all_layers
-from s2s_magic.tracing.standing import Standing
+from s2s_magic.tracing.naming import all_layers
+from s2s_magic.tracing.relations import Standing
 
 
 def unseen_layers(ledger: Ledger, now: Standing) -> dict[str, tuple[str, tuple[str, ...]]]:
@@ -26,7 +26,7 @@ def unseen_layers(ledger: Ledger, now: Standing) -> dict[str, tuple[str, tuple[s
         user = event.object
         if models and user not in models and not now.in_models[user]:
             continue
-        paths = [(path, now.keys.get(id(part))) for path, part in keras2.unseen(now.live.layers[user])]
+        paths = [(path, now.keys.get(id(part))) for path, part in backend.unseen(now.live.layers[user])]
         for key in event.inside:
             if not now.in_models[key] and (models or key not in ledger.calls):
                 ways = tuple(f"{ledger.layers[user].name}.{path}" for path, reached in paths if reached == key)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from s2s_magic.seq2seq import Seq2Seq
+    from s2s_magic.handle import Seq2Seq
     from s2s_magic.spec import FitPlan
     from s2s_magic.training.progress import Show
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import tensorflow as tf
 
+from s2s_magic import backend
+from s2s_magic.data.batches import Feed
+from s2s_magic.data.values import one_line
 from s2s_magic.errors import FitError
-from s2s_magic.seq2seq import Seq2Seq
+from s2s_magic.handle import Seq2Seq
 from s2s_magic.tracing import Traced, run
-from s2s_magic.training import keras2
-from s2s_magic.training.pipeline import Feed
-from s2s_magic.training.values import one_line
 from s2s_magic.undoing import Changes
 
 
@@ -41,7 +41,7 @@ def build_on(seq2seq: Seq2Seq, given: Feed, seed: int | None) -> None:
     namespace = {**seq2seq.namespace, name: model, "batch": _one_batch(given)}
     with Changes() as changes, changes, changes:
         if seed is not None:
-            keras2.seed_all(changes, seed)
+            backend.seed_all(changes, seed)
         traced = run(
             f"{name}(batch)",
             namespace,

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 from tensorflow import keras
 
+from s2s_magic import backend
+from s2s_magic.backend import is_compiled, known_to_optimizer, trained_by_fit
+from s2s_magic.data.batches import Stream, Table
+from s2s_magic.data.inputs import gives_probabilities
 from s2s_magic.errors import DataError, Fault, FitError
-from s2s_magic.seq2seq import Seq2Seq
-from s2s_magic.tracing.keras2 import is_compiled, known_to_optimizer, trained_by_fit
-from s2s_magic.training import keras2
-from s2s_magic.training.inputs import gives_probabilities
-from s2s_magic.training.pipeline import Stream, Table
+from s2s_magic.handle import Seq2Seq
 
 if TYPE_CHECKING:
     from s2s_magic.spec import FitPlan, Named
@@ -68,7 +68,7 @@ def compile_for_fit(seq2seq: Seq2Seq, plan: FitPlan, table: Table | Stream) -> N
     if plan.loss is not None or not compiled:
         wanted = _loss(seq2seq, plan.loss)
         loss = loss if _alike(wanted, loss) else wanted
-    settings = keras2.compiled_settings(model)
+    settings = backend.compiled_settings(model)
     metrics = as_compiled = settings.get("metrics"), settings.get("weighted_metrics")
     if plan.metrics:
         wanted = _metrics(seq2seq, plan.metrics, table, as_compiled[1])
@@ -81,7 +81,7 @@ def compile_for_fit(seq2seq: Seq2Seq, plan: FitPlan, table: Table | Stream) -> N
 
 def _check_own_compile(seq2seq: Seq2Seq, plan: FitPlan) -> None:
     """Refuse to compile a model whose class does that in a way of its own."""
-    if not keras2.has_own_compile(seq2seq.model):
+    if not backend.has_own_compile(seq2seq.model):
         return
     kind = type(seq2seq.model).__name__
     named = [key for key in ("optimizer", "loss", "metrics") if getattr(plan, key)]
@@ -97,7 +97,7 @@ def _check_own_compile(seq2seq: Seq2Seq, plan: FitPlan) -> None:
 def _goes_on(optimizer: Any, wanted: Any, model: Any) -> bool:
     """Say whether a compiled optimizer is the one that is wanted, and has a place for all that would be trained."""
     known = known_to_optimizer(model, trained_by_fit(model))
-    return _alike(wanted, keras2.bare_optimizer(optimizer)) and (known is None or all(known))
+    return _alike(wanted, backend.bare_optimizer(optimizer)) and (known is None or all(known))
 
 
 def _alike(one: Any, other: Any) -> bool:

@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+from s2s_magic import backend
+from s2s_magic.backend import go_on_with, set_traces_aside
+from s2s_magic.data.batches import Feed, feed
+from s2s_magic.data.reader import Prepared, prepare
+from s2s_magic.data.special_ids import begins_with, ends_with, steps_of
 from s2s_magic.errors import FitError, Interrupted
+from s2s_magic.handle import Fitted, Seq2Seq, drift
 from s2s_magic.ledger import CallShare, Evidence, Run
-from s2s_magic.seq2seq import Fitted, Seq2Seq, drift
 from s2s_magic.tracing import refresh
-from s2s_magic.tracing.keras2 import go_on_with, set_traces_aside
-from s2s_magic.training import keras2
 from s2s_magic.training.building import build_on
+from s2s_magic.training.callback import Loop, NotFinite, at_most_once_a_second, merged
 from s2s_magic.training.compiling import compile_for_fit
-from s2s_magic.training.data import Prepared, prepare
-from s2s_magic.training.edges import begins_with, ends_with, steps_of
-from s2s_magic.training.evidence import Watched, keep_evidence, watched
-from s2s_magic.training.loop import Loop, NotFinite, at_most_once_a_second, merged
-from s2s_magic.training.pipeline import Feed, feed
+from s2s_magic.training.exclusive import take
+from s2s_magic.training.measured import Watched, keep_evidence, watched
+from s2s_magic.training.norms import Recorder, stride
 from s2s_magic.training.progress import Show, surroundings, throttled
-from s2s_magic.training.recorder import Recorder, stride
 from s2s_magic.training.shares import call_shares, shared_uses
 from s2s_magic.training.steps import Steps
-from s2s_magic.training.taking import take
 from s2s_magic.undoing import Changes
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def _fit(course: _Course, prepared: Prepared, show: Show, watch: Callable[[Seq2S
     kept = seq2seq.steps if seq2seq.steps is not None and seq2seq.steps.serve(model, noted, how) else None
     if kept is None:
         seq2seq.steps = None
-        recorder = noted.recorder(given.steps, compiled=keras2.compiles_by_xla(model))
+        recorder = noted.recorder(given.steps, compiled=backend.compiles_by_xla(model))
     else:
         recorder = kept.recorder
         recorder.begin_fit(list(noted.starts.values()), list(noted.before.values()))
@@ -180,14 +180,14 @@ def _fit(course: _Course, prepared: Prepared, show: Show, watch: Callable[[Seq2S
         # first, while every method is still what the user left there
         if plan.accelerate:
             course.accelerated = _accelerated(changes, seq2seq, fixed, write_out=write_out)
-        for optimizer in keras2.optimizers_of(model):
+        for optimizer in backend.optimizers_of(model):
             recorder.watch(changes, optimizer)
         if kept is not None:
             go_on_with(model, kept.traces)
             if kept.without_xla is not None:
                 course.accelerated = {**course.accelerated, "step": kept.without_xla}
         if plan.seed is not None:
-            keras2.seed_all(changes, plan.seed)
+            backend.seed_all(changes, plan.seed)
         try:
             _train(changes, course, loop, given)
             course.state = loop.stopped or "done"
@@ -206,7 +206,7 @@ def _fit(course: _Course, prepared: Prepared, show: Show, watch: Callable[[Seq2S
 def _settle_in_the_end(changes: Changes, course: _Course) -> None:
     """Keep what was trained once everything else is undone; where nothing was, put all back as it is now."""
     seq2seq, model = course.seq2seq, course.seq2seq.model
-    put_attributes_back = keras2.attributes_before(model)
+    put_attributes_back = backend.attributes_before(model)
     fitted, tokenizers = seq2seq.fitted, seq2seq.tokenizers
 
     def settle() -> None:
@@ -277,11 +277,11 @@ def _train(changes: Changes, course: _Course, loop: Loop, given: Feed) -> None:
         model.fit(**arguments)
         return
     except tf.errors.OpError as error:
-        obstacle = keras2.xla_obstacle(model, error)
+        obstacle = backend.xla_obstacle(model, error)
         if obstacle is None or course.trained:
             raise
     loop.put_back()
-    keras2.leave_xla_out(changes, model)
+    backend.leave_xla_out(changes, model)
     set_traces_aside(changes, model)
     said = f"XLA cannot compile {obstacle}: trained without it, as by compile(jit_compile=False)"
     course.accelerated = {**course.accelerated, "step": said}
@@ -327,5 +327,5 @@ def _variable_name(seq2seq: Seq2Seq, key: str) -> str:
 
 
 def _optimizer_text(optimizer: Any) -> str:
-    optimizer = keras2.bare_optimizer(optimizer)
-    return f"{type(optimizer).__name__}({keras2.learning_rate_of(optimizer) or ''})"
+    optimizer = backend.bare_optimizer(optimizer)
+    return f"{type(optimizer).__name__}({backend.learning_rate_of(optimizer) or ''})"

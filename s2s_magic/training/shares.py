@@ -9,10 +9,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from s2s_magic import backend
+from s2s_magic.backend import bare, reached
+from s2s_magic.handle import Seq2Seq
 from s2s_magic.ledger import Called, CallShare
-from s2s_magic.seq2seq import Seq2Seq
-from s2s_magic.tracing.keras2 import bare, reached
-from s2s_magic.training import keras2
 from s2s_magic.undoing import Changes
 
 ROUNDING = 1e-3
@@ -91,8 +91,8 @@ def gradient_parts(seq2seq: Seq2Seq, batch: Sequence[Any]) -> dict[str, dict[int
     }
     running = _Running()
     with Changes() as changes, changes, changes, tf.GradientTape() as tape:
-        keras2.keep_random_states(changes)
-        changes.undo_by(keras2.values_of(keras2.running_state(model)))
+        backend.keep_random_states(changes)
+        changes.undo_by(backend.values_of(backend.running_state(model)))
         tape.watch(list(zeros.values()))
         counts = [_use_own_copies(changes, one, zeros, running) for one in sharing]
         output = model(inputs, training=False)

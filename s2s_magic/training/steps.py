@@ -10,9 +10,9 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from s2s_magic.tracing.keras2 import compiled_as, traces_of
-from s2s_magic.training.evidence import Watched
-from s2s_magic.training.recorder import Recorder
+from s2s_magic.backend import compiled_as, traces_of
+from s2s_magic.training.measured import Watched
+from s2s_magic.training.norms import Recorder
 
 
 @dataclass(frozen=True)

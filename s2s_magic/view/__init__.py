@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING, Any
 from s2s_magic.view.report import Report, report
 
 if TYPE_CHECKING:
-    from s2s_magic.view.html import to_html
+    from s2s_magic.view.html.page import to_html
     from s2s_magic.view.text import to_text
-    from s2s_magic.view.widget import to_widget
-    from s2s_magic.view.wiring import to_svg
-    from s2s_magic.view.wiring_png import to_png
+    from s2s_magic.view.widget.inspector import to_widget
+    from s2s_magic.view.wiring.drawing import to_svg
+    from s2s_magic.view.wiring.png import to_png
 
-_HOMES = {"to_html": "html", "to_png": "wiring_png", "to_svg": "wiring", "to_text": "text", "to_widget": "widget"}
+_HOMES = {
+    "to_html": "html.page",
+    "to_png": "wiring.png",
+    "to_svg": "wiring.drawing",
+    "to_text": "text",
+    "to_widget": "widget.inspector",
+}
 
 __all__ = ["Report", "report", "to_html", "to_png", "to_svg", "to_text", "to_widget"]
 

@@ -34,9 +34,9 @@ import tensorflow as tf
 
 from models import by_hand
 from s2s_magic.acceleration import ACCELERATED, accelerate
-from s2s_magic.training.pipeline import Lengths, Shifted, Table, batches
-from s2s_magic.training.recorder import Recorder
-from s2s_magic.training.rows import Rows
+from s2s_magic.data.batches import Lengths, Shifted, Table, batches
+from s2s_magic.data.sequences import Rows
+from s2s_magic.training.norms import Recorder
 from s2s_magic.undoing import Changes
 
 OPEN = ExitStack()

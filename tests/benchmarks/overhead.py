@@ -22,10 +22,10 @@ from tensorflow import keras
 
 from s2s_magic import api
 from s2s_magic.acceleration import accelerate
-from s2s_magic.training.loop import Loop
-from s2s_magic.training.pipeline import Lengths, Shifted, Table, batches
-from s2s_magic.training.recorder import Recorder
-from s2s_magic.training.rows import Rows
+from s2s_magic.data.batches import Lengths, Shifted, Table, batches
+from s2s_magic.data.sequences import Rows
+from s2s_magic.training.callback import Loop
+from s2s_magic.training.norms import Recorder
 from s2s_magic.undoing import Changes
 
 CASES = {  # name: vocabulary, embedding, units, batch, steps in, steps out, rows

@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from ledgers import large_ledger
 from s2s_magic.view import to_widget
-from s2s_magic.view.widget import Inspector, close_tree
+from s2s_magic.view.widget.inspector import Inspector, close_tree
 
 SIZES = ((20, 50), (70, 200), (300, 1000), (1000, 10_000))
 PAGES = ("Steps", "Owners", "Wiring")

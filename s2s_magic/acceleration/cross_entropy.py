@@ -1,0 +1,168 @@
+"""Cross entropy on an output layer's own inputs, so that all the logits need never be there at once."""
+
+from __future__ import annotations
+
+from functools import cache
+from types import CodeType, FunctionType
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+from s2s_magic.acceleration.overriding import override
+from s2s_magic.acceleration.understood import is_known_function, strangeness
+from s2s_magic.backend import calls_for_training
+from s2s_magic.kernels import projected_cross_entropy
+from s2s_magic.source.generate import MASKED_LOSS
+from s2s_magic.undoing import Changes
+
+Projections = dict[tuple[int, str], tuple[Any, Any, Any, bool]]
+"""By graph and name of logits: what the layer read, its weights, its bias, and whether this is training."""
+
+_REDUCTIONS = ("auto", "sum_over_batch_size", "sum")
+_SETTINGS = {"from_logits", "ignore_class"}
+_STEPS = ("train_step", "test_step", "compute_loss", "make_train_function")
+
+
+def note_projections(changes: Changes, layer: Any, projections: Projections) -> None:
+    """Let a dense layer, all of whose methods are Keras's, remember what its logits are made of, for a while."""
+    by_keras = layer.call
+
+    def call(self: Any, inputs: Any) -> Any:
+        graph = getattr(inputs, "graph", None) if tf.is_symbolic_tensor(inputs) else None
+        if graph is None or inputs.shape.rank != 3 or layer.compute_dtype not in ("float32", "float64"):
+            return by_keras(inputs)
+        kernel = tf.convert_to_tensor(layer.kernel)
+        if kernel.dtype != inputs.dtype:
+            return by_keras(inputs)
+        bias = tf.convert_to_tensor(layer.bias) if layer.use_bias else None
+        rows = tf.reshape(inputs, [-1, kernel.shape[0]])
+        logits = tf.matmul(rows, kernel)
+        logits = logits if bias is None else tf.nn.bias_add(logits, bias)
+        logits = tf.reshape(logits, tf.concat([tf.shape(inputs)[:2], [kernel.shape[1]]], 0))
+        logits.set_shape([*inputs.shape[:2], kernel.shape[1]])
+        training = calls_for_training()
+        projections[id(graph), logits.name] = (inputs, kernel, bias, training)
+        return logits if layer.activation is None else layer.activation(logits)
+
+    override(changes, layer, "call", call)
+
+
+def loss_obstacle(model: Any) -> str | None:
+    """Say in words why a compiled model's loss is computed from all its logits; None where it need not be."""
+    ours = keras.Model
+    if any(getattr(type(model), name) is not getattr(ours, name) for name in _STEPS):
+        return f"{type(model).__name__} has a training step of its own"
+    replaced = next((name for name in vars(model) if hasattr(type(model), name)), None)
+    if replaced is not None:
+        return f"the model's {replaced} is overridden on the object, and that override stays"
+    if (odd := strangeness(model.compiled_loss)) is not None:
+        return odd
+    if len(model.outputs or []) != 1:
+        return "the model has not one output"
+    loss = model.compiled_loss._user_losses
+    loss = loss[0] if isinstance(loss, list | tuple) and len(loss) == 1 else loss
+    if _is_generated(loss):
+        return None
+    function = keras.losses.sparse_categorical_crossentropy
+    if not is_known_function(function):
+        return "keras.losses.sparse_categorical_crossentropy is not the one that Keras came with"
+    if loss in ("sparse_categorical_crossentropy", function):
+        return None
+    if type(loss) is not keras.losses.SparseCategoricalCrossentropy:
+        name = loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
+        return f"{name}: understood is sparse_categorical_crossentropy"
+    if (odd := strangeness(loss)) is not None:
+        return odd
+    if loss.fn is not function or set(loss._fn_kwargs) - _SETTINGS:
+        return "the function of the loss, or what it is called with, is not the one that it came with"
+    if loss._fn_kwargs.get("ignore_class") is not None or loss.reduction not in _REDUCTIONS:
+        return "ignore_class and reduction=none are left to Keras"
+    return None
+
+
+def accelerate_loss(changes: Changes, model: Any, projections: Projections) -> None:
+    """Compute a loss without `loss_obstacle` block by block, wherever the logits come from a dense layer."""
+    by_keras = model.compute_loss
+
+    def compute_loss(self: Any, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Any:
+        container = model.compiled_loss
+        if not container.built:
+            container.build(y_pred)
+        with Changes() as for_this_call, for_this_call, for_this_call:
+            by_blocks = [_by_blocks(loss, projections) for loss in container._losses]
+            for_this_call.replace(container, "_losses", by_blocks)
+            return by_keras(x, y, y_pred, sample_weight)
+
+    override(changes, model, "compute_loss", compute_loss)
+
+
+def _by_blocks(by_keras: Any, projections: Projections) -> Any:
+    """Give a loss function that looks through probabilities and logits to the dense layer that made them."""
+
+    def loss(y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        found = projections.get(_logits_key(y_pred, by_keras._fn_kwargs.get("from_logits", False)))
+        weights = None if sample_weight is None else tf.convert_to_tensor(sample_weight)
+        if (
+            found is None
+            or y_true.shape.rank != 2
+            or (weights is not None and weights.shape.rank not in (1, 2))
+            or getattr(y_pred, "_keras_mask", None) is not None
+            or (weights is not None and _is_generated(by_keras.fn))
+        ):
+            return by_keras(y_true, y_pred, sample_weight=sample_weight)
+        read, kernel, bias, training = found
+        rows = tf.reshape(read, [-1, kernel.shape[0]])
+        shape = tf.shape(read)[:2]  # asking the probabilities for their shape would have them computed
+        masked = _is_generated(by_keras.fn)
+        targets = y_true[:, : shape[1]] if masked else y_true
+        same = tf.debugging.assert_equal(tf.shape(targets), shape, "targets and output differ in shape")
+        with tf.control_dependencies([same]):
+            labels = tf.reshape(tf.cast(targets, tf.int64), [-1])
+        if masked:
+            real = tf.cast(tf.not_equal(labels, by_keras.fn.__globals__["padding"]), rows.dtype)
+            shares = tf.math.divide_no_nan(real, tf.reduce_sum(real))
+        else:
+            count = 1 if by_keras.reduction == "sum" else tf.maximum(tf.size(labels), 1)
+            given = tf.ones([1, 1], rows.dtype) if weights is None else tf.cast(weights, rows.dtype)
+            given = given[:, None] if given.shape.rank == 1 else given
+            shares = tf.reshape(tf.broadcast_to(given / tf.cast(count, rows.dtype), shape), [-1])
+        return projected_cross_entropy(rows, kernel, bias, labels, shares, with_gradient=training)
+
+    loss.reduction = by_keras.reduction  # type: ignore[attr-defined]
+    return loss
+
+
+def _logits_key(y_pred: Any, from_logits: bool) -> tuple[int, str]:
+    """Give graph and name of the logits that an output is, or is the softmax of."""
+    if not tf.is_symbolic_tensor(y_pred):
+        return 0, ""
+    logits = y_pred
+    if not from_logits:
+        logits = getattr(y_pred, "_keras_logits", None)
+        if logits is None and y_pred.op.type == "Softmax":
+            logits = y_pred.op.inputs[0]
+    return (0, "") if logits is None else (id(logits.graph), logits.name)
+
+
+def _is_generated(loss: Any) -> bool:
+    """Say whether a loss is what generated source compiles a model with: the same code over the same names."""
+    if not isinstance(loss, FunctionType) or loss.__closure__ or loss.__defaults__ or loss.__kwdefaults__:
+        return False
+    names = loss.__globals__
+    losses = getattr(names.get("keras"), "losses", None)
+    same_losses = (
+        getattr(losses, "sparse_categorical_crossentropy", None) is keras.losses.sparse_categorical_crossentropy
+    )
+    known = names.get("tf") is tf and same_losses and type(names.get("padding")) is int
+    return known and _compared(loss.__code__) == _generated()
+
+
+@cache
+def _generated() -> Any:
+    module = compile(MASKED_LOSS, "<generated>", "exec")
+    return next(_compared(c) for c in module.co_consts if isinstance(c, CodeType) and c.co_name == "masked_loss")
+
+
+def _compared(code: CodeType) -> Any:
+    return code.co_code, code.co_consts, code.co_names, code.co_varnames

@@ -1,0 +1,224 @@
+"""Recurrent cells: which are understood, and how a whole sequence runs through them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+from s2s_magic.acceleration.understood import is_known_function, strangeness
+from s2s_magic.kernels import GruCell, LstmCell, ResetBeforeGruCell, run
+from s2s_magic.kernels.scan import UNROLLED
+
+_TYPES = ("float16", "bfloat16", "float32", "float64")
+_TANH = (keras.activations.tanh, tf.tanh)
+_SIGMOID = (keras.activations.sigmoid, tf.sigmoid)
+
+
+def cells_of(cell: Any) -> list[Any]:
+    """List the cells of a stack, or the one cell."""
+    return list(cell.cells) if type(cell) is keras.layers.StackedRNNCells else [cell]
+
+
+def cell_obstacle(cell: Any) -> str | None:
+    """Say in words why a cell, or a stack of cells, cannot run on the kernels; None where it can."""
+    cells = cells_of(cell)
+    if type(cell) is keras.layers.StackedRNNCells:
+        if cell.reverse_state_order:
+            return "reverse_state_order=True turns its states around"
+        if len({id(one) for one in cells}) < len(cells) and any(
+            one.dropout for one in cells if hasattr(one, "dropout")
+        ):
+            return "a cell that stands twice in its stack has one mask for both places"
+        if (odd := strangeness(cell) or regularized_output(cell)) is not None:
+            return f"of its stack of cells, {odd}"
+    if {one.compute_dtype for one in cells} - {cell.compute_dtype}:
+        return "its cells compute in another type than the stack that holds them"
+    return next((why for why in map(_obstacle, cells) if why), None)
+
+
+def _obstacle(cell: Any) -> str | None:
+    name = type(cell).__name__
+    if type(cell) not in (keras.layers.LSTMCell, keras.layers.GRUCell):
+        return f"its cell is a {name}; understood are LSTMCell, GRUCell and stacks of them"
+    if (odd := strangeness(cell)) is not None:
+        return f"of its {name}, {odd}"
+    if cell.activation not in _TANH or not is_known_function(cell.activation):
+        return f"activation={_shown(cell.activation)}: the kernels have tanh"
+    if cell.recurrent_activation not in _SIGMOID or not is_known_function(cell.recurrent_activation):
+        return f"recurrent_activation={_shown(cell.recurrent_activation)}: the kernels have sigmoid"
+    if cell.recurrent_dropout:
+        return f"recurrent_dropout={cell.recurrent_dropout:g} needs its own mask each step"
+    if cell.dropout and cell.implementation == 1:
+        return f"dropout={cell.dropout:g} with implementation=1 has another mask for each gate"
+    if (why := regularized_output(cell)) is not None:
+        return f"of its {name}, {why}"
+    if cell.compute_dtype not in _TYPES:
+        return f"it computes in {cell.compute_dtype}"
+    if cell.built and not _are_its_weights(cell):
+        return f"the weights of its {name} are not the variables that it makes"
+    return None
+
+
+def _are_its_weights(cell: Any) -> bool:
+    """Say whether a cell's weights are variables of the shapes that its settings call for."""
+    weights = _own_weights(cell)
+    if not all(isinstance(weight, tf.Variable) for weight in weights):
+        return False
+    kernel, recurrent, *bias = (list(weight.shape) for weight in weights)
+    wide = gate_count(cell) * cell.units
+    twice = type(cell) is keras.layers.GRUCell and cell.reset_after
+    return kernel[1:] == [wide] and recurrent == [cell.units, wide] and bias in ([], [[2, wide] if twice else [wide]])
+
+
+def regularized_output(part: Any) -> str | None:
+    """Say that a part of a layer adds to the loss at each of its steps, which only the layer's own loop can count."""
+    if part.activity_regularizer is None:
+        return None
+    return "the activity_regularizer counts each step by itself"
+
+
+def _shown(activation: Any) -> str:
+    return str(getattr(activation, "__name__", activation))
+
+
+def state_count(cell: Any) -> int:
+    """Give how many tensors the state of one cell is."""
+    return int(kernel_cell(cell).states)
+
+
+def run_cells(
+    cell: Any,
+    x: Any,
+    states: list[Any] | None,
+    training: Any,
+    *,
+    masks_by: Any = None,
+    drawn_outside: bool = False,
+    sequences: bool = True,
+    mask: Any = None,
+    reverse: bool = False,
+    unrolled: int = UNROLLED,
+) -> tuple[Any, list[Any]]:
+    """Run a whole sequence through a cell, or through the cells of a stack one after the other.
+
+    Parameters
+    ----------
+    cell
+        A cell without `cell_obstacle`.
+    x
+        Shape (batch, steps, features).
+    states
+        Flat list of initial states, each of shape (batch, units); None for zeros.
+    training
+        Keras's flag; only dropout looks at it.
+    masks_by
+        The layer that draws the mask for ``dropout`` for all steps at once; by default the cells draw one a step.
+    drawn_outside
+        Whether Keras calls the cells once before its loop, and so draws masks that nothing uses.
+    sequences
+        Give all outputs, else the last one.
+    mask, reverse, unrolled
+        As for the kernels.
+
+    Returns
+    -------
+    output : tensor
+        Shape (batch, steps, units) or (batch, units).
+    states : list of tensors
+        The last states, flat.
+    """
+    cells = cells_of(cell)
+    after: list[Any] = []
+    if masks_by is not None and masks_by.dropout:
+        # Keras, too, draws one mask for all steps at once where a layer runs its one cell on the whole sequence.
+        masks_by.reset_dropout_mask()
+        x *= masks_by.get_dropout_mask_for_cell(x, training, count=gate_count(cell))[0]
+    if reverse:
+        x, mask = tf.reverse(x, [1]), None if mask is None else tf.reverse(mask, [1])
+    dropped = [None] * len(cells) if masks_by else _masks_of_steps(cells, x, training, outside=drawn_outside)
+    for number, one in enumerate(cells):
+        count = state_count(one)
+        state = None if states is None else states[len(after) : len(after) + count]
+        last = number == len(cells) - 1
+        x = tf.cast(x, one.compute_dtype)
+        if dropped[number] is not None:
+            x *= dropped[number]
+        every = sequences or not last
+        x, *new = run(kernel_cell(one), x, *weights_of(one), state, mask=mask, sequences=every, unrolled=unrolled)
+        after += new
+    return x, after
+
+
+def gate_count(cell: Any) -> int:
+    """Give how many masks Keras draws for a cell's inputs: one a gate, of which it takes the first."""
+    return 4 if type(cell) is keras.layers.LSTMCell else 3
+
+
+def _masks_of_steps(cells: list[Any], x: Any, training: Any, *, outside: bool) -> list[Any]:
+    """Draw the dropout masks that the cells themselves draw, step by step in a loop over time.
+
+    Under one seed they are Keras's numbers, as far as those are the same twice: its own loop has several steps in
+    flight, and which of them draws first may change.
+
+    Parameters
+    ----------
+    cells, x, training
+        As for `run_cells`.
+    outside
+        Whether the cells are called once before the loop as well, only to see what they give.
+
+    Returns
+    -------
+    list
+        For each cell a tensor of shape (batch, steps, features), or None where it drops nothing.
+    """
+    dropping = [cell for cell in cells if cell.dropout]
+    if not dropping or training is False:
+        return [None] * len(cells)
+    batch, steps = tf.shape(x)[0], tf.shape(x)[1]
+
+    def draw() -> list[Any]:
+        found = []
+        for cell in dropping:
+            like = tf.zeros([batch, cell.kernel.shape[0]], cell.compute_dtype)
+            found.append(cell.get_dropout_mask_for_cell(like, training, count=gate_count(cell))[0])
+        return found
+
+    if outside:
+        for cell in cells:
+            cell.reset_dropout_mask()
+            cell.reset_recurrent_dropout_mask()
+        draw()
+    shapes = [tf.TensorShape([None, cell.kernel.shape[0]]) for cell in dropping]
+    arrays = [
+        tf.TensorArray(cell.compute_dtype, steps, element_shape=shape)
+        for cell, shape in zip(dropping, shapes, strict=True)
+    ]
+
+    def body(time: Any, *arrays: Any) -> Any:
+        return time + 1, *(array.write(time, mask) for array, mask in zip(arrays, draw(), strict=True))
+
+    _, *arrays = tf.while_loop(lambda time, *_: time < steps, body, [tf.constant(0), *arrays], parallel_iterations=1)
+    drawn = iter(tf.transpose(array.stack(), [1, 0, 2]) for array in arrays)
+    return [next(drawn) if cell.dropout else None for cell in cells]
+
+
+def kernel_cell(cell: Any) -> Any:
+    """Give the kernels' twin of a Keras cell."""
+    if type(cell) is keras.layers.LSTMCell:
+        return LstmCell()
+    return GruCell() if cell.reset_after else ResetBeforeGruCell()
+
+
+def weights_of(cell: Any) -> tuple[Any, Any, Any]:
+    """Give kernel, recurrent kernel and bias of a cell in the type it computes in; None for no bias."""
+    weights = _own_weights(cell)
+    kernel, recurrent, *bias = (tf.cast(tf.convert_to_tensor(weight), cell.compute_dtype) for weight in weights)
+    return kernel, recurrent, bias[0] if bias else None
+
+
+def _own_weights(cell: Any) -> list[Any]:
+    names = ("kernel", "recurrent_kernel", *(["bias"] if cell.use_bias else []))
+    return [getattr(cell, name, None) for name in names]

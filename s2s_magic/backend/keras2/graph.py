@@ -1,0 +1,122 @@
+"""The graph that symbolic tensors make: its ends, its wires, and the call that made each tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import tensorflow as tf
+
+from s2s_magic.backend.keras2 import objects
+from s2s_magic.backend.keras2.private import private
+
+functional = private("engine.functional")
+
+
+def nodes(layer: Any) -> int:
+    """Count how often a layer sits in Keras's graph."""
+    return len(getattr(layer, "_inbound_nodes", ()))
+
+
+def input_tensor(layer: Any) -> Any:
+    """Give an input layer's tensor; None where its constructor failed."""
+    return layer._inbound_nodes[0].outputs if nodes(layer) else None
+
+
+def ends(model: Any) -> tuple[list[Any], list[Any]]:
+    """Give a functional model's input and output tensors; a model without wires has none."""
+    if not isinstance(model, functional.Functional):
+        return [], []
+    return list(tf.nest.flatten(model.inputs or [])), list(tf.nest.flatten(model.outputs or []))
+
+
+def output_keys(model: Any) -> list[str] | None:
+    """Give the keys of a model wired with a dict of outputs, in the order of its outputs; None for any other."""
+    wired = getattr(model, "_nested_outputs", None)
+    return sorted(wired) if isinstance(wired, dict) else None
+
+
+def call_arguments(tensor: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Give the arguments of the call that made one of Keras's symbolic tensors."""
+    made = tensor._keras_history
+    node = made.layer._inbound_nodes[made.node_index]
+    return tuple(node.call_args), dict(node.call_kwargs)
+
+
+def disconnected(error: BaseException) -> tuple[list[Any], list[Any]] | None:
+    """Give the inputs and outputs of a model that could not be made since its outputs need other inputs too.
+
+    None for any other error.
+    """
+    traceback = error.__traceback__
+    while traceback is not None:
+        frame = traceback.tb_frame
+        if frame.f_code is functional._map_graph_network.__code__ and "disconnected" in str(error):
+            ends = frame.f_locals["inputs"], frame.f_locals["outputs"]
+            return list(tf.nest.flatten(ends[0])), list(tf.nest.flatten(ends[1]))
+        traceback = traceback.tb_next
+    return None
+
+
+def sources(outputs: Iterable[Any], known: Iterable[Any]) -> list[Any]:
+    """Give the input tensors that the wires of outputs lead back to, without going past known tensors."""
+    seen = {id(tensor) for tensor in known}
+    waiting, found = list(outputs), []
+    while waiting:
+        tensor = waiting.pop()
+        if id(tensor) in seen or not objects.is_keras_tensor(tensor):
+            continue
+        seen.add(id(tensor))
+        layer, number, _ = tensor._keras_history
+        node = layer._inbound_nodes[number]
+        if node.is_input:
+            found.append(tensor)
+        waiting.extend(tf.nest.flatten(node.keras_inputs))
+    return found
+
+
+def links(model: Any) -> list[tuple[Any, Any, Any]]:
+    """Give (layer, tensor, layer) of the wires within a model, in the order of its calls; None at an output's end."""
+    if not isinstance(model, functional.Functional) or not getattr(model, "_nodes_by_depth", None):
+        return []
+    found = []
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        for node in model._nodes_by_depth[depth]:
+            for tensor in tf.nest.flatten(node.keras_inputs):
+                if not node.is_input:
+                    found.append((tensor._keras_history[0], tensor, node.layer))
+    return [*found, *((tensor._keras_history[0], tensor, None) for tensor in tf.nest.flatten(model.outputs or []))]
+
+
+# The wires as Keras keeps them, for writing code that runs on from them.
+
+
+def history(tensor: Any) -> tuple[Any, int, int]:
+    """Say what made a symbolic tensor: the layer, the number of that call in the graph, and of the output in it."""
+    made = tensor._keras_history
+    return made.layer, int(made.node_index), int(made.tensor_index)
+
+
+def call_of(tensor: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Give the arguments of the call that made a symbolic tensor, as the layer's ``call`` was given them.
+
+    A recurrent layer's initial state stands in the list of its first argument.
+    """
+    layer, node, _ = history(tensor)
+    return arguments_of(layer, node)
+
+
+def arguments_of(layer: Any, number: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Give the arguments of one of the calls by which a layer sits in the graph."""
+    made = layer._inbound_nodes[number]
+    return tuple(made.call_args), dict(made.call_kwargs)
+
+
+def is_masked(tensor: Any) -> bool:
+    """Say whether a mask goes with a symbolic tensor."""
+    return getattr(tensor, "_keras_mask", None) is not None
+
+
+def is_wired(model: Any) -> bool:
+    """Say whether a model is a graph of layers with inputs and outputs; a `Sequential` is one once it is built."""
+    return isinstance(model, functional.Functional) and bool(ends(model)[1])

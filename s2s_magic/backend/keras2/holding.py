@@ -1,0 +1,115 @@
+"""Which layers an object holds, by which attributes, and which of them Keras sees."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from s2s_magic.backend.keras2 import objects
+from s2s_magic.backend.keras2.private import private
+
+functional, sequential = private("engine.functional"), private("engine.sequential")
+
+_PLAIN = frozenset({type(None), bool, int, float, str, threading.local})
+
+
+# Keras's bookkeeping, which names the same objects a second time.
+_BOOKKEEPING = frozenset({
+    *("_self_tracked_trackables", "_layers", "_metrics", "_obj_reference_counts_dict", "_thread_local", "_call_spec"),
+    *("_inbound_nodes", "_outbound_nodes", "_inbound_nodes_value", "_outbound_nodes_value", "_network_nodes"),
+    *("_trainable_weights", "_non_trainable_weights", "_input_layers", "_output_layers", "_nodes_by_depth"),
+    *("_layers_by_depth", "_self_unconditional_checkpoint_dependencies", "_self_unconditional_dependency_names"),
+})  # fmt: skip
+
+
+def rows(model: Any) -> list[Any]:
+    """Give the layers that ``model.summary()`` has a row for."""
+    return [part for part in model.layers if objects.is_layer(part)]
+
+
+def reached(model: Any) -> Iterator[Any]:
+    """Yield every layer within a model, itself included."""
+    return (layer for layer in model._flatten_layers() if objects.is_layer(layer))
+
+
+def children(layer: Any) -> list[tuple[str, Any]]:
+    """Give (attribute path, layer) of the layers that an object holds, each once; public attributes come first.
+
+    The layers of a functional model are on its wires: it holds none. Those of ``Sequential`` and of models that
+    wire themselves in their own constructor go by their number.
+    """
+    if objects.is_functional(layer) and type(layer) in (functional.Functional, objects.Model):
+        return []
+    found: dict[int, tuple[str, Any]] = {}
+    if not isinstance(layer, sequential.Sequential):
+        for name, value in attributes(layer, public_only=isinstance(layer, functional.Functional)):
+            for path, part in _layers_in(value, name):
+                if part is not layer:
+                    found.setdefault(id(part), (path, part))
+    if isinstance(layer, functional.Functional):
+        others = [(f"layers[{number}]", part) for number, part in enumerate(layer.layers)]
+    else:  # what Keras tracks though no attribute leads to it, or only through deeply nested ones
+        others = [(part.name, part) for part in tracked(layer)]
+    for path, part in others:
+        if objects.is_layer(part):
+            found.setdefault(id(part), (path, part))
+    return list(found.values())
+
+
+def tracked(layer: Any) -> Iterator[Any]:
+    """Yield the layers that Keras counts as directly within a layer, by attributes or on wires."""
+    return (part for part in layer._flatten_layers(recursive=False, include_self=False) if objects.is_layer(part))
+
+
+def attributes(layer: Any, *, public_only: bool = False) -> list[tuple[str, Any]]:
+    """Give the attributes that can hold something of the user's, the public ones first."""
+    pairs = [
+        (name, value)
+        for name, value in vars(layer).items()
+        if type(value) not in _PLAIN and name not in _BOOKKEEPING and not (public_only and name.startswith("_"))
+    ]
+    return sorted(pairs, key=lambda pair: pair[0].startswith("_"))
+
+
+def _layers_in(value: Any, path: str, depth: int = 2) -> Iterator[tuple[str, Any]]:
+    if objects.is_layer(value):
+        yield path, value
+    elif depth and isinstance(value, (list, tuple)):
+        for number, part in enumerate(value):
+            yield from _layers_in(part, f"{path}[{number}]", depth - 1)
+    elif depth and isinstance(value, dict):
+        for key, part in value.items():
+            yield from _layers_in(part, f"{path}[{key!r}]", depth - 1)
+
+
+def unseen(layer: Any) -> Iterator[tuple[str, Any]]:
+    """Yield (attribute path, layer) of the layers that an object reaches through objects Keras does not look into.
+
+    Keras finds layers in attributes, lists and dictionaries, and in what is itself a layer or a `tf.Module`.
+    """
+    for name, value in attributes(layer):
+        for path, part in _opaque_in(value, name):
+            for inner, content in vars(part).items():
+                yield from _layers_in(content, f"{path}.{inner}")
+                for deeper, other in _opaque_in(content, f"{path}.{inner}"):
+                    for last, held in vars(other).items():
+                        yield from _layers_in(held, f"{deeper}.{last}")
+
+
+_LIBRARIES = frozenset({"tensorflow", "keras", "numpy", "builtins", "collections", "weakref", "functools", "threading"})
+
+
+def _opaque_in(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, (list, tuple)):
+        for number, part in enumerate(value):
+            if not isinstance(part, (list, tuple)):
+                yield from _opaque_in(part, f"{path}[{number}]")
+    elif (
+        hasattr(value, "__dict__")
+        and not isinstance(value, (tf.Module, type))
+        and type(value).__module__.partition(".")[0] not in _LIBRARIES
+    ):
+        yield path, value

@@ -1,0 +1,49 @@
+"""Which calls are Keras's own and not the user's, and where the stack stands."""
+
+from __future__ import annotations
+
+import inspect
+from types import CodeType
+
+import tensorflow as tf
+from tensorflow.python.util import tf_stack
+
+from s2s_magic.backend.keras2 import objects
+from s2s_magic.backend.keras2.private import private
+
+call_context = private("engine.base_layer_utils").call_context
+functional, sequential = private("engine.functional"), private("engine.sequential")
+
+_COUNTERS = "_init_batch_counters"
+
+
+# Keras's own calls of a model, made for the user's sake: none of these calls stands in the user's code.
+_ENGINE = {
+    objects.Model: "fit evaluate predict train_on_batch test_on_batch predict_on_batch train_step test_step "
+    f"predict_step build save export summary {_COUNTERS}",
+    functional.Functional: "save",
+    sequential.Sequential: "build",
+    objects.Layer: "compute_output_shape compute_output_signature",
+}
+
+
+def engine_codes() -> frozenset[CodeType]:
+    """Give the code of Keras's own drivers: a call beneath them is a retracing or a probe, not the user's."""
+    methods = [getattr(owner, name, None) for owner, names in _ENGINE.items() for name in names.split()]
+    codes = {inspect.unwrap(method).__code__ for method in methods if method is not None}
+    return frozenset({*codes, inspect.unwrap(tf.saved_model.save).__code__})
+
+
+def is_bookkeeping(method: str) -> bool:
+    """Say whether a method makes variables that belong to no layer: a model counts its batches in some."""
+    return method == _COUNTERS
+
+
+def original_lines() -> list[tuple[str, int]]:
+    """Give (file name, line) of the stack from within, with autograph's generated code traced back to its origin."""
+    return [(frame.filename, frame.lineno) for frame in reversed(list(tf_stack.extract_stack()))]
+
+
+def calls_for_training() -> bool:
+    """Say whether the call of a model that goes on is one for training."""
+    return call_context().training is True

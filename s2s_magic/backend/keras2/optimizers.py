@@ -1,0 +1,73 @@
+"""Optimizers: those of a model, those within others, and their variables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from s2s_magic.backend.keras2.private import private
+
+loss_scale_optimizer = private("mixed_precision.loss_scale_optimizer")
+current, legacy = private("optimizers.optimizer"), private("optimizers.legacy.optimizer_v2")
+
+_KINDS = (current._BaseOptimizer, legacy.OptimizerV2)
+
+
+def bare_optimizer(optimizer: Any) -> Any:
+    """Give the optimizer that Keras wrapped for mixed precision, or the optimizer itself."""
+    return (
+        optimizer.inner_optimizer if isinstance(optimizer, loss_scale_optimizer.BaseLossScaleOptimizer) else optimizer
+    )
+
+
+def optimizers_of(model: Any) -> list[Any]:
+    """List the optimizers that a model's steps may ask to apply gradients: its own, and others among its attributes."""
+    held = [vars(model).get("optimizer"), *vars(model).values()]
+    found = {id(one): one for value in held for one in _flat(value) if isinstance(one, _KINDS)}
+    return list(found.values())
+
+
+def _flat(value: Any) -> list[Any]:
+    if isinstance(value, list | tuple):
+        return list(value)
+    return list(value.values()) if isinstance(value, dict) else [value]
+
+
+def parts(optimizer: Any) -> Iterator[Any]:
+    """Yield an optimizer and those it hands its work on to."""
+    yield optimizer
+    inner = bare_optimizer(optimizer)
+    if inner is not optimizer:
+        yield from parts(inner)
+    for spec in getattr(optimizer, "optimizer_specs", None) or ():  # TFA's MultiOptimizer
+        yield from parts(spec["optimizer"])
+
+
+def optimizer_variables(model: Any) -> list[Any]:
+    """List the variables of all of a model's optimizers, with a loss scale's."""
+    found: dict[int, Any] = {}
+    for optimizer in optimizers_of(model):
+        for part in parts(optimizer):
+            listed = part.variables
+            scale: Any = getattr(part, "_loss_scale", None)
+            counters = [scale.current_loss_scale, scale.counter] if hasattr(scale, "current_loss_scale") else []
+            for variable in (*(listed() if callable(listed) else listed), *counters):
+                found.setdefault(id(variable), variable)
+    return list(found.values())
+
+
+def learning_rate_of(optimizer: Any) -> str | None:
+    """Give an optimizer's learning rate in a word; None where it has none of its own."""
+    try:
+        rate = optimizer.learning_rate
+    except AttributeError:
+        return None
+    if callable(rate) and not hasattr(rate, "numpy"):
+        return type(rate).__name__
+    return f"{float(rate):g}"
+
+
+def put_averages(model: Any) -> None:
+    """Put the moving averages into the variables, where the optimizer keeps some: so a fit of Keras's ends."""
+    if isinstance(model.optimizer, current.Optimizer):
+        model.optimizer.finalize_variable_values(model.trainable_variables)

@@ -1,0 +1,15 @@
+"""Keras 2 from within: the `keras` that comes with TensorFlow up to 2.15, else `tf_keras`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from tensorflow import keras
+
+_ROOT = str(keras.Model.__module__).partition(".engine")[0]
+
+
+def private(module: str) -> Any:
+    """Give a module of Keras's own source, such as ``engine.base_layer``."""
+    return import_module(f"{_ROOT}.{module}")

@@ -1,0 +1,229 @@
+"""What a model was compiled with, the steps that were traced for it, and what they change."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from s2s_magic.backend.keras2 import graph, holding, objects, variables
+from s2s_magic.backend.keras2.private import private
+from s2s_magic.undoing import Changes
+
+AddLoss = private("engine.base_layer").AddLoss
+optimizer, training = private("optimizers.optimizer"), private("engine.training")
+
+# A model's steps as Keras has traced them.
+_TRACES = ("train_function", "train_tf_function", "test_function", "predict_function")
+
+
+# What `compile` left behind. Keras 2 notes the `trainable` switch of every layer at that moment, and puts the switches
+# back so for as long as `fit` and `train_on_batch` run, whatever they are by then: those switches are what is trained.
+# A layer that came under the model later counts as it is. Only the next `compile` looks again.
+
+
+def is_compiled(model: Any) -> bool:
+    """Say whether a model was compiled."""
+    return bool(getattr(model, "_is_compiled", False))
+
+
+def compiled_as(model: Any) -> Any:
+    """Give an object that is another one after each compiling; None before the first."""
+    return vars(model).get("compiled_loss")
+
+
+def compiled_at(model: Any) -> int | None:
+    """Give a number that is the greater the later a model was compiled; None for one that never was.
+
+    Each compiling makes a variable, and TensorFlow numbers variables as they come.
+    """
+    if not is_compiled(model):
+        return None
+    made = [model._steps_per_execution]
+    if isinstance(model.optimizer, optimizer.Optimizer):  # with steps_per_execution="auto", the first is kept
+        made.append(model.optimizer.iterations)
+    return max((_number(variable) for variable in made if variable is not None), default=0)
+
+
+def _number(variable: Any) -> int:
+    last = str(getattr(variable, "_unique_id", "")).rpartition("_")[2]
+    return int(last) if last.isdecimal() else 0
+
+
+def has_trained(model: Any) -> bool:
+    """Say whether `fit` or `train_on_batch` took a step with a model, in whatever cell."""
+    counter = getattr(model, "_train_counter", None)
+    return counter is not None and int(counter) > 0
+
+
+def changed_since_compile(model: Any) -> list[tuple[Any, bool]]:
+    """Give the layers of a compiled model whose switch is another now, with what compile saw."""
+    saw = model._compiled_trainable_state if is_compiled(model) else {}
+    return [
+        (layer, saw[layer]) for layer in holding.reached(model) if saw.get(layer, layer.trainable) != layer.trainable
+    ]
+
+
+def trained_by_fit(model: Any) -> list[Any]:
+    """Give the variables that `fit` would train now: by the switches that compile saw, where there was one."""
+    changed = {id(layer): saw for layer, saw in changed_since_compile(model)}
+    return variables.weights(model)[0] if not changed else _trained_with(model, changed)
+
+
+def _trained_with(layer: Any, switches: dict[int, bool]) -> list[Any]:
+    """Give the variables that a layer would list as trainable with other switches."""
+    if not any(id(part) in switches for part in holding.reached(layer)):
+        return variables.weights(layer)[0]
+    if not switches.get(id(layer), layer.trainable):
+        return []
+    found = [variable for part in holding.tracked(layer) for variable in _trained_with(part, switches)]
+    return list(
+        {id(variables.bare(variable)): variable for variable in (*found, *variables.meant_to_train(layer))}.values()
+    )
+
+
+def has_own_step(model: Any) -> bool:
+    """Say whether a model's training step is not Keras's: which variables its optimizer is given is the user's own."""
+    return type(model).train_step is not objects.Model.train_step or "train_step" in vars(model)
+
+
+def known_to_optimizer(model: Any, asked: Iterable[Any]) -> list[bool] | None:
+    """Say of each variable whether the model's optimizer has its place; None while it takes any.
+
+    An optimizer makes its places once, for the variables of its first step, and refuses all others. What a training
+    step of the model's own gives it is not known.
+    """
+    held = getattr(model, "optimizer", None)
+    held = getattr(held, "inner_optimizer", held)
+    if has_own_step(model):
+        return None
+    if not isinstance(held, optimizer.Optimizer) or not getattr(held, "_built", False):
+        return None
+    return [held._var_key(variable) in held._index_dict for variable in asked]
+
+
+def traces_of(model: Any) -> dict[str, Any]:
+    """Give a model's steps as they are traced, by name; None where one is not yet."""
+    return {name: vars(model).get(name) for name in _TRACES}
+
+
+def go_on_with(model: Any, traces: Mapping[str, Any]) -> None:
+    """Let a model whose own steps are set aside use others that were traced earlier."""
+    vars(model).update(traces)
+
+
+def set_traces_aside(changes: Changes, model: Any) -> None:
+    """Let a model trace its steps anew until changes are undone; then it goes on with the traces it has now.
+
+    Where it was compiled anew in the meantime, it has none.
+    """
+    attributes = vars(model)
+    compiled = compiled_as(model)
+    traces = traces_of(model)
+    # Keras notes a trace among what a model saves as well, and would keep the last one there
+    model._maybe_initialize_trackable()
+    noted, by_name = model._unconditional_checkpoint_dependencies, model._unconditional_dependency_names
+    noted_traces = [each for each in noted if each.name in _TRACES]
+
+    def put_back() -> None:
+        same = compiled_as(model) is compiled
+        attributes.update(traces if same else dict.fromkeys(_TRACES))
+        again = noted_traces if same else []
+        noted[:] = [*(each for each in noted if each.name not in _TRACES), *again]
+        for name in _TRACES:
+            by_name.pop(name, None)
+        by_name.update({each.name: each.ref for each in again})
+
+    changes.undo_by(put_back)
+    attributes.update(dict.fromkeys(_TRACES))
+
+
+def loss_weights(model: Any) -> list[float | None] | None:
+    """Give the weight of the loss of each of a model's outputs, None for an output without one.
+
+    None as a whole where that is not known: the model is not compiled, or its class has a training step of its own.
+    """
+    kept = training.Model.train_step, training.Model.compute_loss
+    if not is_compiled(model) or (type(model).train_step, type(model).compute_loss) != kept:
+        return None
+    container = getattr(model, "compiled_loss", None)
+    count = len(graph.ends(model)[1])
+    if container is None or not count:
+        return None
+    losses = _by_output(model, container._user_losses, count)
+    weights = _by_output(model, container._user_loss_weights, count)
+    if losses is None or weights is None:
+        return None
+    pairs = zip(losses, weights, strict=True)
+    return [None if loss is None else 1.0 if weight is None else float(weight) for loss, weight in pairs]
+
+
+def _by_output(model: Any, given: Any, count: int) -> list[Any] | None:
+    """Spread what ``compile`` was given over a model's outputs, as Keras does; None where it does not fit."""
+    if isinstance(given, dict):
+        nested = getattr(model, "_nested_outputs", None)
+        names = sorted(nested) if isinstance(nested, dict) and set(given) <= set(nested) else model.output_names
+        given = [given.get(name) for name in names]
+    if isinstance(given, (list, tuple)):
+        return list(given) if len(given) == count else None
+    return [given] * count
+
+
+def adds_loss(layer: Any) -> bool:
+    """Say whether calling a layer adds a loss of its inputs or outputs."""
+    return isinstance(layer, AddLoss) or any(
+        getattr(part, "_activity_regularizer", None) is not None or getattr(part, "_losses", None)
+        for part in holding.reached(layer)
+    )
+
+
+def added_losses(layer: Any) -> list[Any]:
+    """Give the tensors that the last call of a layer, and of what it holds, handed to ``add_loss``."""
+    return [
+        loss
+        for part in holding.reached(layer)
+        if objects.is_ready(part)
+        for loss in (*part._losses, *part._eager_losses)
+    ]
+
+
+_SETTINGS = ("loss_weights", "metrics", "weighted_metrics", "run_eagerly", "steps_per_execution", "jit_compile")
+
+
+_BY_XLA = re.compile(r"XLA|tf2xla|compile-time constant|trying to compile graph")
+
+
+def compiled_settings(model: Any) -> dict[str, Any]:
+    """Give what a model was compiled with beside optimizer and loss, as `compile` takes it; empty where it was not."""
+    if not is_compiled(model):
+        return {}
+    given: Mapping[str, Any] = model._compile_config.config
+    return {name: given.get(name) for name in _SETTINGS}
+
+
+def has_own_compile(model: Any) -> bool:
+    """Say whether a model's class compiles in a way of its own."""
+    return type(model).compile is not training.Model.compile or "compile" in vars(model)
+
+
+def compiles_by_xla(model: Any) -> bool:
+    """Say whether XLA compiles a model's step."""
+    return bool(getattr(model, "_jit_compile", False))
+
+
+def xla_obstacle(model: Any, error: Any) -> str | None:
+    """Name what XLA could not compile of a model's step; None where an error is about something else."""
+    text = str(error)
+    if not compiles_by_xla(model) or not _BY_XLA.search(text):
+        return None
+    layers = {layer.name: layer for layer in holding.reached(model)}
+    operation = re.search(r": (\w+) \(No registered", text)
+    node = re.search(r"\{\{node ([^}]+)\}\}", text)
+    path = node[1].split("/") if node else []
+    inside = next((f" in {name}" for name in reversed(path) if name in layers), "")
+    return f"{operation[1] if operation else 'an operation'}{inside}"
+
+
+def leave_xla_out(changes: Changes, model: Any) -> None:
+    """Let a model's step be traced for TensorFlow's own kernels until changes are undone."""
+    changes.replace(model, "_jit_compile", False)

@@ -1,0 +1,130 @@
+"""The variables of a layer: which are its own, what they hold, and what fills them."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from s2s_magic.backend.keras2 import holding, objects
+from s2s_magic.backend.keras2.private import private
+
+initializers = private("initializers")
+AutoCastVariable = private("mixed_precision.autocast_variable").AutoCastVariable
+Metric = private("metrics.base_metric").Metric
+
+_LISTS = objects.Layer.trainable_weights
+
+
+def bare(variable: Any) -> Any:
+    """Give the variable itself where Keras wrapped it for mixed precision: identity is the bare one's."""
+    return variable._variable if isinstance(variable, AutoCastVariable) else variable
+
+
+def weights(layer: Any) -> tuple[list[Any], list[Any]]:
+    """Give all variables that a layer and what it holds list: trainable ones, and the others."""
+    if not getattr(layer, "_self_tracked_trackables", True) and type(layer).trainable_weights is _LISTS:
+        own = meant_to_train(layer), meant_to_stay(layer)  # a leaf, which most layers are
+        return own if layer.trainable else ([], [*own[0], *own[1]])
+    try:
+        return _variables(layer.trainable_weights), _variables(layer.non_trainable_weights)
+    except ValueError:  # a model within has no weights yet, and Keras refuses to list those of the rest
+        parts = [part for part in holding.reached(layer) if objects.is_ready(part)]
+        trained = [v for part in parts if part.trainable for v in meant_to_train(part)]
+        frozen = [v for part in parts if not part.trainable for v in meant_to_train(part)]
+        return trained, [*frozen, *(v for part in parts for v in meant_to_stay(part))]
+
+
+def meant_to_train(layer: Any) -> list[Any]:
+    """Give the layer's own variables that would be trained if nothing were frozen."""
+    return _variables(layer._trainable_weights)
+
+
+def meant_to_stay(layer: Any) -> list[Any]:
+    """Give the layer's own variables that are never trained, such as a batch normalization's averages."""
+    return _variables(layer._non_trainable_weights)
+
+
+def _variables(listed: list[Any]) -> list[Any]:
+    """Leave out what Keras lists among weights without being one: a vocabulary's table."""
+    return [value for value in listed if hasattr(value, "shape")]
+
+
+def direct_weights(layer: Any) -> list[Any]:
+    """Give the variables of the layer itself, without those of layers it holds."""
+    return [*meant_to_train(layer), *meant_to_stay(layer)]
+
+
+def direct_owner(layer: Any, variable: Any) -> Any:
+    """Find the layer within ``layer`` that lists a variable as its own."""
+    wanted = bare(variable)
+    for part in holding.reached(layer):
+        if any(bare(v) is wanted for v in direct_weights(part)):
+            return part
+    return layer
+
+
+def attribute_of(layer: Any, variable: Any) -> str:
+    """Find the attribute by which a layer holds a variable, else the last part of the variable's own name."""
+    wanted = bare(variable)
+    for name, value in holding.attributes(layer):
+        if bare(value) is wanted:
+            return name
+        if isinstance(value, (list, tuple)):
+            for number, part in enumerate(value):
+                if bare(part) is wanted:
+                    return f"{name}[{number}]"
+        elif isinstance(value, Metric) and any(bare(v) is wanted for v in value.variables):
+            return f"{name}.{attribute_of(value, variable)}"
+    return str(variable.name).rpartition("/")[2].partition(":")[0]
+
+
+def initializer_name(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """Name what fills a new variable, from the arguments of `Layer.add_weight`."""
+    given = dict(zip(("name", "shape", "dtype", "initializer"), args, strict=False)) | kwargs
+    found = initializers.get(given.get("initializer"))
+    if found is None:
+        dtype = given.get("dtype")
+        return "GlorotUniform" if dtype is None or tf.as_dtype(dtype).is_floating else "Zeros"
+    return str(getattr(found, "__name__", None) or type(found).__name__)
+
+
+def value(variable: Any) -> Any:
+    """Give what a variable holds now, as a tensor; None where it has no value yet or no numbers.
+
+    The tensor shares the variable's memory until the variable changes, and keeps what it holds when it does.
+    """
+    if not (tf.executing_eagerly() and hasattr(variable, "numpy")):
+        return None
+    dtype = tf.as_dtype(variable.dtype)
+    if not (dtype.is_floating or dtype.is_integer or dtype.is_complex or dtype.is_bool):
+        return None
+    return bare(variable).value()
+
+
+def norm(value: Any) -> float:
+    """Measure the Euclidean norm of a tensor of numbers."""
+    return float(np.linalg.norm(value.numpy().astype(np.float32, copy=False).ravel()))
+
+
+def item_size(variable: Any) -> int:
+    """Give the bytes of one number of a variable."""
+    return int(tf.as_dtype(variable.dtype).size)
+
+
+def size_of(variable: Any) -> int:
+    """Count the numbers in a variable."""
+    return math.prod(size or 0 for size in objects.shape_of(variable) or ())
+
+
+def regularized(layer: Any) -> list[Any]:
+    """Give the layer's own variables whose regularizer adds a loss."""
+    found = []
+    for function in getattr(layer, "_callable_losses", ()):
+        while isinstance(function, functools.partial):
+            found += [value for value in function.args if isinstance(value, (tf.Variable, AutoCastVariable))]
+            function = next((value for value in function.args if isinstance(value, functools.partial)), None)
+    return found

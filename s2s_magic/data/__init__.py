@@ -1,0 +1,1 @@
+"""From what a notebook holds to batches: looking up, reading, checking, tokens."""

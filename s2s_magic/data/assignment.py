@@ -1,0 +1,151 @@
+"""Which variable is for which input and output: the data keys of a body, for the fit or for its validation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from s2s_magic.data.inputs import ModelOutput, inputs_of, output_form, outputs_of
+from s2s_magic.data.lookup import Asked, Desk
+from s2s_magic.data.losses import compares, losses_of
+from s2s_magic.data.table import Form
+from s2s_magic.errors import nearest
+
+if TYPE_CHECKING:
+    from s2s_magic.spec import FitPlan
+
+Names = str | tuple[str, ...] | Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The data of a fit or of its validation.
+
+    Attributes
+    ----------
+    key
+        What stands before the keys: "validation." for a validation.
+    source, decoder_input, lengths
+        Variables, where they are named.
+    inputs, target, weights
+        Variables by what they are for.
+    """
+
+    key: str
+    source: Asked | None = None
+    decoder_input: Asked | None = None
+    lengths: Asked | None = None
+    inputs: Mapping[str, str] | tuple[str, ...] = ()
+    target: Names = ""
+    target_key: str = "target"
+    weights: Names | None = None
+
+
+def training_part(plan: FitPlan) -> Part:
+    """Give the data that are fitted on."""
+
+    def asked(key: str, name: str | None) -> Asked | None:
+        return None if name is None else Asked(key, name)
+
+    return Part(
+        "",
+        source=asked("source", plan.source),
+        decoder_input=asked("decoder_input", plan.decoder_input),
+        lengths=asked("lengths", plan.lengths),
+        inputs=plan.inputs,
+        target=plan.target or "",
+        weights=plan.weights,
+    )
+
+
+def validation_part(plan: FitPlan) -> Part | None:
+    """Give the data of the validation where the body names some."""
+    held = plan.validation
+    if isinstance(held, tuple):
+        return Part("validation.", source=Asked("validation.0", held[0]), target=held[1], target_key="validation.1")
+    if held is None or isinstance(held, float | str):
+        return None
+    source = None if held.source is None else Asked("validation.source", held.source)
+    return Part("validation.", source, None, None, held.inputs, held.target, "validation.target", held.weights)
+
+
+def named_inputs(desk: Desk, part: Part) -> dict[str, Asked]:
+    """Read ``inputs``: input name to its variable, whichever of its two names the input was called by, or in order."""
+    found, key = inputs_of(desk.seq2seq), f"{part.key}inputs"
+    if not isinstance(part.inputs, Mapping):
+        if part.inputs and len(part.inputs) != len(found):
+            known = ", ".join(i.name for i in found)
+            desk.fault(key, f"the model has {len(found)} inputs, {known}, and there are {len(part.inputs)} variables")
+        pairs = zip(found, enumerate(part.inputs), strict=False)
+        return {i.name: Asked(f"{key}.{number}", name) for i, (number, name) in pairs}
+    names = {name: i.name for i in found for name in (i.keras_name, i.name)}
+    for name in part.inputs:
+        if name not in names:
+            known = nearest(name, names) or f"; it has {', '.join(i.name for i in found)}"
+            desk.fault(f"{key}.{name}", f"the model has no input {name!r}{known}")
+    return {names[n]: Asked(f"{key}.{n}", variable) for n, variable in part.inputs.items() if n in names}
+
+
+def compared_outputs(desk: Desk) -> list[ModelOutput]:
+    """List the outputs that the loss compares with something."""
+    pairs = zip(outputs_of(desk.seq2seq), losses_of(desk.seq2seq, desk.plan), strict=True)
+    return [output for output, loss in pairs if compares(loss) != "nothing"]
+
+
+def named_targets(desk: Desk, part: Part) -> tuple[list[tuple[ModelOutput, Asked]], Form]:
+    """Read ``target``: each output that is compared with something, with its variable; and how they go to Keras.
+
+    One variable that is named for several outputs goes to Keras alone, which compares each of them with it.
+    """
+    compared = compared_outputs(desk)
+    asked = _by_output(desk, part.target, part.target_key, compared)
+    missing = [output.name for output in compared if output.keras_name not in asked]
+    if missing and not desk.faults:
+        desk.fault(
+            part.target_key,
+            f"nothing says what {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} compared with: the loss "
+            f"compares each of {', '.join(o.name for o in compared)}, so {a_target_each(compared)}",
+        )
+    pairs = [(output, asked[output.keras_name]) for output in compared if output.keras_name in asked]
+    if len(pairs) > 1 and isinstance(part.target, str) and isinstance(part.weights, str | None):
+        return pairs, Form(alone=True)
+    return pairs, output_form(desk.seq2seq, [output for output, _ in pairs])
+
+
+def a_target_each(outputs: Sequence[ModelOutput]) -> str:
+    """Say how to name a target for each of some outputs."""
+    return f"name a variable for each, 'target: {{{', '.join(f'{output.name}: Y' for output in outputs)}}}'"
+
+
+def named_weights(desk: Desk, part: Part, outputs: Sequence[ModelOutput]) -> list[Asked | None]:
+    """Read ``weights``: for each of these outputs its variable, None where there is none."""
+    if part.weights is None:
+        return []
+    key = f"{part.key}weights"
+    asked = _by_output(desk, part.weights, key, outputs)
+    return [asked.get(output.keras_name) for output in outputs]
+
+
+def _by_output(desk: Desk, names: Names, key: str, outputs: Sequence[ModelOutput]) -> dict[str, Asked]:
+    """Give the variable of each output by Keras's name for it; one name alone is for all of them, as for Keras."""
+    known = ", ".join(output.name for output in outputs)
+    if isinstance(names, str):
+        return {output.keras_name: Asked(key, names) for output in outputs}
+    if not isinstance(names, Mapping):
+        if len(names) != len(outputs):
+            what = f"the loss compares {len(outputs)} outputs, {known}" if outputs else "no loss compares any output"
+            desk.fault(key, f"{what}, and there are {len(names)} variables")
+        pairs = zip(outputs, enumerate(names), strict=False)
+        return {output.keras_name: Asked(f"{key}.{number}", name) for output, (number, name) in pairs}
+    called = {name: output.keras_name for output in outputs for name in (output.keras_name, output.name)}
+    others = {name for output in outputs_of(desk.seq2seq) for name in (output.keras_name, output.name)}
+    for name in names:
+        if name not in called:
+            why = (
+                f"no loss compares the output {name!r}"
+                if name in others
+                else f"the model has no output {name!r}{nearest(name, called) or f'; it has {known}'}"
+            )
+            desk.fault(f"{key}.{name}", why)
+    return {called[name]: Asked(f"{key}.{name}", variable) for name, variable in names.items() if name in called}

@@ -1,0 +1,275 @@
+"""From columns to what ``Model.fit`` is given: arrays where rows have one length, else batches by ``tf.data``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from s2s_magic.data.costs import long_batches, row_lengths
+from s2s_magic.data.sequences import Numbers, Rows
+from s2s_magic.data.table import ByClass, Column, Lengths, Shifted, Table, whole
+
+__all__ = ["Feed", "Lengths", "Shifted", "Stream", "Table", "batches", "by_length", "feed"]
+
+POOL = 64
+"""Batches' worth of rows sorted by length together: enough to waste little padding, few enough to stay random."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Batches that the user made: a ``tf.data.Dataset`` or a ``keras.utils.Sequence``.
+
+    Attributes
+    ----------
+    batches
+        The dataset; an element is ``(inputs, targets)`` or ``(inputs, targets, weights)``.
+    steps
+        Batches in it.
+    spec
+        What its elements are, as in ``tf.data.Dataset.element_spec``.
+    first
+        Gives its first batch; None where that would shuffle it anew.
+    classes
+        The weight of each class, which Keras looks up by itself.
+    """
+
+    batches: Any
+    steps: int
+    spec: tuple[Any, ...]
+    first: Callable[[], tuple[Any, ...]] | None
+    classes: dict[int, float] | None = None
+    inputs: tuple[Column, ...] = ()
+    target: None = None
+
+    @property
+    def size(self) -> int:
+        """Rows in each batch; 0 where that is not known."""
+        return int(tf.nest.flatten(self.spec[0])[0].shape[0] or 0)
+
+    @property
+    def fixed_lengths(self) -> dict[int, int]:
+        """As of a `Table`: nothing is known of a stranger's batches."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What ``Model.fit`` is given.
+
+    Attributes
+    ----------
+    arguments
+        Its data, in its own words: ``x``, ``y``, ``batch_size`` and ``shuffle``, or a dataset with ``steps_per_epoch``.
+    validation
+        Its ``validation_data`` and ``validation_batch_size``; empty where nothing is held back.
+    steps
+        Batches an epoch.
+    size
+        Rows a batch; 0 where that is not known.
+    first
+        Gives the inputs, the target and, where there are any, the weights of one batch; None where that would change
+        what the next fit sees.
+    """
+
+    arguments: dict[str, Any]
+    validation: dict[str, Any]
+    steps: int
+    size: int
+    first: Callable[[], tuple[Any, ...]] | None
+
+
+def feed(
+    train: Table | Stream, held_back: Table | Stream | None, *, size: int, epochs: int = 1, shuffle: bool = False
+) -> Feed:
+    """Arrange tables for ``Model.fit``.
+
+    Where all rows have one length, Keras gets plain arrays: shapes stay known, types are converted and rows shuffled
+    by Keras itself, so that nothing differs from a fit by hand. Only rows that differ in length come by `batches`.
+    A stranger's batches go on as they are.
+
+    Parameters
+    ----------
+    train, held_back
+        What to fit on, and what to validate on.
+    size, epochs, shuffle
+        As for `batches`.
+    """
+    classes = {"class_weight": train.classes} if train.classes else {}
+    if isinstance(train, Stream):
+        steps, size = train.steps, train.size
+        arguments: dict[str, Any] = {"x": train.batches}
+        first: Callable[[], tuple[Any, ...]] | None = train.first
+    elif train.ragged:
+        dataset, steps = batches(train, size=size, epochs=epochs, shuffle=shuffle)
+        arguments = {"x": dataset, "steps_per_epoch": steps}
+        first = lambda: next(iter(dataset))  # noqa: E731
+    else:
+        x, y, *weights = train.arrays()
+        steps = math.ceil(train.rows / size)
+        arguments = {"x": x, "y": y, "batch_size": size, "shuffle": shuffle}
+        if weights:
+            arguments["sample_weight"] = weights[0]
+        first = lambda: tf.nest.map_structure(lambda column: _head(column, size), (x, y, *weights))  # noqa: E731
+    validation: dict[str, Any] = {}
+    if isinstance(held_back, Stream):
+        validation = {"validation_data": held_back.batches}
+    elif held_back is not None and held_back.ragged:
+        validation = {"validation_data": batches(by_length(held_back), size=size)[0]}
+    elif held_back is not None:
+        validation = {"validation_data": held_back.arrays(), "validation_batch_size": size}
+    return Feed({**arguments, **classes}, validation, steps, size, first)
+
+
+def _head(column: Any, size: int) -> Any:
+    if isinstance(column, tf.SparseTensor):
+        return tf.sparse.slice(column, [0] * column.shape.rank, [size, *column.shape[1:]])
+    return column[:size] if tf.is_tensor(column) else tf.constant(column[:size])
+
+
+def batches(table: Table, *, size: int, epochs: int = 1, shuffle: bool = False) -> tuple[Any, int]:
+    """Make the batches of one or more epochs.
+
+    Rows that differ in length are batched with rows of about the same length and filled up to the longest of their
+    batch; the order of rows and batches stays random. Rows of one length keep the order that ``Model.fit`` would have
+    given them under the same seed.
+
+    Parameters
+    ----------
+    table
+        The rows.
+    size
+        Rows a batch; the last batch of an epoch may be smaller.
+    epochs
+        How many times each row comes.
+    shuffle
+        Draw a new order each epoch, from TensorFlow's global seed where one is set.
+
+    Returns
+    -------
+    dataset : tf.data.Dataset
+        ``(inputs, target)`` or ``(inputs, target, weights)``; ids are int32 of shape (batch, steps), weights float32
+        of that shape.
+    steps : int
+        Batches an epoch.
+    """
+    alone = long_batches(row_lengths(table.ragged), size) if table.ragged else []
+    others = np.setdiff1d(np.arange(table.rows), np.concatenate(alone)) if alone else np.arange(table.rows)
+    count = len(others)
+    steps = math.ceil(count / size) + len(alone)
+    keys = _length_keys(table)[others] if table.ragged and shuffle else None
+
+    # These operations are those of Keras's own adapter, so that the same global seed draws the same order.
+    def permutation(_: Any) -> Any:
+        indices = tf.range(count, dtype=tf.int64)
+        if shuffle:
+            indices = tf.random.shuffle(indices)
+        return indices
+
+    def cut(indices: Any) -> Any:
+        full, rest = divmod(count, size)
+        whole = tf.reshape(indices[: full * size], [full, size])
+        if keys is not None:
+            whole = tf.random.shuffle(whole)
+        dataset = tf.data.Dataset.from_tensor_slices(whole)
+        if rest:
+            dataset = dataset.concatenate(tf.data.Dataset.from_tensors(indices[full * size :]))
+        return _among(dataset, alone, others, size, shuffle) if alone else dataset
+
+    orders = tf.data.Dataset.range(1).repeat(epochs).map(permutation)
+    if keys is not None:
+        pool = tf.constant(np.arange(count) // (size * POOL), tf.int64)
+        wide = int(keys.max()) + 1
+        ordered = tf.constant(keys)
+        orders = orders.map(lambda i: tf.gather(i, tf.argsort(pool * wide + tf.gather(ordered, i), stable=True)))
+    groups: dict[str, tuple[Any, ...]] = {"input": table.inputs, "target": table.targets, "weights": table.weights}
+    data = {f"{kind} {n}": _tensor(column) for kind, columns in groups.items() for n, column in enumerate(columns)}
+    data["lengths"] = tf.constant(table.target.lengths if isinstance(table.target, Rows) else [])
+    constants = tf.data.Dataset.from_tensors(data).repeat()
+    dataset = tf.data.Dataset.zip((orders.prefetch(1).flat_map(cut), constants))
+    dataset = dataset.map(lambda rows, data: _batch(table, rows, data), num_parallel_calls=tf.data.AUTOTUNE)
+    options = tf.data.Options()
+    options.experimental_optimization.apply_default_optimizations = False
+    options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
+    dataset = dataset.with_options(options).apply(tf.data.experimental.assert_cardinality(steps * epochs))
+    return dataset.prefetch(tf.data.AUTOTUNE), steps
+
+
+def _among(dataset: Any, alone: Sequence[Numbers], others: Numbers, size: int, shuffle: bool) -> Any:
+    """Put the batches of long rows among the others: anywhere, or where their rows would have come."""
+    long = tf.ragged.constant([batch.tolist() for batch in alone], dtype=tf.int64)
+    batches = tf.data.Dataset.range(len(alone)).map(lambda number: long[number])
+    usual = dataset.map(lambda places: tf.gather(tf.constant(others), places))
+    count = math.ceil(len(others) / size)
+    before = np.sort([min(count, int((others < batch.min()).sum()) // size) for batch in alone])
+    choice = tf.constant(np.insert(np.zeros(count, np.int64), before, 1))
+    chosen = tf.data.Dataset.from_tensor_slices(tf.random.shuffle(choice) if shuffle else choice)
+    return tf.data.Dataset.choose_from_datasets([usual, batches], chosen, stop_on_empty_dataset=False)
+
+
+def by_length(table: Table) -> Table:
+    """Give the rows in order of their lengths, so that batches without a shuffle hold little padding."""
+    return table.select(np.argsort(_length_keys(table), kind="stable")) if table.ragged else table
+
+
+def _length_keys(table: Table) -> Numbers:
+    """Give each row a number to sort by: the target's length first, since the output layer costs most."""
+    keys = np.zeros(table.rows, np.int64)
+    for column in table.ragged:
+        keys = keys * (int(column.lengths.max()) + 1) + column.lengths
+    return keys
+
+
+def _tensor(column: Column | ByClass | None) -> Any:
+    """Give the numbers of a column; rows of one length as a matrix, so that the graph knows their steps."""
+    if isinstance(column, Rows) and column.length is None:
+        return tf.RaggedTensor.from_row_splits(tf.constant(column.values), tf.constant(column.splits), validate=False)
+    if isinstance(column, Rows | np.ndarray | tf.RaggedTensor):
+        return tf.convert_to_tensor(whole(column)) if not isinstance(column, tf.RaggedTensor) else column
+    return tf.constant(column.weights) if isinstance(column, ByClass) else tf.zeros([0])
+
+
+def _batch(table: Table, rows: Any, data: Mapping[str, Any]) -> Any:
+    """Gather one batch and derive from its target what is derived."""
+
+    def gathered(column: Any, name: str) -> Any:
+        found = tf.gather(data[name], rows)
+        return found.to_tensor(table.padding) if isinstance(column, Rows) and column.length is None else found
+
+    targets = [gathered(column, f"target {n}") for n, column in enumerate(table.targets)]
+    lengths = tf.gather(data["lengths"], rows) if isinstance(table.target, Rows) else None
+    inputs = []
+    for number, column in enumerate(table.inputs):
+        if isinstance(column, Lengths):
+            inputs.append(lengths)
+        elif isinstance(column, Shifted):
+            inputs.append(tf.pad(targets[0][:, :-1], [[0, 0], [1, 0]], constant_values=column.start))
+        else:
+            inputs.append(gathered(column, f"input {number}"))
+    found = (table.packed_inputs(inputs), table.packed_targets(targets))
+    if not table.weighted and not table.weights:
+        return found
+    weights: list[Any] = [
+        _batch_weights(column, target, data[f"weights {number}"], rows)
+        for number, (column, target) in enumerate(zip(table.weights, targets, strict=False))
+    ] or [tf.ones([tf.shape(rows)[0]])] * len(targets)
+    if table.weighted:
+        mask = tf.sequence_mask(lengths, tf.shape(targets[0])[1], tf.float32)
+        # Keras divides by all positions; scaled like this, what comes out is the mean over the real ones.
+        mask *= tf.cast(tf.size(mask), tf.float32) / tf.reduce_sum(mask)
+        weights[0] = mask * (weights[0] if weights[0].shape.rank == 2 else weights[0][:, None])
+    return (*found, table.packed_targets(weights))
+
+
+def _batch_weights(column: Numbers | ByClass | None, target: Any, data: Any, rows: Any) -> Any:
+    """Give one batch's weights for one target: for each row, or for each position that the batch has."""
+    if column is None:
+        return tf.ones([tf.shape(rows)[0]])
+    if isinstance(column, ByClass):
+        return tf.gather(data, tf.cast(target, tf.int32))
+    found = tf.gather(data, rows)
+    return found if found.shape.rank == 1 else found[:, : tf.shape(target)[1]]

@@ -1,0 +1,163 @@
+"""What rows of very different lengths cost, said before it is paid; batches that memory has no room for are refused."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+import numpy as np
+
+from s2s_magic.data.inputs import beginning_of, inputs_of
+from s2s_magic.data.lookup import Asked, Desk
+from s2s_magic.data.sequences import Numbers, Rows
+from s2s_magic.data.table import Shifted, Table
+from s2s_magic.handle import Seq2Seq
+from s2s_magic.ledger import Called
+
+MUCH = 4
+"""How many times the length of most rows makes a row a long one."""
+LEAST = 32
+"""Ids up to which no row is a long one."""
+MOST = 0.9
+"""The share of rows that is meant by most."""
+
+
+def usual_length(lengths: Numbers) -> int:
+    """Give the length that most rows do not exceed."""
+    return int(np.quantile(lengths, MOST, method="lower")) if len(lengths) else 0
+
+
+def long_batches(lengths: Numbers, size: int) -> list[Numbers]:
+    """Put rows that are much longer than most into batches of their own, which then hold no more than any other.
+
+    Parameters
+    ----------
+    lengths : int array, shape (rows,)
+        The length of each row.
+    size
+        Rows in any other batch.
+
+    Returns
+    -------
+    list of int arrays
+        Numbers of rows, the longest first; empty where no row is much longer than most.
+    """
+    limit = max(MUCH * usual_length(lengths), LEAST)
+    order = np.argsort(-lengths, kind="stable")
+    order = order[lengths[order] > limit]
+    found, first = [], 0
+    while first < len(order):
+        room = max(1, min(size, size * limit // int(lengths[order[first]])))
+        found.append(order[first : first + room])
+        first += room
+    return found
+
+
+def row_lengths(columns: Sequence[Rows]) -> Numbers:
+    """Give for each row the length of the longest of its columns."""
+    found: Numbers = np.max([column.lengths for column in columns], axis=0)
+    return found
+
+
+def check_costs(desk: Desk, table: Table, named: Mapping[int, Asked], targets: Sequence[Asked]) -> None:
+    """Warn of rows that are much longer than most, and refuse batches that memory has no room for.
+
+    Parameters
+    ----------
+    desk
+        Takes the faults.
+    table
+        The columns, checked.
+    named
+        The variable of each input that has one, by the input's number.
+    targets
+        Those of the targets.
+    """
+    columns = {asked: table.inputs[number] for number, asked in named.items()} | dict(
+        zip(targets, table.targets, strict=True)
+    )
+    rows = {asked: column for asked, column in columns.items() if isinstance(column, Rows)}
+    if not rows:
+        return
+    asked, longest = max(rows.items(), key=lambda pair: int(pair[1].lengths.max(initial=0)))
+    size = desk.plan.batch
+    alone = long_batches(row_lengths(table.ragged), size) if table.ragged else []
+    if alone:
+        _warn(desk, asked, longest, alone, size)
+    worst = alone[0] if alone else np.argsort(-longest.lengths, kind="stable")[:size]
+    needed = len(worst) * bytes_of_a_row(desk.seq2seq, _steps(desk.seq2seq, table, worst))
+    room = memory()
+    if room is not None and needed > room:
+        most = int(longest.lengths.max())
+        fitting = max(1, int(len(worst) * room / needed / 2))
+        fewer = f"fewer rows a batch, 'batch: {fitting}', or " if len(worst) > 1 else ""
+        desk.fault(
+            asked.key,
+            f"{asked.variable}: a batch of {len(worst)} {'row' if len(worst) == 1 else 'rows'} with up to {most:,} ids "
+            f"needs more than {needed / 1e9:,.1f} GB for what the layers give, and there are {room / 1e9:,.1f} GB: "
+            f"give {fewer}shorter rows",
+        )
+
+
+def _warn(desk: Desk, asked: Asked, longest: Rows, alone: Sequence[Numbers], size: int) -> None:
+    count, usual = sum(map(len, alone)), usual_length(longest.lengths)
+    numbers = np.concatenate(alone)
+    share = longest.lengths[numbers].sum() / max(1, longest.lengths.sum())
+    some = f"1 of {len(longest)} rows has" if count == 1 else f"{count} of {len(longest)} rows have up to"
+    message = (
+        f"{asked.variable}: {some} {int(longest.lengths.max()):,} ids, and most have {usual:,} or fewer; in batches of "
+        f"their own ({len(alone)} more an epoch) they take about {100 * share:.0f} % of the time"
+    )
+    desk.warn(asked, message)
+
+
+def _steps(seq2seq: Seq2Seq, table: Table, numbers: Numbers) -> dict[int, int]:
+    """Give the steps of each input in a batch of these rows, by the event that made the input."""
+    found = {}
+    for model_input, column in zip(inputs_of(seq2seq), table.inputs, strict=True):
+        rows = table.target if isinstance(column, Shifted) else column
+        if isinstance(rows, Rows) and model_input.event is not None:
+            found[model_input.event] = int(rows.lengths[numbers].max(initial=0))
+    return found
+
+
+def bytes_of_a_row(seq2seq: Seq2Seq, steps: Mapping[int, int]) -> int:
+    """Give the bytes that a row's layer outputs surely take: each is kept until its gradient was taken.
+
+    Only calls of layers that own weights count, each with the steps of the input that its first input comes from.
+    """
+    found = 0
+    for event in seq2seq.ledger.events:
+        if not isinstance(event, Called) or not event.in_graph or not (event.created or event.reused):
+            continue
+        sizes = [tensor.shape[2:] for tensor in event.outputs if tensor.shape is not None and len(tensor.shape) > 2]
+        sizes = [size for size in sizes if None not in size]
+        beginning = beginning_of(seq2seq.ledger, event) if sizes else None
+        if beginning is not None and beginning in steps:
+            found += sum(4 * int(np.prod([size or 1 for size in each])) for each in sizes) * steps[beginning]
+    return found
+
+
+def memory() -> int | None:
+    """Give the machine's memory in bytes, or what of it this process may use; None where it is not known."""
+    found = []
+    with suppress(ValueError, OSError, AttributeError):
+        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    with suppress(ImportError, OSError):
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit != resource.RLIM_INFINITY:
+            found.append(limit)
+    return min(found, default=None)
+
+
+def warn_of_empty_rows(desk: Desk, asked: Asked, target: Rows) -> None:
+    """Say how many rows of a target hold nothing but the end that will be put there."""
+    count = int((target.lengths == 0).sum())
+    if count:
+        rows = "1 row is" if count == 1 else f"{count} rows are"
+        desk.warn(
+            asked, f"{asked.variable}: of {len(target)} rows {rows} empty, which teaches the decoder to end at once"
+        )

@@ -1,0 +1,309 @@
+"""Which input of a model gets what: by name, or by what the wires show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import tensorflow as tf
+from tensorflow import keras
+
+from s2s_magic.backend import operation, output_keys
+from s2s_magic.data.table import Form
+from s2s_magic.handle import Seq2Seq
+from s2s_magic.ledger import Called, Constructed, Ledger, Wire
+
+Role = Literal["encoder", "decoder", "lengths"]
+
+
+_RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN")
+
+Holds = Literal["numbers", "text", "ragged", "sparse"]
+"""What a symbolic tensor stands for."""
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """One input of a model.
+
+    Attributes
+    ----------
+    name
+        The user's name for its tensor, else Keras's.
+    keras_name
+        Keras's name for it.
+    rank
+        Dimensions, the batch's included.
+    event
+        The event that made it; None for one older than the trace.
+    vocabulary
+        Ids that the embedding it feeds can look up; None where it feeds none.
+    shape
+        Its sizes, the batch's included.
+    dtype
+        Of its numbers.
+    holds
+        Numbers, text, or a ragged or sparse tensor.
+    """
+
+    name: str
+    keras_name: str
+    rank: int
+    event: int | None
+    vocabulary: int | None
+    shape: tuple[int | None, ...] = ()
+    dtype: str = "float32"
+    holds: Holds = "numbers"
+
+
+@dataclass(frozen=True)
+class ModelOutput:
+    """One output of a model.
+
+    Attributes
+    ----------
+    name
+        The user's name for its tensor, else Keras's.
+    keras_name
+        Keras's name for it: the key of its loss and target.
+    shape
+        Its sizes, the batch's included; None where not even their number is known.
+    dtype
+        Of its numbers.
+    holds
+        Numbers, or a ragged tensor.
+    """
+
+    name: str
+    keras_name: str
+    shape: tuple[int | None, ...] | None
+    dtype: str
+    holds: Holds
+
+
+def is_wired(model: Any) -> bool:
+    """Say whether a model is a graph of layers, whose inputs and outputs are known before any data flow."""
+    return bool(getattr(model, "_nodes_by_depth", None)) and bool(model.inputs)
+
+
+def inputs_of(seq2seq: Seq2Seq) -> list[ModelInput]:
+    """List the inputs of the main model, in its order; none for one that is no graph of layers."""
+    record, model = seq2seq.ledger.main_model, seq2seq.model
+    if not is_wired(model):
+        return []
+    wires = record.inputs if record and len(record.inputs) == len(model.inputs) else [None] * len(model.inputs)
+    found = []
+    for wire, tensor, keras_name in zip(wires, model.inputs, model.input_names, strict=True):
+        event = wire.from_event if wire else None
+        vocabulary = _vocabulary(seq2seq, event)
+        name, shape = (wire and wire.name) or keras_name, tuple(tensor.shape)
+        found.append(
+            ModelInput(name, keras_name, len(shape), event, vocabulary, shape, tensor.dtype.name, _holds(tensor))
+        )
+    return found
+
+
+def outputs_of(seq2seq: Seq2Seq) -> list[ModelOutput]:
+    """List the outputs of the main model, in its order; none for one that is no graph of layers."""
+    record, model = seq2seq.ledger.main_model, seq2seq.model
+    if not is_wired(model):
+        return []
+    wires = record.outputs if record and len(record.outputs) == len(model.outputs) else [None] * len(model.outputs)
+    keys = output_keys(model) or model.output_names
+    found = []
+    for wire, tensor, keras_name in zip(wires, model.outputs, keys, strict=True):
+        shape = None if tensor.shape.rank is None else tuple(tensor.shape)
+        name = (wire and wire.name) or keras_name
+        found.append(ModelOutput(name, keras_name, shape, tensor.dtype.name, _holds(tensor)))
+    return found
+
+
+def output_form(seq2seq: Seq2Seq, compared: Sequence[ModelOutput]) -> Form:
+    """Say how the targets of some outputs go to Keras: in order where they are all, else by name."""
+    model = seq2seq.model
+    if output_keys(model) is None and len(compared) == len(model.outputs):
+        return Form(alone=len(compared) == 1)
+    return Form(names=tuple(output.keras_name for output in compared))
+
+
+def _holds(tensor: Any) -> Holds:
+    spec = tensor.type_spec
+    if isinstance(spec, tf.RaggedTensorSpec):
+        return "ragged"
+    if isinstance(spec, tf.SparseTensorSpec):
+        return "sparse"
+    return "text" if tensor.dtype == tf.string else "numbers"
+
+
+def _vocabulary(seq2seq: Seq2Seq, event: int | None) -> int | None:
+    sizes = [
+        seq2seq.live.layers[call.object].input_dim
+        for call in seq2seq.ledger.events
+        if isinstance(call, Called)
+        and call.class_name == "Embedding"
+        and event is not None
+        and any(w.from_event == event for w in call.inputs)
+    ]
+    return min(sizes, default=None)
+
+
+def roles(seq2seq: Seq2Seq) -> dict[Role, str] | None:
+    """Tell the encoder's input, the decoder's and the lengths apart by following the wires back from the decoder.
+
+    The decoder is the last call of a TFA ``BasicDecoder``, else of a recurrent layer that is given an initial state:
+    what feeds its first argument is the decoder's input, what feeds its state the encoder's, and an input with one
+    number a row holds the lengths.
+
+    Returns
+    -------
+    dict or None
+        Role to input name; None when the model is no encoder-decoder of that kind.
+    """
+    found = inputs_of(seq2seq)
+    decoder = decoder_call(seq2seq.ledger)
+    if decoder is None:
+        return None
+    lengths = [i.name for i in found if i.rank == 1 and i.holds == "numbers"]
+    ids = [i for i in found if i.rank == 2 and i.holds == "numbers"]
+    fed = _origins(seq2seq.ledger, decoder.inputs[0], sequences=True)
+    by_wire = [i.name for i in ids if i.event in fed]
+    others = [i.name for i in ids if i.event not in fed]
+    if len(by_wire) != 1 or len(others) != 1 or len(lengths) + 2 != len(found) or len(lengths) > 1:
+        return None
+    named: dict[Role, str] = {"encoder": others[0], "decoder": by_wire[0]}
+    return {**named, "lengths": lengths[0]} if lengths else named
+
+
+def decoder_call(ledger: Ledger) -> Called | None:
+    """Find the call that decodes: see `roles`."""
+    main = ledger.main_model
+    behind = _behind(ledger, main.outputs) if main and main.outputs else set(range(len(ledger.events)))
+    calls = [e for e in ledger.events if isinstance(e, Called) and e.in_graph and e.inputs and e.index in behind]
+    decoders = [call for call in calls if call.class_name == "BasicDecoder"]
+    stateful = [call for call in calls if call.class_name in _RECURRENT and len(call.inputs) > 1]
+    found = decoders or stateful
+    return found[-1] if found else None
+
+
+def _behind(ledger: Ledger, wires: Sequence[Wire], *, sequences: bool = False) -> set[int]:
+    """List the events that some wires come from; ``sequences`` follows recurrent layers by their input alone."""
+    seen: set[int] = set()
+    todo = [wire.from_event for wire in wires]
+    while todo:
+        index = todo.pop()
+        if index is None or index in seen:
+            continue
+        seen.add(index)
+        event = ledger.events[index]
+        if isinstance(event, Called):
+            recurrent = sequences and event.class_name in _RECURRENT
+            todo += [wire.from_event for wire in (event.inputs[:1] if recurrent else event.inputs)]
+    return seen
+
+
+def _origins(ledger: Ledger, wire: Wire, *, sequences: bool = False) -> set[int]:
+    """List the events without inputs that a wire comes from."""
+    events = (ledger.events[index] for index in _behind(ledger, [wire], sequences=sequences))
+    return {event.index for event in events if isinstance(event, Constructed) or not event.inputs}
+
+
+def feeders(seq2seq: Seq2Seq, output: ModelOutput) -> dict[str, Any]:
+    """Find the layers that can make ids for an output out of texts.
+
+    Where the decoder's input goes through one, it is that; else all of the program whose vocabularies the output has
+    room for.
+
+    Returns
+    -------
+    dict
+        Keras's ``TextVectorization`` and ``StringLookup`` layers by their names in the code.
+    """
+    classes = output.shape[-1] if output.shape else None
+    kinds = (keras.layers.TextVectorization, keras.layers.StringLookup)
+    layers = seq2seq.live.layers
+    found = {
+        key: layer
+        for key, layer in layers.items()
+        if isinstance(layer, kinds) and (classes is None or layer.vocabulary_size() <= classes)
+    }
+    decoder = decoder_call(seq2seq.ledger)
+    if decoder is not None:
+        behind = {seq2seq.ledger.events[index].object for index in _behind(seq2seq.ledger, decoder.inputs[:1])}
+        found = {key: layer for key, layer in found.items() if key in behind} or found
+    return {seq2seq.ledger.layers[key].name: layer for key, layer in found.items() if key in seq2seq.ledger.layers}
+
+
+_SHAPE_ONLY = ("Reshape", "Permute", "Flatten", "RepeatVector", "Cropping1D", "ZeroPadding1D")
+_SHAPE_ONLY_OPERATIONS = (
+    *("tf.reshape", "tf.expand_dims", "tf.squeeze", "tf.identity", "tf.cast", "tf.__operators__.getitem"),
+    *("tf.slice", "tf.strided_slice", "tf.gather", "tf.stop_gradient"),
+)
+_JOINING = ("Concatenate", "tf.concat", "tf.stack")
+_ACTIVATED = ("Dense", "EinsumDense", "Activation", "Conv1D", "Conv2D")
+"""Layers whose output is what their ``activation`` gave."""
+
+
+def beginning_of(ledger: Ledger, event: Called) -> int | None:
+    """Find the event at the beginning of a call's steps: its first input comes from there, by first inputs alone."""
+    at: int | None = event.index
+    seen: set[int] = set()
+    while at is not None and at not in seen:
+        seen.add(at)
+        made_by = ledger.events[at]
+        if isinstance(made_by, Constructed) or not made_by.inputs:
+            return at
+        at = made_by.inputs[0].from_event
+    return None
+
+
+def gives_probabilities(seq2seq: Seq2Seq) -> bool:
+    """Say whether the model's output went through a softmax, and so holds probabilities rather than logits.
+
+    The wires are followed back from the output through whatever changes the shape alone, into nested models and under
+    ``TimeDistributed``, up to what made the numbers.
+    """
+    record = seq2seq.ledger.main_model
+    return bool(record and record.outputs) and _is_softmax(seq2seq, record.outputs[0])  # type: ignore[union-attr]
+
+
+def _is_softmax(seq2seq: Seq2Seq, wire: Wire) -> bool:
+    if wire.from_event is None:
+        return False
+    event = seq2seq.ledger.events[wire.from_event]
+    if isinstance(event, Constructed):
+        return False
+    layer = seq2seq.live.layers.get(event.object)
+    while isinstance(layer, keras.layers.TimeDistributed):
+        layer = layer.layer
+    made_by = operation(layer) or type(layer).__name__
+    if made_by in ("tf.nn.softmax", "tf.math.softmax", "tf.keras.activations.softmax", "Softmax"):
+        return True
+    activation = getattr(getattr(layer, "activation", None), "__name__", "")
+    if made_by == "Activation" and activation == "linear":
+        return _is_softmax(seq2seq, event.inputs[0])
+    if made_by in _ACTIVATED:
+        return activation == "softmax"
+    if isinstance(layer, keras.Sequential):
+        return _ends_in_softmax(layer)
+    inner = next((model for model in seq2seq.ledger.models if model.object == event.object), None)
+    if inner is not None:
+        outputs = inner.outputs[wire.output : wire.output + 1]
+        return bool(outputs) and _is_softmax(seq2seq, outputs[0])
+    if made_by in (*_SHAPE_ONLY, *_SHAPE_ONLY_OPERATIONS):
+        return bool(event.inputs) and _is_softmax(seq2seq, event.inputs[0])
+    return made_by in _JOINING and bool(event.inputs) and all(_is_softmax(seq2seq, one) for one in event.inputs)
+
+
+def _ends_in_softmax(layer: Any) -> bool:
+    """Whether the last layer of a stack that changes more than the shape is a softmax."""
+    for one in reversed(layer.layers):
+        last = one.layer if isinstance(one, keras.layers.TimeDistributed) else one
+        if isinstance(last, keras.Sequential):
+            return _ends_in_softmax(last)
+        kind, activation = type(last).__name__, getattr(getattr(last, "activation", None), "__name__", "")
+        if kind == "Softmax" or (kind in _ACTIVATED and activation == "softmax"):
+            return True
+        if kind not in _SHAPE_ONLY and not (kind == "Activation" and activation == "linear"):
+            return False
+    return False

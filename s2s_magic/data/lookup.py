@@ -1,0 +1,136 @@
+"""Looking up and reading what a fit body names, and noting what is wrong with it."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from s2s_magic.data import sequences
+from s2s_magic.data.selection import Unknown, find
+from s2s_magic.data.sequences import Rows
+from s2s_magic.data.tokens import UNKNOWN, Tokenizer, listed
+from s2s_magic.data.values import as_array
+from s2s_magic.errors import DataError, Fault
+from s2s_magic.handle import Seq2Seq
+
+if TYPE_CHECKING:
+    from s2s_magic.spec import FitPlan
+
+
+class Asked(NamedTuple):
+    """A variable that the body names, and the key that names it."""
+
+    key: str
+    variable: str
+
+
+@dataclass
+class Desk:
+    """The plan, the names it speaks of, and the faults found so far."""
+
+    seq2seq: Seq2Seq
+    plan: FitPlan
+    namespace: Mapping[str, Any]
+    faults: list[Fault] = field(default_factory=list)
+    cause: BaseException | None = None
+    tokenizers: dict[str, Tokenizer] = field(default_factory=dict)
+
+    def fault(self, key: str, message: str, cause: BaseException | None = None) -> None:
+        """Note what is wrong with what a key of the body names, and what raised because of it."""
+        place = self.plan.place_of(key)
+        self.faults.append(Fault(*(place if any(place) else self.plan.place_of("inputs")), message))
+        self.cause = self.cause or cause
+
+    def raise_faults(self) -> None:
+        """Raise what was noted."""
+        if self.faults:
+            raise DataError(set(self.faults)) from self.cause
+
+    def value(self, key: str, name: str) -> Any:
+        """Give the plain value of a notebook variable; None after a fault."""
+        spec = self.seq2seq.spec
+        value = self.found(key, name)
+        padding = spec.padding if spec else None
+        return value and self.reading(Asked(key, name), lambda: sequences.plain(value[0], padding))
+
+    def found(self, key: str, name: str) -> tuple[Any] | None:
+        """Give a notebook variable as it is, in brackets of its own; None after a fault."""
+        try:
+            return (find(name, self.namespace),)
+        except Unknown as error:
+            self.fault(key, str(error), error.__cause__)
+        except sequences.Unreadable as error:
+            self.fault(key, f"{name} {error}", error.__cause__)
+        return None
+
+    def reading(self, asked: Asked, read: Callable[[], Any]) -> Any:
+        """Note why something cannot be read, and give None then."""
+        try:
+            return read()
+        except sequences.Unreadable as error:
+            message = f"{asked.variable} {error}".replace("NAME", asked.variable)
+            self.fault(asked.key, message, error.__cause__)
+            return None
+
+    def array(self, key: str, name: str, what: Literal["numbers", "text"] | None = "numbers") -> Any:
+        """Read an array of numbers or of text, of any shape; None after a fault."""
+        value = self.value(key, name)
+        found = None if value is None else self.reading(Asked(key, name), lambda: as_array(value))
+        if found is None or what is None or (found.dtype == object) == (what == "text"):
+            return found
+        if what == "text":
+            self.fault(key, f"{name} holds numbers, and the input it is for takes text")
+        else:
+            self.fault(key, f"{name} holds text, and numbers are expected")
+        return None
+
+    def read(self, key: str, name: str, side: str | None) -> Any:
+        """Read rows: texts where ``side`` has or can have a tokenizer, else ids; None after a fault."""
+        value = self.value(key, name)
+        return None if value is None else self.reading(Asked(key, name), lambda: self._rows(value, side))
+
+    def _rows(self, value: Any, side: str | None) -> Any:
+        spec = self.seq2seq.spec
+        tokens = spec.tokens_of(side) if spec is not None and side else "none"
+        if not sequences.is_text(value):
+            if tokens != "none" and len(value):
+                raise sequences.Unreadable(
+                    f"holds ids, and {self.seq2seq.name} was built with tokens: {tokens}: give it texts"
+                )
+            return sequences.ids(value) if tokens == "none" else []
+        if tokens == "none":
+            raise sequences.Unreadable(
+                "holds text, and the model reads ids: build it from a spec with tokens: char or word, or give ids"
+            )
+        return sequences.texts(value)
+
+    def encoded(self, asked: Asked, side: str, texts: Sequence[str]) -> Rows:
+        """Turn texts into ids; warn of tokens that the vocabulary does not have, note a fault if it has none."""
+        tokenizer = self.tokenizers[side]
+        found = Rows.of([tokenizer.encode(text) for text in texts])
+        count = int((found.values == UNKNOWN).sum())
+        if not count:
+            return found
+        unit = "characters" if tokenizer.unit == "char" else "words"
+        some = listed(tokenizer.unknown(texts))
+        if count == len(found.values):
+            known = listed(Counter(tokenizer.tokens)) or "none"
+            self.fault(
+                asked.key,
+                f"{asked.variable}: none of the {side}'s {unit} is in the vocabulary ({some}), which has {known}",
+            )
+            return found
+        percent = min(99.0, 100 * count / len(found.values))
+        message = (
+            f"{asked.variable}: {percent:.2g} % of the {side}'s {unit} are not in the vocabulary "
+            f"({some}); they are read as unknown"
+        )
+        self.warn(asked, message)
+        return found
+
+    def warn(self, asked: Asked, message: str) -> None:
+        """Warn of what a variable holds, at the line that names it."""
+        warnings.warn_explicit(message, UserWarning, f"fit {self.seq2seq.name}", self.plan.place_of(asked.key)[0])

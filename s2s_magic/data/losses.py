@@ -1,0 +1,90 @@
+"""What the loss of each output holds against it: that says what a target is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from tensorflow import keras
+
+from s2s_magic.backend import history, operation
+from s2s_magic.data.inputs import outputs_of
+from s2s_magic.handle import Seq2Seq
+
+if TYPE_CHECKING:
+    from s2s_magic.spec import FitPlan
+
+Compares = Literal["ids", "values", "nothing", "unknown"]
+"""Ids of classes; numbers, each with one of the output's; nothing, where an output has no loss; a stranger's loss."""
+
+_OF_VALUES = (
+    "mean_squared_error",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_logarithmic_error",
+    "squared_hinge",
+    "hinge",
+    "huber",
+    "log_cosh",
+    "poisson",
+    "kl_divergence",
+    "binary_crossentropy",
+    "categorical_crossentropy",
+)
+"""Losses of Keras's that take target and output number by number."""
+
+
+def losses_of(seq2seq: Seq2Seq, plan: FitPlan) -> list[Any]:
+    """Give the loss of each output in a fit, as it was written; None where there is none.
+
+    Parameters
+    ----------
+    seq2seq
+        The model, before it is compiled for the fit; a graph of layers.
+    plan
+        May give a loss for all outputs.
+    """
+    outputs, model = outputs_of(seq2seq), seq2seq.model
+    if plan.loss is not None:
+        return [plan.loss.kind] * len(outputs)
+    if not getattr(model, "_is_compiled", False):
+        return ["sparse_categorical_crossentropy"] * len(outputs)
+    loss = model.loss
+    if isinstance(loss, dict):
+        return [loss.get(output.keras_name) for output in outputs]
+    if isinstance(loss, list | tuple):
+        return [*loss, *[None] * len(outputs)][: len(outputs)]
+    return [loss] * len(outputs)
+
+
+def compares(loss: Any) -> Compares:
+    """Say what a loss holds against an output."""
+    if loss is None:
+        return "nothing"
+    if isinstance(loss, str):
+        try:
+            loss = keras.losses.get(loss)
+        except ValueError:
+            return "unknown"
+    function = getattr(loss, "fn", loss)
+    name = _name(loss)
+    if name not in (*_OF_VALUES, "sparse_categorical_crossentropy") or function is not keras.losses.get(name):
+        return "unknown"
+    return "ids" if name == "sparse_categorical_crossentropy" else "values"
+
+
+def broadcasts(loss: Any, tensor: Any) -> bool:
+    """Say whether a loss of numbers holds one number of a target against several of an output's.
+
+    Cross-entropy does not where it works on logits; of an output whose layer ends in a sigmoid Keras takes those.
+    """
+    loss = keras.losses.get(loss)
+    name = _name(loss)
+    if name != "binary_crossentropy":
+        return name != "categorical_crossentropy"
+    layer = history(tensor)[0]
+    ended = getattr(getattr(layer, "activation", None), "__name__", "") or operation(layer) or ""
+    return not (getattr(loss, "_fn_kwargs", {}).get("from_logits") or ended.rpartition(".")[2] == "sigmoid")
+
+
+def _name(loss: Any) -> str:
+    return str(getattr(getattr(loss, "fn", loss), "__name__", ""))

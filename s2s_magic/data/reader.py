@@ -1,0 +1,306 @@
+"""From notebook variables to checked tables: everything that is wrong is said before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from s2s_magic.data.assignment import (
+    Part,
+    compared_outputs,
+    named_inputs,
+    named_targets,
+    training_part,
+    validation_part,
+)
+from s2s_magic.data.batches import Stream
+from s2s_magic.data.columns import any_column, input_column, target_column
+from s2s_magic.data.consistency import check_lengths, check_table, differing
+from s2s_magic.data.costs import warn_of_empty_rows
+from s2s_magic.data.inputs import Role, inputs_of, is_wired, outputs_of, roles
+from s2s_magic.data.lookup import Asked, Desk
+from s2s_magic.data.losses import compares, losses_of
+from s2s_magic.data.sequences import Numbers, Rows
+from s2s_magic.data.streams import streams
+from s2s_magic.data.table import Column, Form, Lengths, Shifted, Table
+from s2s_magic.data.tokens import Tokenizer
+from s2s_magic.data.weighing import weighted
+from s2s_magic.errors import FitError
+from s2s_magic.handle import Seq2Seq
+
+if TYPE_CHECKING:
+    from s2s_magic.spec import FitPlan
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data that are ready to be fitted.
+
+    Attributes
+    ----------
+    train, validation
+        The tables, or the user's own batches.
+    tokenizers
+        As in `Seq2Seq.tokenizers`, counted from these data where they were not known.
+    start
+        The id that the decoder's input starts with; None where there is no decoder input.
+    longest
+        Ids in the longest target; None where the target holds no rows of ids.
+    """
+
+    train: Table | Stream
+    validation: Table | Stream | None
+    tokenizers: dict[str, Tokenizer]
+    start: int | None
+    longest: int | None
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """How the decoder's input of the fit was made, which that of the validation follows."""
+
+    start: int
+    ended: bool
+
+
+def prepare(seq2seq: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any]) -> Prepared:
+    """Look up, check and arrange all that a fit needs; nothing is changed.
+
+    Parameters
+    ----------
+    seq2seq
+        The model.
+    plan
+        What to fit it on.
+    namespace
+        Where the plan's names are looked up.
+
+    Raises
+    ------
+    DataError
+        With everything that was found wrong.
+    FitError
+        When nothing says what the model's loss is.
+    """
+    desk = Desk(seq2seq, plan, namespace)
+    wired = is_wired(seq2seq.model)
+    if not wired and plan.loss is None and not getattr(seq2seq.model, "_is_compiled", False):
+        kind = type(seq2seq.model).__name__
+        raise FitError(
+            f"{seq2seq.name} is of class {kind}, no graph of layers: its loss does not show from it. Compile it, or "
+            "give the key 'loss'"
+        )
+    if plan.data is not None:
+        train, held = streams(desk)
+        return Prepared(train, held, dict(seq2seq.tokenizers), None, None)
+    known = roles(seq2seq) if wired and _is_sequence(desk) else None
+    part, held_part, begun = training_part(plan), validation_part(plan), None
+    if known is not None:
+        table, begun = _sequence_table(desk, known, part, None)
+    else:
+        table = _wired_table(desk, part) if wired else _table_as_given(desk, part)
+    desk.raise_faults()
+    validation: Table | None = None
+    if held_part is not None:
+        if known is not None:
+            validation, _ = _sequence_table(desk, known, held_part, begun)
+        else:
+            validation = _wired_table(desk, held_part) if wired else _table_as_given(desk, held_part)
+        desk.raise_faults()
+    assert table is not None
+    if isinstance(plan.validation, float):
+        table, validation = _split(desk, table, plan.validation)
+    desk.raise_faults()
+    longest = int(table.target.lengths.max()) if isinstance(table.target, Rows) else None
+    start = begun.start if begun else None
+    return Prepared(table, validation, desk.tokenizers or dict(seq2seq.tokenizers), start, longest)
+
+
+def _is_sequence(desk: Desk) -> bool:
+    """Whether the loss compares one output with ids, so that a decoder's input can be made of the target."""
+    if len(compared_outputs(desk)) != 1:
+        return False
+    kinds = {compares(loss) for loss in losses_of(desk.seq2seq, desk.plan)} - {"nothing"}
+    return not kinds & {"values"}
+
+
+# -- an encoder-decoder of ids -----------------------------------------------------------------------------------------
+
+
+def _sequence_table(
+    desk: Desk, known: Mapping[Role, str], part: Part, begun: _Begun | None
+) -> tuple[Table | None, _Begun]:
+    """Arrange source and target for an encoder-decoder; what was not named is derived from the target."""
+    spec, training = desk.seq2seq.spec, begun is None
+    named = named_inputs(desk, part)
+    if known["encoder"] not in named and part.source is None:
+        desk.fault(f"{part.key}source", f"the key 'source' is missing: it names the variable for {known['encoder']}")
+    asked_source = named.setdefault(known["encoder"], part.source or Asked("source", ""))
+    if part.decoder_input is not None:
+        named.setdefault(known["decoder"], part.decoder_input)
+    source = desk.read(*asked_source, "source") if asked_source.variable else None
+    pairs, form = named_targets(desk, part)
+    asked_target = pairs[0][1] if pairs else Asked(part.target_key, "")
+    target = desk.read(*asked_target, "target") if pairs else None
+    desk.raise_faults()
+    if training:
+        _count_tokens(desk, source, target)
+    source, target = _encoded(desk, asked_source, "source", source), _encoded(desk, asked_target, "target", target)
+    given, lengths = _given(desk, known, named, part.lengths, target)
+    desk.raise_faults()
+    if lengths is not None:
+        target = target.cut(lengths)
+        given = given.cut(lengths) if given is not None else None
+    elif given is None and spec is not None and spec.end is not None and (begun is None or begun.ended):
+        if training:
+            warn_of_empty_rows(desk, asked_target, target)
+        target = target.ended(spec.end)
+    if begun is None:
+        first = int(given.values[0]) if given is not None and len(given.values) else None
+        start = first if first is not None else (spec.start if spec is not None else 0)
+        begun = _Begun(start, ended=given is None and lengths is None)
+    table = _arranged(desk, known, source, target, given or Shifted(begun.start), form)
+    check_table(desk, table, named, [asked_target])
+    return weighted(desk, table, part), begun
+
+
+def _count_tokens(desk: Desk, source: Any, target: Any) -> None:
+    """Count the vocabularies from these texts where the spec gave only their sizes."""
+    spec = desk.seq2seq.spec
+    desk.tokenizers = dict(desk.seq2seq.tokenizers)
+    if spec is None:
+        return
+    sizes = {"source": int(spec.vocab.source), "target": int(spec.vocab.target)}
+    if spec.vocab.one and not desk.tokenizers and (unit := spec.tokens_of("source")) != "none":
+        both = Tokenizer.count([*source, *target], unit, sizes["source"])
+        desk.tokenizers = {"source": both, "target": both}
+    for side, found in (("source", source), ("target", target)):
+        if (unit := spec.tokens_of(side)) != "none" and side not in desk.tokenizers:
+            desk.tokenizers[side] = Tokenizer.count(found, unit, sizes[side])
+
+
+def _encoded(desk: Desk, asked: Asked, side: str, read: Any) -> Rows:
+    """Turn texts into ids; ids stay, less the padding at the end of each row."""
+    if side in desk.tokenizers:
+        return desk.encoded(asked, side, read)
+    spec = desk.seq2seq.spec
+    found: Rows = read
+    return found if spec is None or spec.padding is None else found.without_padding(spec.padding)
+
+
+def _given(
+    desk: Desk, known: Mapping[Role, str], named: Mapping[str, Asked], asked: Asked | None, target: Rows
+) -> tuple[Rows | None, Numbers | None]:
+    """Read the decoder's input and the lengths where the body names them, and hold them against the target."""
+    decoder, asked = named.get(known["decoder"]), named.get(known.get("lengths", "")) or asked
+    given, lengths = None, None
+    if decoder is not None:
+        given = desk.read(*decoder, None)
+        if given is not None and not np.array_equal(given.lengths, target.lengths):
+            desk.fault(
+                decoder.key,
+                f"{decoder.variable}: {differing(given, target)}; each row needs an id for each of the target's",
+            )
+    if asked:
+        value = desk.array(*asked)
+        lengths = None if value is None else value.ravel()
+        if lengths is not None:
+            check_lengths(desk, asked, lengths, target)
+            lengths = None if desk.faults else lengths.astype(np.int64)
+    return given, lengths
+
+
+def _arranged(
+    desk: Desk, known: Mapping[Role, str], source: Rows, target: Rows, decoder: Rows | Shifted, form: Form
+) -> Table:
+    columns: dict[str, Column] = {known["encoder"]: source, known["decoder"]: decoder}
+    if "lengths" in known:
+        columns[known["lengths"]] = Lengths()
+    spec = desk.seq2seq.spec
+    masked = spec is not None and spec.padding is not None
+    padding = spec.padding if spec is not None and spec.padding is not None else 0
+    inputs = tuple(columns[i.name] for i in inputs_of(desk.seq2seq))
+    return Table(inputs, target, not masked and target.ragged, padding, target_form=form)
+
+
+# -- any other model ---------------------------------------------------------------------------------------------------
+
+
+def _wired_table(desk: Desk, part: Part) -> Table | None:
+    """Arrange the data of any other graph of layers: inputs by name or in order, or one source for the only one."""
+    found, named = inputs_of(desk.seq2seq), named_inputs(desk, part)
+    if part.source is not None and len(found) == 1:
+        named.setdefault(found[0].name, part.source)
+    by_role: dict[Role, Asked | None] = {
+        "encoder": part.source,
+        "decoder": part.decoder_input,
+        "lengths": part.lengths,
+    }
+    for role, name in (roles(desk.seq2seq) or {}).items():
+        if (asked := by_role[role]) is not None:
+            named.setdefault(name, asked)
+    missing = [i.name for i in found if i.name not in named]
+    if missing:
+        desk.fault(
+            f"{part.key}inputs",
+            f"nothing says what feeds {', '.join(missing)}: name a variable for each, 'inputs: {{{missing[0]}: X}}'",
+        )
+        return None
+    pairs, form = named_targets(desk, part)
+    desk.raise_faults()
+    losses = zip(outputs_of(desk.seq2seq), losses_of(desk.seq2seq, desk.plan), strict=True)
+    kinds = {output.keras_name: compares(loss) for output, loss in losses}
+    columns = [input_column(desk, named[i.name], i) for i in found]
+    # of one target for several outputs it is the one that takes ids that says most of it
+    read = sorted(pairs, key=lambda pair: kinds[pair[0].keras_name] != "ids")[:1] if form.alone else pairs
+    targets = [target_column(desk, asked, output, kinds[output.keras_name]) for output, asked in read]
+    asked_targets = [asked for _, asked in pairs]
+    if not pairs:  # where no loss compares anything, as under add_loss alone, Keras takes what there is
+        asked_targets, form = _as_given(part.target, part.target_key, None)
+        targets = [any_column(desk, asked) for asked in asked_targets]
+    if desk.faults or not targets or any(t is None for t in targets):
+        return None
+    target, *more = targets
+    table = Table(tuple(columns), target, more=tuple(more), target_form=form)
+    if not more and isinstance(target, Rows):
+        table = replace(table, weighted=target.ragged)
+    check_table(desk, table, named, asked_targets, outputs=[output for output, _ in pairs])
+    return weighted(desk, table, part)
+
+
+def _table_as_given(desk: Desk, part: Part) -> Table | None:
+    """Arrange the data of a model that is no graph of layers just as they are named: Keras hands them to it."""
+    inputs, input_form = _as_given(part.inputs or (part.source or Asked("", "")).variable, f"{part.key}inputs", part)
+    targets, target_form = _as_given(part.target, part.target_key, None)
+    columns = [any_column(desk, asked) for asked in inputs]
+    target, *more = (any_column(desk, asked) for asked in targets)
+    if desk.faults:
+        return None
+    table = Table(tuple(columns), target, more=tuple(more), input_form=input_form, target_form=target_form)
+    check_table(desk, table, {str(n): asked for n, asked in enumerate(inputs)}, targets)
+    return weighted(desk, table, part)
+
+
+def _as_given(names: Any, key: str, part: Part | None) -> tuple[list[Asked], Form]:
+    if isinstance(names, str):
+        alone = part.source if part is not None and part.source is not None else Asked(key, names)
+        return [alone], Form(alone=True)
+    if isinstance(names, Mapping):
+        return [Asked(f"{key}.{name}", variable) for name, variable in names.items()], Form(names=tuple(names))
+    return [Asked(f"{key}.{number}", variable) for number, variable in enumerate(names)], Form()
+
+
+def _split(desk: Desk, table: Table, fraction: float) -> tuple[Table, Table | None]:
+    """Hold the last rows back, as Keras does."""
+    kept = int(table.rows * (1.0 - fraction))
+    if not 0 < kept < table.rows:
+        desk.fault(
+            "validation",
+            f"a fraction of {fraction:g} of {table.rows} rows leaves {kept} to fit and {table.rows - kept} to validate",
+        )
+        return table, None
+    order = np.arange(table.rows)
+    return table.select(order[:kept]), replace(table.select(order[kept:]), classes=None)

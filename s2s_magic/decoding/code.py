@@ -1,0 +1,85 @@
+"""From a training model to the code of its decoding model, in the user's own names."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from s2s_magic import backend
+from s2s_magic.decoding.pairs import stepwise, written_pair
+from s2s_magic.decoding.recipe import Way
+from s2s_magic.decoding.spelling import Names
+from s2s_magic.decoding.tfa_decoders import greedy_decoder, trained_call, written_decoder
+from s2s_magic.errors import DecodeError
+from s2s_magic.handle import Seq2Seq
+
+_AT_ONCE = """\
+{imports}
+# No id is fed back in: from the one vector that is repeated, the decoder gives all positions at once.
+{inference_model} = keras.models.Model(inputs={model}.input, outputs=tf.argmax({model}.output, axis=-1))
+"""
+
+
+def way_to_decode(seq2seq: Seq2Seq, *, longest: int, end: int | None) -> Way:
+    """Choose how a model is decoded, and write the code of it.
+
+    What the user's code has for inference comes first: a decoder of TensorFlow Addons with a greedy or a drawing
+    sampler over the trained cell, then a pair of an encoder and a decoder's step over the trained layers. Else the
+    trained decoder is written for one id at a time: TFA's with its greedy sampler, one of plain Keras layers as a pair.
+
+    Parameters
+    ----------
+    seq2seq
+        A built or a traced model.
+    longest
+        Most ids to decode.
+    end
+        The id that ends a row; None for none.
+
+    Raises
+    ------
+    DecodeError
+        When it is nothing that can be decoded so, in words that name what is in the way.
+    """
+    model = seq2seq.model
+    if model is None:
+        raise DecodeError(f"{seq2seq.name} has no model")
+    names = Names(seq2seq)
+    trained = trained_call(seq2seq)
+    found = written_decoder(seq2seq, names, trained)
+    if found is None:
+        found = written_pair(seq2seq, names, longest=longest, end=end)
+    if found is not None:
+        return found
+    if not backend.is_wired(model):
+        kind = type(model).__name__
+        if isinstance(model, tf.keras.Sequential):
+            raise DecodeError(f"{seq2seq.name} cannot be decoded: its {kind} has no shapes yet; fit it first")
+        raise DecodeError(
+            f"{seq2seq.name} cannot be decoded: its model is of class {kind}, no functional model with wires to "
+            "follow; two functional models over its layers would do: an encoder, and a step of the decoder whose "
+            "states are inputs and outputs"
+        )
+    if trained is not None:
+        return greedy_decoder(seq2seq, names, trained, longest=longest, end=end)
+    inputs, outputs = backend.ends(model)
+    if len(outputs) > 1:
+        raise DecodeError(f"{seq2seq.name} cannot be decoded: its model has {len(outputs)} outputs; expected one")
+    if len(inputs) == 1:
+        return _at_once(seq2seq, names)
+    return stepwise(seq2seq, names, longest=longest, end=end)
+
+
+def _at_once(seq2seq: Seq2Seq, names: Names) -> Way:
+    """Write the decoding of a model that repeats one vector for all positions, and feeds nothing back."""
+    (source,), (output,) = backend.ends(seq2seq.model)
+    repeats = any(type(layer) is tf.keras.layers.RepeatVector for layer in backend.reached(seq2seq.model))
+    if len(output.shape) != 3 or not repeats:
+        raise DecodeError(
+            f"{seq2seq.name} cannot be decoded: its model has one input and no decoder, which would "
+            "read its own output, or follow a RepeatVector; predict gives all that it has to say"
+        )
+    entry = names.fresh("inference_model")
+    imports = names.imports("tf", "keras")
+    code = _AT_ONCE.format(imports=imports, inference_model=entry, model=names.layer(seq2seq.model)).lstrip("\n")
+    note = "decoded at once for all positions, as nothing is fed back into the decoder"
+    return Way(code, entry, "sources", "ids", source, longest=output.shape[1], note=note)

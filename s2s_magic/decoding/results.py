@@ -1,0 +1,93 @@
+"""Sources and what was decoded from them, side by side."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from s2s_magic.data import sequences, tokens
+
+if TYPE_CHECKING:
+    from s2s_magic.data.tokens import Tokenizer
+    from s2s_magic.handle import Seq2Seq
+
+MOST = 100
+"""Rows that are shown; the rest is counted."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Pairs of source and output, shown as text and as an HTML table; below them what is to be known of them."""
+
+    name: str
+    pairs: tuple[tuple[str, str], ...]
+    left_out: int = 0
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        width = max((len(source) for source, _ in self.pairs), default=0)
+        return "\n".join([*(f"{source:<{width}}  ->  {output}" for source, output in self.pairs), *self._rest()])
+
+    def _rest(self) -> list[str]:
+        return [*([f"... and {self.left_out} more"] if self.left_out else []), *self.notes]
+
+    def _html(self) -> str:
+        rows = "".join(
+            f"<tr><th scope='row' style='text-align:left;font-weight:normal'>{html.escape(source)}</th>"
+            f"<td style='text-align:left'>{html.escape(output)}</td></tr>"
+            for source, output in self.pairs
+        )
+        rest = "".join(f"<div>{html.escape(line)}</div>" for line in self._rest())
+        return (
+            f"<table><caption>Decoded by {html.escape(self.name)}</caption><thead><tr>"
+            "<th scope='col' style='text-align:left'>source</th><th scope='col' style='text-align:left'>output</th>"
+            f"</tr></thead><tbody>{rows}</tbody></table>{rest}"
+        )
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": self._html()}
+
+
+def shown(seq2seq: Seq2Seq, sources: Any, outputs: Sequence[Any]) -> Decoded:
+    """Put sources and outputs side by side, the first `MOST` of them.
+
+    Parameters
+    ----------
+    seq2seq
+        The model that decoded.
+    sources
+        What was given to `decode`.
+    outputs
+        What it gave.
+    """
+    padding = seq2seq.spec.padding if seq2seq.spec is not None else None
+    listed = [sources] if isinstance(sources, str) else list(sequences.plain(sources, padding))
+    tokenizer = seq2seq.tokenizers.get("source")
+    notes = () if tokenizer is None else _notes(tokenizer, sequences.texts(listed))
+    notes += tuple(getattr(seq2seq.inference, "notes", ()))
+    pairs = [(_text(source), _text(output)) for source, output in zip(listed[:MOST], outputs[:MOST], strict=True)]
+    return Decoded(seq2seq.name, tuple(pairs), max(0, len(outputs) - MOST), notes)
+
+
+def _notes(tokenizer: Tokenizer, sources: Sequence[str]) -> tuple[str, ...]:
+    """Say which tokens of the sources the model cannot know."""
+    unknown = tokenizer.unknown(sources)
+    if not unknown:
+        return ()
+    unit = "characters" if tokenizer.unit == "char" else "words"
+    return (f"read as unknown, being {unit} that are not in the vocabulary: {tokens.listed(unknown)}",)
+
+
+def _text(row: Any) -> str:
+    if isinstance(row, bytes):
+        row = row.decode("utf-8", "replace")
+    array = np.asarray(row)
+    if array.ndim == 2 and array.shape[1] > 1 and np.isin(array, (0, 1)).all():
+        row = array.argmax(-1)  # one-hot vectors are an encoding of ids
+    elif array.ndim > 1:
+        return f"numbers of shape {array.shape}"
+    return row if isinstance(row, str) else " ".join(map(str, row))

@@ -1,0 +1,148 @@
+"""Expressions for live objects, in the names of the user's code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from s2s_magic import backend
+from s2s_magic.errors import DecodeError
+from s2s_magic.handle import Seq2Seq
+
+_IMPORTS = {
+    "tf": ("tensorflow", "import tensorflow as tf"),
+    "keras": ("keras", "from tensorflow import keras"),
+    "tfa": ("tensorflow_addons", "import tensorflow_addons as tfa"),
+}
+
+
+class Names:
+    """Finds an expression for each live object, and names that the code does not use yet."""
+
+    def __init__(self, seq2seq: Seq2Seq) -> None:
+        self._seq2seq = seq2seq
+        self._namespace = seq2seq.namespace
+        self._given: set[str] = set()
+        self._models = [
+            (name, value)
+            for name, value in self._namespace.items()
+            if not name.startswith("_") and any(value is model for model in seq2seq.live.models.values())
+        ]
+
+    def fresh(self, name: str) -> str:
+        """Give a name that the code does not use, and that was not given before."""
+        while name in self._namespace or name in self._given:
+            name += "_"
+        self._given.add(name)
+        return name
+
+    def after(self, layer: Any, ending: str) -> str:
+        """Give a fresh name that speaks of a layer."""
+        name = self.bound(layer) or layer.name
+        return self.fresh(f"{name if name.isidentifier() else type(layer).__name__.lower()}_{ending}")
+
+    def bound(self, value: Any) -> str | None:
+        """Give the name that the code has for an object, or for the named tuple that it is a field of; else None."""
+        usable = [(name, bound) for name, bound in self._namespace.items() if not name.startswith("_")]
+        names = [name for name, bound in usable if bound is value]
+        fields = [
+            f"{name}.{field}"
+            for name, bound in (usable if not names else ())
+            for field in (bound._fields if isinstance(bound, tuple) and hasattr(bound, "_fields") else ())
+            if getattr(bound, field) is value
+        ]
+        return next(reversed(names or fields), None)
+
+    def imports(self, *modules: str) -> str:
+        """Give the imports that the code has not got under these names: ``tf``, ``keras``, ``tfa``."""
+        missing = [
+            _IMPORTS[module][1]
+            for module in modules
+            if not str(getattr(self._namespace.get(module), "__name__", "")).endswith(_IMPORTS[module][0])
+        ]
+        return "\n".join([*missing, ""]) if missing else ""
+
+    def shown(self, layer: Any) -> str:
+        """Name a layer for a reader: by the code's name for it, and its class."""
+        operation = backend.operation(layer)
+        if operation is not None:
+            return operation
+        return f"{self.bound(layer) or layer.name} ({type(layer).__name__})"
+
+    def layer(self, layer: Any, holder: Any = None, attribute: str = "") -> str:
+        """Give an expression for a layer object, if need be as an attribute of the one that holds it."""
+        if layer is None:
+            return "None"
+        name = self.bound(layer)
+        if name is None and holder is not None:
+            return f"{self.layer(holder)}.{attribute}"
+        name = name or self._path(layer)
+        for model, value in self._models if name is None else ():
+            if any(layer is part for part in value.layers):
+                return f"{model}.get_layer({layer.name!r})"
+        if name is None:
+            raise DecodeError(
+                f"{self._seq2seq.name} cannot be decoded: no name leads to the layer {layer.name!r}; give it one"
+            )
+        return name
+
+    def found(self, layer: Any) -> bool:
+        """Say whether a name or a path of the code leads to a layer."""
+        return bool(self.bound(layer) or self._path(layer))
+
+    def _path(self, layer: Any) -> str | None:
+        """Give the ledger's name for a layer where it is a path through the code's own objects."""
+        for key, value in self._seq2seq.live.layers.items():
+            if value is layer:
+                name = self._seq2seq.ledger.layers[key].name
+                return name if "." in name and _walked(self._namespace, name) is layer else None
+        return None
+
+    def tensor(self, tensor: Any) -> str:
+        """Give an expression for a symbolic tensor: its name, else the output of a layer's call."""
+        name = self.bound(tensor)
+        if name is not None:
+            return name
+        layer, node, number = backend.history(tensor)
+        output = f"{self.layer(layer)}.get_output_at({node})"
+        made = layer.get_output_at(node)
+        if not isinstance(made, list | tuple):
+            return output
+        return f"{output}{_place(made, number)}"
+
+    def structure(self, value: Any) -> str:
+        """Give an expression for nested lists of tensors, by one name where there is one."""
+        if not isinstance(value, list | tuple):
+            return self.tensor(value)
+        for name, bound in self._namespace.items():
+            if type(bound) is type(value) and not name.startswith("_") and _same(bound, value):
+                return name
+        inside = ", ".join(self.structure(part) for part in value)
+        return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' if len(value) == 1 else ''})"
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return one is other
+
+
+def _place(made: Any, number: int) -> str:
+    """Give the indexes that lead to the part of this number, counted as the nested parts stand in a row."""
+    for place, part in enumerate(made):
+        size = len(tf.nest.flatten(part))
+        if number < size:
+            return f"[{place}]{_place(part, number)}" if isinstance(part, list | tuple) else f"[{place}]"
+        number -= size
+    raise IndexError(number)
+
+
+def _walked(namespace: Mapping[str, Any], path: str) -> Any:
+    """Follow a path of attributes from a name; None where it leads nowhere."""
+    first, *rest = path.split(".")
+    value = namespace.get(first)
+    for name in rest:
+        value = vars(value).get(name) if hasattr(value, "__dict__") else None
+    return value

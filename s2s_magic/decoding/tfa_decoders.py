@@ -1,0 +1,220 @@
+"""Decoders of TensorFlow Addons: the one that was trained, made greedy, or the one that the code has for inference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from s2s_magic import backend
+from s2s_magic.decoding.positions import looks_around
+from s2s_magic.decoding.recipe import Way
+from s2s_magic.decoding.spelling import Names
+from s2s_magic.decoding.wire_paths import calls_behind, inputs_behind
+from s2s_magic.errors import DecodeError
+from s2s_magic.handle import Seq2Seq
+from s2s_magic.ledger import Called
+
+_TEMPLATE = """\
+{imports}
+# The encoder, from its input to the states that the decoder starts from: these wires exist already.
+{encoder_model} = keras.models.Model(inputs={encoder_input}, outputs={state})
+{embedding_model}
+# The decoder once more, over the same cell and the same output layer. The greedy sampler feeds it the most
+# probable id of the step before. Keras looks into a layer's attributes and not into its sampler, so the
+# embedding is made known as an attribute.
+{sampler} = tfa.seq2seq.sampler.GreedyEmbeddingSampler({embedding_fn})
+{decoder} = tfa.seq2seq.basic_decoder.BasicDecoder(
+    {cell}, {sampler}, output_layer={output_layer}, maximum_iterations={longest}
+)
+{decoder}.embedding = {embedding}
+
+# Source ids and start ids in, decoded ids out. A row ends with id {end}.
+{source_ids} = keras.layers.Input(shape=[None], dtype="{dtype}")
+{start_ids} = keras.layers.Input(shape=[], dtype="int32")
+{outputs}, {final_state}, {lengths} = {decoder}(
+    None, initial_state={encoder_model}({source_ids}), start_tokens={start_ids}, end_token={end}
+)
+{inference_model} = keras.models.Model(inputs=[{source_ids}, {start_ids}], outputs=[{outputs}.sample_id, {lengths}])
+"""
+
+_EMBEDDING_TEMPLATE = """
+# From an id to what the decoder reads, by the wires of the training model.
+{model} = keras.models.Model(inputs={source}, outputs={output})
+"""
+
+_WRITTEN_TEMPLATE = """\
+{imports}
+# {decoder} is the code's own decoder for inference, with its own start and end: these wires exist already.
+{inference_model} = keras.models.Model(inputs={inputs}, outputs=[{ids}, {lengths}])
+"""
+
+_NEW_NAMES = {
+    "encoder_model": "encoder_model",
+    "sampler": "greedy_sampler",
+    "decoder": "greedy_decoder",
+    "source_ids": "source_ids",
+    "start_ids": "start_ids",
+    "outputs": "decoded_outputs",
+    "final_state": "decoded_state",
+    "lengths": "decoded_lengths",
+    "inference_model": "inference_model",
+}
+
+_TRAINING = ("TrainingSampler", "ScheduledEmbeddingTrainingSampler")
+"""Samplers that feed the decoder embedded ids of a target, so that its own ids can stand in for them."""
+_INFERENCE = ("GreedyEmbeddingSampler", "SampleEmbeddingSampler")
+
+
+def trained_call(seq2seq: Seq2Seq) -> Called | None:
+    """Find the last call of a ``BasicDecoder`` within the model; None where there is none."""
+    within = {id(layer) for layer in backend.reached(seq2seq.model)}
+    calls = [call for call in _calls(seq2seq) if id(seq2seq.live.layers[call.object]) in within]
+    return calls[-1] if calls else None
+
+
+def _calls(seq2seq: Seq2Seq) -> list[Called]:
+    return [
+        event
+        for event in seq2seq.ledger.events
+        if isinstance(event, Called) and event.class_name == "BasicDecoder" and event.in_graph
+    ]
+
+
+def written_decoder(seq2seq: Seq2Seq, names: Names, trained: Called | None) -> Way | None:
+    """Find the decoder that the user made for inference, over the trained cell; None where there is none.
+
+    Raises
+    ------
+    DecodeError
+        When it would not come to an end.
+    """
+    mine = trained and seq2seq.live.layers[trained.object]
+    for call in reversed(_calls(seq2seq)):
+        decoder = seq2seq.live.layers[call.object]
+        if type(decoder.sampler).__name__ in _INFERENCE and (mine is None or decoder.cell is mine.cell):
+            return _over_decoder(seq2seq, names, call, decoder)
+    return None
+
+
+def _over_decoder(seq2seq: Seq2Seq, names: Names, call: Called, decoder: Any) -> Way:
+    if decoder.maximum_iterations is None:
+        raise DecodeError(
+            f"{seq2seq.name} cannot be decoded: {call.layer} has no maximum_iterations and may run for ever; "
+            "give it one where it is made"
+        )
+    number = _number(seq2seq, call)
+    outputs, _, lengths = decoder.get_output_at(number)
+    made = f"{names.layer(decoder)}.get_output_at({number})"
+    inputs = inputs_behind(outputs.sample_id)
+    starts = [tensor for tensor in inputs if len(tensor.shape) < 2 and tensor.dtype.is_integer]
+    sources = [tensor for tensor in inputs if not any(tensor is start for start in starts)]
+    if len(sources) != 1 or len(starts) > 1:
+        shown = ", ".join(sorted(backend.history(tensor)[0].name for tensor in inputs)) or "none"
+        raise DecodeError(
+            f"{seq2seq.name} cannot be decoded: {call.layer} must get all it needs from one input, and gets it "
+            f"from {shown}"
+        )
+    model = names.fresh("inference_model")
+    given = [names.tensor(tensor) for tensor in (*sources, *starts)]
+    code = _WRITTEN_TEMPLATE.format(
+        imports=_imports(names),
+        decoder=call.layer,
+        inference_model=model,
+        inputs=f"[{', '.join(given)}]",
+        ids=names.bound(outputs.sample_id) or f"{made}[0].sample_id",
+        lengths=names.bound(lengths) or f"{made}[2]",
+    )
+    end = backend.call_of(outputs.sample_id)[1].get("end_token")
+    return Way(
+        code.lstrip("\n"),
+        model,
+        "sources and starts" if starts else "sources",
+        "ids and lengths",
+        sources[0],
+        end=None if end is None or backend.is_keras_tensor(end) else int(end),
+        longest=int(decoder.maximum_iterations),
+        note=f"decoded by the code's own {call.layer}, which has a {type(decoder.sampler).__name__}",
+    )
+
+
+def greedy_decoder(seq2seq: Seq2Seq, names: Names, call: Called, *, longest: int, end: int | None) -> Way:
+    """Write the trained decoder once more, with TFA's ``GreedyEmbeddingSampler``.
+
+    Raises
+    ------
+    DecodeError
+        When its sampler or its wires are others than those of an encoder-decoder.
+    """
+    decoder = seq2seq.live.layers[call.object]
+    sampler = type(decoder.sampler).__name__
+    if sampler not in _TRAINING:
+        raise DecodeError(
+            f"{seq2seq.name} cannot be decoded: {call.layer} has a {sampler}; expected a TrainingSampler or a "
+            "ScheduledEmbeddingTrainingSampler"
+        )
+    arguments, settings = backend.arguments_of(decoder, _number(seq2seq, call))
+    state = settings.get("initial_state")
+    if state is None:
+        raise DecodeError(f"{call.layer} is called without initial_state, so nothing of the source reaches it")
+    embedding, embedding_fn, embedding_model = _embedding(seq2seq, names, arguments[0])
+    encoder_input = _encoder_input(seq2seq, tf.nest.flatten(state))
+    new = {role: names.fresh(name) for role, name in _NEW_NAMES.items()}
+    code = _TEMPLATE.format(
+        imports=_imports(names),
+        encoder_input=names.tensor(encoder_input),
+        state=names.structure(state),
+        embedding_model=embedding_model,
+        embedding_fn=embedding_fn,
+        embedding=embedding,
+        cell=names.layer(decoder.cell, decoder, "cell"),
+        output_layer=names.layer(decoder.output_layer, decoder, "output_layer"),
+        longest=longest,
+        end=-1 if end is None else end,
+        dtype=encoder_input.dtype.name,
+        **new,
+    )
+    entry = new["inference_model"]
+    return Way(code.lstrip("\n"), entry, "sources and starts", "ids and lengths", encoder_input)
+
+
+def _number(seq2seq: Seq2Seq, call: Called) -> int:
+    """Give the number of a call among those of its object that entered the graph."""
+    earlier = seq2seq.ledger.events[: call.index]
+    return sum(isinstance(e, Called) and e.object == call.object and e.in_graph for e in earlier)
+
+
+def _imports(names: Names) -> str:
+    return names.imports("tfa", "keras")
+
+
+def _encoder_input(seq2seq: Seq2Seq, state: list[Any]) -> Any:
+    """Find the one input that the initial state comes from."""
+    found = {id(tensor): tensor for one in state for tensor in inputs_behind(one)}
+    if len(found) != 1:
+        shown = ", ".join(sorted(backend.history(tensor)[0].name for tensor in found.values())) or "none"
+        raise DecodeError(
+            f"{seq2seq.name} cannot be decoded: the initial state must come from one input, and comes from {shown}"
+        )
+    return next(iter(found.values()))
+
+
+def _embedding(seq2seq: Seq2Seq, names: Names, tensor: Any) -> tuple[str, str, str]:
+    """Say how an id becomes what the decoder reads: the object to track, the function, and the code that makes it."""
+    path = calls_behind(tensor)
+    for layer, arguments, settings in path:
+        if looks_around(layer, arguments, settings):
+            raise DecodeError(
+                f"{seq2seq.name} cannot be decoded: {names.shown(layer)} stands between the ids and the decoder, and "
+                "may look at more than one position"
+            )
+    embeddings = [layer for layer, _, _ in path if type(layer) is tf.keras.layers.Embedding]
+    if len(path) == 1 and embeddings:
+        name = names.layer(embeddings[0])
+        return name, name, ""
+    inputs = inputs_behind(tensor)
+    if len(inputs) != 1 or not embeddings:
+        raise DecodeError(f"{seq2seq.name} cannot be decoded: the decoder reads no embedding of one input's ids")
+    model = names.fresh("embedding_model")
+    code = _EMBEDDING_TEMPLATE.format(model=model, source=names.tensor(inputs[0]), output=names.tensor(tensor))
+    return model, f"lambda ids: {model}(ids[:, None])[:, 0]", code

@@ -1,0 +1,73 @@
+"""How a model's report is shown: a widget where somebody can click, HTML where a page is made, else text."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+from s2s_magic.handle import Seq2Seq
+from s2s_magic.ledger.compare import side_by_side
+from s2s_magic.view.bundles import report_display, show_comparison
+
+
+def best_mode(shell: Any) -> str:
+    """Choose between "widget", "html" and "text".
+
+    A shell without a kernel is a terminal. A kernel that was told that nobody can answer a prompt (``allow_stdin``
+    of the
+    execute request in Jupyter's messaging protocol: nbclient, nbconvert, papermill) makes a page, on which a widget
+    would be dead.
+    """
+    kernel = getattr(shell, "kernel", None)
+    if kernel is None:
+        return "text"
+    attended = kernel.get_parent("shell").get("content", {}).get("allow_stdin", True)
+    return "widget" if attended and find_spec("ipywidgets") is not None else "html"
+
+
+def show_model(
+    model: Seq2Seq,
+    shell: Any,
+    *,
+    mode: str,
+    after: int | None = None,
+    training: bool = False,
+    replaced: Any = None,
+) -> Any:
+    """Display a model's report.
+
+    Parameters
+    ----------
+    model
+        What to show.
+    shell
+        The shell whose notebook it is.
+    mode
+        "auto", "widget", "html" or "text".
+    after
+        Stop after this event.
+    training
+        Open with what training did.
+    replaced
+        The widget that showed this model before: it is closed, so that a hundred displays leave one alive.
+
+    Returns
+    -------
+    widget or None
+        The widget, to be handed in as ``replaced`` the next time.
+    """
+    from IPython.display import display
+
+    mode = best_mode(shell) if mode == "auto" else mode
+    if mode != "widget" or find_spec("ipywidgets") is None:
+        show = print if mode == "text" else display
+        show(report_display(model.ledger, after=after, training=training))
+        if model.inference is not None:
+            show(show_comparison(side_by_side(model.ledger, model.inference.ledger)))
+        return replaced
+    from s2s_magic.view import report, to_widget
+
+    shown = report(model.ledger, after=after, training=training)
+    widget = to_widget(shown, inference=model.inference.ledger if model.inference else None, replace=replaced)
+    widget.show()
+    return widget

@@ -1,0 +1,221 @@
+"""The object that a notebook name is bound to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from s2s_magic.ledger import Evidence, Finding, Ledger
+from s2s_magic.ledger.bindings import end_of_statement
+from s2s_magic.ledger.drift import drift_of
+from s2s_magic.ledger.drift import nothing_to_train as nothing_to_train_in
+from s2s_magic.tracing import Live, refresh
+
+if TYPE_CHECKING:
+    from s2s_magic.data.tokens import Tokenizer
+    from s2s_magic.spec import Spec
+    from s2s_magic.training.steps import Steps
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What fitting left behind for later fits and for decoding.
+
+    Attributes
+    ----------
+    starts : dict
+        Where the distance of each watched variable counts from (a ``tf.Tensor``), by ledger key.
+    rows : dict
+        Of each variable that is read by rows, which of them any fit moved (a boolean array), by ledger key.
+    start : int or None
+        The id that the decoder's input began with.
+    longest : int or None
+        Ids in the longest target seen.
+    begins : tuple
+        For each input of the model the id or the text that all of its rows began with; None where they differ.
+    end : int or None
+        The id that all rows of the target ended with and had nowhere else, up to filling; None where there is none.
+    """
+
+    starts: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    rows: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    start: int | None = None
+    longest: int | None = None
+    begins: tuple[int | str | None, ...] = ()
+    end: int | None = None
+
+
+@dataclass(eq=False, repr=False)
+class Seq2Seq:
+    """A model with the ledger of how it came to be.
+
+    Attributes
+    ----------
+    name : str
+        The notebook name it is bound to.
+    ledger : Ledger
+        Every construction and call, and who owns which variable.
+    live : Live
+        The layer objects, variables and tensors behind the ledger's keys.
+    source : str
+        The code that ran: generated from the spec, or the traced cell's own.
+    namespace : dict
+        Where the names of that code live (the notebook's own for a traced cell).
+    spec : Spec or None
+        The plan it was built from; None for a traced model.
+    tokenizers : dict
+        ``source`` and ``target`` tokenizers once they are known; empty for integer ids.
+    evidence : Evidence or None
+        What the fits showed.
+    fitted : Fitted or None
+        What the fits left behind.
+    inference : Seq2Seq or None
+        The decoding model, once there was one: its ledger shows that it owns nothing of its own.
+    steps : Steps or None
+        The training step as the last fit traced it, for the next one.
+    attempt : Ledger or None
+        The ledger of a later traced cell that raised, when this model was kept under the name.
+    replaced : object
+        What the name was bound to before, where that was no model of ours: it is not lost.
+    """
+
+    name: str
+    ledger: Ledger
+    live: Live
+    source: str
+    namespace: dict[str, Any]
+    spec: Spec | None = None
+    tokenizers: dict[str, Tokenizer] = field(default_factory=dict)
+    evidence: Evidence | None = None
+    fitted: Fitted | None = None
+    inference: Seq2Seq | None = None
+    attempt: Ledger | None = None
+    replaced: Any = None
+    steps: Steps | None = None
+
+    def __repr__(self) -> str:
+        if (main := self.ledger.main_model) is None:
+            made = "no model"
+        else:
+            made = f"{main.total:,} parameters, {main.trainable:,} trainable"
+        epochs = sum(run.epochs for run in self.evidence.runs) if self.evidence else 0
+        fitted = f", fitted {epochs} epoch{'' if epochs == 1 else 's'}" if epochs else ""
+        return f"<Seq2Seq {self.name!r}: {made}, {len(self.ledger.events)} events{fitted}>"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        from s2s_magic.view.bundles import report_display
+
+        return report_display(self.ledger)._repr_mimebundle_()
+
+    @property
+    def model(self) -> Any:
+        """The keras Model that is meant, or None where the traced code made none; see `Ledger.main_model`."""
+        main = self.ledger.main_model
+        return self.live.models[main.name] if main else None
+
+    @property
+    def models(self) -> dict[str, Any]:
+        """All Keras models of the code by name, in the order in which they were made."""
+        return {record.name: self.live.models[record.name] for record in self.ledger.models}
+
+    def source_of(self, name: str) -> str:
+        """Give the code up to where one of the models is made.
+
+        Raises
+        ------
+        LookupFailed
+            When there is no such model, with those there are and the nearest.
+        """
+        made = self.ledger.model(name).event
+        if made is None:
+            return self.source
+        event = self.ledger.events[made]
+        place = event.outer or event
+        cells = self.ledger.cells[: place.cell]
+        lines = cells[-1].text.splitlines()
+        end = end_of_statement(cells[-1].text, place.end_line - cells[-1].first_line + 1)
+        return "\n\n".join([*(cell.text for cell in cells[:-1]), "\n".join(lines[:end])])
+
+    @contextmanager
+    def chosen(self, name: str | None) -> Iterator[Any]:
+        """Mean another of the models for a while: `model` and the ledger's `main_model` are that one.
+
+        Parameters
+        ----------
+        name
+            The model's name in the code, its Keras name, or the end of either; None for the one meant by itself.
+
+        Yields
+        ------
+        keras.Model or None
+            The model that is meant now.
+
+        Raises
+        ------
+        LookupFailed
+            When there is no such model, with those there are and the nearest.
+        """
+        before = self.ledger.chosen
+        self._mean(self.ledger.about(name))
+        try:
+            yield self.model
+        finally:
+            self._mean(self.ledger.changed(chosen=before))
+
+    def _mean(self, ledger: Ledger) -> None:
+        """Take another ledger of the same objects; what its variables are is read again where it is about another."""
+        same = ledger.chosen == self.ledger.chosen
+        self.ledger = ledger if same else refresh(ledger, self.live)
+
+    @property
+    def layers(self) -> dict[str, Any]:
+        """Layer objects by the names in the code."""
+        return {record.name: self.live.layers[key] for key, record in self.ledger.layers.items() if not record.implicit}
+
+    @property
+    def tensors(self) -> dict[str, Any]:
+        """Symbolic tensors by the names in the code; the last one where a name was bound again."""
+        return {
+            tensor.name: self.live.tensors[event.index, number]
+            for event in self.ledger.events
+            for number, tensor in enumerate(event.outputs)
+            if tensor.name and (event.index, number) in self.live.tensors
+        }
+
+    @property
+    def history(self) -> Mapping[str, tuple[float | None, ...]]:
+        """Loss and metrics by epoch, over all fits."""
+        return self.evidence.history if self.evidence else {}
+
+
+def drift(seq2seq: Seq2Seq) -> list[Finding]:
+    """Find what the next fit of the model that is meant would do that its present switches do not say.
+
+    ``trainable`` was changed since ``compile``; the optimizer was made for other variables; nothing is to be trained;
+    all behind an output is frozen. See `s2s_magic.ledger.drift`.
+
+    Parameters
+    ----------
+    seq2seq
+        A model as it would be fitted now; its ledger is brought up to date.
+
+    Returns
+    -------
+    list of Finding
+        In words, each with what would put it right; empty where the fit does as the switches say.
+    """
+    seq2seq.ledger = refresh(seq2seq.ledger, seq2seq.live)
+    main = seq2seq.ledger.main_model
+    return drift_of(seq2seq.ledger, main) if main is not None else []
+
+
+def nothing_to_train(seq2seq: Seq2Seq) -> Finding | None:
+    """Say that a fit of the model that is meant would train nothing, and who froze it; None where there is something.
+
+    A model that its first step builds may have no variables yet.
+    """
+    seq2seq.ledger = refresh(seq2seq.ledger, seq2seq.live)
+    main = seq2seq.ledger.main_model
+    return nothing_to_train_in(seq2seq.ledger, main) if main is not None and seq2seq.model.built else None

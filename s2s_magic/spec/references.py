@@ -1,0 +1,124 @@
+"""How a body names the data of a notebook: one variable, several in order, or several by what they are for."""
+
+from __future__ import annotations
+
+import ast
+
+from s2s_magic.spec.keys import Read, plain
+from s2s_magic.spec.literals import Value, number_in, read_value
+from s2s_magic.spec.plans import Names
+from s2s_magic.spec.reading import Entries, Faults, Items, Node, Place, Scalar, read_entries, shown
+
+
+def reference(value: Value, faults: Faults) -> str | None:
+    """Check for a notebook variable or a part of one: ``X``, ``df.a``, ``d["x"]``, ``Y[:40]``.
+
+    It is a name with attributes, keys and slices of literals behind it; what each of them gives is looked up when the
+    data are read, and nothing is evaluated.
+    """
+    if is_reference(value.tree):
+        return value.text
+    example = "" if isinstance(value.tree, ast.Constant) else "; assign it to a name first, and give that name"
+    faults.add(
+        value.place,
+        "expected the bare name of a notebook variable, or a part of one such as df.a, d['x'] or Y[:40], got "
+        f"{shown(value.text)}{example}",
+    )
+    return None
+
+
+def is_reference(tree: ast.expr) -> bool:
+    """Say whether what is written is a name with attributes, keys and slices of literals behind it, or without."""
+    while isinstance(tree, ast.Attribute | ast.Subscript):
+        if isinstance(tree, ast.Subscript) and not _is_index(tree.slice):
+            return False
+        if isinstance(tree, ast.Attribute) and tree.attr.startswith("_"):
+            return False
+        tree = tree.value
+    return isinstance(tree, ast.Name)
+
+
+def _is_index(tree: ast.expr) -> bool:
+    if isinstance(tree, ast.Tuple):
+        return bool(tree.elts) and all(_is_index(part) for part in tree.elts)
+    if isinstance(tree, ast.List):
+        return all(isinstance(part, ast.Constant) and isinstance(part.value, str) for part in tree.elts)
+    if isinstance(tree, ast.Slice):
+        return all(part is None or _is_whole(part) for part in (tree.lower, tree.upper, tree.step))
+    return _is_whole(tree) or (isinstance(tree, ast.Constant) and isinstance(tree.value, str | type(...)))
+
+
+def _is_whole(tree: ast.expr) -> bool:
+    if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub):
+        tree = tree.operand
+    return isinstance(tree, ast.Constant) and type(tree.value) is int
+
+
+variable = plain(reference, "the name of a notebook variable")
+
+
+def listed(read_one: Read, key: str) -> Read:
+    """Read a list of values; one alone need not stand in brackets."""
+
+    def read(node: Node, faults: Faults, places: dict[str, Place]) -> tuple[str, ...] | None:
+        items = node.items if isinstance(node, Items) else (node,)
+        places.update({f"{key}.{number}": item.place for number, item in enumerate(items)})
+        names = tuple(read_one(item, faults, places) for item in items)
+        return None if None in names else names
+
+    return read
+
+
+def names(key: str, what: str, *, alone: bool = True) -> Read:
+    """Make a reader of `Names`.
+
+    Parameters
+    ----------
+    key
+        The key; ``KEY.0`` and ``KEY.NAME`` are then the places of the parts.
+    what
+        What the variables are for, in one word.
+    alone
+        Whether one variable may stand there alone.
+    """
+
+    def read(node: Node, faults: Faults, places: dict[str, Place]) -> Names | None:
+        if isinstance(node, Scalar) and alone:
+            one: str | None = variable(node, faults, places)
+            return one
+        if isinstance(node, Items) and node.items:
+            several: tuple[str, ...] | None = listed(variable, key)(node, faults, places)
+            return several
+        if not isinstance(node, Entries) or not node.pairs:
+            does = "that feed them, {encoder_inputs: X, ...}" if what == "input" else "for them, {name: Y, ...}"
+            faults.add(node.place, f"expected {what}s of the model with the variables {does}, or a list of variables")
+            return None
+        entries = read_entries(node, faults, known=None, required={}, what=what)
+        places.update({f"{key}.{name}": entry.value.place for name, entry in entries.items()})
+        found = {name: variable(entry.value, faults, places) for name, entry in entries.items()}
+        return None if None in found.values() else found
+
+    return read
+
+
+def class_weights(node: Node, faults: Faults, places: dict[str, Place]) -> dict[int, float] | None:
+    """Read ``{0: 1.0, 1: 2.5}``: the weight of each class."""
+    if not isinstance(node, Entries) or not node.pairs:
+        faults.add(node.place, "expected the weight of each class, such as {0: 1.0, 1: 2.5}")
+        return None
+    found: dict[int, float] = {}
+    for key, entry in node.pairs:
+        numbers = []
+        for part, expected in ((key, "the number of a class"), (entry, "a weight of 0 or more")):
+            value = read_value(part, faults, expected)
+            number = None if value is None else number_in(value)
+            if value is None or number is None or not 0 <= number < float("inf"):
+                faults.add(part.place, f"expected {expected}, such as 0: 1.0")
+                return None
+            numbers.append(number)
+        if not isinstance(numbers[0], int) or numbers[0] in found:
+            why = "stands here a second time" if numbers[0] in found else "is no whole number"
+            faults.add(key.place, f"the class {numbers[0]} {why}")
+            return None
+        found[numbers[0]] = float(numbers[1])
+    return found

@@ -1,0 +1,97 @@
+"""The variables of a traced cell: who owns each, which event made it, and how many numbers are trained so far."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from s2s_magic import backend
+from s2s_magic.tracing.observed import RawEvent, RawVariable
+
+KEPT_BYTES = 2**30
+"""What the variables of a cell held when they came into being is kept up to this size, all of them together."""
+
+
+class Weights:
+    """Variables by identity, and the running total of trainable parameters."""
+
+    def __init__(self) -> None:
+        self.known: dict[int, RawVariable] = {}
+        self.trainable = 0
+        self._kept = 0
+
+    def recall(self, variable: Any, owner: Any, trains: bool) -> None:
+        """Take in a variable that an earlier cell's ledger has."""
+        raw = self._keep(RawVariable(variable, owner, backend.size_of(variable)))
+        self._count(raw, trains)
+
+    def created(self, variable: Any, owner: Any, event: RawEvent | None, initializer: str | None = None) -> RawVariable:
+        """Take in a variable that has just come into being; no event made it where the user's own code did."""
+        raw = RawVariable(variable, owner, backend.size_of(variable), initializer, event=event)
+        value = backend.value(variable)
+        if value is not None:
+            raw.norm = backend.norm(value)
+            self._kept += raw.size * backend.item_size(variable)
+            raw.start = value if self._kept <= KEPT_BYTES else None
+        self._keep(raw)
+        if event is not None:
+            event.created.append(raw)
+        return raw
+
+    def forget(self, event: RawEvent) -> None:
+        """Leave out the variables of an event that came to nothing."""
+        for raw in event.created:
+            self._count(raw, False)
+            self.known.pop(id(backend.bare(raw.variable)), None)
+
+    def close(self, event: RawEvent) -> None:
+        """List the variables of an event's layer and of all it holds, and bring the trainable total up to date."""
+        trained, others = backend.weights(event.layer)
+        event.listed = [
+            self._listed(variable, trains, event)
+            for variables, trains in ((trained, True), (others, False))
+            for variable in variables
+        ]
+        listed = set(map(id, event.listed))
+        event.listed += [raw for raw in self._beside(event) if id(raw) not in listed]
+        unseen = {id(part) for layer in event.inside for part in backend.reached(layer)}
+        for raw in event.created:
+            if id(raw) not in listed and raw.owner is not None and id(raw.owner) not in unseen:
+                trains = any(v is raw.variable for v in backend.weights(raw.owner)[0])
+                self._count(raw, trains)
+        event.trainable = self.trainable
+
+    def _beside(self, event: RawEvent) -> list[RawVariable]:
+        """Give the variables that an event uses though its layer does not list them; they do not count as trained."""
+        found: list[tuple[Any, Any]] = [(variable, None) for variable in event.given]
+        for layer in event.inside:
+            trained, others = backend.weights(layer)
+            found += [(variable, backend.direct_owner(layer, variable)) for variable in (*trained, *others)]
+        raws = {}
+        for variable, owner in found:
+            raw = self.known.get(id(backend.bare(variable)))
+            if raw is None and owner is not None:  # older than the trace
+                raw = self._keep(RawVariable(variable, owner, backend.size_of(variable)))
+            if raw is not None:
+                raws[id(raw)] = raw
+        return list(raws.values())
+
+    def _listed(self, variable: Any, trains: bool, event: RawEvent) -> RawVariable:
+        raw = self.known.get(id(backend.bare(variable)))
+        if raw is None:  # older than the trace
+            raw = self._keep(
+                RawVariable(variable, backend.direct_owner(event.layer, variable), backend.size_of(variable))
+            )
+        elif raw.owner is None:  # the user's own tf.Variable comes under a layer
+            raw.owner, raw.event = backend.direct_owner(event.layer, raw.variable), event
+            event.created.append(raw)
+        self._count(raw, trains)
+        return raw
+
+    def _keep(self, raw: RawVariable) -> RawVariable:
+        self.known[id(backend.bare(raw.variable))] = raw
+        return raw
+
+    def _count(self, raw: RawVariable, trains: bool) -> None:
+        if raw.trains != trains:
+            self.trainable += raw.size if trains else -raw.size
+            raw.trains = trains

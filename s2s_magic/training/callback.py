@@ -1,0 +1,198 @@
+"""What happens around the steps of ``Model.fit``: evidence, progress, early stopping, and the last sound state."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from tensorflow import keras
+
+from s2s_magic import backend
+from s2s_magic.training.norms import Epoch, Recorder
+from s2s_magic.training.progress import PAUSE, Progress, Show
+
+
+def at_most_once_a_second(call: Callable[[], object]) -> Callable[[], None]:
+    """Leave out the calls that come within a second of the last one."""
+    last = -math.inf
+
+    def throttled() -> None:
+        nonlocal last
+        if time.monotonic() - last >= 1:
+            call()
+            last = time.monotonic()
+
+    return throttled
+
+
+class NotFinite(Exception):
+    """The loss or a weight became NaN or infinite."""
+
+
+class Loop(keras.callbacks.Callback):  # type: ignore[misc]
+    """Looks after one fit.
+
+    Parameters
+    ----------
+    recorder
+        Measures the epochs.
+    show
+        Takes the progress.
+    name, epochs, steps
+        The model's name, and how far the fit goes.
+    patience
+        Epochs without a better loss after which to stop and put the best epoch's state back; None for never.
+
+    Attributes
+    ----------
+    stopped
+        Why it stopped before the last epoch, in words.
+    after_epoch
+        Called at the end of each epoch, once it is measured.
+    """
+
+    _supports_tf_logs = True  # Keras then leaves the values on the device until they are asked for.
+
+    def __init__(
+        self, recorder: Recorder, show: Show, *, name: str, epochs: int, steps: int, patience: int | None
+    ) -> None:
+        super().__init__()
+        self._recorder, self._show = recorder, show
+        self._name, self._planned, self._patience = name, epochs, patience
+        self.steps = steps
+        self._measured: list[tuple[dict[str, float], Epoch, int]] = []  # with the steps done by then
+        self.stopped: str | None = None
+        self.after_epoch: Callable[[], object] = lambda: None
+        self._began_training = False
+        self._seen_steps = self._step = 0
+        self._epoch = 1
+        self._values: Mapping[str, float] = {}
+        self._running: Any = {}
+        self._began = self._looked = time.monotonic()
+        self._best = (math.inf, 0)
+        self._sound: Callable[[], None] = lambda: None
+        self._best_state: Callable[[], None] | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the fit began."""
+        return time.monotonic() - self._began
+
+    @property
+    def epochs(self) -> list[tuple[dict[str, float], Epoch]]:
+        """Loss and metrics, and the norms, of each epoch; of one that was cut off too."""
+        return [(values, epoch) for values, epoch, _ in self._measured]
+
+    @property
+    def steps_done(self) -> int:
+        """Steps that were taken, whether or not Keras came to say so."""
+        return max(self._seen_steps, backend.steps_taken(self.model)) if self._began_training else 0
+
+    @property
+    def reached(self) -> tuple[int, int]:
+        """Epoch, from 1, and the steps that were taken in it."""
+        whole = [done for *_, done in self._measured]
+        epoch = max(1, min(self._epoch, len(whole) + 1))
+        return epoch, self.steps_done - (whole[epoch - 2] if epoch > 1 else 0)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Keep the state before the first step."""
+        self._sound = self._state()
+        self._began_training = True
+        self._tell()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Begin to count."""
+        self._running = {}
+        self._epoch, self._step = epoch + 1, 0
+        self._recorder.begin_epoch()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Look at the loss a few times a second only: to read it, the host waits for the device."""
+        self._seen_steps += batch + 1 - self._step
+        self._step, self._running = batch + 1, logs
+        now = time.monotonic()
+        if now - self._looked >= PAUSE:
+            self._looked = now
+            self._values = _numbers(logs)
+            self._check(self._values)
+            self._tell()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Measure the epoch, and keep its state if it is sound."""
+        self._values = _numbers(logs)
+        self._check(self._values)
+        measured = self._recorder.end_epoch()
+        if not np.isfinite(measured.norm).all():
+            raise NotFinite
+        sound = self._state()
+        self._measured.append((dict(self._values), measured, self.steps_done))
+        self._sound = sound
+        self._tell(self.steps)
+        self.after_epoch()
+        if self._patience is not None:
+            self._weigh(epoch + 1)
+
+    def _weigh(self, epoch: int) -> None:
+        monitored = "val_loss" if "val_loss" in self._values else "loss"
+        if self._values[monitored] < self._best[0]:
+            self._best, self._best_state = (self._values[monitored], epoch), self._sound
+        elif epoch - self._best[1] >= (self._patience or 0):
+            self.model.stop_training = True
+            self.stopped = f"no better {monitored} for {epoch - self._best[1]} epochs"
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Put the best epoch's state back where there was patience."""
+        if self._best_state is not None and self._best[1] < len(self._measured):
+            self._best_state()
+            backend.put_averages(self.model)  # Keras did so before, with the last epoch's
+            self.stopped = (
+                f"{self.stopped or 'all epochs done'}; the state after epoch {self._best[1]}, the best, was put back"
+            )
+
+    def cut_off(self) -> None:
+        """Measure an epoch that did not come to its end, up to where it came; once, however often it is asked for."""
+        done = self.steps_done
+        if done > (self._measured[-1][2] if self._measured else 0):
+            told = self._running if done == self._seen_steps else None  # else Keras did not come to tell of the last
+            values = _numbers(told or backend.metric_results(self.model) or self._running)
+            self._measured.append((values, self._recorder.end_epoch(), done))
+
+    def put_back(self) -> None:
+        """Put the state after the last sound epoch back, or the state before the fit."""
+        self._sound()
+
+    def finish(self, state: str) -> None:
+        """Show how it ended, where it was shown that it began."""
+        if not self._began_training:
+            return
+        self._values = self._measured[-1][0] if self._measured else {}
+        self._epoch = max(1, len(self._measured))
+        self._tell(self.steps, state)
+
+    def _state(self) -> Callable[[], None]:
+        return backend.values_of(backend.state_of(self.model))
+
+    def _check(self, values: Mapping[str, float]) -> None:
+        if not math.isfinite(values.get("loss", 0.0)):
+            raise NotFinite
+
+    def _tell(self, step: int | None = None, state: str = "running") -> None:
+        done = self._step if step is None else step
+        self._show(
+            Progress(self._name, self._epoch, self._planned, done, self.steps, self._values, self.seconds, state)
+        )
+
+
+def _numbers(logs: Mapping[str, Any] | None) -> dict[str, float]:
+    return {name: float(value) for name, value in (logs or {}).items()}
+
+
+def merged(earlier: Mapping[str, Sequence[float | None]], epochs: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """Join the history of earlier fits with that of one more; None where a run did not have a value."""
+    before = max((len(values) for values in earlier.values()), default=0)
+    names = dict.fromkeys([*earlier, *(name for epoch in epochs for name in epoch)])
+    return {name: (*earlier.get(name, [None] * before), *(epoch.get(name) for epoch in epochs)) for name in names}

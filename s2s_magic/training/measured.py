@@ -1,0 +1,159 @@
+"""From what a recorder measured to the evidence in a ledger, joined to that of earlier fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from s2s_magic import backend
+from s2s_magic.data.sequences import Numbers
+from s2s_magic.handle import Fitted, Seq2Seq
+from s2s_magic.ledger import Effect, Evidence, Run, VariableEvidence
+from s2s_magic.ledger.verdicts import judge_all
+from s2s_magic.tracing import refresh
+from s2s_magic.training.callback import merged
+from s2s_magic.training.norms import Epoch, Recorder
+
+SERIES = ("gradient_norm", "update_norm", "update_ratio", "distance", "norm")
+
+Epochs = Sequence[tuple[Mapping[str, float], Epoch]]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """The variables that a fit watches: all of the ledger's that hold numbers, whether they are to be trained or not.
+
+    Attributes
+    ----------
+    variables
+        By ledger key.
+    starts
+        Where the distance of each counts from: its value at creation, else before the first fit.
+    before
+        What each held when this fit began.
+    """
+
+    variables: Mapping[str, Any]
+    starts: Mapping[str, Any]
+    before: Mapping[str, Any]
+
+    def recorder(self, steps: int, *, compiled: bool) -> Recorder:
+        """Make the recorder of a fit with so many steps an epoch; ``compiled`` by XLA or not."""
+        return Recorder(
+            list(self.variables.values()), list(self.starts.values()), list(self.before.values()), steps, compiled
+        )
+
+
+def watched(seq2seq: Seq2Seq) -> Watched:
+    """Note where the variables of a model, compiled as it is fitted, stand before a fit."""
+    seq2seq.ledger = refresh(seq2seq.ledger, seq2seq.live)  # which outputs have a loss is known once it is compiled
+    variables, starts, before = {}, {}, {}
+    earlier = seq2seq.fitted.starts if seq2seq.fitted else {}
+    for key, variable in seq2seq.live.variables.items():
+        value = backend.value(variable)
+        if value is None:
+            continue
+        start = seq2seq.live.starts.get(key, earlier.get(key))
+        if start is None or start.shape != value.shape:
+            start = value
+        elif bool(tf.reduce_all(start == value)):
+            value = start  # one tensor in memory, not two
+        variables[key], starts[key], before[key] = variable, start, value
+    return Watched(variables, starts, before)
+
+
+def keep_evidence(
+    seq2seq: Seq2Seq, before: Evidence, epochs: Epochs, recorder: Recorder, noted: Watched, run: Run
+) -> None:
+    """Join a fit, or what was done of it so far, to the evidence of those before it.
+
+    Parameters
+    ----------
+    seq2seq
+        The model; its evidence, its ledger's ``training``, and which rows its fits moved are updated.
+    before
+        The evidence of earlier fits.
+    epochs
+        Losses and norms of the epochs done.
+    recorder
+        Counted the steps, and measures what stands in the model now.
+    noted
+        What `watched` gave before the fit.
+    run
+        How the fit went.
+    """
+    fitted = seq2seq.ledger.main_model
+    effects = _effects(recorder, number=len(before.runs) + 1, model=fitted.object if fitted is not None else None)
+    rows = _rows(seq2seq, recorder, list(noted.variables))
+    norm, distance = recorder.standing()
+    past = sum(r.epochs for r in before.runs)
+    measured = dict(before.variables)
+    for place, (key, effect) in enumerate(zip(noted.variables, effects, strict=True)):
+        old = before.variables.get(key) or VariableEvidence(verdict="not measured", text="")
+        series: dict[str, tuple[float, ...]] = {}
+        if old.distance or effect.given or effect.moved:  # else there is nothing to draw: it stands where it stood
+            for name in SERIES:
+                values = list(getattr(old, name))
+                values += [0.0] * (past - len(values))
+                values += [_value(epoch, name, place) for _, epoch in epochs]
+                series[name] = tuple(values)
+            if epochs:  # what the fit left: moving averages or an earlier state may have been put in place
+                series["norm"] = (*series["norm"][:-1], float(norm[place]))
+                series["distance"] = (*series["distance"][:-1], float(distance[place]))
+        update = {
+            **series,
+            "since": "creation" if key in seq2seq.live.starts else "first fit",
+            "fits": (*old.fits, effect),
+            "rows_moved": int(rows[key].sum()) if key in rows else None,
+        }
+        measured[key] = old.model_copy(update=update)
+    ledger = seq2seq.ledger.with_training(None)
+    seq2seq.evidence = Evidence(
+        history=merged(before.history, [values for values, _ in epochs]),
+        variables=judge_all(ledger, measured),
+        by_call=before.by_call,
+        runs=(*before.runs, run),
+    )
+    seq2seq.ledger = ledger.with_training(seq2seq.evidence)
+    seq2seq.fitted = replace(seq2seq.fitted or Fitted(), rows=rows)
+
+
+def _effects(recorder: Recorder, number: int, model: str | None) -> list[Effect]:
+    """Say what a fit of a model did to each variable, as it stands now."""
+    steps = recorder.steps()
+    before, moved, rows = recorder.norms_before, recorder.moved(), recorder.rows_moved()
+    return [
+        Effect(
+            fit=number,
+            model=model,
+            given=bool(steps.given[place]),
+            connected=steps.connected[place],
+            steps=int(steps.given[place]) or steps.applied,
+            with_gradient=int(steps.live[place]),
+            not_finite=int(steps.broken[place]),
+            norm_before=float(before[place]),
+            moved=float(moved[place]),
+            rows_moved=int(rows[place].sum()) if place in rows else None,
+        )
+        for place in range(len(recorder.variables))
+    ]
+
+
+def _rows(seq2seq: Seq2Seq, recorder: Recorder, keys: Sequence[str]) -> dict[str, Numbers]:
+    """Give by key which rows any fit moved so far, of the variables that are read by rows."""
+    found = dict(seq2seq.fitted.rows) if seq2seq.fitted else {}
+    for place, moved in recorder.rows_moved().items():
+        earlier = found.get(keys[place])
+        found[keys[place]] = moved if earlier is None else np.logical_or(earlier, moved)
+    return found
+
+
+def _value(epoch: Epoch, name: str, place: int) -> float:
+    if name == "update_ratio":
+        norm = float(epoch.norm[place])
+        return float(epoch.update[place]) / norm if norm else 0.0
+    return float(getattr(epoch, name.removesuffix("_norm"))[place])

@@ -1,0 +1,306 @@
+"""Norms of gradients and updates, and on which steps there was a gradient, measured inside the training step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from s2s_magic import backend
+from s2s_magic.data.sequences import Numbers
+from s2s_magic.undoing import Changes
+
+SAMPLES = 8
+LEAST_STRIDE = 16
+
+_TRUSTED = (1e-20, 1e30)
+"""Sums of float32 squares between these are exact to rounding; others are made again in float64."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch's norms, each an array with one number a variable."""
+
+    gradient: Numbers
+    update: Numbers
+    norm: Numbers
+    distance: Numbers
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The steps of a fit so far: how many, and for each variable on how many of them which was true.
+
+    Attributes
+    ----------
+    applied
+        How often the optimizer was asked to apply gradients.
+    broken, live, given
+        On how many steps each variable's gradient was not finite, was finite and not zero, and was handed over at all.
+    connected
+        Whether it was ever other than None.
+    """
+
+    applied: int
+    broken: Numbers
+    live: Numbers
+    given: Numbers
+    connected: Sequence[bool]
+
+
+def stride(steps: int) -> int:
+    """Give how many steps lie between two that are measured, in an epoch of so many."""
+    return max(LEAST_STRIDE, -(-steps // SAMPLES))
+
+
+class Recorder:
+    """Watches an optimizer apply gradients.
+
+    On *every* step it is counted whether each gradient is finite and whether it is zero: exactly, however small or
+    large its numbers are. Measured are the norm of every gradient (before clipping; duplicate rows of a sparse one
+    added up) and of every variable's change, on the first step of an epoch, on every ``stride``-th after it (about
+    `SAMPLES` times an epoch, and never more often than every `LEAST_STRIDE` steps), and on the first step of the epoch
+    on which some variable gets a gradient. Norms and distances of the variables themselves are measured once an epoch,
+    at its end.
+
+    Parameters
+    ----------
+    variables
+        Numeric variables: those that may be trained, and those whose movement alone is watched.
+    starts
+        Where each of them started, for the distance: tensors.
+    before
+        What each of them held when the fit began: tensors.
+    steps
+        Steps an epoch.
+    compiled
+        Whether XLA compiles the step: every step is measured then, for XLA has no tensors of changing size.
+    """
+
+    def __init__(
+        self,
+        variables: Sequence[Any],
+        starts: Sequence[Any],
+        before: Sequence[Any],
+        steps: int,
+        compiled: bool = False,
+    ) -> None:
+        self._compiled = compiled
+        self.variables = list(variables)
+        self._starts = list(starts)
+        self._before = list(before)
+        self.norms_before = _norms(self._before)
+        self._by_rows: set[int] = set()
+        self._recording = False
+        self._places = {id(backend.bare(variable)): place for place, variable in enumerate(self.variables)}
+        self._stride = stride(steps)
+        self._connected = [False] * len(self.variables)
+        count = len(self.variables)
+        self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._counts = tf.Variable(tf.zeros([3, count], tf.int64), trainable=False)  # finite, live, given: of the fit
+        self._samples = tf.Variable(tf.zeros([count], tf.int64), trainable=False)  # finite and measured: of the epoch
+        self._unmeasured = tf.Variable(tf.ones([count], tf.bool), trainable=False)  # never while live: of the epoch
+        self._squares = tf.Variable(tf.zeros([2, count], tf.float64), trainable=False)  # gradient, update: of the epoch
+        self._applied_before = 0
+        self._finite_before = np.zeros(count, np.int64)
+
+    def begin_fit(self, starts: Sequence[Any], before: Sequence[Any]) -> None:
+        """Count from the first step of another fit, whose step was traced already; see the class for what is given."""
+        self._starts, self._before = list(starts), list(before)
+        self.norms_before = _norms(self._before)
+        self._applied_before = 0
+        self._finite_before = np.zeros(len(self.variables), np.int64)
+        for count in (self._step, self._counts, self._samples, self._squares):
+            count.assign(tf.zeros_like(count))
+
+    def end_fit(self) -> None:
+        """Let go of what the variables held."""
+        self._starts, self._before = [], []
+
+    def watch(self, changes: Changes, optimizer: Any) -> None:
+        """Stand between the training step and this optimizer object until changes are undone.
+
+        The step must be traced in the meantime.
+        """
+        apply = optimizer.apply_gradients
+
+        def apply_and_record(grads_and_vars: Any, *args: Any, **kwargs: Any) -> Any:
+            pairs = list(grads_and_vars)
+            if self._recording:  # one that an optimizer of the model's hands its work on to
+                return apply(pairs, *args, **kwargs)
+            self._recording = True
+            try:
+                return self._recorded(pairs, lambda: apply(pairs, *args, **kwargs))
+            finally:
+                self._recording = False
+
+        changes.replace(optimizer, "apply_gradients", apply_and_record)
+
+    def _recorded(self, pairs: Sequence[tuple[Any, Any]], apply: Callable[[], Any]) -> Any:
+        found = {self._places.get(id(backend.bare(variable))): gradient for gradient, variable in pairs}
+        given = {place: gradient for place, gradient in found.items() if place is not None}
+        gradients = {place: gradient for place, gradient in given.items() if gradient is not None}
+        for place, gradient in gradients.items():
+            self._connected[place] = True
+            if isinstance(gradient, tf.IndexedSlices):
+                self._by_rows.add(place)
+        squares = self._spread(gradients, self._half_squares([_numbers(g) for g in gradients.values()]))
+        finite = tf.math.is_finite(squares)
+        live = finite & (squares > 0)
+        here = tf.constant([place in given for place in range(len(self.variables))])
+        self._counts.assign_add(tf.cast(tf.stack([finite, live, here]), tf.int64))
+        sampled = tf.reduce_any(live & self._unmeasured) | (self._step % self._stride == 0)
+        moving = {place: self.variables[place] for place in given}
+        before = self._copies(sampled, list(moving.values()))
+        result = apply()
+
+        def measure() -> Any:
+            summed = {
+                place: _summed(gradient, self.variables[place])
+                for place, gradient in gradients.items()
+                if isinstance(gradient, tf.IndexedSlices)
+            }
+            exact = self._spread(summed, self._half_squares(list(summed.values())))
+            is_summed = tf.constant([place in summed for place in range(len(self.variables))])
+            of_gradients = tf.where(finite, tf.where(is_summed, exact, squares), 0.0)
+            changes = [_real(new) - old for new, old in zip(moving.values(), before, strict=True)]
+            updates = self._spread(moving, self._half_squares(changes))
+            self._squares.assign_add(2.0 * tf.stack([of_gradients, updates]))
+            self._unmeasured.assign(self._unmeasured & ~live)
+            return tf.identity(self._samples.assign_add(tf.cast(finite, tf.int64)))
+
+        if self._compiled:
+            measure()
+        else:
+            tf.cond(sampled, measure, lambda: tf.identity(self._samples))
+        self._step.assign_add(1)
+        return result
+
+    def _copies(self, sampled: Any, variables: Sequence[Any]) -> list[Any]:
+        """Give what variables hold now where a step is sampled, else empty tensors."""
+        if self._compiled or not variables:
+            return [tf.identity(_real(variable)) for variable in variables]
+        copies = tf.cond(
+            sampled,
+            lambda: [_real(variable) for variable in variables],
+            lambda: [tf.zeros([0], _squarable(variable.dtype)) for variable in variables],
+        )
+        return list(tf.nest.flatten(copies))
+
+    def _spread(self, places: Any, numbers: Any) -> Any:
+        """Set numbers to their places among all variables; zero elsewhere."""
+        if list(places) == list(range(len(self.variables))):
+            return numbers
+        where = np.array([[place] for place in places], np.int32).reshape(-1, 1)
+        return tf.scatter_nd(where, numbers, [len(self.variables)])
+
+    def _half_squares(self, tensors: Sequence[Any]) -> Any:
+        """Give half the sum of squares of each of some tensors, in float64, without underflow or overflow."""
+        if not tensors:
+            return tf.zeros([0], tf.float64)
+        if self._compiled:
+            return tf.stack([tf.nn.l2_loss(tf.cast(tensor, tf.float64)) for tensor in tensors])
+        sums = _half_squares(tensors)
+        trusted = (sums > _TRUSTED[0]) & (sums < _TRUSTED[1])
+
+        def exactly() -> Any:
+            # a slice from the first number on is no copy, and an empty one costs nothing
+            sizes = tf.where(trusted, tf.constant(0, tf.int64), tf.stack([tf.size(t, tf.int64) for t in tensors]))
+            parts = [tf.reshape(tensor, [-1])[: sizes[number]] for number, tensor in enumerate(tensors)]
+            return tf.where(trusted, sums, _half_squares([tf.cast(part, tf.float64) for part in parts]))
+
+        return tf.cond(tf.reduce_all(trusted), lambda: sums, exactly)
+
+    def begin_epoch(self) -> None:
+        """Count from the epoch's first step."""
+        self._applied_before += int(self._step)
+        self._finite_before = self._counts.numpy()[0]
+        self._step.assign(0)
+        self._samples.assign(tf.zeros_like(self._samples))
+        self._unmeasured.assign(tf.ones_like(self._unmeasured))
+        self._squares.assign(tf.zeros_like(self._squares))
+
+    def end_epoch(self) -> Epoch:
+        """Give the norms of the epoch that ends here, or of the part of it that was done."""
+        squares = self._squares.numpy() / np.maximum(1, self._samples.numpy())
+        return Epoch(np.sqrt(squares[0]), np.sqrt(squares[1]), *self.standing())
+
+    def standing(self) -> tuple[Numbers, Numbers]:
+        """Give the variables' norms as they are now, and their distances from where they started."""
+        return _norms(self.variables), _norms(self.variables, self._starts)
+
+    def moved(self) -> Numbers:
+        """Give the distances of the variables, as they are now, from what they held when the fit began."""
+        return _norms(self.variables, self._before)
+
+    def rows_moved(self) -> dict[int, Numbers]:
+        """Say, of the variables whose gradients came by rows, which rows are not what they were before the fit."""
+        return {place: self._changed_rows(place) for place in sorted(self._by_rows)}
+
+    def _changed_rows(self, place: int) -> Numbers:
+        changed = tf.convert_to_tensor(self.variables[place]) != self._before[place]
+        return np.asarray(tf.reduce_any(changed, axis=list(range(1, changed.shape.rank))))
+
+    def steps(self) -> Steps:
+        """Give the counts of the fit so far."""
+        finite, live, given = self._counts.numpy()
+        applied = self._applied_before + int(self._step)
+        return Steps(applied, applied - finite, live, given, tuple(self._connected))
+
+    def first_broken(self) -> tuple[int, list[int]] | None:
+        """Give the step of this epoch, from 0, on which gradients first broke, and the numbers of their variables."""
+        sound = self._counts.numpy()[0] - self._finite_before
+        first = int(sound.min(initial=int(self._step)))
+        return None if first == int(self._step) else (first, np.flatnonzero(sound == first).tolist())
+
+
+def _squarable(dtype: Any) -> Any:
+    """Give the type in which numbers of a type are squared."""
+    if dtype.is_integer or dtype.is_bool:
+        return tf.float64
+    real = tf.as_dtype(dtype).real_dtype
+    return real if real in (tf.float32, tf.float64) else tf.float32
+
+
+def _real(value: Any) -> Any:
+    """Give the numbers of a tensor or a variable in a type in which they can be squared."""
+    tensor = tf.convert_to_tensor(value)
+    if tensor.dtype.is_complex:
+        return tf.stack([tf.math.real(tensor), tf.math.imag(tensor)])
+    dtype = _squarable(tensor.dtype)
+    return tensor if tensor.dtype == dtype else tf.cast(tensor, dtype)
+
+
+def _half_squares(tensors: Sequence[Any]) -> Any:
+    """Give half the sum of squares of each of some tensors, as it comes out in their own types, in float64."""
+    sums = [tf.nn.l2_loss(tensor) for tensor in tensors]
+    if len({value.dtype for value in sums}) == 1:
+        return tf.cast(tf.stack(sums), tf.float64)
+    return tf.stack([tf.cast(value, tf.float64) for value in sums])
+
+
+def _norms(values: Sequence[Any], origins: Sequence[Any] | None = None) -> Numbers:
+    """Measure the norms of variables or tensors, or their distances from others, one after the other.
+
+    That is done eagerly: once an epoch it is cheap, no graph stays behind, and one difference at a time is in memory.
+    """
+
+    def numbers(place: int) -> Any:
+        return _real(values[place]) if origins is None else _real(values[place]) - _real(origins[place])
+
+    halves = np.array([float(tf.nn.l2_loss(numbers(place))) for place in range(len(values))])
+    for place in np.flatnonzero(~((halves > _TRUSTED[0]) & (halves < _TRUSTED[1]))):
+        halves[place] = tf.nn.l2_loss(tf.cast(numbers(place), tf.float64))
+    return np.asarray(np.sqrt(2.0 * halves))
+
+
+def _numbers(gradient: Any) -> Any:
+    return _real(gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient)
+
+
+def _summed(gradient: Any, variable: Any) -> Any:
+    """Give the numbers of a sparse gradient; rows that mean the same row of the variable are added up."""
+    return _real(tf.math.unsorted_segment_sum(gradient.values, gradient.indices, variable.shape[0]))

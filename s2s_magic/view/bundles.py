@@ -1,0 +1,77 @@
+"""What a notebook shows: text and HTML always, and more where the front-end can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from s2s_magic.ledger import Ledger
+from s2s_magic.ledger.compare import Comparison
+from s2s_magic.ledger.explain import Explanation
+
+if TYPE_CHECKING:
+    from s2s_magic.view.report import Report
+
+# Displays of one report in one notebook must differ in their ids; a count is the same in every run of the notebook.
+_NUMBERS = count(1)
+
+
+@dataclass(frozen=True, eq=False)
+class Display:
+    """Something to show: text and HTML from callables, asked for when a front-end wants them.
+
+    Attributes
+    ----------
+    text, html
+        Give the two forms that every display has.
+    more
+        Further forms by MIME type: a widget's view.
+    """
+
+    text: Callable[[], str]
+    html: Callable[[], str]
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return self.text()
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        """Give all forms at once; the front-end takes the best that it can show."""
+        return {"text/plain": self.text(), "text/html": self.html(), **self.more}
+
+
+def report_display(ledger: Ledger, *, after: int | None = None, training: bool = False) -> Display:
+    """Give the display of a ledger's report.
+
+    Raises
+    ------
+    LookupFailed
+        When there is no event ``after``.
+    """
+    from s2s_magic.view import report
+
+    return page_display(report(ledger, after=after, training=training))
+
+
+def page_display(shown: Report) -> Display:
+    """Give the display of a report: its text and its page."""
+    from s2s_magic.view import to_html, to_text
+
+    number = next(_NUMBERS)
+    return Display(lambda: to_text(shown), lambda: to_html(shown, number=number))
+
+
+def show_explanation(explanation: Explanation) -> Display:
+    """Give the display of an explanation."""
+    from s2s_magic.view.explained import explanation_html, explanation_text
+
+    return Display(lambda: explanation_text(explanation), lambda: explanation_html(explanation))
+
+
+def show_comparison(comparison: Comparison) -> Display:
+    """Give the display of two ledgers compared, or of a training model beside its decoding model."""
+    from s2s_magic.view.comparison import comparison_html, comparison_text
+
+    return Display(lambda: comparison_text(comparison), lambda: comparison_html(comparison))

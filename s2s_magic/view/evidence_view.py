@@ -1,0 +1,279 @@
+"""What fitting did, as tables and as small multiples in SVG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+from s2s_magic.ledger import Evidence
+from s2s_magic.ledger.verdicts import NOTES, RULES
+from s2s_magic.view.escaping import escape
+from s2s_magic.view.evidence_words import gradient_steps_text, gradient_text, rows_text, told
+from s2s_magic.view.html.markup import Markup, heading, join, row, table, tag
+from s2s_magic.view.report import Report
+from s2s_magic.view.text import made_in
+from s2s_magic.view.words import kernels_text, number_text
+
+Curve = Sequence[float | None]
+WIDTH, HEIGHT = 244, 120
+LEFT, RIGHT, TOP, BOTTOM = 58, 10, 24, 24
+_DASHES = ("", "5 3", "1.5 3", "8 3 1.5 3", "3 2")
+_MEASURES = (
+    ("gradient_norm", "gradient norm"),
+    ("update_ratio", "update / weight"),
+    ("distance", "distance from start"),
+)
+
+
+def chart(title: str, curves: Mapping[str, Curve], *, logarithmic: bool = True, legend: bool = True) -> Markup:
+    """Draw curves over the epochs: one accent, told apart by their dashes and their names in the legend.
+
+    Parameters
+    ----------
+    title
+        What is drawn.
+    curves
+        Name to one number an epoch; None and, on a logarithmic axis, what is not positive is left out.
+    logarithmic
+        Whether the upright axis is logarithmic.
+    legend
+        Whether to name the curves below, where there is more than one.
+    """
+    known = [
+        number
+        for curve in curves.values()
+        for number in curve
+        if number is not None and math.isfinite(number) and (number > 0 or not logarithmic)
+    ]
+    epochs = max((len(curve) for curve in curves.values()), default=0)
+    low, high = (min(known), max(known)) if known else (0.0, 0.0)
+    said = f"{title} over {epochs} epochs: " + "; ".join(_said(name, curve) for name, curve in curves.items())
+    legend = legend and len(curves) > 1
+    height = HEIGHT + (14 * len(curves) if legend else 0)
+    parts = [f"<title>{escape(title)}</title><desc>{escape(said)}</desc>", _words(LEFT, 14, title, 'font-weight="600"')]
+    parts += _axes(low, high, epochs, logarithmic, empty=not known)
+    for number, (name, curve) in enumerate(curves.items()):
+        dashes = _DASHES[number % len(_DASHES)]
+        parts += _line(curve, low, high, epochs, logarithmic, dashes)
+        if legend:
+            y = HEIGHT + 14 * number + 6
+            parts.append(_path(f"M{LEFT} {y}h26", dashes))
+            parts.append(_words(LEFT + 32, y + 4, name))
+    return Markup(
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="s2s-chart" role="img" viewBox="0 0 {WIDTH} {height}" '
+        f'width="{WIDTH}" height="{height}" fill="none" style="max-width:100%;height:auto;font-size:11px">'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+def _said(name: str, curve: Curve) -> str:
+    known = [number for number in curve if number is not None]
+    return f"{name} from {number_text(known[0])} to {number_text(known[-1])}" if known else f"{name} has no numbers"
+
+
+def _place(number: float, low: float, high: float, logarithmic: bool) -> float:
+    """Give the height of a number on the drawing, in its pixels from above."""
+    if logarithmic:
+        number, low, high = math.log10(number), math.log10(low), math.log10(high)
+    share = (number - low) / (high - low) if high > low else 0.5
+    return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
+
+
+def _column(epoch: int, epochs: int) -> float:
+    return LEFT + (WIDTH - LEFT - RIGHT) * (epoch / (epochs - 1) if epochs > 1 else 0.5)
+
+
+def _line(curve: Curve, low: float, high: float, epochs: int, logarithmic: bool, dashes: str) -> Iterator[str]:
+    path, pen = "", "M"
+    dots = []
+    for epoch, number in enumerate(curve):
+        if number is None or not math.isfinite(number) or (logarithmic and number <= 0):
+            pen = "M"
+            continue
+        x, y = _column(epoch, epochs), _place(number, low, high, logarithmic)
+        path += f"{pen}{x:.1f} {y:.1f}"
+        pen = "L"
+        dots.append((x, y))
+    if path:
+        yield _path(path, dashes)
+        x, y = dots[-1]
+        yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="var(--s2s-accent)"/>'
+
+
+def _path(path: str, dashes: str) -> str:
+    dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
+    return f'<path d="{path}" stroke="var(--s2s-accent)" stroke-width="1.8" stroke-linejoin="round"{dashed}/>'
+
+
+def _words(x: float, y: float, words: str, more: str = "") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" fill="currentColor" {more}>{escape(words)}</text>'
+
+
+def _axes(low: float, high: float, epochs: int, logarithmic: bool, *, empty: bool) -> Iterator[str]:
+    floor = HEIGHT - BOTTOM
+    yield f'<path d="M{LEFT} {TOP}V{floor}H{WIDTH - RIGHT}" stroke="currentColor" stroke-opacity="0.4"/>'
+    yield _words(LEFT, HEIGHT - 8, "epoch 1")
+    if epochs > 1:
+        yield _words(WIDTH - RIGHT, HEIGHT - 8, str(epochs), 'text-anchor="end"')
+    if empty:
+        yield _words(LEFT + 8, (TOP + floor) / 2 + 4, "zero all along")
+        return
+    for number in dict.fromkeys((low, high)):
+        y = _place(number, low, high, logarithmic)
+        yield f'<path d="M{LEFT - 4} {y:.1f}h4" stroke="currentColor" stroke-opacity="0.4"/>'
+        yield _words(LEFT - 7, y + 4, f"{number:.2g}", 'text-anchor="end"')
+    if logarithmic and high > low:
+        yield _words(LEFT - 7, (TOP + floor) / 2 + 4, "log", 'text-anchor="end" fill-opacity="0.75"')
+
+
+def loss_charts(evidence: Evidence) -> list[Markup]:
+    """Draw the loss and each metric, with its twin on the validation data."""
+    names = [name for name in evidence.history if not name.startswith("val_")]
+    return [
+        chart(
+            name,
+            {twin: evidence.history[twin] for twin in (name, f"val_{name}") if twin in evidence.history},
+            logarithmic="loss" in name,
+        )
+        for name in names
+    ]
+
+
+def owner_charts(report: Report, evidence: Evidence) -> Iterator[tuple[str, list[str], list[Markup]]]:
+    """Draw, owner by owner, gradient norm, update ratio and distance: the owner, its variables' names, the charts."""
+    owned: dict[str, dict[str, str]] = {}
+    for key, seen in evidence.variables.items():
+        if key in report.variables and seen.distance:
+            owned.setdefault(report.variables[key].owner_name, {})[report.variables[key].name] = key
+    for owner, variables in owned.items():
+        charts = [
+            chart(
+                said, {name: getattr(evidence.variables[key], measure) for name, key in variables.items()}, legend=False
+            )
+            for measure, said in _MEASURES
+        ]
+        yield owner, list(variables), charts
+
+
+def key_html(names: Sequence[str]) -> Markup:
+    """Show which dashes stand for which curve."""
+    return tag(
+        "ul",
+        *(tag("li", Markup(_sample(_DASHES[number % len(_DASHES)])), name) for number, name in enumerate(names)),
+        class_="s2s-small",
+    )
+
+
+def _sample(dashes: str) -> str:
+    return f'<svg width="26" height="8" aria-hidden="true">{_path("M0 4h26", dashes)}</svg>'
+
+
+def training_html(report: Report) -> Markup:
+    """Show what fitting did: the runs, the curves, a table of all variables, and what did not train in words."""
+    evidence = report.training
+    if evidence is None or not evidence.runs:
+        return join([heading("Training"), tag("p", "Nothing was fitted yet.")])
+    said = told(report, evidence)
+    multiples = [
+        tag(
+            "div",
+            tag("div", tag("b", owner), key_html(names), class_="s2s-multiple-name"),
+            tag("div", *charts, class_="s2s-charts"),
+            class_="s2s-multiple",
+        )
+        for owner, names, charts in owner_charts(report, evidence)
+    ]
+    return join(
+        [
+            heading("Training"),
+            tag("ul", *(tag("li", text) for text in said)) if said else None,
+            tag("div", *loss_charts(evidence), class_="s2s-charts"),
+            *multiples,
+            _measured(report, evidence),
+            rules_html(),
+            _shares(report, evidence),
+            _runs(evidence),
+        ]
+    )
+
+
+def _measured(report: Report, evidence: Evidence) -> Markup:
+    """Give the table of all variables; the column of rows stands only where a variable is read by rows."""
+    by_rows = any(seen.rows_moved is not None for seen in evidence.variables.values())
+    head = (
+        *("Variable", "Made in", "Gradient norm", "On steps", "Update", "Update / weight", "Distance"),
+        *(("Rows moved",) if by_rows else ()),
+        "Verdict",
+    )
+    right = tuple(range(4, len(head) - 1))
+    rows = []
+    for key, seen in evidence.variables.items():
+        if key in report.variables:
+            variable = report.variables[key]
+            numbers = (_at(series, -1) for series in (seen.update_norm, seen.update_ratio, seen.distance))
+            name = f"{variable.owner_name}.{variable.name}"
+            moved = (rows_text(report, key, seen),) if by_rows else ()
+            gradient = (gradient_text(seen), gradient_steps_text(seen))
+            cells = (made_in(variable.born), *gradient, *numbers, *moved, seen.verdict)
+            rows.append(row(name, *cells, right=right))
+    return table("What training did to each variable", head, rows, right=right)
+
+
+def rules_html() -> Markup:
+    """Show, folded away, the rules by which a verdict is decided."""
+    terms = [part for rule in RULES for part in (tag("dt", rule.verdict), tag("dd", rule.words))]
+    return tag(
+        "details",
+        tag("summary", "How a verdict is decided"),
+        tag("p", "The first of these that is true of a fit:"),
+        tag("dl", *terms, class_="s2s-rules"),
+        *(tag("p", note) for note in NOTES),
+        class_="s2s-small",
+    )
+
+
+def _at(numbers: Sequence[float], place: int) -> str:
+    return number_text(numbers[place]) if numbers else "–"
+
+
+def _shares(report: Report, evidence: Evidence) -> Markup | None:
+    steps = {step.index: step for step in report.steps}
+    rows = []
+    for share in evidence.by_call:
+        if share.variable in report.variables and share.event in steps:
+            variable = report.variables[share.variable]
+            bar = tag("span", class_="s2s-bar", style=f"width:{share.share:.0%}", aria_hidden="true")
+            rows.append(
+                row(
+                    f"{variable.owner_name}.{variable.name}",
+                    tag("span", f"step {share.event}: ", tag("code", steps[share.event].place.source)),
+                    number_text(share.norm),
+                    tag("span", f"{share.share:.0%} ", tag("span", bar, class_="s2s-bar-frame")),
+                    right=(2,),
+                )
+            )
+    if not rows:
+        return None
+    head = ("Variable", "Call", "Gradient norm", "Share")
+    return table("Where a shared variable’s gradient came from, on one batch", head, rows, right=(2,))
+
+
+def _runs(evidence: Evidence) -> Markup:
+    rows = []
+    for number, run in enumerate(evidence.runs, 1):
+        ended = "interrupted" if run.interrupted else f"stopped: {run.stopped}" if run.stopped else "ran through"
+        rows.append(
+            row(
+                f"{number} of {run.model}" if run.model else number,
+                run.epochs,
+                run.steps,
+                run.batch or "as given",
+                f"{run.seconds:.1f} s",
+                run.optimizer,
+                ended,
+                kernels_text(run) or "–",
+                right=(1, 2, 3, 4),
+            )
+        )
+    head = ("Fit", "Epochs", "Steps", "Batch", "Time", "Optimizer", "End", "Kernels")
+    return table("The runs", head, rows, right=(1, 2, 3, 4))

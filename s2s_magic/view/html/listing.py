@@ -1,0 +1,140 @@
+"""The code of the cells with every recorded expression marked, so that a step can point at its own."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+
+from s2s_magic.ledger import Cell
+from s2s_magic.ledger.records import Place
+from s2s_magic.view.escaping import escape
+from s2s_magic.view.html.markup import Markup, tag
+from s2s_magic.view.report import Report, Step
+
+Spans = dict[tuple[int, int], list[str]]
+_Steps = dict[tuple[int, int], dict[tuple[int, int, int, int], list[int]]]
+LINES_WHOLE, LINES_AROUND, LINES_NEAR = 24, 8, 3
+LINES_MOST, LINES_MARKED = 2000, 200
+"""So many lines of a cell a page shows, and so many of an expression are marked."""
+
+
+def source_html(report: Report, mark: Callable[[Sequence[int]], str]) -> Markup:
+    """Show the cells' code, line by line, in a frame of its own.
+
+    Parameters
+    ----------
+    report
+        What to show.
+    mark
+        Gives the classes of an expression from the steps that it stands for.
+    """
+    steps = _by_line(report.steps)
+    blocks = [tag("div", *_shortened(cell, steps, mark), class_="s2s-cell") for cell in report.cells]
+    if len(blocks) > 1:
+        titles = [tag("div", f"Cell {cell.number}", class_="s2s-small") for cell in report.cells]
+        blocks = [piece for pair in zip(titles, blocks, strict=True) for piece in pair]
+    return tag("div", *blocks, class_="s2s-source", tabindex="0", role="region", aria_label="The code")
+
+
+def present_source_html(report: Report, step: Step) -> Markup:
+    """Show the code around one step's expression, with that expression alone marked.
+
+    Only some lines around it are shown: it is in sight without a script, and a long cell does not slow stepping down.
+    """
+    cell = next((each for each in report.cells if each.number == step.place.cell), None)
+    if cell is None:
+        return Markup("")
+    texts = cell.lines
+    around = LINES_AROUND if len(texts) > LINES_WHOLE else len(texts)
+    start = max(0, step.place.line - cell.first_line - around)
+    end = min(step.place.end_line, step.place.line + LINES_MARKED) - cell.first_line + 1 + around
+    before, after = start, max(0, len(texts) - end)
+    steps = _by_line([step])
+    lines = [_line(cell, texts, number, steps, lambda _: "s2s-present") for number in range(start, len(texts) - after)]
+    title = f"Cell {cell.number}" if len(report.cells) > 1 else None
+    return tag(
+        "div",
+        tag("div", title, class_="s2s-small") if title else None,
+        tag("div", f"… {before} lines above", class_="s2s-small s2s-more") if before else None,
+        tag("div", *_with_far_lines_apart(lines, step.place, cell.first_line + start), class_="s2s-cell"),
+        tag("div", f"… {after} lines below", class_="s2s-small s2s-more") if after else None,
+        class_="s2s-source",
+        tabindex="0",
+        role="region",
+        aria_label=f"The code, line {step.place.line} marked",
+    )
+
+
+def _with_far_lines_apart(lines: list[Markup], place: Place, first: int) -> list[Markup]:
+    """Group the lines, the ``first`` of which has that number, that a narrow window can do without."""
+    near, past = max(0, place.line - first - LINES_NEAR), place.end_line - first + 1 + LINES_NEAR
+    return [
+        tag("div", *lines[:near], class_="s2s-far"),
+        *lines[near:past],
+        tag("div", *lines[past:], class_="s2s-far"),
+    ]
+
+
+def _by_line(shown: Sequence[Step]) -> _Steps:
+    """Sort steps by cell and line, and there by the place of their expression."""
+    steps: _Steps = defaultdict(lambda: defaultdict(list))
+    for step in shown:
+        for place in (step.place, step.outer) if step.outer else (step.place,):
+            key = (place.line, place.column, place.end_line, place.end_column)
+            for line in range(place.line, min(place.end_line, place.line + LINES_MARKED) + 1):
+                steps[place.cell, line][key].append(step.index)
+    return steps
+
+
+def _shortened(cell: Cell, steps: _Steps, mark: Callable[[Sequence[int]], str]) -> list[Markup]:
+    """Show a cell's lines; of a very long cell those around its expressions, the first ones of them."""
+    texts = cell.lines
+    kept: Iterable[int] = range(len(texts))
+    if len(texts) > LINES_MOST:
+        near = {0}
+        for _, line in sorted(place for place in steps if place[0] == cell.number):
+            near.update(range(line - cell.first_line - LINES_AROUND, line - cell.first_line + LINES_AROUND + 1))
+            if len(near) > LINES_MOST:
+                break
+        kept = sorted(near & set(range(len(texts))))
+    lines: list[Markup] = []
+    shown = 0
+    for number in kept:
+        lines += _left_out(number - shown)
+        lines.append(_line(cell, texts, number, steps, mark))
+        shown = number + 1
+    return lines + _left_out(len(texts) - shown)
+
+
+def _left_out(count: int) -> list[Markup]:
+    return [tag("div", f"… {count:,} lines", class_="s2s-small s2s-more")] if count else []
+
+
+def _line(cell: Cell, texts: Sequence[str], place: int, steps: _Steps, mark: Callable[[Sequence[int]], str]) -> Markup:
+    text, number = texts[place], cell.first_line + place
+    spans: Spans = {}
+    for (first, column, last, end), indexes in steps.get((cell.number, number), {}).items():
+        start = column if number == first else len(text) - len(text.lstrip())
+        stop = end if number == last else len(text)
+        if start < stop:
+            spans.setdefault((start, stop), []).append(mark(indexes))
+    shown = tag("code", marked(text, spans)) if text else Markup("")
+    return tag("div", tag("span", number, class_="s2s-gutter"), shown, class_="s2s-line")
+
+
+def marked(text: str, spans: Spans) -> Markup:
+    """Put ``<span>`` elements around parts of a line; of two that cross, the later one ends with the one around it."""
+    opened: list[int] = []
+    pieces: list[str] = []
+    done = 0
+    for (start, stop), classes in sorted(spans.items(), key=lambda item: (item[0][0], -item[0][1])):
+        while opened and opened[-1] <= start:
+            pieces.append(f"{escape(text[done : opened[-1]])}</span>")
+            done = opened.pop()
+        pieces.append(f'{escape(text[done:start])}<span class="{escape(" ".join(classes))}">')
+        done = start
+        opened.append(min(stop, opened[-1]) if opened else stop)
+    while opened:
+        pieces.append(f"{escape(text[done : opened[-1]])}</span>")
+        done = opened.pop()
+    return Markup("".join(pieces) + escape(text[done:]))

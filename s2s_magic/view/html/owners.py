@@ -1,0 +1,128 @@
+"""The owner tree as one HTML table whose rows know in which steps they come into being and are used."""
+
+from __future__ import annotations
+
+from s2s_magic.view.html.markup import Content, Markup, breakable, empty, heading, join, row, table, tag
+from s2s_magic.view.report import OwnerRow, Report, TreeRow, VariableRow
+from s2s_magic.view.rows import STILL_TRAINED
+from s2s_magic.view.words import bytes_text, listed, steps_text
+
+HEAD = ("Owner", "Now", "Shape", "Parameters", "Bytes", "Used by", "State", "Initializer", "Notes")
+_FILTERS = (("shared", "only shared"), ("still", "only untrained"), ("noted", "only with findings"))
+
+
+def owners_html(report: Report, uid: str) -> Markup:
+    """Show the whole tree; CSS hides what the chosen step has not made yet."""
+    lines = report.tree()
+    noted = _noted(lines)
+    totals = report.totals
+    boxes = [
+        join(
+            [
+                empty("input", type="checkbox", id=f"{uid}-only-{name}", class_=f"s2s-only-{name}"),
+                tag("label", said, for_=f"{uid}-only-{name}"),
+            ]
+        )
+        for name, said in _FILTERS
+    ]
+    rows = [_line(report, lines, place, noted[place]) for place in range(len(lines))]
+    caption = join(["Who owns what after step ", tag("span", class_="s2s-now")])
+    return join(
+        [
+            heading("Owners"),
+            tag("div", *(tag("span", box) for box in boxes), class_="s2s-filters s2s-small"),
+            table(caption, HEAD, rows, right=(3, 4), class_="s2s-tree"),
+            tag(
+                "p",
+                f"After step {report.after}: {totals}",
+            ),
+        ]
+    )
+
+
+def passes(row: OwnerRow | VariableRow, state: str) -> set[str]:
+    """Name the filters that a row passes."""
+    named = {"shared"} if row.shared or len(row.steps) > 1 else set()
+    if state not in ("trainable", STILL_TRAINED, "owns nothing"):
+        named.add("still")
+    if row.findings:
+        named.add("noted")
+    return named
+
+
+def _noted(lines: list[TreeRow]) -> list[set[str]]:
+    """Name for each line the filters that it, or a line below it, passes."""
+    named = [passes(line.row, line.state) for line in lines]
+    for place in range(len(lines) - 1, -1, -1):
+        above = place - 1
+        while above >= 0 and lines[above].depth >= lines[place].depth:
+            above -= 1
+        if above >= 0:
+            named[above] |= named[place]
+    return named
+
+
+def _line(report: Report, lines: list[TreeRow], place: int, names: set[str]) -> Markup:
+    line = lines[place]
+    seen = line.row
+    kinds = " ".join(f"s2s-is-{name}" for name in sorted(names))
+    owner = isinstance(seen, OwnerRow)
+    uses = " ".join(f"u{step}" for step in seen.steps if step != seen.born) if not owner else ""
+    now = [tag("span", "○ made" if owner else "+ new", class_="s2s-new"), tag("span", "↻ again", class_="s2s-again")]
+    parameters = _grown(lines, place) if owner else f"{line.params:,}"
+    return tree_line(
+        report, line, now=join(now), parameters=parameters, classes=f"b{seen.born} n{seen.born} {uses} {kinds}"
+    )
+
+
+def tree_line(report: Report, line: TreeRow, *, now: Content, parameters: Content, classes: str = "") -> Markup:
+    """Make one row of the tree; ``now`` says what the chosen step did to it."""
+    seen = line.row
+    owner = isinstance(seen, OwnerRow)
+    name = tag("span", seen.name, title=None if isinstance(seen, OwnerRow) else seen.keras_name)
+    class_name = tag("span", f" {seen.class_name}", class_="s2s-small") if isinstance(seen, OwnerRow) else None
+    indent = tag("span", name, class_name, style=f"padding-left:{1.3 * line.depth:.1f}em")
+    return row(
+        indent,
+        now,
+        None if isinstance(seen, OwnerRow) else seen.shape,
+        parameters,
+        bytes_text(line.bytes) if line.params else None,
+        steps_text(seen.steps) if seen.steps else "–",
+        line.state,
+        None if isinstance(seen, OwnerRow) else seen.initializer,
+        _notes(report, seen),
+        right=(3, 4),
+        class_=" ".join(f"{classes} {'s2s-owner' if owner else ''}".split()),
+        head_class="s2s-tree-name",
+    )
+
+
+def _grown(lines: list[TreeRow], place: int) -> Markup:
+    """Give an owner's sum at each stage: every number is there from one step until the next."""
+    below: dict[int, int] = {}
+    for line in lines[place + 1 :]:
+        if line.depth <= lines[place].depth:
+            break
+        if isinstance(line.row, VariableRow):
+            below[line.row.born] = below.get(line.row.born, 0) + line.params
+    total, stages = 0, [(lines[place].row.born, 0)]
+    for born in sorted(below):
+        total += below[born]
+        stages.append((born, total))
+    ends = [born for born, _ in stages[1:]]
+    return join(
+        (
+            tag("span", f"{params:,}", class_=f"b{born}" + (f" x{ends[at]} s2s-past" if at < len(ends) else ""))
+            for at, (born, params) in enumerate(stages)
+            if at == len(ends) or born != ends[at]
+        ),
+        between=" ",
+    )
+
+
+def _notes(report: Report, seen: OwnerRow | VariableRow) -> Markup | None:
+    kinds = [f"⚑ {kind}" for kind in dict.fromkeys(report.findings[number].kind for number in seen.findings)]
+    role = [f"is {seen.role}"] if isinstance(seen, OwnerRow) and seen.role else []
+    also = [f"also {listed(seen.shared)}"] if seen.shared else []
+    return breakable("; ".join(kinds + role + also)) or None

@@ -1,0 +1,156 @@
+"""A report as self-contained HTML: a fragment for a notebook, or a page. No network, and no script needed.
+
+Stepping is a group of radio buttons and CSS: the arrow keys move in it natively, and ``:has()`` shows what belongs
+to the chosen step. A little inline script adds buttons, a slider and a filter where scripts may run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.resources import files
+
+from s2s_magic.ledger.wording import counted
+from s2s_magic.view.evidence_view import training_html
+from s2s_magic.view.html.large import large_owners_html, large_steps_html
+from s2s_magic.view.html.listing import source_html
+from s2s_magic.view.html.markup import Markup, heading, join, tag
+from s2s_magic.view.html.owners import owners_html
+from s2s_magic.view.html.panels import panels_html, step_rules, strip_html
+from s2s_magic.view.report import Report
+from s2s_magic.view.wiring.drawing import to_svg
+from s2s_magic.view.wiring.growth import grown_svg
+
+LARGE = 300
+GROWN = 60
+
+
+def to_html(report: Report, *, page: bool = False, number: int = 0) -> str:
+    """Render a report as HTML that needs no network, no kernel and no script.
+
+    Parameters
+    ----------
+    report
+        What to show. So that the page stays small, past 60 steps the wiring is drawn as it is at the end alone, and
+        past 300 the steps are a folded table.
+    page
+        Give a whole document instead of a fragment.
+    number
+        Tells displays of one report in one document apart: their ids are made of it and of what is shown.
+
+    Returns
+    -------
+    str
+        HTML in which every name of the user's is escaped.
+    """
+    uid = _uid(report, number)
+    small = 0 < len(report.steps) <= LARGE
+    parts = [
+        tag("style", Markup(asset("report.css") + (step_rules(report, uid) if small else ""))),
+        title_html(report),
+        *(_small(report, uid) if small else _large(report)),
+        findings_html(report),
+        _wiring(report, grown=small and len(report.steps) <= GROWN),
+        tag("section", training_html(report)) if report.fitted else None,
+        tag("script", Markup(f"({asset('report.js')})({uid!r});")) if small else None,
+    ]
+    fragment = tag("div", *parts, class_="s2s", id=uid)
+    return _page(report, fragment) if page else fragment
+
+
+def _uid(report: Report, number: int) -> str:
+    shown = f"{report.name} {report.after} {report.fitted} {number} {report.totals} {[c.text for c in report.cells]}"
+    return f"s{hashlib.sha256(shown.encode(errors='replace')).hexdigest()[:8]}"
+
+
+@cache
+def asset(name: str) -> str:
+    """Read a stylesheet or script of this package."""
+    return files("s2s_magic.view").joinpath(name).read_text(encoding="utf-8")
+
+
+def title_html(report: Report) -> Markup:
+    """Show the model's name, and how much there is of it."""
+    totals = report.totals
+    return tag(
+        "div",
+        tag("div", report.name, class_="s2s-name", role="heading", aria_level=2),
+        tag(
+            "div",
+            f"{counted(len(report.steps), 'step')} · {counted(len(report.variables), 'variable')} · "
+            f"{totals.trainable:,} trainable of {totals.total:,} parameters",
+            class_="s2s-small",
+        ),
+        class_="s2s-title",
+    )
+
+
+def _small(report: Report, uid: str) -> list[Markup]:
+    source = source_html(report, lambda steps: " ".join(f"e{step}" for step in steps))
+    return [
+        tag(
+            "section",
+            strip_html(report, uid),
+            tag("div", source, panels_html(report, uid), class_="s2s-stage"),
+        ),
+        tag("section", owners_html(report, uid), class_="s2s-owners"),
+    ]
+
+
+def _large(report: Report) -> list[Markup]:
+    if not report.steps:
+        return [tag("p", "Nothing was recorded.")]
+    source = source_html(report, lambda steps: "")
+    return [
+        tag("section", heading("Code"), tag("details", tag("summary", "Show the code"), source)),
+        tag("section", heading("Steps"), large_steps_html(report)),
+        tag("section", heading("Owners"), large_owners_html(report)),
+    ]
+
+
+def findings_html(report: Report) -> Markup | None:
+    """List what a reader should know: the first twenty, the others folded."""
+    if not report.findings:
+        return None
+    items = [
+        tag(
+            "li",
+            tag("b", finding.kind),
+            f": {finding.text}",
+            f" (step {finding.event})" if finding.event is not None else None,
+        )
+        for finding in report.findings
+    ]
+    shown = items[:FINDINGS_SHOWN]
+    rest = items[FINDINGS_SHOWN:]
+    return tag(
+        "section",
+        heading("Findings"),
+        tag("ul", *shown),
+        tag("details", tag("summary", f"{len(rest):,} more"), tag("ul", *rest)) if rest else None,
+    )
+
+
+FINDINGS_SHOWN = 20
+
+
+def _wiring(report: Report, *, grown: bool) -> Markup:
+    if grown:
+        svg = grown_svg(report.ledger, report.after)
+    else:
+        svg = to_svg(report.ledger, after=report.after if report.steps else None)
+    frame = tag("div", Markup(svg), class_="s2s-scroll", tabindex=0, role="region", aria_label="The wiring")
+    return tag("section", heading("Wiring"), frame)
+
+
+def _page(report: Report, fragment: Markup) -> Markup:
+    head = join(
+        [
+            Markup('<meta charset="utf-8"><meta name="generator" content="s2s_magic">'),
+            Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
+            tag("title", f"{report.name}: who owns what"),
+            tag("style", Markup(asset("page.css"))),
+        ]
+    )
+    body = tag("body", tag("main", fragment))
+    return Markup(f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>{body}</html>\n')

@@ -1,0 +1,1 @@
+"""The inspector, with core ipywidgets controls alone."""

@@ -1,0 +1,257 @@
+"""The inspector: step through a ledger in a notebook, with ipywidgets' core controls alone (7.7 and 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace as changed
+from typing import Any
+
+import ipywidgets
+from IPython.display import display
+from traitlets import link
+
+from s2s_magic.errors import LookupFailed
+from s2s_magic.ledger import Ledger
+from s2s_magic.ledger.compare import side_by_side
+from s2s_magic.ledger.explain import explain, names
+from s2s_magic.view.bundles import page_display
+from s2s_magic.view.comparison import comparison_html
+from s2s_magic.view.evidence_view import training_html
+from s2s_magic.view.explained import explanation_html
+from s2s_magic.view.html.markup import Markup, join, tag
+from s2s_magic.view.html.page import asset, findings_html, title_html
+from s2s_magic.view.report import Report, report
+from s2s_magic.view.widget.pieces import FILTERS, SORTS, owners_html_at, steps_html
+from s2s_magic.view.wiring.drawing import Plan, draw, plan_wiring
+
+MOST_NAMES = 2000
+STEPPED = {"Steps", "Owners", "Wiring"}
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+# ipywidgets gives a slider no name for screen readers and no way to set one, and Notebook 7 takes the arrow keys away
+# from sliders and tabs: attributes mend both, wherever the inspector appears.
+_MEND = """
+const box = this.closest('.s2s-inspector');
+const mend = () => {
+  for (const each of box.querySelectorAll('[role=slider], [role=tab]')) {
+    if (each.matches('[role=slider]')) each.ariaLabel = 'Step';
+    each.dataset.lmSuppressShortcuts = 'true';
+  }
+};
+if (box) { mend(); new MutationObserver(mend).observe(box, {childList: true, subtree: true}); }
+"""
+
+
+def to_widget(
+    shown: Report | Ledger, *, inference: Ledger | None = None, replace: ipywidgets.Widget | None = None
+) -> Inspector:
+    """Make the inspector of a report.
+
+    Parameters
+    ----------
+    shown
+        What to show; a ledger stands for its whole report.
+    inference
+        The ledger of the model that decodes, to be set beside it.
+    replace
+        An inspector that this one takes the place of: it is closed with all its parts, so that only one stays alive,
+        and its page stands where it was shown.
+
+    Returns
+    -------
+    Inspector
+        A widget; ``update(ledger)`` shows what has been fitted meanwhile.
+    """
+    if replace is not None:
+        if isinstance(replace, Inspector):
+            replace.leave_page()
+        close_tree(replace)
+    return Inspector(shown if isinstance(shown, Report) else report(shown), inference)
+
+
+def close_tree(widget: ipywidgets.Widget) -> None:
+    """Close a widget and all it is made of: closing a parent alone leaves its children's models alive."""
+    for part in list(_parts(widget)):
+        part.close()
+
+
+def _parts(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
+    for child in getattr(widget, "children", ()):
+        yield from _parts(child)
+    for name in ("layout", "style"):
+        if isinstance(held := getattr(widget, name, None), ipywidgets.Widget):
+            yield held
+    yield widget
+
+
+class Inspector(ipywidgets.VBox):  # type: ignore[misc]
+    """A widget that shows a report step by step; made by `to_widget`."""
+
+    def __init__(self, shown: Report, inference: Ledger | None) -> None:
+        self._report = shown
+        self._inference = inference
+        self._page = page_display(shown)
+        self._handle: Any = None
+        self._plan: Plan | None = None
+        self._titles = ["Steps", "Owners", "Wiring", "Training", "Lookup"] + ["Inference"] * (inference is not None)
+        wide = ipywidgets.Layout(width="auto")
+        head = ipywidgets.HTML(layout=wide)
+        self._html = {title: ipywidgets.HTML(layout=wide, style=head.style) for title in self._titles} | {"": head}
+        self._stale = set(self._titles)
+        last = max(0, len(shown.steps) - 1)
+        self._slider = ipywidgets.IntSlider(
+            last, 0, last, description="Step", layout=ipywidgets.Layout(flex="1 1 18em")
+        )
+        self._slider.observe(lambda change: self._stepped(), "value")
+        self._tabs = ipywidgets.Tab(children=self._pages(wide), layout=wide)
+        for number, title in enumerate(self._titles):
+            self._tabs.set_title(number, title)
+        self._tabs.observe(lambda change: self._draw(), "selected_index")
+        self._tabs.selected_index = self._titles.index("Training" if shown.fitted else "Steps")
+        self._draw_title()
+        self._draw()
+        super().__init__(children=[self._html[""], self._stepping(), self._tabs], layout=wide)
+        self.add_class("s2s-inspector")
+
+    # -- controls ----------------------------------------------------------------------------------------------------
+
+    def _stepping(self) -> ipywidgets.HBox:
+        style, layout = ipywidgets.ButtonStyle(), ipywidgets.Layout(width="auto")
+        moves = {
+            "First": lambda: 0,
+            "Previous": lambda: max(0, self._slider.value - 1),
+            "Next": lambda: min(self._slider.max, self._slider.value + 1),
+            "Last": lambda: self._slider.max,
+        }
+        made = []
+        for name, goal in moves.items():
+            button = ipywidgets.Button(description=name, tooltip=f"{name} step", style=style, layout=layout)
+            button.on_click(lambda _, goal=goal: setattr(self._slider, "value", goal()))
+            made.append(button)
+        made[2:2] = self._play(layout)
+        return ipywidgets.HBox([*made, self._slider], layout=ipywidgets.Layout(flex_flow="row wrap"))
+
+    def _play(self, layout: ipywidgets.Layout) -> list[ipywidgets.Widget]:
+        """Give a button that plays the steps.
+
+        The buttons of ipywidgets' own control have no names, so its clock alone is used, where one can start it.
+        """
+        play = ipywidgets.Play(min=0, max=self._slider.max, value=self._slider.value, interval=1200, show_repeat=False)
+        link((play, "value"), (self._slider, "value"))
+        if not play.has_trait("playing"):
+            return [play]
+        play.layout.display = "none"
+        toggle = ipywidgets.ToggleButton(description="Play", tooltip="Play the steps", layout=layout)
+        link((toggle, "value"), (play, "playing"))
+        toggle.observe(lambda change: self._from_the_start() if change.new else None, "value")
+        return [toggle, play]
+
+    def _from_the_start(self) -> None:
+        if self._slider.value == self._slider.max:
+            self._slider.value = 0
+
+    def _pages(self, wide: ipywidgets.Layout) -> list[ipywidgets.Widget]:
+        row = ipywidgets.Layout(flex_flow="row wrap")
+        same = {"layout": ipywidgets.Layout(width="17em")}
+        self._part = ipywidgets.Text(description="Name", placeholder="part of a name", **same)
+        self._sort = ipywidgets.Dropdown(description="Order", options=list(SORTS), **same)
+        self._only = ipywidgets.Dropdown(description="Show", options=list(FILTERS), style=self._sort.style, **same)
+        for control in (self._part, self._sort, self._only):
+            control.observe(lambda change: self._redraw("Owners"), "value")
+        known = names(self._report.ledger)[:MOST_NAMES]
+        self._what = ipywidgets.Combobox(
+            description="Name",
+            placeholder="a tensor, layer or variable",
+            options=known,
+            continuous_update=False,
+            style=self._part.style,
+            layout=ipywidgets.Layout(width="28em"),
+        )
+        self._what.observe(lambda change: self._redraw("Lookup"), "value")
+        above = {"Owners": [self._part, self._sort, self._only], "Lookup": [self._what]}
+        return [
+            ipywidgets.VBox([ipywidgets.HBox(above[title], layout=row), self._html[title]], layout=wide)
+            if title in above
+            else self._html[title]
+            for title in self._titles
+        ]
+
+    # -- drawing -----------------------------------------------------------------------------------------------------
+
+    def _draw_title(self) -> None:
+        styles = tag("style", Markup(asset("report.css") + asset("widget.css")), onload=_MEND)
+        self._html[""].value = tag("div", styles, title_html(self._report), class_="s2s")
+
+    def _stepped(self) -> None:
+        self._stale |= STEPPED
+        self._draw()
+
+    def _redraw(self, title: str) -> None:
+        self._stale.add(title)
+        self._draw()
+
+    def _draw(self) -> None:
+        """Draw the page that is seen, where it is out of date; the others wait until they are looked at."""
+        title = self._titles[self._tabs.selected_index or 0]
+        if title in self._stale:
+            self._stale.discard(title)
+            self._html[title].value = tag("div", getattr(self, f"_draw_{title.lower()}")(), class_="s2s s2s-page")
+
+    def _draw_steps(self) -> Markup:
+        return steps_html(self._report, self._slider.value)
+
+    def _draw_owners(self) -> Markup:
+        tree = owners_html_at(
+            self._report, self._slider.value, part=self._part.value, sort=self._sort.value, only=self._only.value
+        )
+        return join([tree, findings_html(self._report)])
+
+    def _draw_wiring(self) -> Markup:
+        if self._plan is None:
+            self._plan = plan_wiring(self._report.ledger)
+        now = self._slider.value
+        svg = Markup(draw(self._plan, after=now, focus=now))
+        return tag("div", svg, class_="s2s-scroll", tabindex=0, role="region", aria_label="The wiring")
+
+    def _draw_training(self) -> Markup:
+        return training_html(changed(self._report, training=self._report.ledger.training, fitted=True))
+
+    def _draw_lookup(self) -> Markup:
+        if not self._what.value.strip():
+            return tag("p", "Choose a name of the code, or type one, to be told who owns it and whether it is trained.")
+        try:
+            return Markup(explanation_html(explain(self._report.ledger, self._what.value.strip())))
+        except LookupFailed as error:
+            return tag("p", str(error))
+
+    def _draw_inference(self) -> Markup:
+        assert self._inference is not None
+        return Markup(comparison_html(side_by_side(self._report.ledger, self._inference)))
+
+    def update(self, ledger: Ledger) -> None:
+        """Show a ledger that has grown in evidence (a fit goes on, or has ended); the step stays."""
+        shown = self._report
+        self._report = report(ledger, after=shown.after if shown.steps else None, training=shown.fitted)
+        self._page = page_display(self._report)
+        self._plan = None
+        self._draw_title()
+        self._stale = set(self._titles)
+        self._draw()
+
+    # -- display -----------------------------------------------------------------------------------------------------
+
+    def show(self) -> None:
+        """Display the widget in the cell that runs, so that its page can take its place there later."""
+        self._handle = display(self, display_id=True)
+
+    def leave_page(self) -> None:
+        """Put the page where the widget was shown: an earlier cell is not left empty when its widget is closed."""
+        if self._handle is not None:
+            self._handle.update(self._page)
+
+    _ipython_display_ = None  # ipywidgets 7.7 shows the widget alone through this
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        """Give the widget with its text and its page beside it, for front-ends and files that have no kernel."""
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        return {**self._page._repr_mimebundle_(), WIDGET_VIEW: view}

@@ -1,0 +1,1 @@
+"""The wiring of a ledger as a drawing."""

@@ -1,0 +1,69 @@
+"""One drawing of the wiring that holds every stage of its growth; CSS shows the stage of the chosen step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from s2s_magic.ledger import Ledger
+from s2s_magic.view.wiring.drawing import parts, plan_wiring, sheet
+from s2s_magic.view.wiring.shapes import Moment
+
+
+def grown_svg(ledger: Ledger, last: int) -> str:
+    """Draw the wiring of the steps 0 to ``last``.
+
+    Parameters
+    ----------
+    ledger
+        The records.
+    last
+        The last step.
+
+    Returns
+    -------
+    str
+        An ``<svg>`` in which what is there from step 3 until before step 5 has the classes ``b3 x5 s2s-past``.
+    """
+    plan = plan_wiring(ledger)
+    stages = [list(parts(plan, Moment(step, step))) for step in range(last + 1)]
+    shown: dict[str, list[int]] = {}
+    for step, stage in enumerate(stages):
+        for part in dict.fromkeys(stage):
+            shown.setdefault(part, []).append(step)
+    body = "".join(
+        f'<g class="{_classes(first, end, last)}">{part}</g>'
+        for part in _in_order(stages)
+        for first, end in _runs(shown[part])
+    )
+    return sheet(plan, Moment(last, last), body)
+
+
+def _in_order(stages: list[list[str]]) -> list[str]:
+    """Merge the stages' parts so that what lies below what in a stage still does."""
+    merged: list[str] = []
+    known: set[str] = set()
+    for stage in reversed(stages):
+        place = 0
+        for part in stage:
+            if part in known:
+                place = merged.index(part) + 1
+            else:
+                known.add(part)
+                merged.insert(place, part)
+                place += 1
+    return merged
+
+
+def _runs(steps: list[int]) -> Iterator[tuple[int, int]]:
+    """Give the runs of steps that follow each other, from the first to before the end."""
+    first = previous = steps[0]
+    for step in steps[1:]:
+        if step != previous + 1:
+            yield first, previous + 1
+            first = step
+        previous = step
+    yield first, previous + 1
+
+
+def _classes(first: int, end: int, last: int) -> str:
+    return " ".join(([f"b{first}"] if first else []) + ([f"x{end}", "s2s-past"] if end <= last else []))

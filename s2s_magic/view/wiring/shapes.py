@@ -1,0 +1,262 @@
+"""The shapes that the wiring is drawn with, as SVG elements.
+
+Colours are the page's own: everything is drawn in ``currentColor``, the one accent in the theme's brand colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from s2s_magic.view.escaping import escape
+from s2s_magic.view.wiring.graph import Graph, Inner, Link, Node
+from s2s_magic.view.wiring.placement import HEAD, INNER, MOST_INNER, Box, Point
+
+ACCENT = "var(--s2s-accent, var(--jp-brand-color1, #1565c0))"
+HALO = "var(--s2s-background, var(--jp-layout-color0, Canvas))"
+PLAIN = 'fill="currentColor"'
+SMALL = 'fill="currentColor" fill-opacity="0.8" font-size="11"'
+BOLD = 'fill="currentColor" font-weight="700"'
+BEHIND = f'paint-order="stroke" stroke="{HALO}" stroke-width="4" stroke-linejoin="round"'
+"""A rim in the page's colour, so that text stays legible on top of wires."""
+NAME_WIDTH = 150
+
+Area = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What of the graph is shown: events up to ``after``, with ``focus`` in focus (-1 for none)."""
+
+    after: int
+    focus: int
+
+    def has(self, event: int) -> bool:
+        """Say whether an event has happened."""
+        return event <= self.after
+
+
+def text(x: float, y: float, words: str, style: str = PLAIN) -> str:
+    """Write words, escaped."""
+    return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{escape(words)}</text>'
+
+
+def path(steps: str, style: str) -> str:
+    """Draw a path."""
+    return f'<path d="{steps}" {style}/>'
+
+
+def rect(x: float, y: float, width: float, height: float, radius: float, style: str) -> str:
+    """Draw a rectangle with round corners."""
+    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="{radius:g}" {style}/>'
+
+
+def group(title: str, body: str, style: str = "") -> str:
+    """Put elements together under a title, which is escaped."""
+    return f"<g{' ' if style else ''}{style}><title>{escape(title)}</title>{body}</g>"
+
+
+def pen(in_focus: bool, *, width: float, focused: float, faint: float) -> str:
+    """Give the style of a line: in focus it is accented, and heavier too."""
+    colour, width, opacity = (ACCENT, focused, 1.0) if in_focus else ("currentColor", width, faint)
+    return f'stroke="{colour}" stroke-width="{width:g}" stroke-opacity="{opacity:g}"'
+
+
+def fit(words: str, width: float, letter: float = 6.6) -> str:
+    """Cut words to a width in pixels; the whole text stands in the title beside it."""
+    most = max(3, int(width / letter))
+    return words if len(words) <= most else words[: most - 1] + "…"
+
+
+def badge(box: Box, words: str) -> str:
+    """Set a label on a box's upper edge."""
+    plate = rect(box.x - 6, box.y - 13, 12 + 6.2 * len(words), 16, 3, f'fill="{ACCENT}"')
+    return plate + text(box.x, box.y - 1, words, f'fill="{HALO}" font-size="10.5" font-weight="700"')
+
+
+def arrow_back(x: float, y: float, *, up: bool) -> str:
+    """Draw the head of a gradient's arrow."""
+    return path(f"M{x:.1f} {y:.1f}{'l-4 8h8z' if up else 'l8 -4v8z'}", f'fill="{ACCENT}"')
+
+
+# -- wires -----------------------------------------------------------------------------------------------------------
+
+
+def wire(link: Link, route: tuple[Point, ...], moment: Moment) -> str:
+    """Draw the tensors of a link: up to three as a line each."""
+    tensors = [tensor for event, tensor in link.tensors if moment.has(event)]
+    in_focus = any(event == moment.focus for event, _ in link.tensors)
+    shifts = {1: (0.0,), 2: (-2.5, 2.5), 3: (-4.0, 0.0, 4.0)}.get(len(tensors), (0.0,))
+    lines = "".join(path(_curve(route, shift), "") for shift in shifts)
+    x, y = route[-1]
+    head = f"M{x:.1f} {y:.1f}{'l8 -4v8z' if _is_sideways(route) else 'l-4.5 -8h9z'}"
+    colour = ACCENT if in_focus else "currentColor"
+    kinds = dict.fromkeys(f"{t.name or 'unnamed'} {_shape(t.shape)} {t.dtype}" for t in tensors)
+    body = lines + path(head, f'fill="{colour}" stroke-width="0.5"')
+    return group(", ".join(kinds), body, pen(in_focus, width=1.3, focused=2.6, faint=0.7))
+
+
+def gradient(route: tuple[Point, ...]) -> str:
+    """Draw the gradient's way back beside a wire: dashed, and pointing the other way."""
+    x, y = route[0]
+    line = path(_curve(route, 9), f'stroke="{ACCENT}" stroke-width="1.5" stroke-dasharray="4 3"')
+    sideways = _is_sideways(route)
+    return group("the gradient’s way back", line + arrow_back(x if sideways else x + 9, y, up=not sideways))
+
+
+def _curve(route: tuple[Point, ...], shift: float) -> str:
+    """Give the path of a route: straight down through rows, curved between them."""
+    (x, y), *rest = route
+    steps = [f"M{x + shift:.1f} {y:.1f}"]
+    sideways = _is_sideways(route)
+    for to_x, to_y in rest:
+        if sideways or x == to_x:
+            steps.append(f"L{to_x + shift:.1f} {to_y:.1f}")
+        else:
+            middle = (y + to_y) / 2
+            steps.append(f"C{x + shift:.1f} {middle:.1f} {to_x + shift:.1f} {middle:.1f} {to_x + shift:.1f} {to_y:.1f}")
+        x, y = to_x, to_y
+    return "".join(steps)
+
+
+def _is_sideways(route: tuple[Point, ...]) -> bool:
+    return route[0][1] == route[1][1]
+
+
+def _shape(shape: tuple[int | None, ...] | None) -> str:
+    return "(unknown)" if shape is None else "(" + ", ".join("–" if n is None else str(n) for n in shape) + ")"
+
+
+def tensor_names(link: Link, moment: Moment) -> str:
+    """Name the tensors of a link, two at most."""
+    names = list(dict.fromkeys(t.name for event, t in link.tensors if t.name and moment.has(event)))
+    return ", ".join(names[:2]) + (" …" if len(names) > 2 else "")
+
+
+def labels(graph: Graph, link: Link, route: tuple[Point, ...], moment: Moment, taken: list[Area]) -> Iterator[str]:
+    """Write the calls' numbers at a wire's ends, and its tensors' names where there is room; note what they cover."""
+    x0, y0 = route[0]
+    if link.source_call:
+        yield text(x0 - 11, y0 + 14, str(link.source_call), f'{PLAIN} font-size="10" {BEHIND}')
+    if link.target_call:
+        now = any(event == moment.focus for event, _ in link.tensors)
+        words = f"call {link.target_call}" if now else str(link.target_call)
+        style = f'fill="{ACCENT}" font-size="11" font-weight="700"' if now else f'{PLAIN} font-size="10"'
+        yield text(route[-1][0] + 7, route[-1][1] - 6, words, f"{style} {BEHIND}")
+    words = _label(graph, link, moment)
+    if not words or _is_sideways(route):
+        return
+    half = 3.0 * len(words) + 2
+    for x, y in _places_on(route, half):
+        area = (x - half, y - 10, x + half, y + 3)
+        if area[0] >= 0 and not any(_overlap(area, other) for other in taken):
+            taken.append(area)
+            yield text(x, y, words, f'{PLAIN} font-size="10.5" text-anchor="middle" {BEHIND}')
+            return
+
+
+def _places_on(route: tuple[Point, ...], half: float) -> Iterator[Point]:
+    """Give the places where a label of twice ``half`` may stand: on the wire from its beginning on, else beside it."""
+    pieces = list(pairwise(route))
+    for aside in (0.0, half + 14, -half - 6):  # on the right, the gradient's way back runs along
+        for (x0, y0), (x1, y1) in pieces:
+            for share in (0.5, 0.68, 0.34):
+                yield x0 + (x1 - x0) * share + aside, y0 + (y1 - y0) * share + 3
+
+
+def _label(graph: Graph, link: Link, moment: Moment) -> str:
+    """Give a link's label: nothing where a node at its end says it already."""
+    names = tensor_names(link, moment)
+    if names in (graph.nodes[link.source].label, graph.nodes[link.target].label):
+        names = ""
+    count = sum(moment.has(event) for event, _ in link.tensors)
+    return fit(f"{names} ×{count}".strip() if count > 3 else names, NAME_WIDTH, 6)
+
+
+def _overlap(one: Area, other: Area) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+# -- nodes -----------------------------------------------------------------------------------------------------------
+
+
+def to_come(box: Box) -> str:
+    """Keep the place of a node that is still to come, so that the graph does not jump while it grows."""
+    dots = 'stroke="currentColor" stroke-opacity="0.25" stroke-dasharray="1 4" stroke-linecap="round"'
+    return rect(box.x, box.y, box.width, box.height, 6, dots)
+
+
+def node(node: Node, box: Box, moment: Moment) -> str:
+    """Draw a box with what it holds; a layer that is not called yet has a dashed frame."""
+    parts = []
+    if moment.has(node.made):
+        parts.append(_frame(node, box, moment))
+        parts.append(_pill(node, box) if box.height < HEAD else _heading(node, box, moment))
+    for at, inner in enumerate(node.inner[:MOST_INNER]):
+        if moment.has(inner.born):
+            parts.append(_inner(inner, box, box.y + HEAD + at * INNER, moment))
+    if len(node.inner) > MOST_INNER:
+        parts.append(text(box.x + 21, box.y + HEAD + MOST_INNER * INNER + 15, _more(node), SMALL))
+    return group(_said(node, moment), "".join(parts))
+
+
+def _more(node: Node) -> str:
+    return f"and {len(node.inner) - MOST_INNER} more"
+
+
+def _said(node: Node, moment: Moment) -> str:
+    calls = sum(map(moment.has, node.calls))
+    called = f", called {calls} times" if calls > 1 else ""
+    own, params = node.owned_after(moment.after), node.params_after(moment.after)
+    parts = [f"owns {own:,} parameters"] if own else []
+    parts += [f"holds {params - own:,} {'more' if own else 'parameters'}"] if params > own else []
+    return f"{node.label}: {node.class_name}{called}, {' and '.join(parts) or 'owns no variables'}"
+
+
+def _frame(node: Node, box: Box, moment: Moment) -> str:
+    style = (
+        f'fill="currentColor" fill-opacity="0.04" {pen(moment.focus in node.events, width=1.2, focused=3, faint=0.6)}'
+    )
+    if node.kind in ("layer", "block") and not any(map(moment.has, node.calls)):
+        style += ' stroke-dasharray="5 4"'
+    shape = rect(box.x, box.y, box.width, box.height, box.height / 2 if box.height < HEAD else 6, style)
+    if node.kind == "block":
+        behind = f"M{box.x + 6:.1f} {box.y - 4:.1f}H{box.x + box.width + 4:.1f}V{box.bottom - 6:.1f}"
+        shape = path(behind, 'stroke="currentColor" stroke-opacity="0.6" stroke-width="1.2"') + shape
+    if node.trainable and node.params_after(moment.after):
+        shape += rect(box.x + 4, box.y + 11, 4, box.height - 20, 0, f'fill="{ACCENT}"')
+    return shape
+
+
+def _pill(node: Node, box: Box) -> str:
+    if node.kind == "operation":
+        return text(box.middle, box.y + 17, fit(node.label, box.width - 16), f'{PLAIN} text-anchor="middle"')
+    name = text(box.x + 12, box.y + 17, fit(node.label, box.width - 60, 7.6), BOLD)
+    return name + text(box.x + box.width - 12, box.y + 17, node.kind, f'{SMALL} text-anchor="end"')
+
+
+def _heading(node: Node, box: Box, moment: Moment) -> str:
+    calls = sum(map(moment.has, node.calls))
+    times = f"×{calls}" if calls > 1 and node.kind != "block" else ""
+    params = node.params_after(moment.after)
+    owned = f"{params:,}" if params else "owns nothing" if calls else "nothing yet"
+    if params and not node.owned_after(moment.after):
+        owned = f"holds {owned}"
+    if params and not node.trainable:
+        owned += " frozen"
+    kind = fit(node.class_name, box.width - 30 - 6.2 * len(owned), 6.2)
+    lines = text(box.x + 15, box.y + 21, fit(node.label, box.width - 28 - 8 * len(times), 7.6), BOLD)
+    if times:
+        lines += text(box.x + box.width - 10, box.y + 21, times, f'{BOLD} text-anchor="end"')
+    return lines + text(box.x + 15, box.y + 37, f"{kind} · {owned}", SMALL)
+
+
+def _inner(inner: Inner, box: Box, y: float, moment: Moment) -> str:
+    style = f'{PLAIN} fill-opacity="0.05" {pen(inner.born == moment.focus, width=1, focused=2.4, faint=0.45)}'
+    words = f"{inner.params:,}" if inner.params and moment.has(inner.owns_from) else ""
+    body = rect(box.x + 14, y, box.width - 23, INNER - 5, 4, style)
+    body += text(box.x + 21, y + 15, fit(inner.label, box.width - 42 - 6.2 * len(words)), f'{PLAIN} font-size="11.5"')
+    if words:
+        body += text(box.x + box.width - 16, y + 15, words, f'{PLAIN} font-size="11" text-anchor="end"')
+    return group(f"{inner.label}: {inner.class_name}, {inner.params:,} parameters of its own", body)
