@@ -1,7 +1,7 @@
 """One server of each kind, one Chromium, and pages that end with a screenshot.
 
-All of them are closed after the last test of this folder: Playwright's event loop would else run beneath the tests
-that come after it, and open pages would take time from them.
+All of them are closed after the last test of a file: Playwright's event loop would else run beneath the tests that
+come after it, and open pages would take time from them.
 """
 
 import shutil
@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).parents[2]
 ARTIFACTS = REPOSITORY / "artifacts"
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def chrome():
     if chromium() is None:
         pytest.skip("no Chromium here: apt-get install chromium")
@@ -25,7 +25,7 @@ def chrome():
         yield started
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def served(tmp_path_factory, chrome):
     """Give a function that starts a server once, and gives its address, folder and home."""
     running, stack = {}, []
@@ -45,7 +45,7 @@ def served(tmp_path_factory, chrome):
         server.__exit__(None, None, None)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def notebook_page(served, chrome):
     """Give a function that opens a copy of a notebook, runs it, and gives the page: one a front-end and theme."""
     pages = {}
@@ -80,7 +80,7 @@ def photograph():
     return keep
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def axe(tmp_path_factory):
     """Give axe-core's source, as npm has it."""
     npm = shutil.which("npm")
