@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -318,10 +317,7 @@ def decode(
 
 def current_ledger(model: Seq2Seq) -> Ledger:
     """Give the ledger with what its objects say now: a layer frozen since then is frozen in it."""
-    from s2s_magic.tracing import refresh
-
-    model.ledger = refresh(model.ledger, model.live)
-    return model.ledger
+    return model.refresh()
 
 
 def explain(model: Seq2Seq, what: str, *, which: str | None = None) -> Explanation:
@@ -374,8 +370,6 @@ def check_event(ledger: Ledger, after: int | None) -> None:
 
 def models_in(namespace: Mapping[str, Any]) -> dict[str, Seq2Seq]:
     """List the models of a namespace by the names they are bound to."""
-    if "s2s_magic.handle" not in sys.modules:
-        return {}  # nothing was built yet, and the module is not worth loading to find that out
     from s2s_magic.handle import Seq2Seq
 
     return {name: value for name, value in namespace.items() if isinstance(value, Seq2Seq) and not name.startswith("_")}

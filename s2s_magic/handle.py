@@ -11,11 +11,11 @@ from s2s_magic.ledger import Evidence, Finding, Ledger
 from s2s_magic.ledger.bindings import end_of_statement
 from s2s_magic.ledger.drift import drift_of
 from s2s_magic.ledger.drift import nothing_to_train as nothing_to_train_in
-from s2s_magic.tracing import Live, refresh
 
 if TYPE_CHECKING:
     from s2s_magic.data.tokens import Tokenizer
     from s2s_magic.spec import Spec
+    from s2s_magic.tracing import Live
     from s2s_magic.training.steps import Steps
 
 
@@ -167,7 +167,16 @@ class Seq2Seq:
     def _mean(self, ledger: Ledger) -> None:
         """Take another ledger of the same objects; what its variables are is read again where it is about another."""
         same = ledger.chosen == self.ledger.chosen
-        self.ledger = ledger if same else refresh(ledger, self.live)
+        self.ledger = ledger
+        if not same:
+            self.refresh()
+
+    def refresh(self) -> Ledger:
+        """Take the ledger with what its objects say now, as that a layer was frozen since; give it too."""
+        from s2s_magic.tracing import refresh
+
+        self.ledger = refresh(self.ledger, self.live)
+        return self.ledger
 
     @property
     def layers(self) -> dict[str, Any]:
@@ -206,8 +215,7 @@ def drift(seq2seq: Seq2Seq) -> list[Finding]:
     list of Finding
         In words, each with what would put it right; empty where the fit does as the switches say.
     """
-    seq2seq.ledger = refresh(seq2seq.ledger, seq2seq.live)
-    main = seq2seq.ledger.main_model
+    main = seq2seq.refresh().main_model
     return drift_of(seq2seq.ledger, main) if main is not None else []
 
 
@@ -216,6 +224,5 @@ def nothing_to_train(seq2seq: Seq2Seq) -> Finding | None:
 
     A model that its first step builds may have no variables yet.
     """
-    seq2seq.ledger = refresh(seq2seq.ledger, seq2seq.live)
-    main = seq2seq.ledger.main_model
+    main = seq2seq.refresh().main_model
     return nothing_to_train_in(seq2seq.ledger, main) if main is not None and seq2seq.model.built else None

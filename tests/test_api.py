@@ -1,5 +1,8 @@
 """Everything the magics do, from plain Python."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -17,6 +20,13 @@ def test_every_public_name_is_there_and_is_what_it_says():
     assert set(s2s_magic.__all__) <= set(dir(s2s_magic))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         s2s_magic.nothing  # noqa: B018
+
+
+def test_what_a_name_is_bound_to_needs_no_tensorflow_until_it_is_used():
+    code = (
+        "import s2s_magic.handle, s2s_magic.api, sys; s2s_magic.api.models_in({}); print('tensorflow' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 
 def test_a_model_is_built_fitted_decoded_and_explained_without_a_notebook(capsys):

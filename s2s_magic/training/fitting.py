@@ -18,7 +18,6 @@ from s2s_magic.data.special_ids import begins_with, ends_with, steps_of
 from s2s_magic.errors import FitError, Interrupted
 from s2s_magic.handle import Fitted, Seq2Seq, drift
 from s2s_magic.ledger import CallShare, Evidence, Run
-from s2s_magic.tracing import refresh
 from s2s_magic.training.building import build_on
 from s2s_magic.training.callback import Loop, NotFinite, at_most_once_a_second, merged
 from s2s_magic.training.compiling import compile_for_fit
@@ -78,7 +77,7 @@ def fit(
     try:
         with Changes() as changes, changes, changes:
             take(changes, seq2seq.name, seq2seq.model, alone=plan.seed is not None)
-            seq2seq.ledger = refresh(seq2seq.ledger, seq2seq.live)
+            seq2seq.refresh()
             prepared = prepare(seq2seq, plan, namespace)
             _settle_in_the_end(changes, course)
             _fit(course, prepared, throttled(progress or surroundings()), watch)

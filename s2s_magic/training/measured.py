@@ -14,7 +14,6 @@ from s2s_magic.data.sequences import Numbers
 from s2s_magic.handle import Fitted, Seq2Seq
 from s2s_magic.ledger import Effect, Evidence, Run, VariableEvidence
 from s2s_magic.ledger.verdicts import judge_all
-from s2s_magic.tracing import refresh
 from s2s_magic.training.callback import merged
 from s2s_magic.training.norms import Epoch, Recorder
 
@@ -50,7 +49,7 @@ class Watched:
 
 def watched(seq2seq: Seq2Seq) -> Watched:
     """Note where the variables of a model, compiled as it is fitted, stand before a fit."""
-    seq2seq.ledger = refresh(seq2seq.ledger, seq2seq.live)  # which outputs have a loss is known once it is compiled
+    seq2seq.refresh()  # which outputs have a loss is known once it is compiled
     variables, starts, before = {}, {}, {}
     earlier = seq2seq.fitted.starts if seq2seq.fitted else {}
     for key, variable in seq2seq.live.variables.items():
