@@ -524,14 +524,50 @@ def test_parts_of_variables_are_looked_up_without_evaluating_anything():
         ("keras.Sequential([L.Dense(4), L.Dense(20)])(h)", False),
         ("L.LSTM(20, activation='softmax', return_sequences=True)(h)", False),
         ("L.Dense(20, activation='softmax')(h) * 2.0", False),
+        ("L.Dense(20, activation='softmax')(h) * 1.0", True),
+        ("L.Dense(20, activation='sigmoid')(h)", False),
+        ("L.Dense(20, activation=tf.nn.softmax)(h)", True),
+        ("L.Activation(tf.nn.softmax)(L.Dense(20)(h))", True),
+        ("L.Dense(20, activation=L.Softmax())(h)", True),
+        ("L.Dense(20, activation=lambda a: tf.nn.softmax(a))(h)", True),
+        ("L.Dense(20, activation=lambda a: tf.nn.relu(a))(h)", False),
+        ("L.Lambda(tf.nn.softmax)(L.Dense(20)(h))", True),
+        ("L.Lambda(lambda a: 3.0 * a)(L.Dense(20)(h))", False),
+        ("Ended(True)(h)", True),
+        ("Ended(False)(h)", False),
+        ("tf.exp(tf.nn.log_softmax(L.Dense(20)(h)))", True),
+        ("tf.transpose(tf.transpose(tf.nn.softmax(L.Dense(20)(h)), [0, 2, 1]), [0, 2, 1])", True),
+        ("tf.stack(tf.unstack(tf.nn.softmax(L.Dense(20)(h)), axis=1), axis=1)", True),
     ],
 )
-def test_probabilities_are_told_from_scores_through_what_changes_the_shape_alone(ending, probabilities):
-    from s2s_magic.data.inputs import gives_probabilities
+def test_probabilities_are_told_from_scores_through_what_changes_the_shape_and_through_the_users_own_functions(
+    ending, probabilities
+):
+    from s2s_magic.training.probabilities import gives_probabilities
 
-    code = "x = keras.Input([6, 4])\nz = keras.Input([6, 5])\nh = L.Dense(5)(x)\n"
+    code = """
+class Ended(L.Layer):
+    def __init__(self, by_softmax):
+        super().__init__()
+        self.dense, self.by_softmax = L.Dense(20), by_softmax
+    def call(self, v):
+        return tf.nn.softmax(self.dense(v)) if self.by_softmax else self.dense(v)
+x = keras.Input([6, 4])
+z = keras.Input([6, 5])
+h = L.Dense(5)(x)
+"""
     model = api.trace(f"{HEAD}{code}model = keras.Model(x, {ending})")
-    assert gives_probabilities(model) is probabilities
+    names = {"A": numbers.random((N, 6, 4)), "Y": Y}
+    table = prepare(model, parse_fit("source: A\ntarget: Y"), names).train
+    assert gives_probabilities(model, table) is probabilities
+
+
+def test_a_decoder_whose_output_layer_ends_in_a_softmax_is_not_given_another():
+    code = by_hand(20, 4, 8).replace("Dense(20)", "Dense(20, activation='softmax')")
+    code = code.replace("tf.nn.softmax(written.rnn_output)", "written.rnn_output")
+    model = api.trace(code)
+    api.fit(model, "source: X\ntarget: Y", NAMES, progress=lambda progress: None)
+    assert model.model.loss.get_config()["from_logits"] is False
 
 
 def test_a_target_says_which_output_it_cannot_be_compared_with():

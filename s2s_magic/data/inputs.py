@@ -9,7 +9,7 @@ from typing import Any, Literal
 import tensorflow as tf
 from tensorflow import keras
 
-from s2s_magic.backend import operation, output_keys
+from s2s_magic.backend import output_keys
 from s2s_magic.data.table import Form
 from s2s_magic.handle import Seq2Seq
 from s2s_magic.ledger import Called, Constructed, Ledger, Wire
@@ -234,16 +234,6 @@ def feeders(seq2seq: Seq2Seq, output: ModelOutput) -> dict[str, Any]:
     return {seq2seq.ledger.layers[key].name: layer for key, layer in found.items() if key in seq2seq.ledger.layers}
 
 
-_SHAPE_ONLY = ("Reshape", "Permute", "Flatten", "RepeatVector", "Cropping1D", "ZeroPadding1D")
-_SHAPE_ONLY_OPERATIONS = (
-    *("tf.reshape", "tf.expand_dims", "tf.squeeze", "tf.identity", "tf.cast", "tf.__operators__.getitem"),
-    *("tf.slice", "tf.strided_slice", "tf.gather", "tf.stop_gradient"),
-)
-_JOINING = ("Concatenate", "tf.concat", "tf.stack")
-_ACTIVATED = ("Dense", "EinsumDense", "Activation", "Conv1D", "Conv2D")
-"""Layers whose output is what their ``activation`` gave."""
-
-
 def beginning_of(ledger: Ledger, event: Called) -> int | None:
     """Find the event at the beginning of a call's steps: its first input comes from there, by first inputs alone."""
     at: int | None = event.index
@@ -255,55 +245,3 @@ def beginning_of(ledger: Ledger, event: Called) -> int | None:
             return at
         at = made_by.inputs[0].from_event
     return None
-
-
-def gives_probabilities(seq2seq: Seq2Seq) -> bool:
-    """Say whether the model's output went through a softmax, and so holds probabilities rather than logits.
-
-    The wires are followed back from the output through whatever changes the shape alone, into nested models and under
-    ``TimeDistributed``, up to what made the numbers.
-    """
-    record = seq2seq.ledger.main_model
-    return bool(record and record.outputs) and _is_softmax(seq2seq, record.outputs[0])  # type: ignore[union-attr]
-
-
-def _is_softmax(seq2seq: Seq2Seq, wire: Wire) -> bool:
-    if wire.from_event is None:
-        return False
-    event = seq2seq.ledger.events[wire.from_event]
-    if isinstance(event, Constructed):
-        return False
-    layer = seq2seq.live.layers.get(event.object)
-    while isinstance(layer, keras.layers.TimeDistributed):
-        layer = layer.layer
-    made_by = operation(layer) or type(layer).__name__
-    if made_by in ("tf.nn.softmax", "tf.math.softmax", "tf.keras.activations.softmax", "Softmax"):
-        return True
-    activation = getattr(getattr(layer, "activation", None), "__name__", "")
-    if made_by == "Activation" and activation == "linear":
-        return _is_softmax(seq2seq, event.inputs[0])
-    if made_by in _ACTIVATED:
-        return activation == "softmax"
-    if isinstance(layer, keras.Sequential):
-        return _ends_in_softmax(layer)
-    inner = next((model for model in seq2seq.ledger.models if model.object == event.object), None)
-    if inner is not None:
-        outputs = inner.outputs[wire.output : wire.output + 1]
-        return bool(outputs) and _is_softmax(seq2seq, outputs[0])
-    if made_by in (*_SHAPE_ONLY, *_SHAPE_ONLY_OPERATIONS):
-        return bool(event.inputs) and _is_softmax(seq2seq, event.inputs[0])
-    return made_by in _JOINING and bool(event.inputs) and all(_is_softmax(seq2seq, one) for one in event.inputs)
-
-
-def _ends_in_softmax(layer: Any) -> bool:
-    """Whether the last layer of a stack that changes more than the shape is a softmax."""
-    for one in reversed(layer.layers):
-        last = one.layer if isinstance(one, keras.layers.TimeDistributed) else one
-        if isinstance(last, keras.Sequential):
-            return _ends_in_softmax(last)
-        kind, activation = type(last).__name__, getattr(getattr(last, "activation", None), "__name__", "")
-        if kind == "Softmax" or (kind in _ACTIVATED and activation == "softmax"):
-            return True
-        if kind not in _SHAPE_ONLY and not (kind == "Activation" and activation == "linear"):
-            return False
-    return False

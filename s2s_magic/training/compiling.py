@@ -11,9 +11,9 @@ from tensorflow import keras
 from s2s_magic import backend
 from s2s_magic.backend import is_compiled, known_to_optimizer, trained_by_fit
 from s2s_magic.data.batches import Stream, Table
-from s2s_magic.data.inputs import gives_probabilities
 from s2s_magic.errors import DataError, Fault, FitError
 from s2s_magic.handle import Seq2Seq
+from s2s_magic.training.probabilities import gives_probabilities
 
 if TYPE_CHECKING:
     from s2s_magic.spec import FitPlan, Named
@@ -66,7 +66,7 @@ def compile_for_fit(seq2seq: Seq2Seq, plan: FitPlan, table: Table | Stream) -> N
         optimizer = before if before is not None and _goes_on(before, wanted, model) else wanted
     loss = model.loss if compiled else None
     if plan.loss is not None or not compiled:
-        wanted = _loss(seq2seq, plan.loss)
+        wanted = _loss(seq2seq, plan.loss, table)
         loss = loss if _alike(wanted, loss) else wanted
     settings = backend.compiled_settings(model)
     metrics = as_compiled = settings.get("metrics"), settings.get("weighted_metrics")
@@ -111,13 +111,13 @@ def _made_of(metrics: Any) -> Any:
     return [getattr(metric, "asked_for", metric) for metric in metrics] if isinstance(metrics, list) else metrics
 
 
-def _loss(seq2seq: Seq2Seq, named: Named | None) -> Any:
+def _loss(seq2seq: Seq2Seq, named: Named | None, table: Table | Stream) -> Any:
     kind = "sparse_categorical_crossentropy" if named is None else named.kind
     if kind not in _OF_CLASSES:
         return kind
-    from_logits = not gives_probabilities(seq2seq)
-    if named is not None:
-        from_logits = named.arguments.get("from_logits", from_logits)
+    from_logits = named.arguments.get("from_logits") if named is not None else None
+    if from_logits is None:
+        from_logits = not gives_probabilities(seq2seq, table)
     return _OF_CLASSES[kind](from_logits=from_logits)
 
 
