@@ -55,6 +55,31 @@ def test_all_missing_inputs_are_named_and_those_without_a_name_as_keras_calls_th
         traced(code + "model = keras.Model(a, layers.Dense(1)(y))")
 
 
+WITHIN = """
+a, b = keras.Input([2]), keras.Input([2])
+h = layers.Dense(3)(a)
+y = layers.Add()([layers.Dense(3)(h), layers.Dense(3)(b)])
+model = keras.Model({}, y)
+"""
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said", "fixed"),
+    [
+        ("h", r"depend on b, which is not among its inputs: b goes into layers\.Dense\(3\)\(b\) in line 8", "[h, b]"),
+        ("[a, h, b]", "a is among its inputs, and comes to its outputs through other inputs or not at all", "[h, b]"),
+    ],
+)
+def test_a_model_that_begins_within_another_says_what_is_missing_or_of_no_use(
+    inputs: str, said: str, fixed: str
+) -> None:
+    with pytest.raises(BuildError, match=rf"^the model in line 9 cannot be made: .*{said}") as caught:
+        traced(WITHIN.format(inputs))
+    assert str(caught.value).endswith(f"Write inputs={fixed}")
+    assert isinstance(caught.value.__cause__, ValueError)
+    assert traced(WITHIN.format(fixed)).model is not None
+
+
 def test_in_a_notebook_it_is_one_clean_line_and_a_real_error() -> None:
     shell = InteractiveShell.instance()
     try:

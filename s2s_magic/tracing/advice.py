@@ -71,7 +71,7 @@ def _disconnected(traced: Traced, error: BaseException) -> str | None:
     given, outputs = ends
     missing = [tensor for tensor in backend.sources(outputs, given) if not any(tensor is one for one in given)]
     if not missing:
-        return None
+        return _unused(traced, error, given, outputs)
     missing.sort(key=lambda tensor: _place(traced, tensor) or (len(traced.ledger.events), 0))
     names = [_name(traced, tensor) for tensor in missing]
     needs = []
@@ -85,6 +85,19 @@ def _disconnected(traced: Traced, error: BaseException) -> str | None:
     return (
         f"the model in {_line(traced, error)} cannot be made: its outputs also depend on {listing(names)}, which {are} "
         f"not among its inputs{because}. Write inputs=[{wanted}]"
+    )
+
+
+def _unused(traced: Traced, error: BaseException, given: list[Any], outputs: list[Any]) -> str | None:
+    """Say which inputs do nothing beside the others: Keras takes such only where all are made by ``Input``."""
+    used = [tensor for tensor in given if backend.leads_to(tensor, outputs, given)]
+    idle = [_name(traced, tensor) for tensor in given if not any(tensor is one for one in used)]
+    if not idle or not used:
+        return None
+    do = "is among its inputs, and comes" if len(idle) == 1 else "are among its inputs, and come"
+    return (
+        f"the model in {_line(traced, error)} cannot be made: {listing(idle)} {do} to its outputs through other inputs "
+        f"or not at all. Write inputs=[{', '.join(_name(traced, tensor) for tensor in used)}]"
     )
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from s2s_magic.backend.keras2 import objects
 from s2s_magic.backend.keras2.private import private
 
-functional = private("engine.functional")
+functional, functional_utils = private("engine.functional"), private("engine.functional_utils")
 
 
 def nodes(layer: Any) -> int:
@@ -44,14 +44,17 @@ def call_arguments(tensor: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 def disconnected(error: BaseException) -> tuple[list[Any], list[Any]] | None:
-    """Give the inputs and outputs of a model that could not be made since its outputs need other inputs too.
+    """Give the inputs and outputs of a model that could not be made since its outputs need other inputs.
 
+    Keras finds it in one place where all inputs are made by ``Input``, and in another where one is made by a layer.
     None for any other error.
     """
+    finding = functional._map_graph_network, functional_utils.find_nodes_by_inputs_and_outputs
+    words = ("disconnected", "cannot be reached")
     traceback = error.__traceback__
     while traceback is not None:
         frame = traceback.tb_frame
-        if frame.f_code is functional._map_graph_network.__code__ and "disconnected" in str(error):
+        if any(frame.f_code is one.__code__ for one in finding) and any(word in str(error) for word in words):
             ends = frame.f_locals["inputs"], frame.f_locals["outputs"]
             return list(tf.nest.flatten(ends[0])), list(tf.nest.flatten(ends[1]))
         traceback = traceback.tb_next
@@ -73,6 +76,20 @@ def sources(outputs: Iterable[Any], known: Iterable[Any]) -> list[Any]:
             found.append(tensor)
         waiting.extend(tf.nest.flatten(node.keras_inputs))
     return found
+
+
+def leads_to(tensor: Any, outputs: Iterable[Any], given: Iterable[Any]) -> bool:
+    """Say whether wires lead from a tensor to some outputs, without going past given tensors."""
+    seen = {id(one) for one in given}
+    waiting = list(outputs)
+    while waiting:
+        here = waiting.pop()
+        if here is tensor:
+            return True
+        if id(here) not in seen and objects.is_keras_tensor(here):
+            seen.add(id(here))
+            waiting.extend(tf.nest.flatten(here.node.keras_inputs))
+    return False
 
 
 def links(model: Any) -> list[tuple[Any, Any, Any]]:
