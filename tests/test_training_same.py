@@ -210,10 +210,12 @@ def test_what_xla_cannot_compile_is_said_in_one_line_and_trained_without_it():
 def test_half_precision_with_a_scaled_loss_trains_as_keras_does():
     half = "keras.mixed_precision.set_global_policy('mixed_float16')\n"
     try:
-        ours = assert_fits_alike(half + TAGGER + COMPILED, close=1e-3)
+        twice = TAGGER.replace("head(lstm(emb(x)))", "head(lstm(emb(x)) + lstm(emb(x)))")
+        ours = assert_fits_alike(half + twice + COMPILED, close=1e-3)
     finally:
         keras.mixed_precision.set_global_policy("float32")
     assert ours.evidence.runs[-1].optimizer == "Adam(0.001)"
+    assert [share.share for share in ours.evidence.by_call] == pytest.approx([0.5] * 8, rel=1e-2)
     assert all(variable.verdict == "trained" for variable in ours.evidence.variables.values())
 
 

@@ -203,7 +203,8 @@ def _use_own_copies(changes: Changes, one: Sharing, zeros: Mapping[Part, Any], r
         if part not in zeros:
             return value
         running.copied.add(part)
-        return value + tf.cast(zeros[part], value.dtype)
+        numbers = tf.convert_to_tensor(value)  # in the type that the layer computes in
+        return numbers + tf.cast(zeros[part], numbers.dtype)
 
     def with_copies(*args: Any, **kwargs: Any) -> Any:
         nonlocal calls
