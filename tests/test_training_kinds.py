@@ -202,6 +202,25 @@ def test_one_hot_targets_go_with_the_loss_that_compares_numbers():
         api.fit(api.trace(HEAD + TAGGER), "source: X\ntarget: ONE_HOT", NAMES)
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "'categorical_focal_crossentropy'",
+        "'cosine_similarity'",
+        "keras.losses.CategoricalCrossentropy(label_smoothing=0.1)",
+        "lambda truth, said: tf.reduce_mean(tf.square(truth - said), -1)",
+    ],
+)
+def test_whatever_loss_compares_vectors_gets_vectors(loss):
+    code = PAIR.replace('"{loss}"', "{loss}")
+    check(code.format(loss=loss), "source: X\ndecoder_input: D\ntarget: ONE_HOT", {"x": [X, D], "y": ONE_HOT})
+
+
+def test_a_loss_of_the_users_own_gets_rows_of_ids_where_the_target_holds_such():
+    own = "lambda truth, said: keras.losses.sparse_categorical_crossentropy(truth, said)"
+    check(PAIR.replace('"{loss}"', own), "source: X\ntarget: Y", {"x": [X, D], "y": Y})
+
+
 def test_a_target_of_each_output_goes_by_its_name_or_in_order():
     by_keras = {"x": [X, F], "y": [P, K], "sample_weight": [W, None], "validation_data": ([X, F], [P, K])}
     body = "validation: {inputs: [X, F], target: [P, K]}\nweights: {priority: W}\n"

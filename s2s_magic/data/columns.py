@@ -62,7 +62,7 @@ def target_column(desk: Desk, asked: Asked, output: ModelOutput, compared: Compa
             return None
         value = vectorized
     positions = len(output.shape or ()) == 3 and compared in ("ids", "unknown")
-    flat = value.ndim == 2 if isinstance(value, np.ndarray) else _dimensions(value) == 2
+    flat = value.ndim == 2 if isinstance(value, np.ndarray) else dimensions(value) == 2
     if positions and flat and (compared == "ids" or not isinstance(value, np.ndarray)):
         return desk.reading(asked, lambda: sequences.ids(value))
     return desk.reading(asked, lambda: as_array(value))
@@ -102,11 +102,11 @@ def _composite(desk: Desk, asked: Asked, holds: str, dtype: str | None, rank: in
 def _differ(desk: Desk, asked: Asked) -> bool:
     """Whether a variable is a list of flat rows that differ in length."""
     value = desk.value(*asked)
-    flat = isinstance(value, list) and bool(value) and _dimensions(value) == 2
+    flat = isinstance(value, list) and bool(value) and dimensions(value) == 2
     return flat and len({len(row) for row in value if hasattr(type(row), "__len__")}) > 1
 
 
-def _dimensions(value: Any) -> int:
+def dimensions(value: Any) -> int:
     """Count how deep lists are nested, by the first item of each."""
     try:
         inner = plain(value)
@@ -114,7 +114,7 @@ def _dimensions(value: Any) -> int:
         return 0
     if isinstance(inner, np.ndarray):
         return inner.ndim
-    return 1 + (_dimensions(inner[0]) if inner else 0)
+    return 1 + (dimensions(inner[0]) if inner else 0)
 
 
 def _vectorized(desk: Desk, asked: Asked, value: Any, output: ModelOutput) -> Any:

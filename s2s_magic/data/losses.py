@@ -27,8 +27,12 @@ _OF_VALUES = (
     "log_cosh",
     "poisson",
     "kl_divergence",
+    "cosine_similarity",
+    "categorical_hinge",
     "binary_crossentropy",
+    "binary_focal_crossentropy",
     "categorical_crossentropy",
+    "categorical_focal_crossentropy",
 )
 """Losses of Keras's that take target and output number by number."""
 
@@ -79,8 +83,8 @@ def broadcasts(loss: Any, tensor: Any) -> bool:
     """
     loss = keras.losses.get(loss)
     name = _name(loss)
-    if name != "binary_crossentropy":
-        return name != "categorical_crossentropy"
+    if name not in ("binary_crossentropy", "binary_focal_crossentropy"):
+        return name not in ("categorical_crossentropy", "categorical_focal_crossentropy")
     layer = history(tensor)[0]
     ended = getattr(getattr(layer, "activation", None), "__name__", "") or operation(layer) or ""
     return not (getattr(loss, "_fn_kwargs", {}).get("from_logits") or ended.rpartition(".")[2] == "sigmoid")

@@ -17,16 +17,18 @@ from s2s_magic.data.assignment import (
     validation_part,
 )
 from s2s_magic.data.batches import Stream
-from s2s_magic.data.columns import any_column, input_column, target_column
+from s2s_magic.data.columns import any_column, dimensions, input_column, target_column
 from s2s_magic.data.consistency import check_lengths, check_table, differing
 from s2s_magic.data.costs import warn_of_empty_rows
 from s2s_magic.data.inputs import Role, inputs_of, is_wired, outputs_of, roles
 from s2s_magic.data.lookup import Asked, Desk
 from s2s_magic.data.losses import compares, losses_of
+from s2s_magic.data.selection import find
 from s2s_magic.data.sequences import Numbers, Rows
 from s2s_magic.data.streams import streams
 from s2s_magic.data.table import Column, Form, Lengths, Shifted, Table
 from s2s_magic.data.tokens import Tokenizer
+from s2s_magic.data.values import Unreadable
 from s2s_magic.data.weighing import weighted
 from s2s_magic.errors import FitError
 from s2s_magic.handle import Seq2Seq
@@ -124,7 +126,17 @@ def _is_sequence(desk: Desk) -> bool:
     if len(compared_outputs(desk)) != 1:
         return False
     kinds = {compares(loss) for loss in losses_of(desk.seq2seq, desk.plan)} - {"nothing"}
-    return not kinds & {"values"}
+    return kinds == {"ids"} or (kinds == {"unknown"} and not _is_of_vectors(desk))
+
+
+def _is_of_vectors(desk: Desk) -> bool:
+    """Whether the target holds several numbers for each position, as only a loss of the user's own can tell."""
+    target = desk.plan.target or ()
+    names = [target] if isinstance(target, str) else target.values() if isinstance(target, Mapping) else target
+    try:
+        return desk.seq2seq.spec is None and any(dimensions(find(name, desk.namespace)) > 2 for name in names)
+    except Unreadable:  # which is said where it is read
+        return False
 
 
 # -- an encoder-decoder of ids -----------------------------------------------------------------------------------------
