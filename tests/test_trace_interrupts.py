@@ -58,10 +58,8 @@ def assert_nothing_is_left(place: Place) -> None:
 
 def sample(found: list[Place]) -> list[Place]:
     """Take every place where something is changed, and another sixth each time of those that only read."""
-    reading = [
-        f"tracing/{name}.py"
-        for name in ("assemble", "events", "keras2", "names", "places", "sight", "standing", "state")
-    ]
+    reading = [f"tracing/{name}.py" for name in ("assemble", "events", "names", "places", "sight", "standing", "state")]
+    reading += [f"backend/keras2/{name}.py" for name in ("graph", "holding", "objects", "variables")]
     start = random.randrange(6)
     return [place for number, place in enumerate(found) if place.file not in reading or number % 6 == start]
 
@@ -133,7 +131,7 @@ def test_an_interrupt_anywhere_in_the_magic_keeps_variables_and_what_was_seen(
             shell.user_ns.pop(name, None)
 
     drawn = [place for place in places(call) if place.file.startswith("view/")]
-    found = [place for place in places(call) if not place.file.startswith(("view/", "tracing/", "ledger/"))]
+    found = [place for place in places(call) if not place.file.startswith(("view/", "tracing/", "ledger/", "backend/"))]
     whole = sources(shell.user_ns["seen"].ledger)
     assert len(found) > 150
     for place in itertools.chain(found, drawn[:: len(drawn) // 20]):
@@ -161,9 +159,9 @@ def test_an_interrupt_at_any_line_of_a_build_leaves_nothing() -> None:
     found = places(call)
     assert len(found) > 1800
     early = [place for place in found if place.file.startswith(("spec/", "source/", "text.py"))]
-    near = ("api.py", "undoing.py", "tracing/running.py", "tracing/patches.py", "tracing/execute.py", "seq2seq.py")
+    near = ("api.py", "undoing.py", "tracing/running.py", "tracing/patches.py", "tracing/execute.py", "handle.py")
     middle = [place for place in found if place.file in near]
-    inside = [place for place in found if place.file.startswith("tracing/") and place.file not in near]
+    inside = [place for place in found if place.file.startswith(("tracing/", "backend/")) and place.file not in near]
     for place in (*early[random.randrange(2) :: 2], *middle, *inside[random.randrange(60) :: 60]):
         outcome = interrupted(call, place)
         assert outcome.reached, place

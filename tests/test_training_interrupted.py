@@ -29,7 +29,7 @@ def fitted(model, body=BODY, names=NAMES, **arguments):
 def tagger():
     model = traced(TWICE)
     fitted(model)
-    LOOP[:] = places(lambda: fitted(model), under="training/loop.py", warm=False)
+    LOOP[:] = places(lambda: fitted(model), under="training/", warm=False)
     return model
 
 
