@@ -14,13 +14,13 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from s2s_magic import backend
 from s2s_magic.acceleration.cross_entropy import Projections, accelerate_loss, loss_obstacle, note_projections
 from s2s_magic.acceleration.decoder import accelerate_decoder, decoder_obstacle, is_decoder
 from s2s_magic.acceleration.greedy_decoder import accelerate_greedy_loop, greedy_obstacle
 from s2s_magic.acceleration.optimizer import accelerate_step, optimizer_obstacle
 from s2s_magic.acceleration.recurrent import accelerate_recurrent, halves, recurrent_obstacle
 from s2s_magic.acceleration.understood import strangeness
-from s2s_magic.backend import set_traces_aside
 from s2s_magic.kernels.scan import UNROLLED
 from s2s_magic.undoing import Changes
 
@@ -66,7 +66,7 @@ def put_on_kernels(
     found: dict[str, str] = {}
     whole = _model_obstacle(model)
     # What was traced before must not run on the kernels, and what is traced on them must not stay.
-    set_traces_aside(changes, model)
+    backend.set_traces_aside(changes, model)
     for layer in _recurrent_layers(model):
         obstacle = whole or _obstacle(layer)
         found[layer.name] = obstacle or ACCELERATED
@@ -75,7 +75,7 @@ def put_on_kernels(
         elif obstacle is None:
             for part in halves(layer):
                 accelerate_recurrent(changes, part, unrolled)
-    if getattr(model, "_is_compiled", False):
+    if backend.is_compiled(model):
         found["loss"] = whole or loss_obstacle(model) or ACCELERATED
         found["optimizer"] = whole or optimizer_obstacle(model.optimizer) or ACCELERATED
         if found["loss"] == ACCELERATED:
@@ -124,9 +124,9 @@ def _model_obstacle(model: Any) -> str | None:
     """Say in words why nothing of a model can run on the kernels, whatever its layers are."""
     if tf.distribute.has_strategy() or model.distribute_strategy is not tf.distribute.get_strategy():
         return "under a distribution strategy, everything is left as it is"
-    if getattr(model, "_is_compiled", False) and model.run_eagerly:
+    if backend.is_compiled(model) and model.run_eagerly:
         return "with run_eagerly=True each operation runs by itself, as Keras writes it"
-    if getattr(model, "_is_compiled", False) and model._jit_compile:
+    if backend.is_compiled(model) and backend.compiles_by_xla(model):
         return "with jit_compile=True XLA compiles Keras's own operations"
     return None
 
@@ -141,7 +141,7 @@ def _recurrent_layers(model: Any) -> list[Any]:
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             found |= {id(inner): inner for inner in _recurrent_layers(layer)}
-        elif any(_through_time(part) for part in layer._flatten_layers()):
+        elif any(_through_time(part) for part in backend.reached(layer)):
             found[id(layer)] = layer
     return list(found.values())
 
@@ -152,5 +152,5 @@ def _through_time(layer: Any) -> bool:
 
 def _dense_layers(model: Any) -> list[Any]:
     """List the plain dense layers, those that a decoder holds as well."""
-    layers = {id(layer): layer for layer in model._flatten_layers() if type(layer) is keras.layers.Dense}
+    layers = {id(layer): layer for layer in backend.reached(model) if type(layer) is keras.layers.Dense}
     return [layer for layer in layers.values() if strangeness(layer) is None]

@@ -9,9 +9,9 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from s2s_magic import backend
 from s2s_magic.acceleration.overriding import override
 from s2s_magic.acceleration.understood import is_known_function, strangeness
-from s2s_magic.backend import calls_for_training
 from s2s_magic.kernels import projected_cross_entropy
 from s2s_magic.source.generate import MASKED_LOSS
 from s2s_magic.undoing import Changes
@@ -41,7 +41,7 @@ def note_projections(changes: Changes, layer: Any, projections: Projections) -> 
         logits = logits if bias is None else tf.nn.bias_add(logits, bias)
         logits = tf.reshape(logits, tf.concat([tf.shape(inputs)[:2], [kernel.shape[1]]], 0))
         logits.set_shape([*inputs.shape[:2], kernel.shape[1]])
-        training = calls_for_training()
+        training = backend.calls_for_training()
         projections[id(graph), logits.name] = (inputs, kernel, bias, training)
         return logits if layer.activation is None else layer.activation(logits)
 
@@ -60,7 +60,7 @@ def loss_obstacle(model: Any) -> str | None:
         return odd
     if len(model.outputs or []) != 1:
         return "the model has not one output"
-    loss = model.compiled_loss._user_losses
+    loss = backend.given_loss(model)
     loss = loss[0] if isinstance(loss, list | tuple) and len(loss) == 1 else loss
     if _is_generated(loss):
         return None
@@ -74,9 +74,9 @@ def loss_obstacle(model: Any) -> str | None:
         return f"{name}: understood is sparse_categorical_crossentropy"
     if (odd := strangeness(loss)) is not None:
         return odd
-    if loss.fn is not function or set(loss._fn_kwargs) - _SETTINGS:
+    if loss.fn is not function or set(backend.loss_settings(loss)) - _SETTINGS:
         return "the function of the loss, or what it is called with, is not the one that it came with"
-    if loss._fn_kwargs.get("ignore_class") is not None or loss.reduction not in _REDUCTIONS:
+    if backend.loss_settings(loss).get("ignore_class") is not None or loss.reduction not in _REDUCTIONS:
         return "ignore_class and reduction=none are left to Keras"
     return None
 
@@ -90,8 +90,8 @@ def accelerate_loss(changes: Changes, model: Any, projections: Projections) -> N
         if not container.built:
             container.build(y_pred)
         with Changes() as for_this_call, for_this_call, for_this_call:
-            by_blocks = [_by_blocks(loss, projections) for loss in container._losses]
-            for_this_call.replace(container, "_losses", by_blocks)
+            by_blocks = [_by_blocks(loss, projections) for loss in backend.built_losses(container)]
+            for_this_call.replace(container, backend.LOSSES, by_blocks)
             return by_keras(x, y, y_pred, sample_weight)
 
     override(changes, model, "compute_loss", compute_loss)
@@ -101,13 +101,13 @@ def _by_blocks(by_keras: Any, projections: Projections) -> Any:
     """Give a loss function that looks through probabilities and logits to the dense layer that made them."""
 
     def loss(y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        found = projections.get(_logits_key(y_pred, by_keras._fn_kwargs.get("from_logits", False)))
+        found = projections.get(_logits_key(y_pred, backend.loss_settings(by_keras).get("from_logits", False)))
         weights = None if sample_weight is None else tf.convert_to_tensor(sample_weight)
         if (
             found is None
             or y_true.shape.rank != 2
             or (weights is not None and weights.shape.rank not in (1, 2))
-            or getattr(y_pred, "_keras_mask", None) is not None
+            or backend.is_masked(y_pred)
             or (weights is not None and _is_generated(by_keras.fn))
         ):
             return by_keras(y_true, y_pred, sample_weight=sample_weight)
@@ -139,7 +139,7 @@ def _logits_key(y_pred: Any, from_logits: bool) -> tuple[int, str]:
         return 0, ""
     logits = y_pred
     if not from_logits:
-        logits = getattr(y_pred, "_keras_logits", None)
+        logits = backend.logits_behind(y_pred)
         if logits is None and y_pred.op.type == "Softmax":
             logits = y_pred.op.inputs[0]
     return (0, "") if logits is None else (id(logits.graph), logits.name)

@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from s2s_magic import backend
 from s2s_magic.acceleration.overriding import override
 from s2s_magic.acceleration.understood import strangeness
 from s2s_magic.undoing import Changes
@@ -25,7 +26,7 @@ def optimizer_obstacle(optimizer: Any) -> str | None:
         return "Keras compiles its update for the GPU"
     if any(type(getattr(optimizer, name)) not in (int, float) for name in _RATES):
         return f"{', '.join(_RATES)} are not all plain numbers"
-    if getattr(optimizer, "_mesh", None) is not None:
+    if backend.is_on_a_mesh(optimizer):
         return "its variables lie on a mesh of devices"
     return strangeness(optimizer)
 
@@ -38,8 +39,7 @@ def accelerate_step(changes: Changes, optimizer: Any) -> None:
     """
 
     def update_step(self: Any, gradient: Any, variable: Any) -> None:
-        place = optimizer._index_dict[optimizer._var_key(variable)]
-        first, second = optimizer._momentums[place], optimizer._velocities[place]
+        first, second = backend.adam_moments(optimizer, variable)
         dtype = variable.dtype
         step = tf.cast(optimizer.iterations + 1, dtype)
         # Keras takes the powers of rates that went through float32, whatever the variable's type, and the rates as
@@ -70,7 +70,7 @@ def accelerate_step(changes: Changes, optimizer: Any) -> None:
 
     override(changes, optimizer, "update_step", update_step)
     # The sum over repeated rows is made above, in the same pass.
-    override(changes, optimizer, "_deduplicate_sparse_grad", lambda self, gradients: gradients)
+    override(changes, optimizer, backend.REPEATED_ROWS, lambda self, gradients: gradients)
 
 
 def _excess(beta_2: float, dtype: Any) -> float:

@@ -8,8 +8,8 @@ from types import MethodType
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.saved_model import save_context
 
+from s2s_magic import backend
 from s2s_magic.undoing import Changes
 
 
@@ -24,7 +24,7 @@ def override(changes: Changes, owner: Any, name: str, method: Callable[..., Any]
 
     @wraps(method)
     def chosen(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if save_context.in_save_context():
+        if backend.is_saving():
             return own(*args, **kwargs)
         return method(self, *args, **kwargs)
 

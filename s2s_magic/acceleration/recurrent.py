@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from s2s_magic import backend
 from s2s_magic.acceleration.keras_cells import cell_obstacle, run_cells
 from s2s_magic.acceleration.overriding import override
 from s2s_magic.acceleration.understood import strangeness
@@ -31,19 +32,19 @@ def _obstacle(layer: Any) -> str | None:
         return f"{name} is none of the layers understood: LSTM, GRU, RNN, Bidirectional, BasicDecoder"
     if (odd := strangeness(layer)) is not None:
         return odd
-    if tf.config.list_logical_devices("GPU") and getattr(layer, "_could_use_gpu_kernel", False):
+    if tf.config.list_logical_devices("GPU") and backend.has_fused_kernel(layer):
         return "cuDNN's own kernel runs it on the GPU"
     for setting in ("stateful", "unroll", "time_major"):
         if getattr(layer, setting):
             return f"{setting}=True is left to Keras"
-    if layer._num_constants:
+    if backend.takes_constants(layer):
         return "it takes constants beside its states"
-    if getattr(layer, "return_runtime", False) or getattr(layer, "_return_runtime", False):
+    if backend.gives_runtime(layer):
         return "it gives the name of what ran it beside its outputs"
     if layer.compute_dtype != layer.cell.compute_dtype:
         return f"it computes in {layer.compute_dtype}, and its cell in {layer.cell.compute_dtype}"
     why = cell_obstacle(layer.cell)
-    if why is None and getattr(layer, "_could_use_gpu_kernel", False):
+    if why is None and backend.has_fused_kernel(layer):
         cell = layer.cell
         if not cell.use_bias or not getattr(cell, "reset_after", True):
             return "a setting of its cell was changed after it was made, which its own loop does not look at"
@@ -68,13 +69,13 @@ def accelerate_recurrent(changes: Changes, layer: Any, unrolled: int) -> None:
             or types != {tf.as_dtype(layer.compute_dtype)}
         ):
             return by_keras(inputs, mask=mask, training=training, initial_state=initial_state)
-        x, states, _ = layer._process_inputs(inputs, initial_state, None)
+        x, states = backend.recurrent_arguments(layer, inputs, initial_state)
         output, after = run_cells(
             layer.cell,
             x,
             tf.nest.flatten(states) if given else None,
             training,
-            masks_by=layer if getattr(layer, "_could_use_gpu_kernel", False) else None,
+            masks_by=layer if backend.has_fused_kernel(layer) else None,
             drawn_outside=True,
             sequences=layer.return_sequences,
             mask=None if mask is None else tf.cast(mask, tf.bool),

@@ -9,17 +9,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from s2s_magic.backend.keras2.graph import *  # noqa: F403
+    from s2s_magic.backend.keras2.arithmetic import *  # noqa: F403
+    from s2s_magic.backend.keras2.compiled import *  # noqa: F403
     from s2s_magic.backend.keras2.holding import *  # noqa: F403
     from s2s_magic.backend.keras2.hooks import *  # noqa: F403
     from s2s_magic.backend.keras2.objects import *  # noqa: F403
     from s2s_magic.backend.keras2.optimizers import *  # noqa: F403
+    from s2s_magic.backend.keras2.parameters import *  # noqa: F403
     from s2s_magic.backend.keras2.randomness import *  # noqa: F403
     from s2s_magic.backend.keras2.state import *  # noqa: F403
-    from s2s_magic.backend.keras2.step import *  # noqa: F403
-    from s2s_magic.backend.keras2.variables import *  # noqa: F403
+    from s2s_magic.backend.keras2.symbolic import *  # noqa: F403
 
-SUBJECTS = ("objects", "holding", "variables", "graph", "hooks", "step", "optimizers", "state", "randomness")
+SUBJECTS = (
+    *("objects", "holding", "parameters", "symbolic", "hooks"),
+    *("compiled", "optimizers", "state", "randomness", "arithmetic"),
+)
 """The modules that each Keras has."""
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from s2s_magic import backend
 from s2s_magic.data.assignment import a_target_each, compared_outputs
 from s2s_magic.data.costs import check_costs
-from s2s_magic.data.inputs import ModelInput, ModelOutput, inputs_of, is_wired, outputs_of
+from s2s_magic.data.inputs import ModelInput, ModelOutput, inputs_of, outputs_of
 from s2s_magic.data.lookup import Asked, Desk
 from s2s_magic.data.losses import broadcasts, compares, losses_of
 from s2s_magic.data.sequences import Numbers, Rows
@@ -51,7 +52,7 @@ def check_table(
     for asked, column in zip([] if alone else targets[1:], table.more, strict=True):
         if rows_in(column) != table.rows:
             _fault_rows(desk, asked, asked.variable, rows_in(column), target, table.rows)
-    if not is_wired(desk.seq2seq.model):
+    if not backend.is_wired(desk.seq2seq.model):
         for asked, column in zip(inputs.values(), table.inputs, strict=True):
             if rows_in(column) != table.rows:
                 _fault_rows(desk, asked, asked.variable, rows_in(column), target, table.rows)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import tensorflow as tf
 from tensorflow import keras
 
-from s2s_magic.backend import output_keys
+from s2s_magic import backend
 from s2s_magic.data.table import Form
 from s2s_magic.handle import Seq2Seq
 from s2s_magic.ledger import Called, Constructed, Ledger, Wire
@@ -82,15 +82,10 @@ class ModelOutput:
     holds: Holds
 
 
-def is_wired(model: Any) -> bool:
-    """Say whether a model is a graph of layers, whose inputs and outputs are known before any data flow."""
-    return bool(getattr(model, "_nodes_by_depth", None)) and bool(model.inputs)
-
-
 def inputs_of(seq2seq: Seq2Seq) -> list[ModelInput]:
     """List the inputs of the main model, in its order; none for one that is no graph of layers."""
     record, model = seq2seq.ledger.main_model, seq2seq.model
-    if not is_wired(model):
+    if not backend.is_wired(model):
         return []
     wires = record.inputs if record and len(record.inputs) == len(model.inputs) else [None] * len(model.inputs)
     found = []
@@ -107,10 +102,10 @@ def inputs_of(seq2seq: Seq2Seq) -> list[ModelInput]:
 def outputs_of(seq2seq: Seq2Seq) -> list[ModelOutput]:
     """List the outputs of the main model, in its order; none for one that is no graph of layers."""
     record, model = seq2seq.ledger.main_model, seq2seq.model
-    if not is_wired(model):
+    if not backend.is_wired(model):
         return []
     wires = record.outputs if record and len(record.outputs) == len(model.outputs) else [None] * len(model.outputs)
-    keys = output_keys(model) or model.output_names
+    keys = backend.output_keys(model) or model.output_names
     found = []
     for wire, tensor, keras_name in zip(wires, model.outputs, keys, strict=True):
         shape = None if tensor.shape.rank is None else tuple(tensor.shape)
@@ -122,7 +117,7 @@ def outputs_of(seq2seq: Seq2Seq) -> list[ModelOutput]:
 def output_form(seq2seq: Seq2Seq, compared: Sequence[ModelOutput]) -> Form:
     """Say how the targets of some outputs go to Keras: in order where they are all, else by name."""
     model = seq2seq.model
-    if output_keys(model) is None and len(compared) == len(model.outputs):
+    if backend.output_keys(model) is None and len(compared) == len(model.outputs):
         return Form(alone=len(compared) == 1)
     return Form(names=tuple(output.keras_name for output in compared))
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tensorflow import keras
 
-from s2s_magic.backend import history, operation
+from s2s_magic import backend
 from s2s_magic.data.inputs import outputs_of
 from s2s_magic.handle import Seq2Seq
 
@@ -50,7 +50,7 @@ def losses_of(seq2seq: Seq2Seq, plan: FitPlan) -> list[Any]:
     outputs, model = outputs_of(seq2seq), seq2seq.model
     if plan.loss is not None:
         return [plan.loss.kind] * len(outputs)
-    if not getattr(model, "_is_compiled", False):
+    if not backend.is_compiled(model):
         return ["sparse_categorical_crossentropy"] * len(outputs)
     loss = model.loss
     if isinstance(loss, dict):
@@ -85,9 +85,9 @@ def broadcasts(loss: Any, tensor: Any) -> bool:
     name = _name(loss)
     if name not in ("binary_crossentropy", "binary_focal_crossentropy"):
         return name not in ("categorical_crossentropy", "categorical_focal_crossentropy")
-    layer = history(tensor)[0]
-    ended = getattr(getattr(layer, "activation", None), "__name__", "") or operation(layer) or ""
-    return not (getattr(loss, "_fn_kwargs", {}).get("from_logits") or ended.rpartition(".")[2] == "sigmoid")
+    layer = backend.history(tensor)[0]
+    ended = getattr(getattr(layer, "activation", None), "__name__", "") or backend.operation(layer) or ""
+    return not (backend.loss_settings(loss).get("from_logits") or ended.rpartition(".")[2] == "sigmoid")
 
 
 def _name(loss: Any) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from s2s_magic import backend
 from s2s_magic.data.assignment import (
     Part,
     compared_outputs,
@@ -20,7 +21,7 @@ from s2s_magic.data.batches import Stream
 from s2s_magic.data.columns import any_column, dimensions, input_column, target_column
 from s2s_magic.data.consistency import check_lengths, check_table, differing
 from s2s_magic.data.costs import warn_of_empty_rows
-from s2s_magic.data.inputs import Role, inputs_of, is_wired, outputs_of, roles
+from s2s_magic.data.inputs import Role, inputs_of, outputs_of, roles
 from s2s_magic.data.lookup import Asked, Desk
 from s2s_magic.data.losses import compares, losses_of
 from s2s_magic.data.selection import find
@@ -88,8 +89,8 @@ def prepare(seq2seq: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any]) -> Pr
         When nothing says what the model's loss is.
     """
     desk = Desk(seq2seq, plan, namespace)
-    wired = is_wired(seq2seq.model)
-    if not wired and plan.loss is None and not getattr(seq2seq.model, "_is_compiled", False):
+    wired = backend.is_wired(seq2seq.model)
+    if not wired and plan.loss is None and not backend.is_compiled(seq2seq.model):
         kind = type(seq2seq.model).__name__
         raise FitError(
             f"{seq2seq.name} is of class {kind}, no graph of layers: its loss does not show from it. Compile it, or "

@@ -7,10 +7,11 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from s2s_magic import backend
 from s2s_magic.data.assignment import compared_outputs
 from s2s_magic.data.batches import Stream
 from s2s_magic.data.consistency import check_target_shape
-from s2s_magic.data.inputs import inputs_of, is_wired
+from s2s_magic.data.inputs import inputs_of
 from s2s_magic.data.lookup import Asked, Desk
 from s2s_magic.data.values import Unreadable, asked, is_kind
 
@@ -92,7 +93,7 @@ def _check(desk: Desk, named: Asked, stream: Stream) -> None:
         desk.fault(named.key, f"{named.variable} holds no batches to fit on")
         return
     specs, found = tf.nest.flatten(stream.spec[0]), inputs_of(desk.seq2seq)
-    if not is_wired(desk.seq2seq.model):
+    if not backend.is_wired(desk.seq2seq.model):
         return
     if len(specs) != len(found):
         names = ", ".join(i.name for i in found)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from s2s_magic import backend
 from s2s_magic.data import sequences
 from s2s_magic.data.assignment import Part, compared_outputs, named_weights
-from s2s_magic.data.inputs import is_wired
 from s2s_magic.data.lookup import Asked, Desk
 from s2s_magic.data.losses import compares
 from s2s_magic.data.sequences import Numbers, Rows
@@ -42,7 +42,7 @@ def weighted(desk: Desk, table: Table, part: Part) -> Table:
 
 
 def _asked(desk: Desk, table: Table, part: Part) -> list[Asked | None]:
-    if is_wired(desk.seq2seq.model):
+    if backend.is_wired(desk.seq2seq.model):
         names = table.target_form.names if table.target_form else None
         outputs = [o for o in compared_outputs(desk) if names is None or o.keras_name in names]
         return named_weights(desk, part, outputs)[: 1 if _is_alone(table) else None]

@@ -135,7 +135,7 @@ class Writer:
         ):
             if getattr(layer, switch, False):
                 raise self.refuse(layer, why)
-        if getattr(layer, "_num_constants", None) or any(value is not None for value in settings.values()):
+        if backend.takes_constants(layer) or any(value is not None for value in settings.values()):
             raise self.refuse(layer, "is called with constants or a mask of its own")
         sizes = tf.nest.flatten(layer.cell.state_size)
         begin = [self._outside(state) for state in tf.nest.flatten(list(parts[1:]))] or [None] * len(sizes)

@@ -9,7 +9,6 @@ import tensorflow as tf
 from tensorflow import keras
 
 from s2s_magic import backend
-from s2s_magic.backend import is_compiled, known_to_optimizer, trained_by_fit
 from s2s_magic.data.batches import Stream, Table
 from s2s_magic.errors import DataError, Fault, FitError
 from s2s_magic.handle import Seq2Seq
@@ -55,7 +54,7 @@ def compile_for_fit(seq2seq: Seq2Seq, plan: FitPlan, table: Table | Stream) -> N
         When the plan names what only the model's own way of compiling can set.
     """
     model = seq2seq.model
-    compiled = is_compiled(model)
+    compiled = backend.is_compiled(model)
     if compiled and plan.optimizer is None and plan.loss is None and not plan.metrics:
         return
     _check_own_compile(seq2seq, plan)
@@ -96,7 +95,7 @@ def _check_own_compile(seq2seq: Seq2Seq, plan: FitPlan) -> None:
 
 def _goes_on(optimizer: Any, wanted: Any, model: Any) -> bool:
     """Say whether a compiled optimizer is the one that is wanted, and has a place for all that would be trained."""
-    known = known_to_optimizer(model, trained_by_fit(model))
+    known = backend.known_to_optimizer(model, backend.trained_by_fit(model))
     return _alike(wanted, backend.bare_optimizer(optimizer)) and (known is None or all(known))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from s2s_magic.backend import reached
+from s2s_magic import backend
 from s2s_magic.errors import FitError
 from s2s_magic.undoing import Changes
 
@@ -42,7 +42,11 @@ def take(changes: Changes, name: str, model: Any, *, alone: bool) -> None:
             _TAKEN.pop(key, None)
 
     changes.undo_by(give_back)
-    wanted = [*map(id, reached(model)), id(getattr(model, "optimizer", None) or model), *([_RANDOM] if alone else [])]
+    wanted = [
+        *map(id, backend.reached(model)),
+        id(getattr(model, "optimizer", None) or model),
+        *([_RANDOM] if alone else []),
+    ]
     for key in wanted:
         if _TAKEN.setdefault(key, token) is not token:
             what = f"a layer of {name}" if key != _RANDOM else "the random numbers"

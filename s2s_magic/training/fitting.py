@@ -11,7 +11,6 @@ import numpy as np
 import tensorflow as tf
 
 from s2s_magic import backend
-from s2s_magic.backend import go_on_with, set_traces_aside
 from s2s_magic.data.batches import Feed, feed
 from s2s_magic.data.reader import Prepared, prepare
 from s2s_magic.data.special_ids import begins_with, ends_with, steps_of
@@ -175,14 +174,14 @@ def _fit(course: _Course, prepared: Prepared, show: Show, watch: Callable[[Seq2S
 
         loop.after_epoch = at_most_once_a_second(shown)
     with Changes() as changes, changes, changes:
-        set_traces_aside(changes, model)  # so that the step is traced with the recorder in it
+        backend.set_traces_aside(changes, model)  # so that the step is traced with the recorder in it
         # first, while every method is still what the user left there
         if plan.accelerate:
             course.accelerated = _accelerated(changes, seq2seq, fixed, write_out=write_out)
         for optimizer in backend.optimizers_of(model):
             recorder.watch(changes, optimizer)
         if kept is not None:
-            go_on_with(model, kept.traces)
+            backend.go_on_with(model, kept.traces)
             if kept.without_xla is not None:
                 course.accelerated = {**course.accelerated, "step": kept.without_xla}
         if plan.seed is not None:
@@ -281,7 +280,7 @@ def _train(changes: Changes, course: _Course, loop: Loop, given: Feed) -> None:
             raise
     loop.put_back()
     backend.leave_xla_out(changes, model)
-    set_traces_aside(changes, model)
+    backend.set_traces_aside(changes, model)
     said = f"XLA cannot compile {obstacle}: trained without it, as by compile(jit_compile=False)"
     course.accelerated = {**course.accelerated, "step": said}
     warnings.warn_explicit(said, UserWarning, f"fit {course.seq2seq.name}", 0)

@@ -10,7 +10,6 @@ from typing import Any
 import tensorflow as tf
 
 from s2s_magic import backend
-from s2s_magic.backend import bare, reached
 from s2s_magic.handle import Seq2Seq
 from s2s_magic.ledger import Called, CallShare
 from s2s_magic.undoing import Changes
@@ -137,8 +136,8 @@ def _norm(tensor: Any) -> float:
 def shared_uses(seq2seq: Seq2Seq) -> list[Sharing]:
     """Find the calls in the main model that use a trained variable which another call of it uses as well."""
     live = seq2seq.live
-    trained = {id(bare(variable)) for variable in getattr(seq2seq.model, "trainable_weights", ())}
-    keys = {key for key, variable in live.variables.items() if id(bare(variable)) in trained}
+    trained = {id(backend.bare(variable)) for variable in getattr(seq2seq.model, "trainable_weights", ())}
+    keys = {key for key, variable in live.variables.items() if id(backend.bare(variable)) in trained}
     users: dict[str, list[Called]] = defaultdict(list)
     runs = _runs(seq2seq)
     for events in runs.values():
@@ -151,7 +150,7 @@ def shared_uses(seq2seq: Seq2Seq) -> list[Sharing]:
         used = {key: live.variables[key] for event in events for key in _used(event) if key in shared}
         if used:
             inside = dict.fromkeys(key for event in events for key in event.inside)
-            objects = [part for key in (layer, *inside) for part in reached(live.layers[key])]
+            objects = [part for key in (layer, *inside) for part in backend.reached(live.layers[key])]
             found.append(Sharing(live.layers[layer], tuple(events), used, tuple(objects)))
     return found
 
@@ -162,16 +161,12 @@ def _used(event: Called) -> tuple[str, ...]:
 
 def _runs(seq2seq: Seq2Seq) -> dict[str, list[Called]]:
     """Give the calls of each object in the order in which the main model runs them, where all of them were seen."""
-    by_depth = getattr(seq2seq.model, "_nodes_by_depth", {})  # empty for a model that is no graph of layers
-    nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
-    order = {id(node): place for place, node in enumerate(nodes)}
+    order = backend.run_order(seq2seq.model)
     found = {}
     for key, layer in seq2seq.live.layers.items():
-        made = getattr(layer, "_inbound_nodes", [])
         calls = [event for event in seq2seq.ledger.calls.get(key, ()) if event.in_graph]
-        if len(calls) == len(made):
-            run = sorted((order[id(node)], place) for place, node in enumerate(made) if id(node) in order)
-            found[key] = [calls[place] for _, place in run]
+        if len(calls) == backend.nodes(layer):
+            found[key] = [calls[number] for number in order.get(id(layer), ())]
     return {key: calls for key, calls in found.items() if calls}
 
 
@@ -194,12 +189,12 @@ class _Running:
 def _use_own_copies(changes: Changes, one: Sharing, zeros: Mapping[Part, Any], running: _Running) -> Callable[[], int]:
     """Let each call of a layer see its own copies until changes are undone; give what counts the calls."""
     call = one.layer.call
-    key_of = {id(bare(variable)): key for key, variable in one.variables.items()}
+    key_of = {id(backend.bare(variable)): key for key, variable in one.variables.items()}
     calls = 0
 
     def copy(value: Any, event: int) -> Any:
         """Give the copy of one of the variables, and of everything else the thing itself."""
-        part = key_of.get(id(bare(value)), ""), event
+        part = key_of.get(id(backend.bare(value)), ""), event
         if part not in zeros:
             return value
         running.copied.add(part)
@@ -218,9 +213,9 @@ def _use_own_copies(changes: Changes, one: Sharing, zeros: Mapping[Part, Any], r
             for_this_call.replace(running, "event", event)
             for holder in one.objects:
                 for name, value in list(vars(holder).items()):
-                    if id(bare(value)) in key_of:
+                    if id(backend.bare(value)) in key_of:
                         for_this_call.replace(holder, name, copy(value, event))
-            if any(id(bare(value)) in key_of for value in tf.nest.flatten([args, kwargs])):
+            if any(id(backend.bare(value)) in key_of for value in tf.nest.flatten([args, kwargs])):
                 args, kwargs = tf.nest.map_structure(lambda value: copy(value, event), (args, kwargs))
             return call(*args, **kwargs)
 

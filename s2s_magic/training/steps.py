@@ -10,7 +10,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from s2s_magic.backend import compiled_as, traces_of
+from s2s_magic import backend
 from s2s_magic.training.measured import Watched
 from s2s_magic.training.norms import Recorder
 
@@ -47,11 +47,13 @@ class Steps:
     def of(cls, model: Any, noted: Watched, how: Hashable, recorder: Recorder, without_xla: str | None = None) -> Steps:
         """Take the steps that a model has traced in a fit."""
         watched = tuple(noted.variables.values())
-        return cls(model, compiled_as(model), watched, how, recorder, traces_of(model), without_xla)
+        return cls(model, backend.compiled_as(model), watched, how, recorder, backend.traces_of(model), without_xla)
 
     def serve(self, model: Any, noted: Watched, how: Hashable) -> bool:
         """Say whether another fit can go on with these steps."""
         same_variables = len(self.variables) == len(noted.variables) and all(
             one is other for one, other in zip(self.variables, noted.variables.values(), strict=True)
         )
-        return self.model is model and self.compiled is compiled_as(model) and self.how == how and same_variables
+        return (
+            self.model is model and self.compiled is backend.compiled_as(model) and self.how == how and same_variables
+        )

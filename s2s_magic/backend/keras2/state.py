@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from s2s_magic.backend.keras2 import holding, objects, optimizers, variables
+from s2s_magic.backend.keras2 import holding, objects, optimizers, parameters
 from s2s_magic.backend.keras2.private import private
 from s2s_magic.undoing import Changes, attributes_of
 
@@ -34,7 +34,7 @@ def leave_as_it_is(changes: Changes, layer: Any) -> None:
 def state_of(model: Any) -> list[Any]:
     """List the variables that say where a training is: weights, recurrent states, optimizers'; not the metrics'."""
     metrics = {id(variable) for metric in metrics_of(model) for variable in metric.variables}
-    trained, others = variables.weights(model)
+    trained, others = parameters.weights(model)
     found = {id(v): v for v in (*trained, *others, *running_state(model), *optimizers.optimizer_variables(model))}
     return [variable for key, variable in found.items() if key not in metrics]
 

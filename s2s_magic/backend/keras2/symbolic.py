@@ -137,3 +137,13 @@ def is_masked(tensor: Any) -> bool:
 def is_wired(model: Any) -> bool:
     """Say whether a model is a graph of layers with inputs and outputs; a `Sequential` is one once it is built."""
     return isinstance(model, functional.Functional) and bool(ends(model)[1])
+
+
+def run_order(model: Any) -> dict[int, list[int]]:
+    """Give the calls of each layer that a model runs, by the layer's id: their numbers in the graph, in that order."""
+    by_depth = getattr(model, "_nodes_by_depth", {})  # empty for a model that is no graph of layers
+    found: dict[int, list[int]] = {}
+    for depth in sorted(by_depth, reverse=True):
+        for node in by_depth[depth]:
+            found.setdefault(id(node.layer), []).append(node.layer._inbound_nodes.index(node))
+    return found

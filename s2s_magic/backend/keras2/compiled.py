@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from s2s_magic.backend.keras2 import graph, holding, objects, variables
+from s2s_magic.backend.keras2 import holding, objects, parameters, symbolic
 from s2s_magic.backend.keras2.private import private
 from s2s_magic.undoing import Changes
 
@@ -67,18 +67,18 @@ def changed_since_compile(model: Any) -> list[tuple[Any, bool]]:
 def trained_by_fit(model: Any) -> list[Any]:
     """Give the variables that `fit` would train now: by the switches that compile saw, where there was one."""
     changed = {id(layer): saw for layer, saw in changed_since_compile(model)}
-    return variables.weights(model)[0] if not changed else _trained_with(model, changed)
+    return parameters.weights(model)[0] if not changed else _trained_with(model, changed)
 
 
 def _trained_with(layer: Any, switches: dict[int, bool]) -> list[Any]:
     """Give the variables that a layer would list as trainable with other switches."""
     if not any(id(part) in switches for part in holding.reached(layer)):
-        return variables.weights(layer)[0]
+        return parameters.weights(layer)[0]
     if not switches.get(id(layer), layer.trainable):
         return []
     found = [variable for part in holding.tracked(layer) for variable in _trained_with(part, switches)]
     return list(
-        {id(variables.bare(variable)): variable for variable in (*found, *variables.meant_to_train(layer))}.values()
+        {id(parameters.bare(variable)): variable for variable in (*found, *parameters.meant_to_train(layer))}.values()
     )
 
 
@@ -147,7 +147,7 @@ def loss_weights(model: Any) -> list[float | None] | None:
     if not is_compiled(model) or (type(model).train_step, type(model).compute_loss) != kept:
         return None
     container = getattr(model, "compiled_loss", None)
-    count = len(graph.ends(model)[1])
+    count = len(symbolic.ends(model)[1])
     if container is None or not count:
         return None
     losses = _by_output(model, container._user_losses, count)

@@ -1,0 +1,148 @@
+"""What the modules may know of each other: read from their source, without importing them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "s2s_magic"
+SOURCES = {
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path.read_text("utf-8")
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+TREES = {name: ast.parse(source) for name, source in SOURCES.items()}
+
+# What each room may import from the package; every room may import `errors` and `undoing`.
+ARROWS = {
+    "spec": "",
+    "source": "spec",
+    "backend": "",
+    "kernels": "",
+    "ledger": "",
+    "view": "ledger",
+    "tracing": "backend ledger cells",
+    "data": "backend ledger handle",
+    "acceleration": "backend kernels source",
+    "training": "backend data ledger tracing acceleration handle",
+    "decoding": "backend data ledger tracing acceleration handle",
+}
+# What nothing in a room may import from elsewhere.
+STRANGERS = {
+    "spec": "tensorflow keras",
+    "source": "tensorflow keras",
+    "ledger": "tensorflow keras numpy",
+    "view": "tensorflow keras",
+    "handle": "tensorflow keras",
+}
+# Underscores that are no Keras's: Python's own protocols and modules.
+OF_PYTHON = {"_fields", "_repr_mimebundle_", "_current_frames", "_get_running_loop", "_set_running_loop"}
+OF_PYTHON |= {"_render_traceback_", "_getframe"}
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
+    """Yield what a module imports, also within functions; not what is for type checkers alone."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            inner = (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from (name if name in SOURCES else str(node.module) for name in inner)
+        else:
+            yield from _imports(node)
+
+
+IMPORTS = {name: set(_imports(tree)) - {name} for name, tree in TREES.items()}
+
+
+def _room(module: str) -> str:
+    return module.split(".")[1] if module.startswith("s2s_magic.") else ""
+
+
+def _behind(module: str, seen: set[str]) -> set[str]:
+    """Give all that a module imports, directly or not."""
+    for other in IMPORTS.get(module, ()):
+        if other in SOURCES and other not in seen:
+            seen.add(other)
+            _behind(other, seen)
+    return seen
+
+
+@pytest.mark.parametrize("room", ARROWS)
+def test_a_room_imports_only_the_rooms_below_it(room):
+    allowed = {room, "errors", "undoing", *ARROWS[room].split()}
+    found = {
+        (module, other) for module in SOURCES if _room(module) == room for other in IMPORTS[module] & SOURCES.keys()
+    }
+    assert {(module, other) for module, other in found if _room(other) not in allowed} == set()
+
+
+@pytest.mark.parametrize("room", STRANGERS)
+def test_a_room_of_plain_data_imports_no_tensorflow(room):
+    refused = set(STRANGERS[room].split())
+    found = {(module, other) for module in SOURCES if _room(module) == room for other in IMPORTS[module]}
+    assert {(module, other) for module, other in found if other.partition(".")[0] in refused} == set()
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    assert [module for module in SOURCES if module in _behind(module, set())] == []
+
+
+def test_no_two_modules_share_a_name():
+    packages = {module.rpartition(".")[0] for module in SOURCES}
+    names = Counter(module.rpartition(".")[2] for module in SOURCES.keys() - packages)
+    assert {name for name, count in names.items() if count > 1} == set()
+
+
+def test_what_is_private_to_a_keras_is_named_in_its_backend_alone():
+    found = []
+    for module, tree in TREES.items():
+        if _room(module) == "backend":
+            continue
+        named = {name for name in ("keras.src", "tf_keras.src", "tensorflow.python") if name in SOURCES[module]}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and re.match(r"_[a-z]", node.attr):
+                of_ours = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+                named |= set() if of_ours or node.attr in OF_PYTHON else {node.attr}
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                named |= {node.value} & PRIVATE
+        found += [(module, name) for name in sorted(named)]
+    assert found == []
+
+
+def _private_names() -> set[str]:
+    """Give the private names of Keras objects that the backend knows, as attributes or as text."""
+    found = set()
+    for module, tree in TREES.items():
+        if module.startswith("s2s_magic.backend.keras"):
+            own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+            texts = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+            attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+            found |= {name for name in texts | attributes if re.fullmatch(r"_[a-z]\w*", name)} - own
+    return found
+
+
+PRIVATE = _private_names()
+
+
+def test_modules_are_short_enough_to_read():
+    lines = {module: source.count("\n") for module, source in SOURCES.items() if _room(module) != "kernels"}
+    assert {module: count for module, count in lines.items() if count > 300} == {}
+
+
+def test_only_the_view_writes_html():
+    tag = re.compile(r"<(/?)(div|span|table|tr|td|th|p|pre|code|b|br|style|details|summary|svg|ul|li)\b[^<]*>")
+    texts = [
+        (module, node.value)
+        for module, tree in TREES.items()
+        if _room(module) != "view"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    assert [(module, text) for module, text in texts if tag.search(text)] == []
