@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from s2s_magic.ledger import Ledger
     from s2s_magic.ledger.compare import Comparison
     from s2s_magic.ledger.explain import Explanation
-    from s2s_magic.spec import Spec
     from s2s_magic.tracing import Traced
 
 
@@ -54,6 +53,7 @@ def build(
     """
     from s2s_magic.data.tokens import count_vocabularies
     from s2s_magic.handle import Seq2Seq
+    from s2s_magic.sizing import check_memory, first_line_of, out_of_memory
     from s2s_magic.source import generate
     from s2s_magic.spec import parse_spec
     from s2s_magic.tracing import run
@@ -64,8 +64,8 @@ def build(
     _import_addons()
     traced = run(source, {}, name=name, title="generated from the spec")
     if traced.error is not None:
-        if _out_of_memory(traced.error):
-            raise BuildError(f"the model does not fit into memory: {_first_line(traced.error)}") from traced.error
+        if out_of_memory(traced.error):
+            raise BuildError(f"the model does not fit into memory: {first_line_of(traced.error)}") from traced.error
         raise traced.error
     return Seq2Seq(
         name=name,
@@ -78,45 +78,12 @@ def build(
     )
 
 
-def check_memory(spec: Spec) -> None:
-    """Refuse a plan whose weights do not fit into the memory that this process may still take.
-
-    While a weight is made, its first values are there in up to four copies: that much is needed for the largest.
-    """
-    from s2s_magic.memory import memory_left
-    from s2s_magic.spec.sizes import BYTES, params_by_owner
-
-    sizes = {owner: BYTES * params for owner, params in params_by_owner(spec).items()}
-    weights = sum(sizes.values())
-    left = memory_left()
-    if left is None or weights + 3 * max(sizes.values()) <= left[0]:
-        return
-    owners = ", ".join(f"{owner} {_gigabytes(size)}" for owner, size in sizes.items())
-    raise BuildError(
-        f"the model does not fit into memory: its weights take {_gigabytes(weights)} ({owners}), and the largest "
-        f"is there up to four times while it is made; {left[1]} leaves {_gigabytes(left[0])}. Training with Adam takes "
-        "three to four times the weights: gradients and two averages of them"
-    )
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"
-
-
 def _import_addons() -> None:
     """Import TensorFlow Addons without its word that its time is over: here nobody chose to import it."""
     with Changes() as changes, changes, changes:
         changes.enter(warnings.catch_warnings())
         warnings.filterwarnings("ignore", module="tensorflow_addons")
         import tensorflow_addons  # noqa: F401
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def trace(

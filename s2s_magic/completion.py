@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from s2s_magic import api
-from s2s_magic.options import CELL_VERBS, LINE_VERBS, VERBS, flags_of
+from s2s_magic.verbs import CELL_VERBS, LINE_VERBS, VERBS, flags_of
 
 if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext

@@ -1,11 +1,18 @@
-"""How a model's report is shown: a widget where somebody can click, HTML where a page is made, else text."""
+"""How a model's report is shown: a widget where somebody can click, HTML where a page is made, else text; or a file."""
 
 from __future__ import annotations
 
+import json
+from argparse import Namespace
+from collections.abc import Callable
 from importlib.util import find_spec
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
+from s2s_magic.files import check_targets, write_whole
 from s2s_magic.handle import Seq2Seq
+from s2s_magic.ledger import Ledger
 from s2s_magic.ledger.compare import side_by_side
 from s2s_magic.view.bundles import report_display, show_comparison
 
@@ -13,10 +20,9 @@ from s2s_magic.view.bundles import report_display, show_comparison
 def best_mode(shell: Any) -> str:
     """Choose between "widget", "html" and "text".
 
-    A shell without a kernel is a terminal. A kernel that was told that nobody can answer a prompt (``allow_stdin``
-    of the
-    execute request in Jupyter's messaging protocol: nbclient, nbconvert, papermill) makes a page, on which a widget
-    would be dead.
+    A shell without a kernel is a terminal. A kernel that was told that nobody can answer a prompt (``allow_stdin`` of
+    the execute request in Jupyter's messaging protocol: nbclient, nbconvert, papermill) makes a page, on which a
+    widget would be dead.
     """
     kernel = getattr(shell, "kernel", None)
     if kernel is None:
@@ -71,3 +77,29 @@ def show_model(
     widget = to_widget(shown, inference=model.inference.ledger if model.inference else None, replace=replaced)
     widget.show()
     return widget
+
+
+def write_views(ledger: Ledger, options: Namespace) -> list[Path]:
+    """Write the files that ``inspect`` is asked for, all of them or none, and say so; give their paths."""
+    from s2s_magic import view
+
+    after = options.after
+
+    def png() -> bytes:
+        view.to_png(ledger, buffer := BytesIO(), after=after)
+        return buffer.getvalue()
+
+    makers: dict[str, Callable[[], str | bytes]] = {
+        "json": lambda: json.dumps(ledger.to_dict(), indent=1),
+        "html": lambda: view.to_html(view.report(ledger, after=after, training=options.training), page=True),
+        "svg": lambda: view.to_svg(ledger, after=after),
+        "png": png,
+    }
+    wanted = {kind: word for kind in makers if (word := getattr(options, kind)) is not None}
+    paths = check_targets(wanted.values(), overwrite=options.overwrite)
+    made = [makers[kind]() for kind in wanted]
+    contents = [content.encode() if isinstance(content, str) else content for content in made]
+    write_whole(dict(zip(paths, contents, strict=True)))
+    for word in wanted.values():
+        print(f"wrote {Path(word).expanduser()}")
+    return paths

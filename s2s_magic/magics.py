@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import builtins
-import json
 from argparse import Namespace
 from collections.abc import Callable
-from io import BytesIO
-from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +16,8 @@ from s2s_magic import api
 from s2s_magic.cells import transformer
 from s2s_magic.completion import matcher
 from s2s_magic.errors import Interrupted, LookupFailed, Seq2SeqError, UsageError, as_plain, nearest
-from s2s_magic.files import check_targets, write_whole
-from s2s_magic.options import HelpShown, Quoted, check_body, help_text, parse_line
+from s2s_magic.options import HelpShown, check_body, help_text, parse_line
+from s2s_magic.verbs import Quoted
 
 if TYPE_CHECKING:
     from s2s_magic.handle import Seq2Seq
@@ -126,43 +123,17 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
     # -- line verbs --------------------------------------------------------------------------------------------------
 
     def _inspect(self, options: Namespace) -> Any:
+        from s2s_magic.display import write_views
+
         model = self._model(options.name)
         api.current_ledger(model)
         with model.chosen(options.model):
             api.check_event(model.ledger, options.after)
             if options.wanted:
                 return model.ledger
-            if not self._write(model, options):
+            if not write_views(model.ledger, options):
                 self._show(model, after=options.after, training=options.training)
         return None
-
-    def _write(self, model: Seq2Seq, options: Namespace) -> list[Path]:
-        from s2s_magic import view
-
-        ledger, after = model.ledger, options.after
-
-        def png() -> bytes:
-            view.to_png(ledger, buffer := BytesIO(), after=after)
-            return buffer.getvalue()
-
-        makers: dict[str, Callable[[], str | bytes]] = {
-            "json": lambda: json.dumps(ledger.to_dict(), indent=1),
-            "html": lambda: view.to_html(view.report(ledger, after=after, training=options.training), page=True),
-            "svg": lambda: view.to_svg(ledger, after=after),
-            "png": png,
-        }
-        wanted = {kind: word for kind in makers if (word := getattr(options, kind)) is not None}
-        paths = check_targets(wanted.values(), overwrite=options.overwrite)
-        made = [makers[kind]() for kind in wanted]
-        write_whole(
-            {
-                path: content.encode() if isinstance(content, str) else content
-                for path, content in zip(paths, made, strict=True)
-            }
-        )
-        for word in wanted.values():
-            print(f"wrote {Path(word).expanduser()}")
-        return paths
 
     def _explain(self, options: Namespace) -> Any:
         explanation = api.explain(self._model(options.name), options.what, which=options.model)

@@ -3,7 +3,8 @@
 import pytest
 
 from s2s_magic.errors import UsageError
-from s2s_magic.options import VERBS, HelpShown, Quoted, flags_of, help_text, parse_line, prefix
+from s2s_magic.options import HelpShown, help_text, parse_line
+from s2s_magic.verbs import VERBS, Quoted, flags_of, prefix
 
 
 def read(line, has_body=False):

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from s2s_magic.options import VERBS
 from s2s_magic.spec.fit import FIT_KEYS
 from s2s_magic.spec.model import SPEC_KEYS
+from s2s_magic.verbs import VERBS
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 

@@ -8,12 +8,13 @@ import numpy as np
 import tensorflow as tf
 
 from s2s_magic.data import sequences
+from s2s_magic.data.arrays import as_array
 from s2s_magic.data.inputs import ModelInput, ModelOutput, feeders
 from s2s_magic.data.lookup import Asked, Desk
 from s2s_magic.data.losses import Compares
 from s2s_magic.data.sequences import Rows
 from s2s_magic.data.table import Column, Target
-from s2s_magic.data.values import Unreadable, as_array, is_kind, is_text, plain
+from s2s_magic.data.values import Unreadable, is_kind, is_text, plain
 
 
 def input_column(desk: Desk, asked: Asked, model_input: ModelInput) -> Column | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -253,3 +254,16 @@ def differing(one: Rows, other: Rows) -> str:
         return f"{len(one)} rows against {len(other)}"
     row = int(np.flatnonzero(one.lengths != other.lengths)[0])
     return f"row {row} has {one.lengths[row]} ids against {other.lengths[row]}"
+
+
+def held_back(desk: Desk, table: Table, fraction: float) -> tuple[Table, Table | None]:
+    """Hold the last rows back, as Keras does."""
+    kept = int(table.rows * (1.0 - fraction))
+    if not 0 < kept < table.rows:
+        desk.fault(
+            "validation",
+            f"a fraction of {fraction:g} of {table.rows} rows leaves {kept} to fit and {table.rows - kept} to validate",
+        )
+        return table, None
+    order = np.arange(table.rows)
+    return table.select(order[:kept]), replace(table.select(order[kept:]), classes=None)

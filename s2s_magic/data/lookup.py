@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from s2s_magic.data import sequences
+from s2s_magic.data.arrays import as_array
 from s2s_magic.data.selection import Unknown, find
 from s2s_magic.data.sequences import Rows
 from s2s_magic.data.tokens import UNKNOWN, Tokenizer, listed
-from s2s_magic.data.values import as_array
 from s2s_magic.errors import DataError, Fault
 from s2s_magic.handle import Seq2Seq
 

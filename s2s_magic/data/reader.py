@@ -19,7 +19,7 @@ from s2s_magic.data.assignment import (
 )
 from s2s_magic.data.batches import Stream
 from s2s_magic.data.columns import any_column, dimensions, input_column, target_column
-from s2s_magic.data.consistency import check_lengths, check_table, differing
+from s2s_magic.data.consistency import check_lengths, check_table, differing, held_back
 from s2s_magic.data.costs import warn_of_empty_rows
 from s2s_magic.data.inputs import Role, inputs_of, outputs_of, roles
 from s2s_magic.data.lookup import Asked, Desk
@@ -115,7 +115,7 @@ def prepare(seq2seq: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any]) -> Pr
         desk.raise_faults()
     assert table is not None
     if isinstance(plan.validation, float):
-        table, validation = _split(desk, table, plan.validation)
+        table, validation = held_back(desk, table, plan.validation)
     desk.raise_faults()
     longest = int(table.target.lengths.max()) if isinstance(table.target, Rows) else None
     start = begun.start if begun else None
@@ -304,16 +304,3 @@ def _as_given(names: Any, key: str, part: Part | None) -> tuple[list[Asked], For
     if isinstance(names, Mapping):
         return [Asked(f"{key}.{name}", variable) for name, variable in names.items()], Form(names=tuple(names))
     return [Asked(f"{key}.{number}", variable) for number, variable in enumerate(names)], Form()
-
-
-def _split(desk: Desk, table: Table, fraction: float) -> tuple[Table, Table | None]:
-    """Hold the last rows back, as Keras does."""
-    kept = int(table.rows * (1.0 - fraction))
-    if not 0 < kept < table.rows:
-        desk.fault(
-            "validation",
-            f"a fraction of {fraction:g} of {table.rows} rows leaves {kept} to fit and {table.rows - kept} to validate",
-        )
-        return table, None
-    order = np.arange(table.rows)
-    return table.select(order[:kept]), replace(table.select(order[kept:]), classes=None)

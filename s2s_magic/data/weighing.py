@@ -10,12 +10,12 @@ import numpy as np
 
 from s2s_magic import backend
 from s2s_magic.data import sequences
+from s2s_magic.data.arrays import as_array
 from s2s_magic.data.assignment import Part, compared_outputs, named_weights
 from s2s_magic.data.lookup import Asked, Desk
 from s2s_magic.data.losses import compares
 from s2s_magic.data.sequences import Numbers, Rows
 from s2s_magic.data.table import ByClass, Table, Target, rows_in
-from s2s_magic.data.values import as_array
 
 
 def weighted(desk: Desk, table: Table, part: Part) -> Table:

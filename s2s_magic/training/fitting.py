@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import tensorflow as tf
 
 from s2s_magic import backend
@@ -17,6 +16,7 @@ from s2s_magic.data.special_ids import begins_with, ends_with, steps_of
 from s2s_magic.errors import FitError, Interrupted
 from s2s_magic.handle import Fitted, Seq2Seq, drift
 from s2s_magic.ledger import CallShare, Evidence, Run
+from s2s_magic.training.breaking import broken_loss
 from s2s_magic.training.building import build_on
 from s2s_magic.training.callback import Loop, NotFinite, at_most_once_a_second, merged
 from s2s_magic.training.compiling import compile_for_fit
@@ -192,7 +192,7 @@ def _fit(course: _Course, prepared: Prepared, show: Show, watch: Callable[[Seq2S
             seq2seq.steps = Steps.of(model, noted, how, recorder, course.accelerated.get("step"))
         except NotFinite as error:
             course.broken = True
-            course.state = _broken(seq2seq, loop, recorder, list(noted.variables))
+            course.state = broken_loss(seq2seq, loop, recorder, list(noted.variables))
             raise FitError(course.state) from error
         except Exception:
             course.state = "failed"
@@ -285,43 +285,6 @@ def _train(changes: Changes, course: _Course, loop: Loop, given: Feed) -> None:
     course.accelerated = {**course.accelerated, "step": said}
     warnings.warn_explicit(said, UserWarning, f"fit {course.seq2seq.name}", 0)
     model.fit(**arguments)
-
-
-def _broken(seq2seq: Seq2Seq, loop: Loop, recorder: Recorder, keys: list[str]) -> str:
-    """Say how the loss broke, and what is put back."""
-    found = recorder.first_broken()
-    cause = f"no gradient broke before it, and {_greatest(seq2seq, recorder, keys)}" if found is None else ""
-    epoch = len(loop.epochs) + 1
-    where = f"in epoch {epoch}"
-    if found is not None:
-        step, numbers = found
-        names = [_variable_name(seq2seq, keys[number]) for number in numbers]
-        others = f" (and of {len(names) - 1} more)" if len(names) > 1 else ""
-        cause = f"the first gradient to break is that of {names[-1]}{others}, in step {step + 1} of epoch {epoch}"
-    kept = f"the state after epoch {epoch - 1}" if epoch > 1 else "the state before the fit"
-    return (
-        f"the loss became non-finite {where}: {cause}; {kept} was put back, and what the model was "
-        "compiled with before the fit. Try a smaller learning rate, or clipnorm=1"
-    )
-
-
-def _greatest(seq2seq: Seq2Seq, recorder: Recorder, keys: list[str]) -> str:
-    """Name the variable of the greatest norm, as it is when the loss broke."""
-    norms = {
-        number: float(np.linalg.norm(variable.numpy().astype(np.float64)))
-        for number, variable in enumerate(recorder.variables)
-        if recorder.steps().given[number]
-    }
-    if not norms:
-        return "the model has nothing to train"
-    # which is the first that is no number, where there is one
-    number = list(norms)[int(np.argmax(list(norms.values())))]
-    return f"the greatest weights are those of {_variable_name(seq2seq, keys[number])} (norm {norms[number]:.3g})"
-
-
-def _variable_name(seq2seq: Seq2Seq, key: str) -> str:
-    variable = seq2seq.ledger.variables[key]
-    return variable.paths[0] if variable.paths else variable.name
 
 
 def _optimizer_text(optimizer: Any) -> str:

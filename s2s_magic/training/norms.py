@@ -11,12 +11,11 @@ import tensorflow as tf
 
 from s2s_magic import backend
 from s2s_magic.data.sequences import Numbers
+from s2s_magic.training.squares import TRUSTED, half_squares, norms_of, numbers_of, real, rows_summed, squarable
 from s2s_magic.undoing import Changes
 
 SAMPLES = 8
 LEAST_STRIDE = 16
-
-_TRUSTED = (1e-20, 1e30)
 """Sums of float32 squares between these are exact to rounding; others are made again in float64."""
 
 
@@ -92,7 +91,7 @@ class Recorder:
         self.variables = list(variables)
         self._starts = list(starts)
         self._before = list(before)
-        self.norms_before = _norms(self._before)
+        self.norms_before = norms_of(self._before)
         self._by_rows: set[int] = set()
         self._recording = False
         self._places = {id(backend.bare(variable)): place for place, variable in enumerate(self.variables)}
@@ -110,7 +109,7 @@ class Recorder:
     def begin_fit(self, starts: Sequence[Any], before: Sequence[Any]) -> None:
         """Count from the first step of another fit, whose step was traced already; see the class for what is given."""
         self._starts, self._before = list(starts), list(before)
-        self.norms_before = _norms(self._before)
+        self.norms_before = norms_of(self._before)
         self._applied_before = 0
         self._finite_before = np.zeros(len(self.variables), np.int64)
         for count in (self._step, self._counts, self._samples, self._squares):
@@ -147,7 +146,7 @@ class Recorder:
             self._connected[place] = True
             if isinstance(gradient, tf.IndexedSlices):
                 self._by_rows.add(place)
-        squares = self._spread(gradients, self._half_squares([_numbers(g) for g in gradients.values()]))
+        squares = self._spread(gradients, self._half_squares([numbers_of(g) for g in gradients.values()]))
         finite = tf.math.is_finite(squares)
         live = finite & (squares > 0)
         here = tf.constant([place in given for place in range(len(self.variables))])
@@ -159,14 +158,14 @@ class Recorder:
 
         def measure() -> Any:
             summed = {
-                place: _summed(gradient, self.variables[place])
+                place: rows_summed(gradient, self.variables[place])
                 for place, gradient in gradients.items()
                 if isinstance(gradient, tf.IndexedSlices)
             }
             exact = self._spread(summed, self._half_squares(list(summed.values())))
             is_summed = tf.constant([place in summed for place in range(len(self.variables))])
             of_gradients = tf.where(finite, tf.where(is_summed, exact, squares), 0.0)
-            changes = [_real(new) - old for new, old in zip(moving.values(), before, strict=True)]
+            changes = [real(new) - old for new, old in zip(moving.values(), before, strict=True)]
             updates = self._spread(moving, self._half_squares(changes))
             self._squares.assign_add(2.0 * tf.stack([of_gradients, updates]))
             self._unmeasured.assign(self._unmeasured & ~live)
@@ -182,11 +181,11 @@ class Recorder:
     def _copies(self, sampled: Any, variables: Sequence[Any]) -> list[Any]:
         """Give what variables hold now where a step is sampled, else empty tensors."""
         if self._compiled or not variables:
-            return [tf.identity(_real(variable)) for variable in variables]
+            return [tf.identity(real(variable)) for variable in variables]
         copies = tf.cond(
             sampled,
-            lambda: [_real(variable) for variable in variables],
-            lambda: [tf.zeros([0], _squarable(variable.dtype)) for variable in variables],
+            lambda: [real(variable) for variable in variables],
+            lambda: [tf.zeros([0], squarable(variable.dtype)) for variable in variables],
         )
         return list(tf.nest.flatten(copies))
 
@@ -203,14 +202,14 @@ class Recorder:
             return tf.zeros([0], tf.float64)
         if self._compiled:
             return tf.stack([tf.nn.l2_loss(tf.cast(tensor, tf.float64)) for tensor in tensors])
-        sums = _half_squares(tensors)
-        trusted = (sums > _TRUSTED[0]) & (sums < _TRUSTED[1])
+        sums = half_squares(tensors)
+        trusted = (sums > TRUSTED[0]) & (sums < TRUSTED[1])
 
         def exactly() -> Any:
             # a slice from the first number on is no copy, and an empty one costs nothing
             sizes = tf.where(trusted, tf.constant(0, tf.int64), tf.stack([tf.size(t, tf.int64) for t in tensors]))
             parts = [tf.reshape(tensor, [-1])[: sizes[number]] for number, tensor in enumerate(tensors)]
-            return tf.where(trusted, sums, _half_squares([tf.cast(part, tf.float64) for part in parts]))
+            return tf.where(trusted, sums, half_squares([tf.cast(part, tf.float64) for part in parts]))
 
         return tf.cond(tf.reduce_all(trusted), lambda: sums, exactly)
 
@@ -230,11 +229,11 @@ class Recorder:
 
     def standing(self) -> tuple[Numbers, Numbers]:
         """Give the variables' norms as they are now, and their distances from where they started."""
-        return _norms(self.variables), _norms(self.variables, self._starts)
+        return norms_of(self.variables), norms_of(self.variables, self._starts)
 
     def moved(self) -> Numbers:
         """Give the distances of the variables, as they are now, from what they held when the fit began."""
-        return _norms(self.variables, self._before)
+        return norms_of(self.variables, self._before)
 
     def rows_moved(self) -> dict[int, Numbers]:
         """Say, of the variables whose gradients came by rows, which rows are not what they were before the fit."""
@@ -255,52 +254,3 @@ class Recorder:
         sound = self._counts.numpy()[0] - self._finite_before
         first = int(sound.min(initial=int(self._step)))
         return None if first == int(self._step) else (first, np.flatnonzero(sound == first).tolist())
-
-
-def _squarable(dtype: Any) -> Any:
-    """Give the type in which numbers of a type are squared."""
-    if dtype.is_integer or dtype.is_bool:
-        return tf.float64
-    real = tf.as_dtype(dtype).real_dtype
-    return real if real in (tf.float32, tf.float64) else tf.float32
-
-
-def _real(value: Any) -> Any:
-    """Give the numbers of a tensor or a variable in a type in which they can be squared."""
-    tensor = tf.convert_to_tensor(value)
-    if tensor.dtype.is_complex:
-        return tf.stack([tf.math.real(tensor), tf.math.imag(tensor)])
-    dtype = _squarable(tensor.dtype)
-    return tensor if tensor.dtype == dtype else tf.cast(tensor, dtype)
-
-
-def _half_squares(tensors: Sequence[Any]) -> Any:
-    """Give half the sum of squares of each of some tensors, as it comes out in their own types, in float64."""
-    sums = [tf.nn.l2_loss(tensor) for tensor in tensors]
-    if len({value.dtype for value in sums}) == 1:
-        return tf.cast(tf.stack(sums), tf.float64)
-    return tf.stack([tf.cast(value, tf.float64) for value in sums])
-
-
-def _norms(values: Sequence[Any], origins: Sequence[Any] | None = None) -> Numbers:
-    """Measure the norms of variables or tensors, or their distances from others, one after the other.
-
-    That is done eagerly: once an epoch it is cheap, no graph stays behind, and one difference at a time is in memory.
-    """
-
-    def numbers(place: int) -> Any:
-        return _real(values[place]) if origins is None else _real(values[place]) - _real(origins[place])
-
-    halves = np.array([float(tf.nn.l2_loss(numbers(place))) for place in range(len(values))])
-    for place in np.flatnonzero(~((halves > _TRUSTED[0]) & (halves < _TRUSTED[1]))):
-        halves[place] = tf.nn.l2_loss(tf.cast(numbers(place), tf.float64))
-    return np.asarray(np.sqrt(2.0 * halves))
-
-
-def _numbers(gradient: Any) -> Any:
-    return _real(gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient)
-
-
-def _summed(gradient: Any, variable: Any) -> Any:
-    """Give the numbers of a sparse gradient; rows that mean the same row of the variable are added up."""
-    return _real(tf.math.unsorted_segment_sum(gradient.values, gradient.indices, variable.shape[0]))

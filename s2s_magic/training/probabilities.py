@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from s2s_magic import backend
-from s2s_magic.backend import operation
+from s2s_magic import backend
 from s2s_magic.data.batches import Stream, Table
 from s2s_magic.handle import Seq2Seq
 from s2s_magic.ledger import Constructed, Wire
@@ -73,7 +73,7 @@ def _by_wires(seq2seq: Seq2Seq, wire: Wire) -> bool | None:
     layer = seq2seq.live.layers.get(event.object)
     while isinstance(layer, keras.layers.TimeDistributed):
         layer = layer.layer
-    made_by = operation(layer) or type(layer).__name__
+    made_by = backend.operation(layer) or type(layer).__name__
     if isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.linear:
         return _by_wires(seq2seq, event.inputs[0])
     if isinstance(layer, keras.Sequential):

@@ -1,0 +1,45 @@
+"""Whether a planned model fits into the memory that is left, said before anything of it is made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from s2s_magic.errors import BuildError
+
+if TYPE_CHECKING:
+    from s2s_magic.spec import Spec
+
+
+def check_memory(spec: Spec) -> None:
+    """Refuse a plan whose weights do not fit into the memory that this process may still take.
+
+    While a weight is made, its first values are there in up to four copies: that much is needed for the largest.
+    """
+    from s2s_magic.memory import memory_left
+    from s2s_magic.spec.sizes import BYTES, params_by_owner
+
+    sizes = {owner: BYTES * params for owner, params in params_by_owner(spec).items()}
+    weights = sum(sizes.values())
+    left = memory_left()
+    if left is None or weights + 3 * max(sizes.values()) <= left[0]:
+        return
+    owners = ", ".join(f"{owner} {_gigabytes(size)}" for owner, size in sizes.items())
+    raise BuildError(
+        f"the model does not fit into memory: its weights take {_gigabytes(weights)} ({owners}), and the largest "
+        f"is there up to four times while it is made; {left[1]} leaves {_gigabytes(left[0])}. Training with Adam takes "
+        "three to four times the weights: gradients and two averages of them"
+    )
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Say whether memory was refused, by Python or by TensorFlow."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
+
+
+def first_line_of(error: BaseException) -> str:
+    """Give the first line of an error's text."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
