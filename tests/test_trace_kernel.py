@@ -83,7 +83,7 @@ def test_an_error_is_an_error_output_with_the_cells_line(notebook: Notebook) -> 
     with pytest.raises(CellExecutionError) as raised:
         notebook.run("trace('d = layers.Dense(2)\\nd(keras.Input([2]))\\nd(keras.Input([3]))')")
     assert "line 4" in str(raised.value)
-    assert "trace/recorder.py" not in str(raised.value)
+    assert "tracing/recorder.py" not in str(raised.value)
     assert (
         notebook.text("[e.kind for e in seen.ledger.events]")
         == "['constructed', 'constructed', 'called', 'constructed']"

@@ -9,7 +9,6 @@ import tensorflow as tf
 from tensorflow import keras
 
 from s2s_magic import backend
-from s2s_magic import backend
 from s2s_magic.data.batches import Stream, Table
 from s2s_magic.handle import Seq2Seq
 from s2s_magic.ledger import Constructed, Wire
