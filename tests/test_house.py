@@ -146,3 +146,16 @@ def test_only_the_view_writes_html():
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
     assert [(module, text) for module, text in texts if tag.search(text)] == []
+
+
+def _asserted_under_a_condition(node: ast.AST, under: bool = False) -> Iterator[int]:
+    for child in ast.iter_child_nodes(node):
+        inside = under or (isinstance(node, ast.If) and child is not node.test)
+        if inside and isinstance(child, ast.Assert):
+            yield child.lineno
+        yield from _asserted_under_a_condition(child, inside)
+
+
+def test_no_test_asserts_only_under_a_condition():
+    trees = {path: ast.parse(path.read_text("utf-8")) for path in sorted(Path(__file__).parent.rglob("*.py"))}
+    assert [(path.name, line) for path, tree in trees.items() for line in _asserted_under_a_condition(tree)] == []

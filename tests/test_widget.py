@@ -277,12 +277,10 @@ def test_names_are_text_on_every_page():
 
 
 def test_every_control_has_a_name(inspector):
-    for each in everything(inspector):
-        if isinstance(each, ipywidgets.Button | ipywidgets.ToggleButton):
-            assert each.description
-            assert each.tooltip
-        elif isinstance(each, ipywidgets.Text | ipywidgets.Dropdown | ipywidgets.IntSlider):
-            assert each.description
+    buttons = ipywidgets.Button | ipywidgets.ToggleButton
+    controls = buttons | ipywidgets.Text | ipywidgets.Dropdown | ipywidgets.IntSlider
+    assert [each for each in everything(inspector) if isinstance(each, controls) and not each.description] == []
+    assert [each for each in everything(inspector) if isinstance(each, buttons) and not each.tooltip] == []
 
 
 def test_an_empty_ledger_has_an_inspector():
