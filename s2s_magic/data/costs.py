@@ -8,12 +8,13 @@ from contextlib import suppress
 
 import numpy as np
 
-from s2s_magic.data.inputs import beginning_of, inputs_of
+from s2s_magic.data.inputs import inputs_of
 from s2s_magic.data.lookup import Asked, Desk
 from s2s_magic.data.sequences import Numbers, Rows
 from s2s_magic.data.table import Shifted, Table
 from s2s_magic.handle import Seq2Seq
 from s2s_magic.ledger import Called
+from s2s_magic.ledger.anatomy import beginning_of
 
 MUCH = 4
 """How many times the length of most rows makes a row a long one."""

@@ -12,12 +12,9 @@ from tensorflow import keras
 from s2s_magic import backend
 from s2s_magic.data.table import Form
 from s2s_magic.handle import Seq2Seq
-from s2s_magic.ledger import Called, Constructed, Ledger, Wire
+from s2s_magic.ledger import Called, anatomy
 
 Role = Literal["encoder", "decoder", "lengths"]
-
-
-_RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN")
 
 Holds = Literal["numbers", "text", "ragged", "sparse"]
 """What a symbolic tensor stands for."""
@@ -144,11 +141,7 @@ def _vocabulary(seq2seq: Seq2Seq, event: int | None) -> int | None:
 
 
 def roles(seq2seq: Seq2Seq) -> dict[Role, str] | None:
-    """Tell the encoder's input, the decoder's and the lengths apart by following the wires back from the decoder.
-
-    The decoder is the last call of a TFA ``BasicDecoder``, else of a recurrent layer that is given an initial state:
-    what feeds its first argument is the decoder's input, what feeds its state the encoder's, and an input with one
-    number a row holds the lengths.
+    """Tell the encoder's input, the decoder's and the lengths apart, an input with one number a row.
 
     Returns
     -------
@@ -156,51 +149,17 @@ def roles(seq2seq: Seq2Seq) -> dict[Role, str] | None:
         Role to input name; None when the model is no encoder-decoder of that kind.
     """
     found = inputs_of(seq2seq)
-    decoder = decoder_call(seq2seq.ledger)
-    if decoder is None:
+    parts = anatomy.anatomy_of(seq2seq.ledger)
+    if parts is None:
         return None
     lengths = [i.name for i in found if i.rank == 1 and i.holds == "numbers"]
     ids = [i for i in found if i.rank == 2 and i.holds == "numbers"]
-    fed = _origins(seq2seq.ledger, decoder.inputs[0], sequences=True)
-    by_wire = [i.name for i in ids if i.event in fed]
-    others = [i.name for i in ids if i.event not in fed]
+    by_wire = [i.name for i in ids if i.event in parts.target]
+    others = [i.name for i in ids if i.event not in parts.target]
     if len(by_wire) != 1 or len(others) != 1 or len(lengths) + 2 != len(found) or len(lengths) > 1:
         return None
     named: dict[Role, str] = {"encoder": others[0], "decoder": by_wire[0]}
     return {**named, "lengths": lengths[0]} if lengths else named
-
-
-def decoder_call(ledger: Ledger) -> Called | None:
-    """Find the call that decodes: see `roles`."""
-    main = ledger.main_model
-    behind = _behind(ledger, main.outputs) if main and main.outputs else set(range(len(ledger.events)))
-    calls = [e for e in ledger.events if isinstance(e, Called) and e.in_graph and e.inputs and e.index in behind]
-    decoders = [call for call in calls if call.class_name == "BasicDecoder"]
-    stateful = [call for call in calls if call.class_name in _RECURRENT and len(call.inputs) > 1]
-    found = decoders or stateful
-    return found[-1] if found else None
-
-
-def _behind(ledger: Ledger, wires: Sequence[Wire], *, sequences: bool = False) -> set[int]:
-    """List the events that some wires come from; ``sequences`` follows recurrent layers by their input alone."""
-    seen: set[int] = set()
-    todo = [wire.from_event for wire in wires]
-    while todo:
-        index = todo.pop()
-        if index is None or index in seen:
-            continue
-        seen.add(index)
-        event = ledger.events[index]
-        if isinstance(event, Called):
-            recurrent = sequences and event.class_name in _RECURRENT
-            todo += [wire.from_event for wire in (event.inputs[:1] if recurrent else event.inputs)]
-    return seen
-
-
-def _origins(ledger: Ledger, wire: Wire, *, sequences: bool = False) -> set[int]:
-    """List the events without inputs that a wire comes from."""
-    events = (ledger.events[index] for index in _behind(ledger, [wire], sequences=sequences))
-    return {event.index for event in events if isinstance(event, Constructed) or not event.inputs}
 
 
 def feeders(seq2seq: Seq2Seq, output: ModelOutput) -> dict[str, Any]:
@@ -222,21 +181,6 @@ def feeders(seq2seq: Seq2Seq, output: ModelOutput) -> dict[str, Any]:
         for key, layer in layers.items()
         if isinstance(layer, kinds) and (classes is None or layer.vocabulary_size() <= classes)
     }
-    decoder = decoder_call(seq2seq.ledger)
-    if decoder is not None:
-        behind = {seq2seq.ledger.events[index].object for index in _behind(seq2seq.ledger, decoder.inputs[:1])}
-        found = {key: layer for key, layer in found.items() if key in behind} or found
+    if (parts := anatomy.anatomy_of(seq2seq.ledger)) is not None:
+        found = {key: layer for key, layer in found.items() if key in parts.read} or found
     return {seq2seq.ledger.layers[key].name: layer for key, layer in found.items() if key in seq2seq.ledger.layers}
-
-
-def beginning_of(ledger: Ledger, event: Called) -> int | None:
-    """Find the event at the beginning of a call's steps: its first input comes from there, by first inputs alone."""
-    at: int | None = event.index
-    seen: set[int] = set()
-    while at is not None and at not in seen:
-        seen.add(at)
-        made_by = ledger.events[at]
-        if isinstance(made_by, Constructed) or not made_by.inputs:
-            return at
-        at = made_by.inputs[0].from_event
-    return None

@@ -12,7 +12,6 @@ from s2s_magic.decoding.recipe import Way
 from s2s_magic.decoding.spelling import Names
 from s2s_magic.decoding.step import Step
 from s2s_magic.decoding.stepwise import Writer
-from s2s_magic.decoding.wire_paths import inputs_behind
 from s2s_magic.errors import DecodeError
 from s2s_magic.handle import Seq2Seq
 
@@ -217,14 +216,14 @@ def _encoder(seq2seq: Seq2Seq, names: Names, step: Step) -> _Encoder:
     """Find the one input that all comes from what the decoder needs of the encoder."""
     needed = [tensor for tensor, _ in step.memory.values()]
     needed += [state.first for state in step.states if state.first is not None]
-    inputs = {id(tensor): tensor for one in needed for tensor in inputs_behind(one)}
+    inputs = backend.inputs_behind(needed)
     if len(inputs) != 1:
-        shown = ", ".join(sorted(backend.history(tensor)[0].name for tensor in inputs.values())) or "none"
+        shown = ", ".join(sorted(backend.history(tensor)[0].name for tensor in inputs)) or "none"
         raise DecodeError(
             f"{seq2seq.name} cannot be decoded: what the decoder starts from must come from one input, and comes "
             f"from {shown}"
         )
-    (source,) = inputs.values()
+    (source,) = inputs
     begin = [name for _, name in step.memory.values()]
     kept = [names.tensor(tensor) for tensor, _ in step.memory.values()]
     begin += [name for _, name in step.masks.values()]

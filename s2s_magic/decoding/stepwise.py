@@ -10,11 +10,10 @@ from s2s_magic import backend
 from s2s_magic.decoding.positions import looks_around
 from s2s_magic.decoding.spelling import Names
 from s2s_magic.decoding.step import State, Step
-from s2s_magic.decoding.wire_paths import inputs_behind
 from s2s_magic.errors import DecodeError
+from s2s_magic.ledger.anatomy import RECURRENT
 
-_RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN")
-_ATTENTION = ("Attention", "AdditiveAttention")
+_SCORING = ("Attention", "AdditiveAttention")
 
 
 class Writer:
@@ -89,9 +88,9 @@ class Writer:
             return self._wire(self._within(layer, arguments, number))
         if number:
             raise self.refuse(layer, f"gives the decoder its output {number}, and one step makes only the first")
-        if kind in _RECURRENT and _is_kerass(layer):
+        if kind in RECURRENT and _is_kerass(layer):
             return self._recurrent(tensor, layer, arguments, settings)
-        if kind in _ATTENTION and _is_kerass(layer):
+        if kind in _SCORING and _is_kerass(layer):
             return self._attention(layer, arguments, settings)
         if kind == "MultiHeadAttention" and _is_kerass(layer):
             return self._many_heads(layer, arguments, settings)
@@ -213,8 +212,8 @@ class Writer:
 
     def _follows_ids(self, tensor: Any) -> bool:
         """Say whether a tensor comes of the input that the decoder reads."""
-        read = {id(made) for made in inputs_behind(self.step.fed)}
-        return any(id(made) in read for made in inputs_behind(tensor))
+        read = {id(made) for made in backend.inputs_behind([self.step.fed])}
+        return any(id(made) in read for made in backend.inputs_behind([tensor]))
 
     def _memory(self, layer: Any, tensor: Any) -> str:
         """Give the name of an encoder's tensor that the layer looks at in each step."""
@@ -260,7 +259,7 @@ class Writer:
         given = list(arguments[0]) if isinstance(arguments[0], list | tuple) else [arguments[0]]
         if kind in ("Embedding", "Masking") and _is_kerass(layer):
             return layer, self._outside(given[0])
-        if kind in (*_RECURRENT, *_ATTENTION, "Bidirectional") and _is_kerass(layer):
+        if kind in (*RECURRENT, *_SCORING, "Bidirectional") and _is_kerass(layer):
             given = given[:1]  # states have no masks, and what comes out has the query's
         elif looks_around(layer, arguments, settings):
             raise self.refuse(layer, "may give its output another mask than its input has")

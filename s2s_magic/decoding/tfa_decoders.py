@@ -10,10 +10,10 @@ from s2s_magic import backend
 from s2s_magic.decoding.positions import looks_around
 from s2s_magic.decoding.recipe import Way
 from s2s_magic.decoding.spelling import Names
-from s2s_magic.decoding.wire_paths import calls_behind, inputs_behind
 from s2s_magic.errors import DecodeError
 from s2s_magic.handle import Seq2Seq
 from s2s_magic.ledger import Called
+from s2s_magic.ledger.anatomy import anatomy_of
 
 _TEMPLATE = """\
 {imports}
@@ -67,10 +67,9 @@ _INFERENCE = ("GreedyEmbeddingSampler", "SampleEmbeddingSampler")
 
 
 def trained_call(seq2seq: Seq2Seq) -> Called | None:
-    """Find the last call of a ``BasicDecoder`` within the model; None where there is none."""
-    within = {id(layer) for layer in backend.reached(seq2seq.model)}
-    calls = [call for call in _calls(seq2seq) if id(seq2seq.live.layers[call.object]) in within]
-    return calls[-1] if calls else None
+    """Find the last call of a ``BasicDecoder`` behind the model's output; None where there is none."""
+    parts = anatomy_of(seq2seq.ledger)
+    return parts.decoder if parts is not None and parts.decoder.class_name == "BasicDecoder" else None
 
 
 def _calls(seq2seq: Seq2Seq) -> list[Called]:
@@ -106,7 +105,7 @@ def _over_decoder(seq2seq: Seq2Seq, names: Names, call: Called, decoder: Any) ->
     number = _number(seq2seq, call)
     outputs, _, lengths = decoder.get_output_at(number)
     made = f"{names.layer(decoder)}.get_output_at({number})"
-    inputs = inputs_behind(outputs.sample_id)
+    inputs = backend.inputs_behind([outputs.sample_id])
     starts = [tensor for tensor in inputs if len(tensor.shape) < 2 and tensor.dtype.is_integer]
     sources = [tensor for tensor in inputs if not any(tensor is start for start in starts)]
     if len(sources) != 1 or len(starts) > 1:
@@ -190,18 +189,18 @@ def _imports(names: Names) -> str:
 
 def _encoder_input(seq2seq: Seq2Seq, state: list[Any]) -> Any:
     """Find the one input that the initial state comes from."""
-    found = {id(tensor): tensor for one in state for tensor in inputs_behind(one)}
+    found = backend.inputs_behind(state)
     if len(found) != 1:
-        shown = ", ".join(sorted(backend.history(tensor)[0].name for tensor in found.values())) or "none"
+        shown = ", ".join(sorted(backend.history(tensor)[0].name for tensor in found)) or "none"
         raise DecodeError(
             f"{seq2seq.name} cannot be decoded: the initial state must come from one input, and comes from {shown}"
         )
-    return next(iter(found.values()))
+    return found[0]
 
 
 def _embedding(seq2seq: Seq2Seq, names: Names, tensor: Any) -> tuple[str, str, str]:
     """Say how an id becomes what the decoder reads: the object to track, the function, and the code that makes it."""
-    path = calls_behind(tensor)
+    path = backend.calls_behind(tensor)
     for layer, arguments, settings in path:
         if looks_around(layer, arguments, settings):
             raise DecodeError(
@@ -212,7 +211,7 @@ def _embedding(seq2seq: Seq2Seq, names: Names, tensor: Any) -> tuple[str, str, s
     if len(path) == 1 and embeddings:
         name = names.layer(embeddings[0])
         return name, name, ""
-    inputs = inputs_behind(tensor)
+    inputs = backend.inputs_behind([tensor])
     if len(inputs) != 1 or not embeddings:
         raise DecodeError(f"{seq2seq.name} cannot be decoded: the decoder reads no embedding of one input's ids")
     model = names.fresh("embedding_model")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from s2s_magic.ledger.ledger import Ledger
-from s2s_magic.ledger.records import Called, Constructed, Stop, Variable, Wire
+from s2s_magic.ledger.records import AnyEvent, Called, Stop, Variable, Wire
 
 # Operations whose derivative is zero or not defined, though what they give may be of a floating type: for documents
 # of before calls were differentiated.
@@ -65,6 +65,44 @@ def uses_beside(ledger: Ledger, key: str) -> list[Called]:
     return list(ledger.used_beside.get(key, ()))
 
 
+def events_behind(
+    ledger: Ledger, wires: Iterable[Wire], onward: Callable[[AnyEvent], Iterable[Wire]] | None = None
+) -> list[AnyEvent]:
+    """Walk back along the wires from some tensors: the one walk that all who ask where a tensor comes from share.
+
+    Parameters
+    ----------
+    ledger
+        The records.
+    wires
+        Where to begin.
+    onward
+        Gives the wires by which the walk goes on behind an event; by default all of its inputs, and into a model that
+        it calls.
+
+    Returns
+    -------
+    list of Constructed or Called
+        The events that are met, each once, the nearest first.
+    """
+    inner = _inner(ledger) if onward is None else {}
+    found: dict[int, AnyEvent] = {}
+    waiting = deque(wires)
+    while waiting:
+        index = waiting.popleft().from_event
+        if index is not None and index not in found:
+            found[index] = event = ledger.events[index]
+            waiting.extend(onward(event) if onward else event.inputs)
+            if isinstance(event, Called):
+                waiting.extend(inner.get(event.object, ()))
+    return list(found.values())
+
+
+def _inner(ledger: Ledger) -> dict[str, tuple[Wire, ...]]:
+    """Give the outputs that a model has inside, by its key: where the walk goes on behind a call of it."""
+    return {model.object: model.outputs for model in ledger.models}
+
+
 def gradient_events(ledger: Ledger, ends: Iterable[Wire]) -> set[int]:
     """Find the events that a loss's gradient reaches, walking back from the wires that the loss is computed from.
 
@@ -76,19 +114,18 @@ def gradient_events(ledger: Ledger, ends: Iterable[Wire]) -> set[int]:
     set of int
         Event indexes.
     """
-    inner = {model.object: model.outputs for model in ledger.models}
-    reached: set[int] = set()
-    waiting = deque(ends)
-    while waiting:
-        wire = waiting.popleft()
-        event = ledger.events[wire.from_event] if wire.from_event is not None else None
-        if event is None or event.index in reached or not carries_gradient(wire.dtype):
-            continue
-        reached.add(event.index)
-        if isinstance(event, Called):
-            waiting.extend(wire for number, wire in enumerate(event.inputs) if not stops_at(event, number))
-            waiting.extend(inner.get(event.object, ()))
-    return reached
+    inner = _inner(ledger)
+
+    def carried(wires: Iterable[Wire]) -> list[Wire]:
+        return [wire for wire in wires if carries_gradient(wire.dtype)]
+
+    def onward(event: AnyEvent) -> list[Wire]:
+        if not isinstance(event, Called):
+            return []
+        passing = [wire for number, wire in enumerate(event.inputs) if not stops_at(event, number)]
+        return carried([*passing, *inner.get(event.object, ())])
+
+    return {event.index for event in events_behind(ledger, carried(ends), onward)}
 
 
 def route_to_output(ledger: Ledger, start: Wire, outputs: Iterable[Wire]) -> list[int] | None:
@@ -129,18 +166,3 @@ def route_to_output(ledger: Ledger, start: Wire, outputs: Iterable[Wire]) -> lis
                 came_from[user.index] = here
                 waiting.append(user.index)
     return None
-
-
-def events_behind(ledger: Ledger, outputs: Iterable[Wire]) -> list[Constructed | Called]:
-    """List the events from which wires lead to some tensors, whatever becomes of a gradient on the way."""
-    inner = {model.object: model.outputs for model in ledger.models}
-    found: dict[int, Constructed | Called] = {}
-    waiting = deque(outputs)
-    while waiting:
-        event = waiting.popleft().from_event
-        if event is not None and event not in found:
-            found[event] = ledger.events[event]
-            waiting.extend(found[event].inputs)
-            if isinstance(found[event], Called):
-                waiting.extend(inner.get(found[event].object, ()))
-    return [found[index] for index in sorted(found)]

@@ -69,7 +69,7 @@ def _disconnected(traced: Traced, error: BaseException) -> str | None:
     if (ends := backend.disconnected(error)) is None:
         return None
     given, outputs = ends
-    missing = [tensor for tensor in backend.sources(outputs, given) if not any(tensor is one for one in given)]
+    missing = [tensor for tensor in backend.inputs_behind(outputs, given) if not any(tensor is one for one in given)]
     if not missing:
         return _unused(traced, error, given, outputs)
     missing.sort(key=lambda tensor: _place(traced, tensor) or (len(traced.ledger.events), 0))

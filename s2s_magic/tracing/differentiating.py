@@ -76,7 +76,7 @@ def examined(ledger: Ledger, live: Live) -> Ledger:
         if not backend.is_functional(layer) and backend.adds_loss(layer):
             update["adds_loss"] = True
         if _worth_asking(layer) and event.index in made:
-            args, kwargs = backend.call_arguments(made[event.index])
+            args, kwargs = backend.call_of(made[event.index])
             alike = _alike(event, layer, (args, kwargs))
             if alike is None or alike not in known:
                 known[alike] = _stops(event, layer, (args, kwargs), live, keys)

@@ -36,13 +36,6 @@ def output_keys(model: Any) -> list[str] | None:
     return sorted(wired) if isinstance(wired, dict) else None
 
 
-def call_arguments(tensor: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Give the arguments of the call that made one of Keras's symbolic tensors."""
-    made = tensor._keras_history
-    node = made.layer._inbound_nodes[made.node_index]
-    return tuple(node.call_args), dict(node.call_kwargs)
-
-
 def disconnected(error: BaseException) -> tuple[list[Any], list[Any]] | None:
     """Give the inputs and outputs of a model that could not be made since its outputs need other inputs.
 
@@ -61,48 +54,60 @@ def disconnected(error: BaseException) -> tuple[list[Any], list[Any]] | None:
     return None
 
 
-def sources(outputs: Iterable[Any], known: Iterable[Any]) -> list[Any]:
-    """Give the input tensors that the wires of outputs lead back to, without going past known tensors."""
+def tensors_behind(tensors: Iterable[Any], known: Iterable[Any] = ()) -> list[Any]:
+    """Walk back along the wires: list the symbolic tensors that some come from, these included, each once.
+
+    The one walk over live graphs. It does not go past known tensors.
+    """
     seen = {id(tensor) for tensor in known}
-    waiting, found = list(outputs), []
+    waiting, found = list(tensors), []
     while waiting:
         tensor = waiting.pop()
-        if id(tensor) in seen or not objects.is_keras_tensor(tensor):
-            continue
-        seen.add(id(tensor))
-        layer, number, _ = tensor._keras_history
-        node = layer._inbound_nodes[number]
-        if node.is_input:
+        if id(tensor) not in seen and objects.is_keras_tensor(tensor):
+            seen.add(id(tensor))
             found.append(tensor)
-        waiting.extend(tf.nest.flatten(node.keras_inputs))
+            waiting.extend(tf.nest.flatten(_node(tensor).keras_inputs))
     return found
+
+
+def inputs_behind(tensors: Iterable[Any], known: Iterable[Any] = ()) -> list[Any]:
+    """List the input tensors that the wires of some tensors lead back to, without going past known ones."""
+    return [tensor for tensor in tensors_behind(tensors, known) if _node(tensor).is_input]
 
 
 def leads_to(tensor: Any, outputs: Iterable[Any], given: Iterable[Any]) -> bool:
     """Say whether wires lead from a tensor to some outputs, without going past given tensors."""
-    seen = {id(one) for one in given}
-    waiting = list(outputs)
-    while waiting:
-        here = waiting.pop()
-        if here is tensor:
-            return True
-        if id(here) not in seen and objects.is_keras_tensor(here):
-            seen.add(id(here))
-            waiting.extend(tf.nest.flatten(here.node.keras_inputs))
-    return False
+    others = [one for one in given if one is not tensor]
+    return any(one is tensor for one in tensors_behind(outputs, others))
+
+
+def calls_behind(tensor: Any) -> list[tuple[Any, tuple[Any, ...], dict[str, Any]]]:
+    """List the calls between a symbolic tensor and the inputs, the last one first: layer, arguments, settings."""
+    made = {history(one)[:2]: one for one in tensors_behind([tensor]) if not _node(one).is_input}
+    return [(layer, *call_of(one)) for (layer, _), one in made.items()]
+
+
+def _node(tensor: Any) -> Any:
+    """Give Keras's record of the call that made a symbolic tensor."""
+    layer, number, _ = tensor._keras_history
+    return layer._inbound_nodes[number]
 
 
 def links(model: Any) -> list[tuple[Any, Any, Any]]:
     """Give (layer, tensor, layer) of the wires within a model, in the order of its calls; None at an output's end."""
-    if not isinstance(model, functional.Functional) or not getattr(model, "_nodes_by_depth", None):
-        return []
-    found = []
-    for depth in sorted(model._nodes_by_depth, reverse=True):
-        for node in model._nodes_by_depth[depth]:
-            for tensor in tf.nest.flatten(node.keras_inputs):
-                if not node.is_input:
-                    found.append((tensor._keras_history[0], tensor, node.layer))
-    return [*found, *((tensor._keras_history[0], tensor, None) for tensor in tf.nest.flatten(model.outputs or []))]
+    found = [
+        (tensor._keras_history[0], tensor, node.layer)
+        for node in _nodes_in_order(model)
+        if not node.is_input
+        for tensor in tf.nest.flatten(node.keras_inputs)
+    ]
+    return [*found, *((tensor._keras_history[0], tensor, None) for tensor in ends(model)[1])]
+
+
+def _nodes_in_order(model: Any) -> list[Any]:
+    """Give Keras's records of the calls within a model, in the order in which it runs them; none without wires."""
+    by_depth = getattr(model, "_nodes_by_depth", None) or {}
+    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
 
 
 # The wires as Keras keeps them, for writing code that runs on from them.
@@ -141,9 +146,7 @@ def is_wired(model: Any) -> bool:
 
 def run_order(model: Any) -> dict[int, list[int]]:
     """Give the calls of each layer that a model runs, by the layer's id: their numbers in the graph, in that order."""
-    by_depth = getattr(model, "_nodes_by_depth", {})  # empty for a model that is no graph of layers
     found: dict[int, list[int]] = {}
-    for depth in sorted(by_depth, reverse=True):
-        for node in by_depth[depth]:
-            found.setdefault(id(node.layer), []).append(node.layer._inbound_nodes.index(node))
+    for node in _nodes_in_order(model):
+        found.setdefault(id(node.layer), []).append(node.layer._inbound_nodes.index(node))
     return found

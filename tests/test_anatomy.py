@@ -1,0 +1,75 @@
+"""The parts of an encoder-decoder are found by kind, in whatever way it is written."""
+
+import pytest
+
+from models import by_hand
+from s2s_magic import api
+from s2s_magic.ledger.anatomy import anatomy_of
+
+BEGIN = """
+from tensorflow import keras
+
+L = keras.layers
+source = keras.Input([None], dtype="int32")
+target = keras.Input([None], dtype="int32")
+heard, said = L.Embedding(12, 4), L.Embedding(12, 4)
+"""
+LAYERS = """
+reader = L.LSTM(6, return_sequences=True, return_state=True)
+memory, h, c = reader(heard(source))
+writer = L.LSTM(6, return_sequences=True)
+written = writer(said(target), initial_state=[h, c])
+looks = L.Attention()
+scores = L.Dense(12, activation="softmax")
+model = keras.Model([source, target], scores(L.Concatenate()([written, looks([written, memory])])))
+"""
+CELLS = """
+reader = L.RNN(L.GRUCell(6), return_state=True)
+_, state = reader(heard(source))
+below = L.RNN(L.GRUCell(6), return_sequences=True)
+writer_cell = L.GRUCell(6)
+writer = L.RNN(writer_cell, return_sequences=True)
+written = writer(below(said(target), initial_state=[state]), initial_state=[state])
+scores = L.Dense(12)
+model = keras.Model([source, target], scores(written))
+"""
+TUTORIAL = """
+source, target = keras.Input([None, 12]), keras.Input([None, 12])
+reader = L.LSTM(6, return_state=True)
+_, h, c = reader(source)
+writer = L.LSTM(6, return_sequences=True, return_state=True)
+written, _, _ = writer(target, initial_state=[h, c])
+scores = L.Dense(12, activation="softmax")
+model = keras.Model([source, target], scores(written))
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [
+        (by_hand(12, 4, 8), ("source_ids", "target_ids", "words", "reader", "writer_cell", "")),
+        (BEGIN + LAYERS, ("source", "target", "said", "reader", "writer.cell", "looks")),
+        (BEGIN + CELLS, ("source", "target", "said", "reader", "writer_cell", "")),
+        (BEGIN + TUTORIAL, ("source", "target", "", "reader", "writer.cell", "")),
+    ],
+    ids=["BasicDecoder", "layers with attention", "cells", "one-hot symbols"],
+)
+def test_the_parts_are_found_by_kind(code, names):
+    ledger = api.trace(code).ledger
+    parts = anatomy_of(ledger)
+
+    def named(keys):
+        return " ".join(ledger.layers[key].name for key in keys)
+
+    def begun(events):
+        return " ".join(ledger.events[index].outputs[0].name for index in sorted(events))
+
+    source, target, embedding, encoder, cell, attention = names
+    assert (begun(parts.source), begun(parts.target)) == (source, target)
+    assert (named(parts.embeddings), named(call.object for call in parts.encoder)) == (embedding, encoder)
+    assert (named([parts.decoder.object]), named([parts.cell])) == ("writer", cell)
+    assert (named([parts.output_layer]), named(call.object for call in parts.attention)) == ("scores", attention)
+
+
+def test_a_model_without_a_decoder_has_no_parts():
+    assert anatomy_of(api.trace(f"{BEGIN}model = keras.Model(source, L.Dense(2)(heard(source)))").ledger) is None
