@@ -51,6 +51,7 @@ def build(
     BuildError
         When the model does not fit into memory: before anything of it is made, as far as that can be told.
     """
+    from s2s_magic.data.special_ids import spec_ids
     from s2s_magic.data.tokens import count_vocabularies
     from s2s_magic.handle import Seq2Seq
     from s2s_magic.sizing import check_memory, first_line_of, out_of_memory
@@ -74,6 +75,7 @@ def build(
         source=source,
         namespace=traced.namespace,
         spec=spec,
+        ids=spec_ids(spec),
         tokenizers=tokenizers,
     )
 
@@ -171,6 +173,7 @@ def _going_on(seen: Seq2Seq, before: Seq2Seq) -> Seq2Seq:
         seen,
         ledger=seen.ledger.with_training(before.evidence),
         source=f"{before.source}\n\n{seen.source}",
+        ids=replace(before.ids, padding=None, unknown=None, tokens={}, added=False),  # its model may be another
         tokenizers=before.tokenizers,
         evidence=before.evidence,
         fitted=before.fitted,

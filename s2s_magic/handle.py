@@ -13,7 +13,7 @@ from s2s_magic.ledger.drift import drift_of
 from s2s_magic.ledger.drift import nothing_to_train as nothing_to_train_in
 
 if TYPE_CHECKING:
-    from s2s_magic.data.tokens import Tokenizer
+    from s2s_magic.data.tokens import Tokenizer, Unit
     from s2s_magic.spec import Spec
     from s2s_magic.tracing import Live
     from s2s_magic.training.steps import Steps
@@ -29,22 +29,42 @@ class Fitted:
         Where the distance of each watched variable counts from (a ``tf.Tensor``), by ledger key.
     rows : dict
         Of each variable that is read by rows, which of them any fit moved (a boolean array), by ledger key.
-    start : int or None
-        The id that the decoder's input began with.
     longest : int or None
         Ids in the longest target seen.
-    begins : tuple
-        For each input of the model the id or the text that all of its rows began with; None where they differ.
-    end : int or None
-        The id that all rows of the target ended with and had nowhere else, up to filling; None where there is none.
     """
 
     starts: Mapping[str, Any] = field(default_factory=dict, repr=False)
     rows: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    start: int | None = None
     longest: int | None = None
-    begins: tuple[int | str | None, ...] = ()
+
+
+@dataclass(frozen=True)
+class SpecialIds:
+    """The ids that stand for no token, and what the others stand for: as the spec says, else as a fit's data show.
+
+    Attributes
+    ----------
+    start, end : int or None
+        What the decoder's input begins with, and what ends every row of the target and stands nowhere else in it.
+    padding : int or None
+        What fills up rows, and is masked.
+    unknown : int or None
+        What stands for tokens outside the vocabulary.
+    begins : tuple
+        For each input of the model the id or the word that all of its rows began with; None where they differ.
+    tokens : dict
+        What an id stands for, by side (``source``, ``target``): ``char`` or ``word``; no entry where that is not known.
+    added : bool
+        Whether a fit puts start and end around the rows itself, as for a model from a spec; else the data have them.
+    """
+
+    start: int | None = None
     end: int | None = None
+    padding: int | None = None
+    unknown: int | None = None
+    begins: tuple[int | str | None, ...] = ()
+    tokens: Mapping[str, Unit] = field(default_factory=dict)
+    added: bool = False
 
 
 @dataclass(eq=False, repr=False)
@@ -65,6 +85,8 @@ class Seq2Seq:
         Where the names of that code live (the notebook's own for a traced cell).
     spec : Spec or None
         The plan it was built from; None for a traced model.
+    ids : SpecialIds
+        Which ids start, end and fill up rows.
     tokenizers : dict
         ``source`` and ``target`` tokenizers once they are known; empty for integer ids.
     evidence : Evidence or None
@@ -87,6 +109,7 @@ class Seq2Seq:
     source: str
     namespace: dict[str, Any]
     spec: Spec | None = None
+    ids: SpecialIds = SpecialIds()
     tokenizers: dict[str, Tokenizer] = field(default_factory=dict)
     evidence: Evidence | None = None
     fitted: Fitted | None = None

@@ -278,7 +278,7 @@ def test_what_rows_start_and_end_with_is_what_the_fitted_data_showed_and_is_said
     before = repr(shown(model, X[:1], api.decode(model, X[:1], max_length=2)))
     assert before.endswith("rows start with id 0, as no fit has shown another; --start gives it")
     api.fit(model, "source: X\ntarget: Y\ndecoder_input: D\n", names, progress=lambda progress: None)
-    assert (model.fitted.begins[1], model.fitted.end, model.fitted.longest) == (1, 2, 5)
+    assert (model.ids.begins[1], model.ids.end, model.fitted.longest) == (1, 2, 5)
     shaken(model, seed=3)
     assert api.decode(model, X) == step_by_step(model, X, 5, start=1, end=2)
     assert repr(shown(model, X[:1], [[3]])).endswith("rows end with id 2, as those fitted did; --end gives another")

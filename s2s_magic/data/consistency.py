@@ -73,11 +73,11 @@ def check_table(
     if not desk.faults:
         named = {number: inputs[i.name] for number, i in enumerate(known) if i.name in inputs}
         check_costs(desk, table, named, targets[: len(table.targets)])
-    spec = desk.seq2seq.spec
+    ids = desk.seq2seq.ids
     name, source = next(
         ((i.name, c) for i, c in zip(known, table.inputs, strict=True) if isinstance(c, Rows)), ("", None)
     )
-    if spec is not None and spec.padding is None and source is not None and source.ragged:
+    if ids.added and ids.padding is None and source is not None and source.ragged:
         low, high = source.lengths.min(), source.lengths.max()
         desk.fault(
             inputs[name].key,

@@ -51,9 +51,7 @@ class Desk:
 
     def value(self, key: str, name: str) -> Any:
         """Give the plain value of a notebook variable; None after a fault."""
-        spec = self.seq2seq.spec
-        value = self.found(key, name)
-        padding = spec.padding if spec else None
+        value, padding = self.found(key, name), self.seq2seq.ids.padding
         return value and self.reading(Asked(key, name), lambda: sequences.plain(value[0], padding))
 
     def found(self, key: str, name: str) -> tuple[Any] | None:
@@ -93,8 +91,7 @@ class Desk:
         return None if value is None else self.reading(Asked(key, name), lambda: self._rows(value, side))
 
     def _rows(self, value: Any, side: str | None) -> Any:
-        spec = self.seq2seq.spec
-        tokens = spec.tokens_of(side) if spec is not None and side else "none"
+        tokens = self.seq2seq.ids.tokens.get(side or "", "none")
         if not sequences.is_text(value):
             if tokens != "none" and len(value):
                 raise sequences.Unreadable(

@@ -147,7 +147,7 @@ def _sequence_table(
     desk: Desk, known: Mapping[Role, str], part: Part, begun: _Begun | None
 ) -> tuple[Table | None, _Begun]:
     """Arrange source and target for an encoder-decoder; what was not named is derived from the target."""
-    spec, training = desk.seq2seq.spec, begun is None
+    ids, training = desk.seq2seq.ids, begun is None
     named = named_inputs(desk, part)
     if known["encoder"] not in named and part.source is None:
         desk.fault(f"{part.key}source", f"the key 'source' is missing: it names the variable for {known['encoder']}")
@@ -167,13 +167,13 @@ def _sequence_table(
     if lengths is not None:
         target = target.cut(lengths)
         given = given.cut(lengths) if given is not None else None
-    elif given is None and spec is not None and spec.end is not None and (begun is None or begun.ended):
+    elif given is None and ids.added and ids.end is not None and (begun is None or begun.ended):
         if training:
             warn_of_empty_rows(desk, asked_target, target)
-        target = target.ended(spec.end)
+        target = target.ended(ids.end)
     if begun is None:
         first = int(given.values[0]) if given is not None and len(given.values) else None
-        start = first if first is not None else (spec.start if spec is not None else 0)
+        start = first if first is not None else (ids.start or 0 if ids.added else 0)
         begun = _Begun(start, ended=given is None and lengths is None)
     table = _arranged(desk, known, source, target, given or Shifted(begun.start), form)
     check_table(desk, table, named, [asked_target])
@@ -199,9 +199,9 @@ def _encoded(desk: Desk, asked: Asked, side: str, read: Any) -> Rows:
     """Turn texts into ids; ids stay, less the padding at the end of each row."""
     if side in desk.tokenizers:
         return desk.encoded(asked, side, read)
-    spec = desk.seq2seq.spec
     found: Rows = read
-    return found if spec is None or spec.padding is None else found.without_padding(spec.padding)
+    padding = desk.seq2seq.ids.padding
+    return found if padding is None else found.without_padding(padding)
 
 
 def _given(
@@ -232,11 +232,9 @@ def _arranged(
     columns: dict[str, Column] = {known["encoder"]: source, known["decoder"]: decoder}
     if "lengths" in known:
         columns[known["lengths"]] = Lengths()
-    spec = desk.seq2seq.spec
-    masked = spec is not None and spec.padding is not None
-    padding = spec.padding if spec is not None and spec.padding is not None else 0
+    padding = desk.seq2seq.ids.padding
     inputs = tuple(columns[i.name] for i in inputs_of(desk.seq2seq))
-    return Table(inputs, target, not masked and target.ragged, padding, target_form=form)
+    return Table(inputs, target, padding is None and target.ragged, padding or 0, target_form=form)
 
 
 # -- any other model ---------------------------------------------------------------------------------------------------

@@ -1,29 +1,135 @@
-"""What rows of fitted data begin and end with, for decoding."""
+"""The special ids of a model: what the spec says, what the data of a fit show, what a decoding asks for."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from s2s_magic.data.batches import Shifted
+from s2s_magic import backend
 from s2s_magic.data.sequences import Rows
+from s2s_magic.data.table import Shifted, Table
+from s2s_magic.data.tokens import UNKNOWN
+from s2s_magic.errors import DecodeError, nearest
+from s2s_magic.handle import Seq2Seq, SpecialIds
+
+if TYPE_CHECKING:
+    from s2s_magic.data.batches import Stream
+    from s2s_magic.spec import Spec
+
+Edge = int | str | None
+
+START_WORDS = ("[start]", "<start>", "[bos]", "<bos>", "[sos]", "<sos>", "<s>", "startseq", "sos", "bos", "start")
+END_WORDS = ("[end]", "<end>", "[eos]", "<eos>", "</s>", "endseq", "eos", "end")
 
 
-def begins_with(column: Any) -> int | str | None:
-    """Give what all rows of an input begin with: an id, the symbol of a one-hot vector, a text's first word.
+def spec_ids(spec: Spec) -> SpecialIds:
+    """Give the ids that a spec says."""
+    tokens = {side: unit for side in ("source", "target") if (unit := spec.tokens_of(side)) != "none"}
+    unknown = UNKNOWN if tokens else None
+    return SpecialIds(spec.start, spec.end, spec.padding, unknown, tokens=tokens, added=True)
+
+
+def seen_ids(known: SpecialIds, table: Table | Stream, start: int | None) -> SpecialIds:
+    """Add what the data of a fit begin and end with; start and end that a fit puts around the rows stay.
 
     Parameters
     ----------
-    column
-        A column of a `Table`.
+    known
+        What was known before.
+    table
+        The data.
+    start
+        The id that the decoder's input starts with; None where there is no decoder input.
+    """
+    seen = replace(known, begins=tuple(map(_begins_with, table.inputs)))
+    return seen if known.added else replace(seen, start=start, end=_ends_with(table.target))
+
+
+def ids_to_decode(
+    seq2seq: Seq2Seq, words: Any, source: Any, *, start: Edge = None, end: Edge = None
+) -> tuple[SpecialIds, tuple[str, ...]]:
+    """Decide what decoded rows start and end with.
+
+    Parameters
+    ----------
+    seq2seq
+        The trained model.
+    words
+        The vectorization whose vocabulary the ids are of; None for bare ids.
+    source
+        The encoder's input, a symbolic tensor.
+    start, end
+        What was asked for, an id or a word of the vocabulary.
 
     Returns
     -------
-    int, str or None
-        None where rows begin differently, or with no such thing.
+    ids : SpecialIds
+        With a start; an end of None lets rows end by their number of ids alone.
+    notes : tuple of str
+        What was taken without being asked for, in words.
+
+    Raises
+    ------
+    DecodeError
+        When a word is not in the vocabulary, or nothing says what rows start with.
     """
+    vocabulary = list(words.get_vocabulary()) if words is not None else []
+    ids = seq2seq.ids
+    notes = []
+    first: Edge = start
+    if first is None:
+        first = ids.start if ids.added else _begun(seq2seq, source)
+        if isinstance(first, str):
+            first = None if words is None else int(words([first])[0, 0])
+    if first is None and vocabulary:
+        first = next((word for word in START_WORDS if word in vocabulary), None)
+        if first is None:
+            raise DecodeError(
+                f"{seq2seq.name} has seen no text that its decoder begins with, and its vocabulary has no [start]: "
+                "--start gives the word that rows start with"
+            )
+    if first is None:
+        first = 0
+        notes.append("rows start with id 0, as no fit has shown another; --start gives it")
+    last: Edge = end
+    if last is None and not ids.added:
+        last = next((word for word in END_WORDS if word in vocabulary), None)
+    if last is None:
+        last = ids.end
+        if last is not None and not ids.added:
+            shown = repr(vocabulary[last]) if last < len(vocabulary) else f"id {last}"
+            notes.append(f"rows end with {shown}, as those fitted did; --end gives another")
+    first = _number(seq2seq, first, vocabulary, "start")
+    return replace(ids, start=first, end=_number(seq2seq, last, vocabulary, "end")), tuple(notes)
+
+
+def _begun(seq2seq: Seq2Seq, source: Any) -> Edge:
+    """Give what the decoder's input began with when the model was fitted; None where that is not known."""
+    begins = seq2seq.ids.begins
+    pairs = zip(begins, backend.ends(seq2seq.model)[0] or begins, strict=False)
+    known = [begin for begin, tensor in pairs if tensor is not source and begin is not None]
+    return known[-1] if known else seq2seq.ids.start
+
+
+def _number(seq2seq: Seq2Seq, edge: Edge, vocabulary: list[str], key: str) -> int | None:
+    if not isinstance(edge, str):
+        return edge
+    if edge.lstrip("-").isdecimal():
+        return int(edge)
+    tokenizer = seq2seq.tokenizers.get("target")
+    known = vocabulary or (list(tokenizer.tokens) if tokenizer is not None else [])
+    if not known:
+        raise DecodeError(f"--{key} is {edge!r}, and {seq2seq.name} works on ids: expected a whole number")
+    if edge not in known:
+        raise DecodeError(f"--{key} is {edge!r}, which is not in the vocabulary{nearest(edge, known)}")
+    return known.index(edge) if vocabulary else tokenizer.encode(edge)[0]  # type: ignore[union-attr]
+
+
+def _begins_with(column: Any) -> Edge:
+    """Give what all rows of an input begin with: an id, the symbol of a one-hot vector, a text's first word."""
     if isinstance(column, Shifted):
         return column.start
     firsts = _firsts(column)
@@ -55,14 +161,8 @@ def _ids(array: Any) -> Any:
     return None
 
 
-def ends_with(target: Any) -> int | None:
-    """Give the id that every row of a target ends with and has nowhere else; behind it, one id may fill rows up.
-
-    Parameters
-    ----------
-    target
-        Rows of ids or of one-hot vectors.
-    """
+def _ends_with(target: Any) -> int | None:
+    """Give the id that every row of a target ends with and has nowhere else; behind it, one id may fill rows up."""
     rows = _rows(target)
     if len(rows) < 2 or not all(len(row) for row in rows):
         return None

@@ -64,8 +64,7 @@ def shown(seq2seq: Seq2Seq, sources: Any, outputs: Sequence[Any]) -> Decoded:
     outputs
         What it gave.
     """
-    padding = seq2seq.spec.padding if seq2seq.spec is not None else None
-    listed = [sources] if isinstance(sources, str) else list(sequences.plain(sources, padding))
+    listed = [sources] if isinstance(sources, str) else list(sequences.plain(sources, seq2seq.ids.padding))
     tokenizer = seq2seq.tokenizers.get("source")
     notes = () if tokenizer is None else _notes(tokenizer, sequences.texts(listed))
     notes += tuple(getattr(seq2seq.inference, "notes", ()))

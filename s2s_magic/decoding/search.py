@@ -12,13 +12,13 @@ from s2s_magic import backend
 from s2s_magic.acceleration import put_on_greedy_kernels
 from s2s_magic.data import sequences
 from s2s_magic.data.costs import long_batches
+from s2s_magic.data.special_ids import Edge, ids_to_decode
 from s2s_magic.data.tokens import UNKNOWN, Tokenizer
-from s2s_magic.decoding.bounds import Edge, Edges, edges
 from s2s_magic.decoding.code import way_to_decode
 from s2s_magic.decoding.recipe import DecodingModel, Way
-from s2s_magic.decoding.sources import Sources, padding_of, read, unreadable
+from s2s_magic.decoding.sources import Sources, read, unreadable
 from s2s_magic.errors import DecodeError
-from s2s_magic.handle import Seq2Seq
+from s2s_magic.handle import Seq2Seq, SpecialIds
 from s2s_magic.tracing import Traced, refresh, run
 from s2s_magic.undoing import Changes
 
@@ -71,18 +71,14 @@ def decode(
     """
     _check_length(max_length)
     try:
-        value = sequences.plain(sources, padding_of(seq2seq))
-        if (
-            seq2seq.spec is not None
-            and seq2seq.spec.tokens_of("source") != "none"
-            and "source" not in seq2seq.tokenizers
-        ):
+        value = sequences.plain(sources, seq2seq.ids.padding)
+        if "source" in seq2seq.ids.tokens and "source" not in seq2seq.tokenizers:
             raise sequences.Unreadable(
                 f"cannot be read before the first fit, which counts the vocabulary of {seq2seq.name}"
             )
     except sequences.Unreadable as error:
         raise unreadable(error) from error
-    way, found_edges = _way(seq2seq, _longest(seq2seq, None) if max_length is None else max_length, start, end)
+    way, special, _ = _way(seq2seq, _longest(seq2seq, None) if max_length is None else max_length, start, end)
     if hasattr(value, "__len__") and not len(value):
         return []
     source = read(seq2seq, way, value)
@@ -93,10 +89,10 @@ def decode(
     _check_longest(seq2seq, inference.way, max_length)
     found: list[Any] = [None] * len(source.lengths)
     for numbers, batch in _batches(source):
-        ids, lengths = _run(inference, batch, tf.fill([len(numbers)], found_edges.start))
+        ids, lengths = _run(inference, batch, tf.fill([len(numbers)], special.start))
         for number, row, length in zip(numbers, ids, lengths, strict=True):
             found[number] = _ended(
-                row[: min(length, longest)].tolist(), way.end if way.end is not None else found_edges.end
+                row[: min(length, longest)].tolist(), way.end if way.end is not None else special.end
             )
     return _as_texts(seq2seq, way, found)
 
@@ -137,28 +133,17 @@ def _longest(seq2seq: Seq2Seq, source: Sources | None) -> int:
     return UNKNOWN_LENGTH if source is None else 2 * source.longest + 10
 
 
-def _way(seq2seq: Seq2Seq, longest: int, start: Edge, end: Edge) -> tuple[Way, Edges]:
-    """Choose the way, and where rows start and end."""
+def _way(seq2seq: Seq2Seq, longest: int, start: Edge, end: Edge) -> tuple[Way, SpecialIds, tuple[str, ...]]:
+    """Choose the way, and where rows start and end; say what was taken for that."""
     way = way_to_decode(seq2seq, longest=longest, end=None)
     own = way.takes == "sources"
     for name, given in (("start", start), ("end", end)):
         if given is not None and (own or (name == "end" and way.gives == "ids and lengths" and way.note)):
             raise DecodeError(f"{seq2seq.name} is {way.note}: --{name} has no place there")
     if own:
-        return way, Edges(0, None)
-    found = edges(seq2seq, way.words, _seen(seq2seq, way), start=start, end=end)
-    return way_to_decode(seq2seq, longest=longest, end=found.end), found
-
-
-def _seen(seq2seq: Seq2Seq, way: Way) -> Edge:
-    """Give what the decoder's input began with when the model was fitted."""
-    if seq2seq.fitted is None:
-        return None
-    begins = list(seq2seq.fitted.begins)
-    inputs = backend.ends(seq2seq.model)[0]
-    pairs = zip(begins, inputs or begins, strict=False)
-    known = [begin for begin, tensor in pairs if tensor is not way.source and begin is not None]
-    return known[-1] if known else seq2seq.fitted.start
+        return way, SpecialIds(start=0), ()
+    found, notes = ids_to_decode(seq2seq, way.words, way.source, start=start, end=end)
+    return way_to_decode(seq2seq, longest=longest, end=found.end), found, notes
 
 
 def inference_model(
@@ -182,9 +167,9 @@ def inference_model(
     """
     _check_length(max_length)
     longest = _longest(seq2seq, None) if max_length is None else int(max_length)
-    way, found = _way(seq2seq, longest, start, end)
+    way, _, taken = _way(seq2seq, longest, start, end)
     before = seq2seq.inference
-    notes = tuple(filter(None, (way.note, *found.notes)))
+    notes = tuple(filter(None, (way.note, *taken)))
     if isinstance(before, DecodingModel) and before.source == way.code and before.trained is seq2seq.model:
         before.notes = notes
         return before

@@ -63,16 +63,11 @@ def read(seq2seq: Seq2Seq, way: Way, value: Any) -> Sources:
     try:
         if source.dtype == tf.string:
             return _texts(way, value, seq2seq)
-        if seq2seq.spec is not None or (len(source.shape) == 2 and vocabulary_of(seq2seq, source) is not None):
+        if seq2seq.ids.added or (len(source.shape) == 2 and vocabulary_of(seq2seq, source) is not None):
             return _ids(seq2seq, way, value)
         return _numbers(seq2seq, way, value)
     except sequences.Unreadable as error:
         raise unreadable(error) from error
-
-
-def padding_of(seq2seq: Seq2Seq) -> int | None:
-    """Give the id that fills sources up; None where none does."""
-    return seq2seq.spec.padding if seq2seq.spec is not None else None
 
 
 def unreadable(error: sequences.Unreadable) -> DecodeError:
@@ -90,7 +85,7 @@ def _ids(seq2seq: Seq2Seq, way: Way, value: Any) -> Sources:
         raise sequences.Unreadable(f"hold text, and {seq2seq.name} reads ids")
     else:
         found = sequences.ids(value)
-    padding = padding_of(seq2seq)
+    padding = seq2seq.ids.padding
     found = found if padding is None else found.without_padding(padding)
     _check(found, vocabulary_of(seq2seq, way.source))
     _check_length(way, found.lengths)

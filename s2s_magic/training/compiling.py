@@ -128,7 +128,7 @@ def _metrics(
     Keras finds out what a name means for each output, by its shape and the target's. What is weighted as compiled stays
     so, unless the rows' filling gives weights to those that are named.
     """
-    padding = seq2seq.spec.padding if seq2seq.spec is not None else None
+    padding = seq2seq.ids.padding
     if padding is None and isinstance(table, Table) and table.weighted:
         others = weighted if isinstance(weighted, list) else []
         return None, [*names, *(metric for metric in others if metric not in names)]

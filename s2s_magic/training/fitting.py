@@ -12,7 +12,7 @@ import tensorflow as tf
 from s2s_magic import backend
 from s2s_magic.data.batches import Feed, feed
 from s2s_magic.data.reader import Prepared, prepare
-from s2s_magic.data.special_ids import begins_with, ends_with, steps_of
+from s2s_magic.data.special_ids import seen_ids, steps_of
 from s2s_magic.errors import FitError, Interrupted
 from s2s_magic.handle import Fitted, Seq2Seq, drift
 from s2s_magic.ledger import CallShare, Evidence, Run
@@ -205,7 +205,7 @@ def _settle_in_the_end(changes: Changes, course: _Course) -> None:
     """Keep what was trained once everything else is undone; where nothing was, put all back as it is now."""
     seq2seq, model = course.seq2seq, course.seq2seq.model
     put_attributes_back = backend.attributes_before(model)
-    fitted, tokenizers = seq2seq.fitted, seq2seq.tokenizers
+    before = seq2seq.fitted, seq2seq.tokenizers, seq2seq.ids
 
     def settle() -> None:
         loop = course.loop
@@ -214,7 +214,7 @@ def _settle_in_the_end(changes: Changes, course: _Course) -> None:
                 loop.put_back()
             put_attributes_back()
         if loop is None or not course.trained:
-            seq2seq.fitted, seq2seq.tokenizers = fitted, tokenizers
+            seq2seq.fitted, seq2seq.tokenizers, seq2seq.ids = before
         else:
             if not course.broken:
                 loop.cut_off()
@@ -245,11 +245,8 @@ def _remember(seq2seq: Seq2Seq, prepared: Prepared, noted: Watched) -> None:
     steps = steps_of(prepared.train.target)
     longest = max((n for n in (before.longest, steps) if n is not None), default=None)
     seq2seq.tokenizers = prepared.tokenizers
-    begins = tuple(map(begins_with, prepared.train.inputs))
-    end = ends_with(prepared.train.target)
-    seq2seq.fitted = Fitted(
-        starts=noted.starts, rows=before.rows, start=prepared.start, longest=longest, begins=begins, end=end
-    )
+    seq2seq.ids = seen_ids(seq2seq.ids, prepared.train, prepared.start)
+    seq2seq.fitted = Fitted(starts=noted.starts, rows=before.rows, longest=longest)
 
 
 def _fixed_lengths(prepared: Prepared) -> Mapping[int, int]:
