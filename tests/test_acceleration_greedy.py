@@ -16,7 +16,8 @@ import tensorflow as tf
 import tensorflow_addons as tfa
 from tensorflow import keras
 
-from s2s_magic.acceleration import ACCELERATED, accelerate_greedy
+from s2s_magic.acceleration import ACCELERATED
+from s2s_magic.decoding.fast_decoder import accelerate_greedy
 
 VOCAB, UNITS, ROWS, END = 7, 16, 60, 2
 
@@ -99,6 +100,23 @@ def test_rows_that_end_at_once_and_rows_that_never_do(bias: float, length: int) 
 def _lstm() -> tuple[Any, int]:
     make, states = CELLS["lstm"]
     return make(), states
+
+
+def test_outputs_are_tfas_too_where_they_are_asked_for() -> None:
+    model = greedy_model(*_lstm())
+    decoder = next(layer for layer in model.layers if isinstance(layer, tfa.seq2seq.BasicDecoder))
+    outputs, state, lengths = decoder.get_output_at(0)
+    asked = keras.Model(model.inputs, [outputs.rnn_output, *state, lengths])
+    inputs = inputs_of(model)
+    theirs, *_, counted = asked(inputs, training=False)
+    with accelerate_greedy(asked):
+        ours, *after, lengths = asked(inputs, training=False)
+    real = np.arange(theirs.shape[1]) < counted.numpy()[:, None]
+    np.testing.assert_array_equal(lengths, counted)
+    np.testing.assert_allclose(ours.numpy()[real], theirs.numpy()[real], atol=1e-4)
+    assert (ours.numpy()[~real] == 0).all()
+    last = tf.gather(ours, lengths - 1, batch_dims=1)
+    np.testing.assert_allclose(decoder.output_layer(after[0]), last, atol=1e-4)
 
 
 def test_another_sampler_is_left_to_tfa_and_named() -> None:

@@ -29,7 +29,7 @@ ARROWS = {
     "data": "backend ledger handle",
     "acceleration": "backend kernels source",
     "training": "backend data ledger tracing acceleration handle",
-    "decoding": "backend data ledger tracing acceleration handle",
+    "decoding": "backend data ledger tracing acceleration kernels handle",
 }
 # What nothing in a room may import from elsewhere.
 STRANGERS = {

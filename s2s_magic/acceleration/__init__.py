@@ -17,7 +17,6 @@ from tensorflow import keras
 from s2s_magic import backend
 from s2s_magic.acceleration.cross_entropy import Projections, accelerate_loss, loss_obstacle, note_projections
 from s2s_magic.acceleration.decoder import accelerate_decoder, decoder_obstacle, is_decoder
-from s2s_magic.acceleration.greedy_decoder import accelerate_greedy_loop, greedy_obstacle
 from s2s_magic.acceleration.optimizer import accelerate_step, optimizer_obstacle
 from s2s_magic.acceleration.recurrent import accelerate_recurrent, halves, recurrent_obstacle
 from s2s_magic.acceleration.understood import strangeness
@@ -64,10 +63,10 @@ def put_on_kernels(
     projections: Projections = {}
     unrolled = UNROLLED if write_out else 0
     found: dict[str, str] = {}
-    whole = _model_obstacle(model)
+    whole = model_obstacle(model)
     # What was traced before must not run on the kernels, and what is traced on them must not stay.
     backend.set_traces_aside(changes, model)
-    for layer in _recurrent_layers(model):
+    for layer in recurrent_layers(model):
         obstacle = whole or _obstacle(layer)
         found[layer.name] = obstacle or ACCELERATED
         if obstacle is None and is_decoder(layer):
@@ -87,40 +86,7 @@ def put_on_kernels(
     return found
 
 
-@contextmanager
-def accelerate_greedy(model: Any) -> Iterator[Mapping[str, str]]:
-    """Let a decoding model, which is asked for ids and lengths alone, give them faster for a ``with`` block's time.
-
-    Besides what `accelerate` does, a ``BasicDecoder`` with a ``GreedyEmbeddingSampler`` drops rows as they end; behind
-    their end, ids are the end id. A function that is traced inside the block stays fast outside.
-
-    Parameters
-    ----------
-    model
-        A functional Keras model.
-
-    Yields
-    ------
-    Mapping[str, str]
-        For each recurrent layer by its name: ``"accelerated"``, or why not.
-    """
-    with Changes() as changes, changes, changes:
-        yield put_on_greedy_kernels(changes, model)
-
-
-def put_on_greedy_kernels(changes: Changes, model: Any) -> Mapping[str, str]:
-    """Let a decoding model give ids and lengths faster until changes are undone; see `accelerate_greedy`."""
-    found = dict(put_on_kernels(changes, model))
-    for layer in _recurrent_layers(model):
-        if found[layer.name] != ACCELERATED and is_decoder(layer):
-            obstacle = _model_obstacle(model) or greedy_obstacle(layer)
-            found[layer.name] = obstacle or ACCELERATED
-            if obstacle is None:
-                accelerate_greedy_loop(changes, layer)
-    return found
-
-
-def _model_obstacle(model: Any) -> str | None:
+def model_obstacle(model: Any) -> str | None:
     """Say in words why nothing of a model can run on the kernels, whatever its layers are."""
     if tf.distribute.has_strategy() or model.distribute_strategy is not tf.distribute.get_strategy():
         return "under a distribution strategy, everything is left as it is"
@@ -135,12 +101,12 @@ def _obstacle(layer: Any) -> str | None:
     return decoder_obstacle(layer) if is_decoder(layer) else recurrent_obstacle(layer)
 
 
-def _recurrent_layers(model: Any) -> list[Any]:
+def recurrent_layers(model: Any) -> list[Any]:
     """List the layers that go through time, each once; nested models are looked into."""
     found: dict[int, Any] = {}
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            found |= {id(inner): inner for inner in _recurrent_layers(layer)}
+            found |= {id(inner): inner for inner in recurrent_layers(layer)}
         elif any(_through_time(part) for part in backend.reached(layer)):
             found[id(layer)] = layer
     return list(found.values())

@@ -18,10 +18,10 @@ def decode(
     start: int | str | None = None,
     end: int | str | None = None,
 ) -> list[Any]:
-    """Decode greedily; see `s2s_magic.decoding.search.decode`, which is loaded with TensorFlow when first called."""
-    from s2s_magic.decoding import search
+    """Decode greedily; see `s2s_magic.decoding.inference.decode`, which is loaded with TensorFlow when first called."""
+    from s2s_magic.decoding import inference
 
-    return search.decode(seq2seq, sources, max_length=max_length, start=start, end=end)
+    return inference.decode(seq2seq, sources, max_length=max_length, start=start, end=end)
 
 
 def inference_model(
@@ -31,10 +31,10 @@ def inference_model(
     start: int | str | None = None,
     end: int | str | None = None,
 ) -> Seq2Seq:
-    """Give the decoding model; see `s2s_magic.decoding.search.inference_model`."""
-    from s2s_magic.decoding import search
+    """Give the decoding model; see `s2s_magic.decoding.inference.inference_model`."""
+    from s2s_magic.decoding import inference
 
-    return search.inference_model(seq2seq, max_length=max_length, start=start, end=end)
+    return inference.inference_model(seq2seq, max_length=max_length, start=start, end=end)
 
 
 def reads_text(seq2seq: Seq2Seq) -> bool:

@@ -19,7 +19,7 @@ _AT_ONCE = """\
 """
 
 
-def way_to_decode(seq2seq: Seq2Seq, *, longest: int, end: int | None) -> Way:
+def way_to_decode(seq2seq: Seq2Seq) -> Way:
     """Choose how a model is decoded, and write the code of it.
 
     What the user's code has for inference comes first: a decoder of TensorFlow Addons with a greedy or a drawing
@@ -30,10 +30,6 @@ def way_to_decode(seq2seq: Seq2Seq, *, longest: int, end: int | None) -> Way:
     ----------
     seq2seq
         A built or a traced model.
-    longest
-        Most ids to decode.
-    end
-        The id that ends a row; None for none.
 
     Raises
     ------
@@ -47,7 +43,7 @@ def way_to_decode(seq2seq: Seq2Seq, *, longest: int, end: int | None) -> Way:
     trained = trained_call(seq2seq)
     found = written_decoder(seq2seq, names, trained)
     if found is None:
-        found = written_pair(seq2seq, names, longest=longest, end=end)
+        found = written_pair(seq2seq, names)
     if found is not None:
         return found
     if not backend.is_wired(model):
@@ -60,13 +56,13 @@ def way_to_decode(seq2seq: Seq2Seq, *, longest: int, end: int | None) -> Way:
             "states are inputs and outputs"
         )
     if trained is not None:
-        return greedy_decoder(seq2seq, names, trained, longest=longest, end=end)
+        return greedy_decoder(seq2seq, names, trained)
     inputs, outputs = backend.ends(model)
     if len(outputs) > 1:
         raise DecodeError(f"{seq2seq.name} cannot be decoded: its model has {len(outputs)} outputs; expected one")
     if len(inputs) == 1:
         return _at_once(seq2seq, names)
-    return stepwise(seq2seq, names, longest=longest, end=end)
+    return stepwise(seq2seq, names)
 
 
 def _at_once(seq2seq: Seq2Seq, names: Names) -> Way:
@@ -82,4 +78,4 @@ def _at_once(seq2seq: Seq2Seq, names: Names) -> Way:
     imports = names.imports("tf", "keras")
     code = _AT_ONCE.format(imports=imports, inference_model=entry, model=names.layer(seq2seq.model)).lstrip("\n")
     note = "decoded at once for all positions, as nothing is fed back into the decoder"
-    return Way(code, entry, "sources", "ids", source, longest=output.shape[1], note=note)
+    return Way(lambda longest, end: code, source, "sources", entry, longest=output.shape[1], note=note)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from s2s_magic import backend
-from s2s_magic.decoding.pair_loop import Loop
+from s2s_magic.decoding.loop import Loop
 from s2s_magic.decoding.recipe import Way
 from s2s_magic.decoding.spelling import Names
 from s2s_magic.decoding.step import Step
@@ -27,7 +27,7 @@ _PAIR = """\
 """
 
 
-def written_pair(seq2seq: Seq2Seq, names: Names, *, longest: int, end: int | None) -> Way | None:
+def written_pair(seq2seq: Seq2Seq, names: Names) -> Way | None:
     """Find the pair that the user wrote over the trained layers; None where there is none.
 
     A pair is an encoder of one input, and a decoder that takes ids and what the encoder gives, in that order, and
@@ -47,7 +47,7 @@ def written_pair(seq2seq: Seq2Seq, names: Names, *, longest: int, end: int | Non
                 continue
             place = _fed(encoder.outputs, decoder)
             if place is not None:
-                return _over_pair(seq2seq, names, encoder, decoder, place, longest=longest, end=end)
+                return _over_pair(names, encoder, decoder, place)
     return None
 
 
@@ -90,9 +90,7 @@ def _takes_symbols(fed: Any, scores: Any) -> bool:
     return len(fed.shape) == 2 and fed.shape[1] in (1, None)
 
 
-def _over_pair(
-    seq2seq: Seq2Seq, names: Names, encoder: Any, decoder: Any, place: int, *, longest: int, end: int | None
-) -> Way:
+def _over_pair(names: Names, encoder: Any, decoder: Any, place: int) -> Way:
     scores = decoder.outputs[0]
     fed = decoder.inputs[place]
     others = [tensor for number, tensor in enumerate(decoder.inputs) if number != place]
@@ -115,13 +113,10 @@ def _over_pair(
         classes=int(fed.shape[2]) if len(fed.shape) == 3 else None,
         by_step=len(scores.shape) == 3,
     )
-    code = (
-        names.imports("tf", "keras")
-        + f"\n# {spoken[0]} and {spoken[1]} are the code's own."
-        + loop.code(longest=longest, end=end)
-    )
+    own = f"{names.imports('tf', 'keras')}\n# {spoken[0]} and {spoken[1]} are the code's own."
     note = f"decoded by the code's own pair of models, {spoken[0]} and {spoken[1]}"
-    return Way(code.lstrip("\n"), function, "sources and starts", "ids", encoder.inputs[0], note=note)
+    pair = (encoder, decoder)
+    return Way(lambda *ends: (own + loop.code(*ends)).lstrip("\n"), encoder.inputs[0], loop=loop, pair=pair, note=note)
 
 
 @dataclass(frozen=True)
@@ -133,7 +128,7 @@ class _Encoder:
     begin: Sequence[str]
 
 
-def stepwise(seq2seq: Seq2Seq, names: Names, *, longest: int, end: int | None) -> Way:
+def stepwise(seq2seq: Seq2Seq, names: Names) -> Way:
     """Write a pair over the wires of the trained model itself.
 
     Raises
@@ -185,8 +180,7 @@ def stepwise(seq2seq: Seq2Seq, names: Names, *, longest: int, end: int | None) -
         classes=classes,
     )
     words = maker if backend.makes_ids(maker) else None
-    code += loop.code(longest=longest, end=end)
-    return Way(code.lstrip("\n"), new["decode_ids"], "sources and starts", "ids", encoder.source, words=words)
+    return Way(lambda *ends: (code + loop.code(*ends)).lstrip("\n"), encoder.source, loop=loop, words=words)
 
 
 def _input(name: str, shape: Iterable[int | None], dtype: str) -> str:

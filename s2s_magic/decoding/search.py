@@ -1,248 +1,77 @@
-"""Greedy decoding: one compiled loop over batches of rows of about the same length."""
+"""What a decoder says, id by id: a search runs its step over and over, and a choice takes ids from the step's scores.
+
+A step goes from the ids before and a state to the scores of the next ids and the next state, each row by itself. At
+step t the greedy search takes ``id(t) = choice(scores(id(t-1), state(t-1)))``, one a row.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-from s2s_magic import backend
-from s2s_magic.acceleration import put_on_greedy_kernels
-from s2s_magic.data import sequences
-from s2s_magic.data.costs import long_batches
-from s2s_magic.data.special_ids import Edge, ids_to_decode
-from s2s_magic.data.tokens import UNKNOWN, Tokenizer
-from s2s_magic.decoding.code import way_to_decode
-from s2s_magic.decoding.recipe import DecodingModel, Way
-from s2s_magic.decoding.sources import Sources, read, unreadable
-from s2s_magic.errors import DecodeError
-from s2s_magic.handle import Seq2Seq, SpecialIds
-from s2s_magic.tracing import Traced, refresh, run
-from s2s_magic.undoing import Changes
-
-BATCH = 256
-UNKNOWN_LENGTH = 50
-MOST_LENGTH = 100_000
-"""Longest rows that may be asked for: a loop without an end id runs through all of them."""
+Step = Callable[[Any, Sequence[Any]], tuple[Any, Sequence[Any]]]
+"""From ids, int32 of shape (rows,), and a state, tensors (rows, ...), to scores (rows, classes) and the next state."""
+Choice = Callable[[Any], Any]
+"""From scores of shape (rows, classes) to ids, int32 of shape (rows,)."""
 
 
-def decode(
-    seq2seq: Seq2Seq, sources: Any, *, max_length: int | None = None, start: Edge = None, end: Edge = None
-) -> list[Any]:
-    """Decode greedily, over the very layer objects that were trained.
+def most_probable(scores: Any) -> Any:
+    """Choose of each row the id with the highest score."""
+    return tf.argmax(scores, axis=-1, output_type=tf.int32)
 
-    The decoding model is made once, by code in the user's own names that is run under capture in a copy of their
-    namespace; it is kept as ``seq2seq.inference``, whose ledger shows that it created no variable. What the user's
-    code has for inference is used where it is found; see `s2s_magic.decoding.code.way_to_decode`.
+
+def greedy(step: Step, choice: Choice, start: Any, state: Sequence[Any], *, end: Any, longest: Any) -> tuple[Any, Any]:
+    """Search with one hypothesis a row: what is chosen is fed back, until it is the end id.
+
+    Rows that have ended leave the batch at once, so that the work is that of the ids that are given out, not that of
+    the longest row times the number of rows; the loop stops when no row is left.
 
     Parameters
     ----------
-    seq2seq
-        A built or traced model with a decoder: TFA's ``BasicDecoder``, or recurrent layers of Keras that start from an
-        encoder's states.
-    sources
-        Texts for a model that reads text, else rows of ids: an array of shape (rows, steps), or a sequence of rows. For
-        an encoder of one-hot vectors ids, or the vectors: (rows, steps, symbols).
-    max_length
-        Most ids a row, 1 to 100000; by default the spec's ``max_length``, else the longest target that was fitted, else
-        twice the longest source and ten more.
-    start, end
-        The id, or the word of the vocabulary, that rows start and end with, where it is another than the spec says or
-        the fitted data showed.
+    step, choice
+        The decoder, and what takes its ids from its scores.
+    start
+        The first ids that are fed in, int32 of shape (batch,).
+    state
+        Where each row starts from; tensors of shape (batch, ...).
+    end
+        int32 scalar: the id that ends a row; -1 where none does.
+    longest
+        int32 scalar: most ids a row can have.
 
     Returns
     -------
-    list
-        For each source a text, or a list of ids; both end before the end id.
-
-    Raises
-    ------
-    DecodeError
-        When the model cannot be decoded so, or a source or ``max_length`` does not fit.
-
-    Notes
-    -----
-    The loop starts with the spec's ``start`` id; for a traced model with the one that its decoder's input began with
-    when it was fitted, 0 before that. It ends when each row of the batch gave the end id: the spec's, or the one that
-    every target that was fitted ended with and had nowhere else; where there is none, after ``max_length`` ids. A model
-    that masks no padding gets rows of one length together, so that its encoder never reads the filling.
+    ids : tensor
+        int32 of shape (batch, steps), as many steps as the longest row has; behind its end a row is filled up with
+        ``end``.
+    lengths : tensor
+        int32 of shape (batch,): the ids of each row, its end id included.
     """
-    _check_length(max_length)
-    try:
-        value = sequences.plain(sources, seq2seq.ids.padding)
-        if "source" in seq2seq.ids.tokens and "source" not in seq2seq.tokenizers:
-            raise sequences.Unreadable(
-                f"cannot be read before the first fit, which counts the vocabulary of {seq2seq.name}"
-            )
-    except sequences.Unreadable as error:
-        raise unreadable(error) from error
-    way, special, _ = _way(seq2seq, _longest(seq2seq, None) if max_length is None else max_length, start, end)
-    if hasattr(value, "__len__") and not len(value):
-        return []
-    source = read(seq2seq, way, value)
-    longest = _longest(seq2seq, source) if max_length is None else max_length
-    if way.longest is not None and max_length is None:
-        longest = way.longest
-    inference = inference_model(seq2seq, max_length=longest, start=start, end=end)
-    _check_longest(seq2seq, inference.way, max_length)
-    found: list[Any] = [None] * len(source.lengths)
-    for numbers, batch in _batches(source):
-        ids, lengths = _run(inference, batch, tf.fill([len(numbers)], special.start))
-        for number, row, length in zip(numbers, ids, lengths, strict=True):
-            found[number] = _ended(
-                row[: min(length, longest)].tolist(), way.end if way.end is not None else special.end
-            )
-    return _as_texts(seq2seq, way, found)
+    batch = tf.size(start)
+    silent = tf.fill([batch], end)
+    # One row more than there are steps: an array that stays empty could not be stacked.
+    said = tf.TensorArray(tf.int32, 1, dynamic_size=True, element_shape=silent.shape).write(0, silent)
+    lengths = tf.zeros([batch], tf.int32)
 
+    def body(time: Any, rows: Any, ids: Any, said: Any, lengths: Any, *state: Any) -> Any:
+        scores, after = step(ids, state)
+        ids = choice(scores)
+        said = said.write(time + 1, tf.tensor_scatter_nd_update(silent, rows[:, None], ids))
+        lengths = tf.tensor_scatter_nd_add(lengths, rows[:, None], tf.ones_like(rows))
+        going = tf.where(tf.not_equal(ids, end))[:, 0]
+        kept = [rows, ids, *after]
+        kept = tf.cond(tf.size(going) == tf.size(rows), lambda: kept, lambda: [tf.gather(one, going) for one in kept])
+        return time + 1, *kept[:2], said, lengths, *kept[2:]
 
-def _as_texts(seq2seq: Seq2Seq, way: Way, found: list[list[int]]) -> list[Any]:
-    if "target" in seq2seq.tokenizers:
-        return [_text(seq2seq.tokenizers["target"], row) for row in found]
-    if way.words is None:
-        return found
-    vocabulary = way.words.get_vocabulary()
-    between = "" if way.words.get_config()["split"] == "character" else " "
-    unknown = "\N{REPLACEMENT CHARACTER}"
-    words = [[vocabulary[i] if i < len(vocabulary) else unknown for i in row if i] for row in found]
-    return [between.join(row) for row in words]
-
-
-def _text(tokenizer: Tokenizer, row: Sequence[int]) -> str:
-    """Give a row's text; a model's vocabulary may have room for ids that no token was counted for."""
-    return tokenizer.decode([number if number < tokenizer.size else UNKNOWN for number in row])
-
-
-def _check_length(length: int | None) -> None:
-    whole = isinstance(length, int | np.integer) and not isinstance(length, bool)
-    if length is not None and not (whole and 1 <= length <= MOST_LENGTH):
-        raise DecodeError(f"max_length is {length!r}; expected a whole number from 1 to {MOST_LENGTH}")
-
-
-def _check_longest(seq2seq: Seq2Seq, way: Way | None, length: int | None) -> None:
-    if way is not None and way.longest is not None and length is not None and length > way.longest:
-        raise DecodeError(f"{seq2seq.name} gives rows of {way.longest} ids; max_length can only be smaller")
-
-
-def _longest(seq2seq: Seq2Seq, source: Sources | None) -> int:
-    if seq2seq.spec is not None and seq2seq.spec.max_length is not None:
-        return seq2seq.spec.max_length
-    if seq2seq.fitted is not None and seq2seq.fitted.longest is not None:
-        return seq2seq.fitted.longest
-    return UNKNOWN_LENGTH if source is None else 2 * source.longest + 10
-
-
-def _way(seq2seq: Seq2Seq, longest: int, start: Edge, end: Edge) -> tuple[Way, SpecialIds, tuple[str, ...]]:
-    """Choose the way, and where rows start and end; say what was taken for that."""
-    way = way_to_decode(seq2seq, longest=longest, end=None)
-    own = way.takes == "sources"
-    for name, given in (("start", start), ("end", end)):
-        if given is not None and (own or (name == "end" and way.gives == "ids and lengths" and way.note)):
-            raise DecodeError(f"{seq2seq.name} is {way.note}: --{name} has no place there")
-    if own:
-        return way, SpecialIds(start=0), ()
-    found, notes = ids_to_decode(seq2seq, way.words, way.source, start=start, end=end)
-    return way_to_decode(seq2seq, longest=longest, end=found.end), found, notes
-
-
-def inference_model(
-    seq2seq: Seq2Seq, *, max_length: int | None = None, start: Edge = None, end: Edge = None
-) -> DecodingModel:
-    """Give the decoding model, with its own ledger; it is made anew only when its code is another than the last one's.
-
-    Parameters
-    ----------
-    seq2seq
-        The trained model.
-    max_length
-        Most ids to decode; by default the spec's, else the longest target that was fitted, else 50.
-    start, end
-        As for `decode`.
-
-    Raises
-    ------
-    DecodeError
-        When the model cannot be decoded, or ``max_length`` does not fit.
-    """
-    _check_length(max_length)
-    longest = _longest(seq2seq, None) if max_length is None else int(max_length)
-    way, _, taken = _way(seq2seq, longest, start, end)
-    before = seq2seq.inference
-    notes = tuple(filter(None, (way.note, *taken)))
-    if isinstance(before, DecodingModel) and before.source == way.code and before.trained is seq2seq.model:
-        before.notes = notes
-        return before
-    traced = run(
-        way.code,
-        dict(seq2seq.namespace),
-        name=seq2seq.name,
-        before=Traced(ledger=seq2seq.ledger, live=seq2seq.live, namespace=seq2seq.namespace),
-        title="decoding",
+    carried = [tf.range(batch), tf.convert_to_tensor(start), said, lengths, *state]
+    fewer = [tf.TensorShape([None, *one.shape[1:]]) for one in state]
+    _, _, _, said, lengths, *_ = tf.while_loop(
+        lambda time, rows, *_: (time < longest) & (tf.size(rows) > 0),
+        body,
+        [tf.constant(0), *carried],
+        shape_invariants=[tf.TensorShape([]), *[tf.TensorShape([None])] * 2, tf.TensorShape([]), lengths.shape, *fewer],
+        parallel_iterations=1,
     )
-    if traced.error is not None:
-        if isinstance(traced.error, Exception):
-            said = next(iter(str(traced.error).splitlines()), type(traced.error).__name__)
-            raise DecodeError(f"the decoding model of {seq2seq.name} cannot be made: {said}") from traced.error
-        raise traced.error
-    made = traced.ledger.changed(chosen=traced.ledger.models[-1].name)  # the trained one is not what is meant here
-    seq2seq.inference = DecodingModel(
-        name=f"{seq2seq.name}.inference",
-        ledger=refresh(made, traced.live),
-        live=traced.live,
-        source=way.code,
-        namespace=traced.namespace,
-        tokenizers=seq2seq.tokenizers,
-        way=way,
-        trained=seq2seq.model,
-        notes=notes,
-    )
-    return seq2seq.inference
-
-
-def _run(inference: DecodingModel, batch: Any, start: Any) -> tuple[Any, Any]:
-    """Decode one batch: ids, and how many of each row count."""
-    assert inference.way is not None
-    if inference.run is None:
-        inference.run = _compiled(inference.namespace[inference.way.entry], inference.way)
-    ids, lengths = inference.run(batch, start)
-    ids = ids.numpy()
-    return ids, np.full(len(ids), ids.shape[1]) if lengths is None else lengths.numpy()
-
-
-def _compiled(entry: Any, way: Way) -> Any:
-    """Give what decodes as a function of sources and start ids; a model as one graph for batches of any size."""
-    if not backend.is_model(entry):
-        return lambda sources, start: (entry(tf.convert_to_tensor(sources), start), None)
-    both = way.takes == "sources and starts"
-
-    def decoded(sources: Any, start: Any) -> Any:
-        made = entry([sources, start] if both else sources, training=False)
-        return made if way.gives == "ids and lengths" else (made, None)
-
-    first = entry.inputs[0]
-    signature = [tf.TensorSpec([None, *first.shape[1:]], first.dtype), tf.TensorSpec([None], tf.int32)]
-    compiled = tf.function(decoded, input_signature=signature, autograph=False)
-    with Changes() as changes, changes, changes:
-        put_on_greedy_kernels(changes, entry)
-        compiled.get_concrete_function()
-    return compiled
-
-
-def _batches(source: Sources) -> list[tuple[Sequence[int], Any]]:
-    """Sort rows by length and cut them into batches; where they cannot be mixed, a batch has one length.
-
-    Rows that are much longer than most come in batches of their own, so that no other row is filled up to them.
-    """
-    alone = long_batches(source.lengths, BATCH) if source.mixed else []
-    order = np.argsort(source.lengths, kind="stable")
-    order = order[~np.isin(order, np.concatenate(alone))] if alone else order
-    lengths = source.lengths[order]
-    edges = [0] if source.mixed else [0, *(np.flatnonzero(np.diff(lengths)) + 1)]
-    spans = zip(edges, [*edges[1:], len(order)], strict=True)
-    cut = [order[at : min(at + BATCH, stop)] for start, stop in spans for at in range(start, stop, BATCH)]
-    return [(numbers.tolist(), source.take(numbers.tolist())) for numbers in [*cut, *alone]]
-
-
-def _ended(row: list[int], end: int | None) -> list[int]:
-    return row[: row.index(end)] if end in row else row
+    return tf.transpose(said.stack()[1:]), lengths

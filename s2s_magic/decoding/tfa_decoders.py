@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
@@ -126,18 +127,17 @@ def _over_decoder(seq2seq: Seq2Seq, names: Names, call: Called, decoder: Any) ->
     )
     end = backend.call_of(outputs.sample_id)[1].get("end_token")
     return Way(
-        code.lstrip("\n"),
-        model,
-        "sources and starts" if starts else "sources",
-        "ids and lengths",
+        lambda longest, end: code.lstrip("\n"),
         sources[0],
+        "sources and starts" if starts else "sources",
+        model,
         end=None if end is None or backend.is_keras_tensor(end) else int(end),
         longest=int(decoder.maximum_iterations),
         note=f"decoded by the code's own {call.layer}, which has a {type(decoder.sampler).__name__}",
     )
 
 
-def greedy_decoder(seq2seq: Seq2Seq, names: Names, call: Called, *, longest: int, end: int | None) -> Way:
+def greedy_decoder(seq2seq: Seq2Seq, names: Names, call: Called) -> Way:
     """Write the trained decoder once more, with TFA's ``GreedyEmbeddingSampler``.
 
     Raises
@@ -159,7 +159,8 @@ def greedy_decoder(seq2seq: Seq2Seq, names: Names, call: Called, *, longest: int
     embedding, embedding_fn, embedding_model = _embedding(seq2seq, names, arguments[0])
     encoder_input = _encoder_input(seq2seq, tf.nest.flatten(state))
     new = {role: names.fresh(name) for role, name in _NEW_NAMES.items()}
-    code = _TEMPLATE.format(
+    code = partial(
+        _TEMPLATE.format,
         imports=_imports(names),
         encoder_input=names.tensor(encoder_input),
         state=names.structure(state),
@@ -168,13 +169,14 @@ def greedy_decoder(seq2seq: Seq2Seq, names: Names, call: Called, *, longest: int
         embedding=embedding,
         cell=names.layer(decoder.cell, decoder, "cell"),
         output_layer=names.layer(decoder.output_layer, decoder, "output_layer"),
-        longest=longest,
-        end=-1 if end is None else end,
         dtype=encoder_input.dtype.name,
         **new,
     )
-    entry = new["inference_model"]
-    return Way(code.lstrip("\n"), entry, "sources and starts", "ids and lengths", encoder_input)
+    return Way(
+        lambda longest, end: code(longest=longest, end=-1 if end is None else end).lstrip("\n"),
+        encoder_input,
+        entry=new["inference_model"],
+    )
 
 
 def _number(seq2seq: Seq2Seq, call: Called) -> int:

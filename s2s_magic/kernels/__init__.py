@@ -1,7 +1,6 @@
 """Recurrent layers and losses with forward and gradient written out."""
 
 from s2s_magic.kernels.driver import one_step, run
-from s2s_magic.kernels.greedy import greedy
 from s2s_magic.kernels.gru import GruCell, ResetBeforeGruCell, gru
 from s2s_magic.kernels.loss import projected_cross_entropy
 from s2s_magic.kernels.lstm import LstmCell, lstm
@@ -10,7 +9,6 @@ __all__ = [
     "GruCell",
     "LstmCell",
     "ResetBeforeGruCell",
-    "greedy",
     "gru",
     "lstm",
     "one_step",

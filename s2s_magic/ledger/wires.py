@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
-from s2s_magic.ledger.ledger import Ledger
 from s2s_magic.ledger.records import AnyEvent, Called, Stop, Variable, Wire
+
+if TYPE_CHECKING:
+    from s2s_magic.ledger.ledger import Ledger
 
 # Operations whose derivative is zero or not defined, though what they give may be of a floating type: for documents
 # of before calls were differentiated.

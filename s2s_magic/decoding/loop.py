@@ -1,9 +1,14 @@
-"""The loop over a pair of models, encoder and decoder step, as code."""
+"""A pair of models, encoder and decoder step: the loop over it, as code to read, and as the step that is searched."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from s2s_magic.decoding.search import Step
 
 _LOOP = """
 # Each row is fed its own most probable id{until}, {longest} at most.
@@ -23,12 +28,12 @@ def {function}(source, start):
 
 @dataclass(frozen=True)
 class Loop:
-    """What the loop's code needs to know.
+    """What is fed to the two models, and what comes out of them.
 
     Attributes
     ----------
     function
-        The name of the function that it becomes.
+        The name of the function that its code makes.
     encoder, decoder
         Expressions for the two models.
     begin
@@ -55,7 +60,7 @@ class Loop:
     classes: int | None = None
     by_step: bool = True
 
-    def code(self, *, longest: int, end: int | None) -> str:
+    def code(self, longest: int, end: int | None) -> str:
         """Write the loop."""
         last = "last[:, tf.newaxis]" if self.classes is None else f"tf.one_hot(last, {self.classes})[:, tf.newaxis]"
         zeros = [
@@ -75,3 +80,23 @@ class Loop:
             scores="scores[:, -1]" if self.by_step else "scores",
             end=-1 if end is None else end,
         )
+
+    def state(self, encoder: Any, source: Any) -> list[Any]:
+        """Give what rows start from: what the encoder gives of a batch, and zeros."""
+        given = tf.nest.flatten(encoder(source, training=False))
+        rows = tf.shape(given[0])[0]
+        return [*given, *(tf.zeros([rows, *shape], dtype) for _, shape, dtype in self.zeros)]
+
+    def step(self, decoder: Any) -> Step:
+        """Give the decoder's step: what the encoder gives to be looked at goes with the state, and stays."""
+        names = [*self.begin, *(name for name, _, _ in self.zeros)]
+
+        def step(ids: Any, state: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
+            known = dict(zip(names, state, strict=True))
+            last = (ids if self.classes is None else tf.one_hot(ids, self.classes))[:, tf.newaxis]
+            made = decoder([last if name == "last" else known[name] for name in self.fed], training=False)
+            scores, *after = tf.nest.flatten(made)
+            known |= zip(self.after, after, strict=True)
+            return scores[:, -1] if self.by_step else scores, [known[name] for name in names]
+
+        return step

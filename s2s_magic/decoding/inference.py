@@ -1,0 +1,265 @@
+"""Decoding: batches of rows of about the same length, each searched in one compiled graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from s2s_magic.data import sequences
+from s2s_magic.data.costs import long_batches
+from s2s_magic.data.special_ids import Edge, ids_to_decode
+from s2s_magic.data.tokens import UNKNOWN, Tokenizer
+from s2s_magic.decoding.code import way_to_decode
+from s2s_magic.decoding.fast_decoder import put_on_greedy_kernels
+from s2s_magic.decoding.recipe import DecodingModel, Way
+from s2s_magic.decoding.search import greedy, most_probable
+from s2s_magic.decoding.sources import Sources, read, unreadable
+from s2s_magic.errors import DecodeError
+from s2s_magic.handle import Seq2Seq, SpecialIds
+from s2s_magic.tracing import Traced, refresh, run
+from s2s_magic.undoing import Changes
+
+BATCH = 256
+UNKNOWN_LENGTH = 50
+MOST_LENGTH = 100_000
+"""Longest rows that may be asked for: a loop without an end id runs through all of them."""
+
+
+def decode(
+    seq2seq: Seq2Seq, sources: Any, *, max_length: int | None = None, start: Edge = None, end: Edge = None
+) -> list[Any]:
+    """Decode greedily, over the very layer objects that were trained.
+
+    The decoding model is made once, by code in the user's own names that is run under capture in a copy of their
+    namespace; it is kept as ``seq2seq.inference``, whose ledger shows that it created no variable. What the user's
+    code has for inference is used where it is found; see `s2s_magic.decoding.code.way_to_decode`.
+
+    Parameters
+    ----------
+    seq2seq
+        A built or traced model with a decoder: TFA's ``BasicDecoder``, or recurrent layers of Keras that start from an
+        encoder's states.
+    sources
+        Texts for a model that reads text, else rows of ids: an array of shape (rows, steps), or a sequence of rows. For
+        an encoder of one-hot vectors ids, or the vectors: (rows, steps, symbols).
+    max_length
+        Most ids a row, 1 to 100000; by default the spec's ``max_length``, else the longest target that was fitted, else
+        twice the longest source and ten more.
+    start, end
+        The id, or the word of the vocabulary, that rows start and end with, where it is another than the spec says or
+        the fitted data showed.
+
+    Returns
+    -------
+    list
+        For each source a text, or a list of ids; both end before the end id.
+
+    Raises
+    ------
+    DecodeError
+        When the model cannot be decoded so, or a source or ``max_length`` does not fit.
+
+    Notes
+    -----
+    The loop starts with the spec's ``start`` id; for a traced model with the one that its decoder's input began with
+    when it was fitted, 0 before that. It ends when each row of the batch gave the end id: the spec's, or the one that
+    every target that was fitted ended with and had nowhere else; where there is none, after ``max_length`` ids. A model
+    that masks no padding gets rows of one length together, so that its encoder never reads the filling.
+    """
+    _check_length(max_length)
+    try:
+        value = sequences.plain(sources, seq2seq.ids.padding)
+        if "source" in seq2seq.ids.tokens and "source" not in seq2seq.tokenizers:
+            raise sequences.Unreadable(
+                f"cannot be read before the first fit, which counts the vocabulary of {seq2seq.name}"
+            )
+    except sequences.Unreadable as error:
+        raise unreadable(error) from error
+    plan = _planned(seq2seq, start, end)
+    if hasattr(value, "__len__") and not len(value):
+        return []
+    source = read(seq2seq, plan.way, value)
+    longest, most = max_length, plan.way.longest
+    if longest is None:
+        longest = most if most is not None else _longest(seq2seq, source)
+    elif most is not None and longest > most:
+        raise DecodeError(f"{seq2seq.name} gives rows of {most} ids; max_length can only be smaller")
+    inference = _inference(seq2seq, plan, int(longest))
+    found: list[Any] = [None] * len(source.lengths)
+    for numbers, batch in _batches(source):
+        ids, lengths = inference.run(batch, tf.fill([len(numbers)], plan.ids.start))
+        for number, row, length in zip(numbers, ids.numpy(), lengths.numpy(), strict=True):
+            found[number] = _ended(row[: min(length, longest)].tolist(), plan.ids.end)
+    return _as_texts(seq2seq, plan.way, found)
+
+
+def _as_texts(seq2seq: Seq2Seq, way: Way, found: list[list[int]]) -> list[Any]:
+    if "target" in seq2seq.tokenizers:
+        return [_text(seq2seq.tokenizers["target"], row) for row in found]
+    if way.words is None:
+        return found
+    vocabulary = way.words.get_vocabulary()
+    between = "" if way.words.get_config()["split"] == "character" else " "
+    unknown = "\N{REPLACEMENT CHARACTER}"
+    words = [[vocabulary[i] if i < len(vocabulary) else unknown for i in row if i] for row in found]
+    return [between.join(row) for row in words]
+
+
+def _text(tokenizer: Tokenizer, row: Sequence[int]) -> str:
+    """Give a row's text; a model's vocabulary may have room for ids that no token was counted for."""
+    return tokenizer.decode([number if number < tokenizer.size else UNKNOWN for number in row])
+
+
+def _check_length(length: int | None) -> None:
+    whole = isinstance(length, int | np.integer) and not isinstance(length, bool)
+    if length is not None and not (whole and 1 <= length <= MOST_LENGTH):
+        raise DecodeError(f"max_length is {length!r}; expected a whole number from 1 to {MOST_LENGTH}")
+
+
+def _longest(seq2seq: Seq2Seq, source: Sources | None) -> int:
+    if seq2seq.spec is not None and seq2seq.spec.max_length is not None:
+        return seq2seq.spec.max_length
+    if seq2seq.fitted is not None and seq2seq.fitted.longest is not None:
+        return seq2seq.fitted.longest
+    return UNKNOWN_LENGTH if source is None else 2 * source.longest + 10
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How a model is decoded, what rows start and end with, and what a reader is to know of it."""
+
+    way: Way
+    ids: SpecialIds
+    notes: tuple[str, ...]
+
+
+def _planned(seq2seq: Seq2Seq, start: Edge, end: Edge) -> _Plan:
+    way = way_to_decode(seq2seq)
+    said = (way.note,) if way.note else ()
+    own = way.takes == "sources"
+    for name, given in (("start", start), ("end", end)):
+        if given is not None and (own or (name == "end" and way.loop is None and way.note)):
+            raise DecodeError(f"{seq2seq.name} is {way.note}: --{name} has no place there")
+    if own:
+        return _Plan(way, SpecialIds(start=0, end=way.end), said)
+    ids, taken = ids_to_decode(seq2seq, way.words, way.source, start=start, end=end)
+    return _Plan(way, ids if way.end is None else replace(ids, end=way.end), (*said, *taken))
+
+
+def inference_model(
+    seq2seq: Seq2Seq, *, max_length: int | None = None, start: Edge = None, end: Edge = None
+) -> DecodingModel:
+    """Give the decoding model, with its own ledger; it is made anew only when its code is another than the last one's.
+
+    Parameters
+    ----------
+    seq2seq
+        The trained model.
+    max_length
+        Most ids to decode; by default the spec's, else the longest target that was fitted, else 50.
+    start, end
+        As for `decode`.
+
+    Raises
+    ------
+    DecodeError
+        When the model cannot be decoded, or ``max_length`` does not fit.
+    """
+    _check_length(max_length)
+    longest = _longest(seq2seq, None) if max_length is None else int(max_length)
+    return _inference(seq2seq, _planned(seq2seq, start, end), longest)
+
+
+def _inference(seq2seq: Seq2Seq, plan: _Plan, longest: int) -> DecodingModel:
+    before, code = seq2seq.inference, plan.way.code(longest, plan.ids.end)
+    if isinstance(before, DecodingModel) and before.source == code and before.trained is seq2seq.model:
+        before.ids, before.notes = plan.ids, plan.notes
+        return before
+    traced = run(
+        code,
+        dict(seq2seq.namespace),
+        name=seq2seq.name,
+        before=Traced(ledger=seq2seq.ledger, live=seq2seq.live, namespace=seq2seq.namespace),
+        title="decoding",
+    )
+    if traced.error is not None:
+        if isinstance(traced.error, Exception):
+            said = next(iter(str(traced.error).splitlines()), type(traced.error).__name__)
+            raise DecodeError(f"the decoding model of {seq2seq.name} cannot be made: {said}") from traced.error
+        raise traced.error
+    made = traced.ledger.changed(chosen=traced.ledger.models[-1].name)  # the trained one is not what is meant here
+    seq2seq.inference = DecodingModel(
+        name=f"{seq2seq.name}.inference",
+        ledger=refresh(made, traced.live),
+        live=traced.live,
+        source=code,
+        namespace=traced.namespace,
+        ids=plan.ids,
+        tokenizers=seq2seq.tokenizers,
+        trained=seq2seq.model,
+        notes=plan.notes,
+        run=_runner(plan.way, traced.namespace, longest, plan.ids.end),
+    )
+    return seq2seq.inference
+
+
+def _runner(way: Way, made: Mapping[str, Any], longest: int, end: int | None) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """Give what decodes a batch of sources and start ids: ids, and how many of each row count; compiled when called."""
+    if way.loop is None:
+        return _model_runner(made[way.entry], with_starts=way.takes == "sources and starts")
+    loop = way.loop
+    encoder, decoder = way.pair or (made[loop.encoder], made[loop.decoder])
+
+    def searched(sources: Any, start: Any) -> tuple[Any, Any]:
+        state, last = loop.state(encoder, sources), -1 if end is None else end
+        return greedy(loop.step(decoder), most_probable, start, state, end=last, longest=longest)
+
+    graph = tf.function(searched, reduce_retracing=True, autograph=False)
+    return lambda sources, start: graph(tf.convert_to_tensor(sources), start)
+
+
+def _model_runner(model: Any, *, with_starts: bool) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """Run a model that gives ids by itself, as one graph for batches of any size."""
+
+    def decoded(sources: Any, start: Any) -> tuple[Any, Any]:
+        ids, *lengths = tf.nest.flatten(model([sources, start] if with_starts else sources, training=False))
+        return ids, lengths[0] if lengths else tf.fill(tf.shape(ids)[:1], tf.shape(ids)[1])
+
+    first = model.inputs[0]
+    signature = [tf.TensorSpec([None, *first.shape[1:]], first.dtype), tf.TensorSpec([None], tf.int32)]
+    compiled: list[Any] = []
+
+    def decode_batch(sources: Any, start: Any) -> tuple[Any, Any]:
+        if not compiled:
+            graph = tf.function(decoded, input_signature=signature, autograph=False)
+            with Changes() as changes, changes, changes:
+                put_on_greedy_kernels(changes, model)
+                graph.get_concrete_function()
+            compiled.append(graph)
+        ids, lengths = compiled[0](sources, start)
+        return ids, lengths
+
+    return decode_batch
+
+
+def _batches(source: Sources) -> list[tuple[Sequence[int], Any]]:
+    """Sort rows by length and cut them into batches; where they cannot be mixed, a batch has one length.
+
+    Rows that are much longer than most come in batches of their own, so that no other row is filled up to them.
+    """
+    alone = long_batches(source.lengths, BATCH) if source.mixed else []
+    order = np.argsort(source.lengths, kind="stable")
+    order = order[~np.isin(order, np.concatenate(alone))] if alone else order
+    lengths = source.lengths[order]
+    edges = [0] if source.mixed else [0, *(np.flatnonzero(np.diff(lengths)) + 1)]
+    spans = zip(edges, [*edges[1:], len(order)], strict=True)
+    cut = [order[at : min(at + BATCH, stop)] for start, stop in spans for at in range(start, stop, BATCH)]
+    return [(numbers.tolist(), source.take(numbers.tolist())) for numbers in [*cut, *alone]]
+
+
+def _ended(row: list[int], end: int | None) -> list[int]:
+    return row[: row.index(end)] if end in row else row
