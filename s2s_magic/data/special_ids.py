@@ -33,17 +33,7 @@ def spec_ids(spec: Spec) -> SpecialIds:
 
 
 def seen_ids(known: SpecialIds, table: Table | Stream, start: int | None) -> SpecialIds:
-    """Add what the data of a fit begin and end with; start and end that a fit puts around the rows stay.
-
-    Parameters
-    ----------
-    known
-        What was known before.
-    table
-        The data.
-    start
-        The id that the decoder's input starts with; None where there is no decoder input.
-    """
+    """Add what the data of a fit begin and end with; start and end that a fit puts around the rows itself stay."""
     seen = replace(known, begins=tuple(map(_begins_with, table.inputs)))
     return seen if known.added else replace(seen, start=start, end=_ends_with(table.target))
 
@@ -51,7 +41,7 @@ def seen_ids(known: SpecialIds, table: Table | Stream, start: int | None) -> Spe
 def ids_to_decode(
     seq2seq: Seq2Seq, words: Any, source: Any, *, start: Edge = None, end: Edge = None
 ) -> tuple[SpecialIds, tuple[str, ...]]:
-    """Decide what decoded rows start and end with.
+    """Decide what decoded rows start and end with, and say what was taken without being asked for.
 
     Parameters
     ----------
@@ -62,14 +52,7 @@ def ids_to_decode(
     source
         The encoder's input, a symbolic tensor.
     start, end
-        What was asked for, an id or a word of the vocabulary.
-
-    Returns
-    -------
-    ids : SpecialIds
-        With a start; an end of None lets rows end by their number of ids alone.
-    notes : tuple of str
-        What was taken without being asked for, in words.
+        What was asked for, an id or a word of the vocabulary; an end of None in the end lets rows run on.
 
     Raises
     ------

@@ -7,34 +7,17 @@ from typing import TYPE_CHECKING, Any
 from s2s_magic.decoding.results import Decoded, shown
 
 if TYPE_CHECKING:
+    from s2s_magic.decoding.inference import decode, inference_model
     from s2s_magic.handle import Seq2Seq
 
 
-def decode(
-    seq2seq: Seq2Seq,
-    sources: Any,
-    *,
-    max_length: int | None = None,
-    start: int | str | None = None,
-    end: int | str | None = None,
-) -> list[Any]:
-    """Decode greedily; see `s2s_magic.decoding.inference.decode`, which is loaded with TensorFlow when first called."""
+def __getattr__(name: str) -> Any:
+    """Give what runs TensorFlow, which is loaded when it is first asked for."""
+    if name not in ("decode", "inference_model"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from s2s_magic.decoding import inference
 
-    return inference.decode(seq2seq, sources, max_length=max_length, start=start, end=end)
-
-
-def inference_model(
-    seq2seq: Seq2Seq,
-    *,
-    max_length: int | None = None,
-    start: int | str | None = None,
-    end: int | str | None = None,
-) -> Seq2Seq:
-    """Give the decoding model; see `s2s_magic.decoding.inference.inference_model`."""
-    from s2s_magic.decoding import inference
-
-    return inference.inference_model(seq2seq, max_length=max_length, start=start, end=end)
+    return getattr(inference, name)
 
 
 def reads_text(seq2seq: Seq2Seq) -> bool:

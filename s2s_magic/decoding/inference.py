@@ -32,43 +32,15 @@ MOST_LENGTH = 100_000
 def decode(
     seq2seq: Seq2Seq, sources: Any, *, max_length: int | None = None, start: Edge = None, end: Edge = None
 ) -> list[Any]:
-    """Decode greedily, over the very layer objects that were trained.
+    """Decode greedily, over the very layer objects that were trained; see `s2s_magic.decode` for what goes in and out.
 
     The decoding model is made once, by code in the user's own names that is run under capture in a copy of their
     namespace; it is kept as ``seq2seq.inference``, whose ledger shows that it created no variable. What the user's
     code has for inference is used where it is found; see `s2s_magic.decoding.code.way_to_decode`.
 
-    Parameters
-    ----------
-    seq2seq
-        A built or traced model with a decoder: TFA's ``BasicDecoder``, or recurrent layers of Keras that start from an
-        encoder's states.
-    sources
-        Texts for a model that reads text, else rows of ids: an array of shape (rows, steps), or a sequence of rows. For
-        an encoder of one-hot vectors ids, or the vectors: (rows, steps, symbols).
-    max_length
-        Most ids a row, 1 to 100000; by default the spec's ``max_length``, else the longest target that was fitted, else
-        twice the longest source and ten more.
-    start, end
-        The id, or the word of the vocabulary, that rows start and end with, where it is another than the spec says or
-        the fitted data showed.
-
-    Returns
-    -------
-    list
-        For each source a text, or a list of ids; both end before the end id.
-
-    Raises
-    ------
-    DecodeError
-        When the model cannot be decoded so, or a source or ``max_length`` does not fit.
-
-    Notes
-    -----
-    The loop starts with the spec's ``start`` id; for a traced model with the one that its decoder's input began with
-    when it was fitted, 0 before that. It ends when each row of the batch gave the end id: the spec's, or the one that
-    every target that was fitted ended with and had nowhere else; where there is none, after ``max_length`` ids. A model
-    that masks no padding gets rows of one length together, so that its encoder never reads the filling.
+    A row is at most as long as the spec's ``max_length``, else as the longest target that was fitted, else twice the
+    longest source and ten more. A model that masks no padding gets rows of one length together, so that its encoder
+    never reads the filling.
     """
     _check_length(max_length)
     try:

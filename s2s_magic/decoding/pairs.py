@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from s2s_magic import backend
@@ -119,15 +118,6 @@ def _over_pair(names: Names, encoder: Any, decoder: Any, place: int) -> Way:
     return Way(lambda *ends: (own + loop.code(*ends)).lstrip("\n"), encoder.inputs[0], loop=loop, pair=pair, note=note)
 
 
-@dataclass(frozen=True)
-class _Encoder:
-    """The encoder's side: its input, and what the decoder needs of it."""
-
-    source: Any
-    kept: Sequence[str]
-    begin: Sequence[str]
-
-
 def stepwise(seq2seq: Seq2Seq, names: Names) -> Way:
     """Write a pair over the wires of the trained model itself.
 
@@ -146,7 +136,10 @@ def stepwise(seq2seq: Seq2Seq, names: Names) -> Way:
         )
     maker = backend.history(fed)[0]
     classes = _classes(seq2seq, maker, fed, output)
-    encoder = _encoder(seq2seq, names, step)
+    needed = [tensor for tensor, _ in step.memory.values()]
+    needed += [state.first for state in step.states if state.first is not None]
+    source = names.input_behind(needed, "what the decoder starts from")
+    kept, begin = _kept(names, step)
     new = {role: names.fresh(role) for role in ("encoder_model", "decoder_model", "decode_ids")}
     last = step.fed_name
     memory = [name for _, name in step.memory.values()]
@@ -161,8 +154,8 @@ def stepwise(seq2seq: Seq2Seq, names: Names) -> Way:
     code = _PAIR.format(
         imports=names.imports("tf", "keras"),
         encoder=new["encoder_model"],
-        source=names.tensor(encoder.source),
-        kept=encoder.kept[0] if len(encoder.kept) == 1 else f"[{', '.join(encoder.kept)}]",
+        source=names.tensor(source),
+        kept=kept[0] if len(kept) == 1 else f"[{', '.join(kept)}]",
         inputs="\n".join(inputs),
         lines="\n".join(step.lines),
         decoder=new["decoder_model"],
@@ -173,14 +166,14 @@ def stepwise(seq2seq: Seq2Seq, names: Names) -> Way:
         new["decode_ids"],
         new["encoder_model"],
         new["decoder_model"],
-        begin=encoder.begin,
+        begin=begin,
         fed=["last", *memory, *masks, *states],
         after=states,
         zeros=[(s.given, s.shape, s.dtype) for s in step.states if s.first is None],
         classes=classes,
     )
     words = maker if backend.makes_ids(maker) else None
-    return Way(lambda *ends: (code + loop.code(*ends)).lstrip("\n"), encoder.source, loop=loop, words=words)
+    return Way(lambda *ends: (code + loop.code(*ends)).lstrip("\n"), source, loop=loop, words=words)
 
 
 def _input(name: str, shape: Iterable[int | None], dtype: str) -> str:
@@ -206,22 +199,9 @@ def _classes(seq2seq: Seq2Seq, maker: Any, fed: Any, output: Any) -> int | None:
     return int(fed.shape[2])
 
 
-def _encoder(seq2seq: Seq2Seq, names: Names, step: Step) -> _Encoder:
-    """Find the one input that all comes from what the decoder needs of the encoder."""
-    needed = [tensor for tensor, _ in step.memory.values()]
-    needed += [state.first for state in step.states if state.first is not None]
-    inputs = backend.inputs_behind(needed)
-    if len(inputs) != 1:
-        shown = ", ".join(sorted(backend.history(tensor)[0].name for tensor in inputs)) or "none"
-        raise DecodeError(
-            f"{seq2seq.name} cannot be decoded: what the decoder starts from must come from one input, and comes "
-            f"from {shown}"
-        )
-    (source,) = inputs
-    begin = [name for _, name in step.memory.values()]
-    kept = [names.tensor(tensor) for tensor, _ in step.memory.values()]
-    begin += [name for _, name in step.masks.values()]
-    kept += [made for made, _ in step.masks.values()]
-    begin += [state.given for state in step.states if state.first is not None]
-    kept += [names.tensor(state.first) for state in step.states if state.first is not None]
-    return _Encoder(source, kept, begin)
+def _kept(names: Names, step: Step) -> tuple[list[str], list[str]]:
+    """Give expressions for what the decoder needs of the encoder, and the names that it has in the loop."""
+    firsts = [state for state in step.states if state.first is not None]
+    kept = [*(names.tensor(tensor) for tensor, _ in step.memory.values()), *(made for made, _ in step.masks.values())]
+    begin = [name for _, name in (*step.memory.values(), *step.masks.values())]
+    return [*kept, *(names.tensor(state.first) for state in firsts)], [*begin, *(state.given for state in firsts)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -111,6 +111,15 @@ class Names:
         if not isinstance(made, list | tuple):
             return output
         return f"{output}{_place(made, number)}"
+
+    def input_behind(self, tensors: Sequence[Any], what: str) -> Any:
+        """Find the one input that tensors come from; what they are is said where there are several, or none."""
+        found = backend.inputs_behind(tensors)
+        if len(found) != 1:
+            shown = ", ".join(sorted(backend.history(tensor)[0].name for tensor in found)) or "none"
+            name = self._seq2seq.name
+            raise DecodeError(f"{name} cannot be decoded: {what} must come from one input, and comes from {shown}")
+        return found[0]
 
     def structure(self, value: Any) -> str:
         """Give an expression for nested lists of tensors, by one name where there is one."""

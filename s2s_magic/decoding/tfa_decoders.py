@@ -118,7 +118,7 @@ def _over_decoder(seq2seq: Seq2Seq, names: Names, call: Called, decoder: Any) ->
     model = names.fresh("inference_model")
     given = [names.tensor(tensor) for tensor in (*sources, *starts)]
     code = _WRITTEN_TEMPLATE.format(
-        imports=_imports(names),
+        imports=names.imports("tfa", "keras"),
         decoder=call.layer,
         inference_model=model,
         inputs=f"[{', '.join(given)}]",
@@ -157,11 +157,11 @@ def greedy_decoder(seq2seq: Seq2Seq, names: Names, call: Called) -> Way:
     if state is None:
         raise DecodeError(f"{call.layer} is called without initial_state, so nothing of the source reaches it")
     embedding, embedding_fn, embedding_model = _embedding(seq2seq, names, arguments[0])
-    encoder_input = _encoder_input(seq2seq, tf.nest.flatten(state))
+    encoder_input = names.input_behind(tf.nest.flatten(state), "the initial state")
     new = {role: names.fresh(name) for role, name in _NEW_NAMES.items()}
     code = partial(
         _TEMPLATE.format,
-        imports=_imports(names),
+        imports=names.imports("tfa", "keras"),
         encoder_input=names.tensor(encoder_input),
         state=names.structure(state),
         embedding_model=embedding_model,
@@ -183,21 +183,6 @@ def _number(seq2seq: Seq2Seq, call: Called) -> int:
     """Give the number of a call among those of its object that entered the graph."""
     earlier = seq2seq.ledger.events[: call.index]
     return sum(isinstance(e, Called) and e.object == call.object and e.in_graph for e in earlier)
-
-
-def _imports(names: Names) -> str:
-    return names.imports("tfa", "keras")
-
-
-def _encoder_input(seq2seq: Seq2Seq, state: list[Any]) -> Any:
-    """Find the one input that the initial state comes from."""
-    found = backend.inputs_behind(state)
-    if len(found) != 1:
-        shown = ", ".join(sorted(backend.history(tensor)[0].name for tensor in found)) or "none"
-        raise DecodeError(
-            f"{seq2seq.name} cannot be decoded: the initial state must come from one input, and comes from {shown}"
-        )
-    return found[0]
 
 
 def _embedding(seq2seq: Seq2Seq, names: Names, tensor: Any) -> tuple[str, str, str]:

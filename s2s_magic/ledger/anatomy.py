@@ -67,7 +67,7 @@ def anatomy_of(ledger: Ledger) -> Anatomy | None:
     known = {event.index for event in before}
     behind = [e for e in events_behind(ledger, [*decoder.inputs[1:], *looked_at]) if e.index not in known]
     dense = [call.object for call in calls if call.class_name in _DENSE and call.index > decoder.index]
-    recurrent = [event for event in behind if isinstance(event, Called) and _is_recurrent(event)]
+    encoder = {e.index: e for e in behind if isinstance(e, Called) and e.class_name in (*RECURRENT, "Bidirectional")}
     return Anatomy(
         decoder=decoder,
         cell=_held(ledger, decoder.object, "cell"),
@@ -76,7 +76,7 @@ def anatomy_of(ledger: Ledger) -> Anatomy | None:
         read=tuple(event.object for event in before),
         embeddings=tuple(event.object for event in before if event.class_name == "Embedding"),
         source=_beginnings(event for event in behind if not _counts(event)),
-        encoder=tuple(sorted((call for call in recurrent if call is not decoder), key=lambda call: call.index)),
+        encoder=tuple(encoder[index] for index in sorted(encoder) if index != decoder.index),
         attention=tuple(sorted(attention, key=lambda call: call.index)),
     )
 
@@ -84,10 +84,6 @@ def anatomy_of(ledger: Ledger) -> Anatomy | None:
 def _along_the_input(event: AnyEvent) -> Iterable[Wire]:
     """Go on behind what a recurrent layer reads, and not behind the state that it starts from."""
     return event.inputs[:1] if event.class_name in RECURRENT else event.inputs
-
-
-def _is_recurrent(call: Called) -> bool:
-    return call.class_name in (*RECURRENT, "Bidirectional")
 
 
 def _beginnings(events: Iterable[AnyEvent]) -> frozenset[int]:
