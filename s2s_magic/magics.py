@@ -17,6 +17,7 @@ from s2s_magic.cells import transformer
 from s2s_magic.completion import matcher
 from s2s_magic.errors import Interrupted, LookupFailed, Seq2SeqError, UsageError, as_plain, nearest
 from s2s_magic.options import HelpShown, check_body, help_text, parse_line
+from s2s_magic.traced_cell import trace_cell
 from s2s_magic.verbs import Quoted
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
             else:
                 self._bind(seen)
 
-        seen, error = api.trace_cell(
+        seen, error = trace_cell(
             cell,
             self.shell.user_ns,
             name=options.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from s2s_magic.data.inputs import ModelOutput, inputs_of, output_form, outputs_of
 from s2s_magic.data.lookup import Asked, Desk
@@ -149,3 +149,13 @@ def _by_output(desk: Desk, names: Names, key: str, outputs: Sequence[ModelOutput
             )
             desk.fault(f"{key}.{name}", why)
     return {called[name]: Asked(f"{key}.{name}", variable) for name, variable in names.items() if name in called}
+
+
+def as_given(names: Any, key: str, part: Part | None) -> tuple[list[Asked], Form]:
+    """List what a key names, in the form in which it names it: one variable, several in order, or several by name."""
+    if isinstance(names, str):
+        alone = part.source if part is not None and part.source is not None else Asked(key, names)
+        return [alone], Form(alone=True)
+    if isinstance(names, Mapping):
+        return [Asked(f"{key}.{name}", variable) for name, variable in names.items()], Form(names=tuple(names))
+    return [Asked(f"{key}.{number}", variable) for number, variable in enumerate(names)], Form()

@@ -11,6 +11,7 @@ import numpy as np
 from s2s_magic import backend
 from s2s_magic.data.assignment import (
     Part,
+    as_given,
     compared_outputs,
     named_inputs,
     named_targets,
@@ -104,14 +105,14 @@ def prepare(seq2seq: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any]) -> Pr
     if known is not None:
         table, begun = _sequence_table(desk, known, part, None)
     else:
-        table = _wired_table(desk, part) if wired else _table_as_given(desk, part)
+        table = _wired_table(desk, part) if wired else _tableas_given(desk, part)
     desk.raise_faults()
     validation: Table | None = None
     if held_part is not None:
         if known is not None:
             validation, _ = _sequence_table(desk, known, held_part, begun)
         else:
-            validation = _wired_table(desk, held_part) if wired else _table_as_given(desk, held_part)
+            validation = _wired_table(desk, held_part) if wired else _tableas_given(desk, held_part)
         desk.raise_faults()
     assert table is not None
     if isinstance(plan.validation, float):
@@ -270,7 +271,7 @@ def _wired_table(desk: Desk, part: Part) -> Table | None:
     targets = [target_column(desk, asked, output, kinds[output.keras_name]) for output, asked in read]
     asked_targets = [asked for _, asked in pairs]
     if not pairs:  # where no loss compares anything, as under add_loss alone, Keras takes what there is
-        asked_targets, form = _as_given(part.target, part.target_key, None)
+        asked_targets, form = as_given(part.target, part.target_key, None)
         targets = [any_column(desk, asked) for asked in asked_targets]
     if desk.faults or not targets or any(t is None for t in targets):
         return None
@@ -282,10 +283,10 @@ def _wired_table(desk: Desk, part: Part) -> Table | None:
     return weighted(desk, table, part)
 
 
-def _table_as_given(desk: Desk, part: Part) -> Table | None:
+def _tableas_given(desk: Desk, part: Part) -> Table | None:
     """Arrange the data of a model that is no graph of layers just as they are named: Keras hands them to it."""
-    inputs, input_form = _as_given(part.inputs or (part.source or Asked("", "")).variable, f"{part.key}inputs", part)
-    targets, target_form = _as_given(part.target, part.target_key, None)
+    inputs, input_form = as_given(part.inputs or (part.source or Asked("", "")).variable, f"{part.key}inputs", part)
+    targets, target_form = as_given(part.target, part.target_key, None)
     columns = [any_column(desk, asked) for asked in inputs]
     target, *more = (any_column(desk, asked) for asked in targets)
     if desk.faults:
@@ -293,12 +294,3 @@ def _table_as_given(desk: Desk, part: Part) -> Table | None:
     table = Table(tuple(columns), target, more=tuple(more), input_form=input_form, target_form=target_form)
     check_table(desk, table, {str(n): asked for n, asked in enumerate(inputs)}, targets)
     return weighted(desk, table, part)
-
-
-def _as_given(names: Any, key: str, part: Part | None) -> tuple[list[Asked], Form]:
-    if isinstance(names, str):
-        alone = part.source if part is not None and part.source is not None else Asked(key, names)
-        return [alone], Form(alone=True)
-    if isinstance(names, Mapping):
-        return [Asked(f"{key}.{name}", variable) for name, variable in names.items()], Form(names=tuple(names))
-    return [Asked(f"{key}.{number}", variable) for number, variable in enumerate(names)], Form()

@@ -89,3 +89,11 @@ class Claims:
         """Give a name for now."""
         names.append((name, local))
         self._made.append((names, (name, local)))
+
+
+def leave_out(event: RawEvent, events: list[RawEvent]) -> None:
+    """Take an event, which is among the last ones, out of a list where it is there."""
+    for number in range(len(events) - 1, -1, -1):
+        if events[number] is event:
+            del events[number]
+            return

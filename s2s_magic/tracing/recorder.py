@@ -12,7 +12,7 @@ from s2s_magic import backend
 from s2s_magic.ledger import Place
 from s2s_magic.tracing.execute import causes
 from s2s_magic.tracing.expressions import flatten, leaves
-from s2s_magic.tracing.observed import Claims, Names, RawEvent
+from s2s_magic.tracing.observed import Claims, Names, RawEvent, leave_out
 from s2s_magic.tracing.stack import Sight, Sights
 from s2s_magic.tracing.tensors import Wires
 from s2s_magic.tracing.variables import Weights
@@ -155,15 +155,9 @@ class Recorder:
         places = list(self._sights.places_in(error.__traceback__))
         return (places[-1], None) if places else None
 
-    def _leave_out(self, event: RawEvent) -> None:
-        for number in range(len(self.events) - 1, -1, -1):  # it is among the last ones
-            if self.events[number] is event:
-                del self.events[number]
-                return
-
     def _forget(self, event: RawEvent) -> None:
         """Leave out a construction that failed, with all that it made."""
-        self._leave_out(event)
+        leave_out(event, self.events)
         for layer in (event.layer, *event.parts):
             self.layers.pop(id(layer), None)
         self.weights.forget(event)
@@ -225,7 +219,7 @@ class Recorder:
 
     def _complete(self, event: RawEvent) -> None:
         if backend.operation(event.layer) is not None:
-            self._leave_out(event)
+            leave_out(event, self.events)
             return
         if not backend.is_ready(event.layer):
             self._forget(event)
