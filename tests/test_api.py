@@ -9,6 +9,7 @@ import pytest
 import s2s_magic
 from models import by_hand
 from s2s_magic.errors import FitError, SpecError
+from s2s_magic.handle import SpecialIds
 
 SPEC = "tokens: char\nvocab: {source: texts, target: texts}\nembed: 6\nencoder: gru(8)\ndecoder: gru(8)\n"
 
@@ -39,6 +40,15 @@ def test_a_model_is_built_fitted_decoded_and_explained_without_a_notebook(capsys
     assert all(set(text) <= set("abc�") for text in decoded)
     assert isinstance(s2s_magic.decode(model, "abc")[0], str)
     assert "It holds no weights" in s2s_magic.explain(model, "encoder_embeddings").sentences[0]
+
+
+def test_the_special_ids_are_those_of_the_spec_or_not_known_yet():
+    letters = s2s_magic.build(SPEC + "max_length: 9\n", namespace={"texts": ["ab"]}).ids
+    assert (letters.padding, letters.start, letters.end, letters.unknown) == (0, 1, 2, 3)
+    assert letters.tokens == {"source": "char", "target": "char"}
+    bare = s2s_magic.build(SPEC.replace("tokens: char\n", "").replace("texts", "9") + "end: 4\n").ids
+    assert bare == SpecialIds(start=0, end=4, added=True)
+    assert s2s_magic.trace(by_hand(20, 4, 6)).ids == SpecialIds()
 
 
 def test_traced_code_leaves_its_names_in_the_namespace_that_is_given():
