@@ -2,9 +2,10 @@
 
 from s2s_magic.spec.checks import same_states, states_handed_on
 from s2s_magic.spec.fit import FIT_KEYS, LOSSES, METRICS, OPTIMIZERS, parse_fit
+from s2s_magic.spec.fit_plan import FitPlan
 from s2s_magic.spec.keys import Key
 from s2s_magic.spec.model import CELLS, SPEC_KEYS, parse_spec
-from s2s_magic.spec.plans import FitPlan, Named, Recurrent, Sides, Spec
+from s2s_magic.spec.plans import Named, Recurrent, Sides, Spec
 
 __all__ = [
     "CELLS",

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from s2s_magic.spec.plans import Recurrent, Spec
+from s2s_magic.spec.plans import Recurrent, Spec, check_ids
 from s2s_magic.spec.reading import Faults
-
-SPECIAL_IDS = {"padding": 0, "start": 1, "end": 2}
-SMALLEST_COUNTED = 5  # padding, start, end, unknown, and one token
 
 
 def check_spec(spec: Spec, faults: Faults) -> None:
@@ -14,56 +11,6 @@ def check_spec(spec: Spec, faults: Faults) -> None:
     _check_sharing(spec, faults)
     _check_states(spec, faults)
     check_ids(spec, faults)
-
-
-def check_ids(spec: Spec, faults: Faults) -> None:
-    """Note special ids outside a vocabulary or in each other's way; sizes that are still names are passed over."""
-    for key in ("start", "end", "padding"):
-        number = getattr(spec, key)
-        for side in ("source", "target") if key == "padding" else ("target",):
-            size = getattr(spec.vocab, side)
-            if number is not None and isinstance(size, int) and number >= size:
-                place = spec.place_of(key) if key in spec.given else spec.place_of("vocab." + side)
-                faults.add(place, f"{key} is {number}, outside the {side} vocabulary of ids 0 to {size - 1:,}")
-                break
-    if spec.reads_text:
-        _check_token_ids(spec, faults)
-    elif spec.padding is not None and spec.padding in (spec.start, spec.end):
-        role = "start" if spec.start == spec.padding else "end"
-        how = "" if role in spec.given else f" ({role} is {getattr(spec, role)} unless given)"
-        faults.add(
-            spec.place_of("padding"),
-            f"padding and {role} are both {spec.padding}{how}: padding is masked, so it cannot {role} a sequence; "
-            f"give '{role}' an id of its own",
-        )
-    elif spec.start == spec.end:
-        how = "" if "start" in spec.given else f" (start is {spec.start} unless given)"
-        faults.add(
-            spec.place_of("end"),
-            f"start and end are both {spec.end}{how}: a decoder that has begun would be at its end; "
-            "give each an id of its own",
-        )
-
-
-def _check_token_ids(spec: Spec, faults: Faults) -> None:
-    if spec.vocab.one and spec.tokens_of("source") != spec.tokens_of("target"):
-        faults.add(
-            spec.place_of("tokens"),
-            f"one vocabulary cannot hold both sides' tokens, {spec.tokens_text}: give 'vocab: {{source: ..., "
-            "target: ...}'",
-        )
-    for key, number in SPECIAL_IDS.items():
-        if getattr(spec, key) != number:
-            faults.add(spec.place_of(key), f"with tokens: {spec.tokens_text}, {key} is {number}: leave '{key}' out")
-    for side in ("source", "target"):
-        size = getattr(spec.vocab, side)
-        if isinstance(size, int) and size < SMALLEST_COUNTED and spec.tokens_of(side) != "none":
-            faults.add(
-                spec.place_of("vocab." + side),
-                f"{size} is too small: tokens: {spec.tokens_of(side)} takes ids 0 to 3 for padding, start, end and "
-                "unknown",
-            )
-            break
 
 
 def _check_sharing(spec: Spec, faults: Faults) -> None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from s2s_magic.spec.checks import SPECIAL_IDS, check_spec
+from s2s_magic.spec.checks import check_spec
 from s2s_magic.spec.keys import Key, Read, plain, read_keys
 from s2s_magic.spec.literals import (
     Check,
@@ -22,7 +22,7 @@ from s2s_magic.spec.literals import (
     whole,
     word,
 )
-from s2s_magic.spec.plans import Spec
+from s2s_magic.spec.plans import SPECIAL_IDS, Spec
 from s2s_magic.spec.reading import Entries, Faults, Items, Node, Place, Scalar, read_entries, shown
 from s2s_magic.spec.references import is_reference
 

@@ -1,4 +1,4 @@
-"""What a spec and a fit body say, once they are read: frozen, plain data."""
+"""What a spec says, once it is read: frozen, plain data."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from s2s_magic.spec.reading import Place
+from s2s_magic.spec.reading import Faults, Place
 
 T = TypeVar("T")
 
 Names = str | tuple[str, ...] | Mapping[str, str]
 """One variable; several, in the order of what they are for; or several, each by the name of what it is for."""
 
-
 Unit = Literal["none", "char", "word"]
+SPECIAL_IDS = {"padding": 0, "start": 1, "end": 2}
+SMALLEST_COUNTED = 5  # padding, start, end, unknown, and one token
 
 
-class _Record(BaseModel):
+class Frozen(BaseModel):
+    """Base of all plans."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Sides(_Record, Generic[T]):
+class Sides(Frozen, Generic[T]):
     """Something that source and target have: ``one`` when it was given once, for both."""
 
     source: T
@@ -30,7 +33,7 @@ class Sides(_Record, Generic[T]):
     one: bool
 
 
-class Recurrent(_Record):
+class Recurrent(Frozen):
     """An encoder or a decoder: layers of LSTM or GRU cells.
 
     Attributes
@@ -72,7 +75,7 @@ class Recurrent(_Record):
         return text if self.layers == 1 else f"{self.layers} * {text}"
 
 
-class Named(_Record):
+class Named(Frozen):
     """A kind with arguments: ``adam(1e-3)`` is ``adam`` with ``learning_rate`` 0.001."""
 
     kind: str
@@ -82,7 +85,7 @@ class Named(_Record):
         return f"{self.kind}({', '.join(f'{name}={value!r}' for name, value in self.arguments.items())})"
 
 
-class _Placed(_Record):
+class Placed(Frozen):
     """A record that knows where in the cell its values stand.
 
     Attributes
@@ -101,7 +104,7 @@ class _Placed(_Record):
         return self.places.get(key) or self.places.get(key.partition(".")[0]) or (0, 0)
 
 
-class Spec(_Placed):
+class Spec(Placed):
     """A plan for an encoder-decoder model.
 
     Attributes
@@ -179,9 +182,6 @@ class Spec(_Placed):
         ValueError
             When a size is still missing, or one vocabulary is given two sizes.
         """
-        from s2s_magic.spec.checks import check_ids
-        from s2s_magic.spec.reading import Faults
-
         source = self.vocab.source if isinstance(self.vocab.source, int) else source
         target = self.vocab.target if isinstance(self.vocab.target, int) else target
         if source is None or target is None or (self.vocab.one and source != target):
@@ -194,64 +194,51 @@ class Spec(_Placed):
         return spec
 
 
-class Held(_Record):
-    """The data of a validation by their keys, as in `FitPlan`."""
+def check_ids(spec: Spec, faults: Faults) -> None:
+    """Note special ids outside a vocabulary or in each other's way; sizes that are still names are passed over."""
+    for key in ("start", "end", "padding"):
+        number = getattr(spec, key)
+        for side in ("source", "target") if key == "padding" else ("target",):
+            size = getattr(spec.vocab, side)
+            if number is not None and isinstance(size, int) and number >= size:
+                place = spec.place_of(key) if key in spec.given else spec.place_of("vocab." + side)
+                faults.add(place, f"{key} is {number}, outside the {side} vocabulary of ids 0 to {size - 1:,}")
+                break
+    if spec.reads_text:
+        _check_token_ids(spec, faults)
+    elif spec.padding is not None and spec.padding in (spec.start, spec.end):
+        role = "start" if spec.start == spec.padding else "end"
+        how = "" if role in spec.given else f" ({role} is {getattr(spec, role)} unless given)"
+        faults.add(
+            spec.place_of("padding"),
+            f"padding and {role} are both {spec.padding}{how}: padding is masked, so it cannot {role} a sequence; "
+            f"give '{role}' an id of its own",
+        )
+    elif spec.start == spec.end:
+        how = "" if "start" in spec.given else f" (start is {spec.start} unless given)"
+        faults.add(
+            spec.place_of("end"),
+            f"start and end are both {spec.end}{how}: a decoder that has begun would be at its end; "
+            "give each an id of its own",
+        )
 
-    target: Names
-    source: str | None = None
-    inputs: Mapping[str, str] | tuple[str, ...] = {}
-    weights: Names | None = None
 
-
-class FitPlan(_Placed):
-    """What a fit body asks for.
-
-    Attributes
-    ----------
-    source, decoder_input, lengths
-        Names of notebook variables, or parts of them such as ``df.a``.
-    target
-        The variable for the model's output; for several outputs a list of them, or each by the output's name.
-    inputs
-        For each input of a traced model, by name or in the model's order, the notebook variable that feeds it.
-    data
-        A dataset of batches, in place of source, inputs and target.
-    weights
-        Weights of the rows or of their positions; by output where there are several.
-    class_weights
-        The weight of each class.
-    validation
-        A fraction of the data, the names of source and target, the keys of data, or the name of a dataset.
-    model
-        Name of the Keras model that is meant, where the code made several.
-    epochs, batch, patience, seed
-        Whole numbers; patience counts epochs without a better loss.
-    optimizer, loss
-        None leaves what the model was compiled with, or else Adam and sparse categorical crossentropy.
-    metrics
-        Names of Keras metrics.
-    accelerate
-        Whether the recurrent parts may run on faster kernels with the same numbers.
-    shuffle
-        Whether the data are shuffled before each epoch.
-    """
-
-    target: Names | None = None
-    source: str | None = None
-    inputs: Mapping[str, str] | tuple[str, ...] = {}
-    data: str | None = None
-    weights: Names | None = None
-    class_weights: Mapping[int, float] = {}
-    validation: float | str | tuple[str, str] | Held | None = None
-    epochs: int = 1
-    batch: int = 32
-    optimizer: Named | None = None
-    loss: Named | None = None
-    metrics: tuple[str, ...] = ()
-    patience: int | None = None
-    seed: int | None = None
-    lengths: str | None = None
-    decoder_input: str | None = None
-    accelerate: bool = True
-    shuffle: bool = True
-    model: str | None = None
+def _check_token_ids(spec: Spec, faults: Faults) -> None:
+    if spec.vocab.one and spec.tokens_of("source") != spec.tokens_of("target"):
+        faults.add(
+            spec.place_of("tokens"),
+            f"one vocabulary cannot hold both sides' tokens, {spec.tokens_text}: give 'vocab: {{source: ..., "
+            "target: ...}'",
+        )
+    for key, number in SPECIAL_IDS.items():
+        if getattr(spec, key) != number:
+            faults.add(spec.place_of(key), f"with tokens: {spec.tokens_text}, {key} is {number}: leave '{key}' out")
+    for side in ("source", "target"):
+        size = getattr(spec.vocab, side)
+        if isinstance(size, int) and size < SMALLEST_COUNTED and spec.tokens_of(side) != "none":
+            faults.add(
+                spec.place_of("vocab." + side),
+                f"{size} is too small: tokens: {spec.tokens_of(side)} takes ids 0 to 3 for padding, start, end and "
+                "unknown",
+            )
+            break

@@ -1,0 +1,70 @@
+"""What a fit body says, once it is read: frozen, plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from s2s_magic.spec.plans import Frozen, Named, Names, Placed
+
+
+class Held(Frozen):
+    """The data of a validation by their keys, as in `FitPlan`."""
+
+    target: Names
+    source: str | None = None
+    inputs: Mapping[str, str] | tuple[str, ...] = {}
+    weights: Names | None = None
+
+
+class FitPlan(Placed):
+    """What a fit body asks for.
+
+    Attributes
+    ----------
+    source, decoder_input, lengths
+        Names of notebook variables, or parts of them such as ``df.a``.
+    target
+        The variable for the model's output; for several outputs a list of them, or each by the output's name.
+    inputs
+        For each input of a traced model, by name or in the model's order, the notebook variable that feeds it.
+    data
+        A dataset of batches, in place of source, inputs and target.
+    weights
+        Weights of the rows or of their positions; by output where there are several.
+    class_weights
+        The weight of each class.
+    validation
+        A fraction of the data, the names of source and target, the keys of data, or the name of a dataset.
+    model
+        Name of the Keras model that is meant, where the code made several.
+    epochs, batch, patience, seed
+        Whole numbers; patience counts epochs without a better loss.
+    optimizer, loss
+        None leaves what the model was compiled with, or else Adam and sparse categorical crossentropy.
+    metrics
+        Names of Keras metrics.
+    accelerate
+        Whether the recurrent parts may run on faster kernels with the same numbers.
+    shuffle
+        Whether the data are shuffled before each epoch.
+    """
+
+    target: Names | None = None
+    source: str | None = None
+    inputs: Mapping[str, str] | tuple[str, ...] = {}
+    data: str | None = None
+    weights: Names | None = None
+    class_weights: Mapping[int, float] = {}
+    validation: float | str | tuple[str, str] | Held | None = None
+    epochs: int = 1
+    batch: int = 32
+    optimizer: Named | None = None
+    loss: Named | None = None
+    metrics: tuple[str, ...] = ()
+    patience: int | None = None
+    seed: int | None = None
+    lengths: str | None = None
+    decoder_input: str | None = None
+    accelerate: bool = True
+    shuffle: bool = True
+    model: str | None = None
