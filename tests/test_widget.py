@@ -318,7 +318,7 @@ def test_without_ipywidgets_every_other_view_still_works():
         sys.path.insert(0, "tests")
         from ledgers import translator_ledger
         from s2s_magic.view import report, to_html, to_text
-        from s2s_magic.view.display import report_display
+        from s2s_magic.view.bundles import report_display
         bundle = report_display(translator_ledger())._repr_mimebundle_()
         assert set(bundle) == {"text/plain", "text/html"}, bundle
         try:
