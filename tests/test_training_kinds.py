@@ -11,9 +11,9 @@ from models import by_hand
 from s2s_magic import api
 from s2s_magic.data.reader import prepare
 from s2s_magic.errors import DataError, FitError
+from s2s_magic.ledger.words import number_text
 from s2s_magic.spec import parse_fit
 from s2s_magic.view import report, to_html, to_text
-from s2s_magic.view.words import number_text
 
 HEAD = "import numpy as np\nimport tensorflow as tf\nfrom tensorflow import keras\nL = keras.layers\n"
 numbers = np.random.default_rng(0)

@@ -133,7 +133,7 @@ def _vocabulary(seq2seq: Seq2Seq, event: int | None) -> int | None:
         seq2seq.live.layers[call.object].input_dim
         for call in seq2seq.ledger.events
         if isinstance(call, Called)
-        and call.class_name == "Embedding"
+        and seq2seq.ledger.kind(call) == "embedding"
         and event is not None
         and any(w.from_event == event for w in call.inputs)
     ]

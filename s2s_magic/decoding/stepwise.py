@@ -11,7 +11,6 @@ from s2s_magic.decoding.positions import looks_around
 from s2s_magic.decoding.spelling import Names
 from s2s_magic.decoding.step import State, Step
 from s2s_magic.errors import DecodeError
-from s2s_magic.ledger.anatomy import RECURRENT
 
 _SCORING = ("Attention", "AdditiveAttention")
 
@@ -88,7 +87,7 @@ class Writer:
             return self._wire(self._within(layer, arguments, number))
         if number:
             raise self.refuse(layer, f"gives the decoder its output {number}, and one step makes only the first")
-        if kind in RECURRENT and _is_kerass(layer):
+        if backend.kind_of(layer) == "recurrent":
             return self._recurrent(tensor, layer, arguments, settings)
         if kind in _SCORING and _is_kerass(layer):
             return self._attention(layer, arguments, settings)
@@ -259,7 +258,7 @@ class Writer:
         given = list(arguments[0]) if isinstance(arguments[0], list | tuple) else [arguments[0]]
         if kind in ("Embedding", "Masking") and _is_kerass(layer):
             return layer, self._outside(given[0])
-        if kind in (*RECURRENT, *_SCORING, "Bidirectional") and _is_kerass(layer):
+        if backend.kind_of(layer) in ("recurrent", "bidirectional") or (kind in _SCORING and _is_kerass(layer)):
             given = given[:1]  # states have no masks, and what comes out has the query's
         elif looks_around(layer, arguments, settings):
             raise self.refuse(layer, "may give its output another mask than its input has")

@@ -70,14 +70,14 @@ _INFERENCE = ("GreedyEmbeddingSampler", "SampleEmbeddingSampler")
 def trained_call(seq2seq: Seq2Seq) -> Called | None:
     """Find the last call of a ``BasicDecoder`` behind the model's output; None where there is none."""
     parts = anatomy_of(seq2seq.ledger)
-    return parts.decoder if parts is not None and parts.decoder.class_name == "BasicDecoder" else None
+    return parts.decoder if parts is not None and seq2seq.ledger.kind(parts.decoder) == "decoder" else None
 
 
 def _calls(seq2seq: Seq2Seq) -> list[Called]:
     return [
         event
         for event in seq2seq.ledger.events
-        if isinstance(event, Called) and event.class_name == "BasicDecoder" and event.in_graph
+        if isinstance(event, Called) and seq2seq.ledger.kind(event) == "decoder" and event.in_graph
     ]
 
 

@@ -1,27 +1,11 @@
 """The ledger: plain data, no Keras. Everything else feeds it or shows it."""
 
+from s2s_magic.ledger.calls import Called, Constructed, Event, Part, Stop, Tensor, Wire
+from s2s_magic.ledger.document import SCHEMA, LedgerFormatError
 from s2s_magic.ledger.evidence import CallShare, Effect, Evidence, Run, VariableEvidence, Verdict
-from s2s_magic.ledger.ledger import SCHEMA, Ledger, LedgerFormatError
-from s2s_magic.ledger.records import (
-    Called,
-    Cell,
-    Constructed,
-    Ending,
-    Event,
-    Finding,
-    Layer,
-    Link,
-    ModelRecord,
-    Part,
-    Place,
-    Role,
-    Stop,
-    Tensor,
-    Totals,
-    Variable,
-    Wire,
-    lines_of,
-)
+from s2s_magic.ledger.ledger import Ledger
+from s2s_magic.ledger.records import Cell, Ending, Finding, Layer, Place, Totals, Variable, lines_of
+from s2s_magic.ledger.roles import Link, ModelRecord, Role
 
 __all__ = [
     "SCHEMA",

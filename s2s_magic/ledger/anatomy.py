@@ -1,17 +1,13 @@
-"""The parts of an encoder-decoder, told by the kinds of the layers along the wires of a ledger."""
+"""The parts of an encoder-decoder, told by the kinds of the layers along the wires of a trace."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from s2s_magic.ledger.ledger import Ledger
-from s2s_magic.ledger.records import AnyEvent, Called, Constructed, Wire
+from s2s_magic.ledger.calls import AnyEvent, Called, Constructed, Wire
+from s2s_magic.ledger.trace import Trace
 from s2s_magic.ledger.wires import events_behind
-
-RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN")
-ATTENTION = ("Attention", "AdditiveAttention", "MultiHeadAttention", "Dot")
-_DENSE = ("Dense", "EinsumDense", "TimeDistributed")
 
 
 @dataclass(frozen=True)
@@ -51,39 +47,38 @@ class Anatomy:
     attention: tuple[Called, ...]
 
 
-def anatomy_of(ledger: Ledger) -> Anatomy | None:
+def anatomy_of(trace: Trace) -> Anatomy | None:
     """Find the parts of the model that is meant; None where nothing in it decodes."""
-    main = ledger.main_model
-    inside = events_behind(ledger, main.outputs) if main and main.outputs else ledger.events[::-1]
+
+    def along_the_input(event: AnyEvent) -> Iterable[Wire]:  # not behind the state that a recurrent layer starts from
+        return event.inputs[:1] if trace.kind(event) == "recurrent" else event.inputs
+
+    main = trace.main_model
+    inside = events_behind(trace, main.outputs) if main and main.outputs else trace.events[::-1]
     calls = [event for event in inside if isinstance(event, Called) and event.in_graph and event.inputs]
-    decoders = [call for call in calls if call.class_name == "BasicDecoder"]
-    decoders = decoders or [call for call in calls if call.class_name in RECURRENT and len(call.inputs) > 1]
+    decoders = [call for call in calls if trace.kind(call) == "decoder"]
+    decoders = decoders or [call for call in calls if trace.kind(call) == "recurrent" and len(call.inputs) > 1]
     if not decoders:
         return None
     decoder = max(decoders, key=lambda call: call.index)
-    before = events_behind(ledger, decoder.inputs[:1], _along_the_input)
-    attention = [call for call in calls if call.class_name in ATTENTION]
+    before = events_behind(trace, decoder.inputs[:1], along_the_input)
+    attention = [call for call in calls if trace.kind(call) == "attention"]
     looked_at = [wire for call in attention for wire in call.inputs[1:]]
     known = {event.index for event in before}
-    behind = [e for e in events_behind(ledger, [*decoder.inputs[1:], *looked_at]) if e.index not in known]
-    dense = [call.object for call in calls if call.class_name in _DENSE and call.index > decoder.index]
-    encoder = {e.index: e for e in behind if isinstance(e, Called) and e.class_name in (*RECURRENT, "Bidirectional")}
+    behind = [e for e in events_behind(trace, [*decoder.inputs[1:], *looked_at]) if e.index not in known]
+    dense = [call.object for call in calls if trace.kind(call) == "dense" and call.index > decoder.index]
+    encoder = {e.index: e for e in behind if isinstance(e, Called) and trace.kind(e) in ("recurrent", "bidirectional")}
     return Anatomy(
         decoder=decoder,
-        cell=_held(ledger, decoder.object, "cell"),
-        output_layer=_held(ledger, decoder.object, "output_layer") or next(iter(dense), None),
+        cell=_held(trace, decoder.object, "cell"),
+        output_layer=_held(trace, decoder.object, "output_layer") or next(iter(dense), None),
         target=_beginnings(before),
         read=tuple(event.object for event in before),
-        embeddings=tuple(event.object for event in before if event.class_name == "Embedding"),
+        embeddings=tuple(event.object for event in before if trace.kind(event) == "embedding"),
         source=_beginnings(event for event in behind if not _counts(event)),
         encoder=tuple(encoder[index] for index in sorted(encoder) if index != decoder.index),
         attention=tuple(sorted(attention, key=lambda call: call.index)),
     )
-
-
-def _along_the_input(event: AnyEvent) -> Iterable[Wire]:
-    """Go on behind what a recurrent layer reads, and not behind the state that it starts from."""
-    return event.inputs[:1] if event.class_name in RECURRENT else event.inputs
 
 
 def _beginnings(events: Iterable[AnyEvent]) -> frozenset[int]:
@@ -96,16 +91,16 @@ def _counts(event: AnyEvent) -> bool:
     return made is not None and made.dtype.startswith("int") and made.shape is not None and len(made.shape) == 1
 
 
-def _held(ledger: Ledger, holder: str, attribute: str) -> str | None:
+def _held(trace: Trace, holder: str, attribute: str) -> str | None:
     """Give the layer that another one holds by an attribute."""
-    path = f"{ledger.layers[holder].name}.{attribute}"
-    for key, layer in ledger.layers.items():
+    path = f"{trace.layers[holder].name}.{attribute}"
+    for key, layer in trace.layers.items():
         if (layer.parent, layer.attribute) == (holder, attribute) or path in layer.held_by:
             return key
     return None
 
 
-def beginning_of(ledger: Ledger, event: Called) -> int | None:
+def beginning_of(trace: Trace, event: Called) -> int | None:
     """Find the event at the beginning of a call's steps: its first input comes from there, by first inputs alone."""
-    last = [event, *events_behind(ledger, event.inputs[:1], lambda before: before.inputs[:1])][-1]
+    last = [event, *events_behind(trace, event.inputs[:1], lambda before: before.inputs[:1])][-1]
     return last.index if isinstance(last, Constructed) or not last.inputs else None

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
+from s2s_magic.ledger.calls import Called
 from s2s_magic.ledger.ledger import Ledger
-from s2s_magic.ledger.records import Called, Record, Shape, Variable
-from s2s_magic.ledger.wording import counted, full_name, times
+from s2s_magic.ledger.records import Record, Shape, Variable
+from s2s_magic.ledger.words import counted, full_name, times
 
 
 class Held(Record):

@@ -9,72 +9,74 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
+from s2s_magic.ledger.calls import Called
 from s2s_magic.ledger.gradient import ways, why_none
-from s2s_magic.ledger.ledger import Ledger
-from s2s_magic.ledger.records import Called, Finding, ModelRecord, Variable
+from s2s_magic.ledger.records import Finding, Variable
+from s2s_magic.ledger.roles import ModelRecord
+from s2s_magic.ledger.trace import Trace
 from s2s_magic.ledger.wires import events_behind
-from s2s_magic.ledger.wording import counted, full_name, listing
+from s2s_magic.ledger.words import counted, full_name, line_text, listing, them
 
 
-def drift_of(ledger: Ledger, model: ModelRecord) -> list[Finding]:
+def drift_of(trace: Trace, model: ModelRecord) -> list[Finding]:
     """List what a reader should know before this model is fitted.
 
     Kinds: ``changed since compile``, ``not in the optimizer``, ``nothing to train``, ``frozen output``.
     """
     if model.trained is None:  # a document of before
         return []
-    nothing = nothing_to_train(ledger, model)
+    nothing = nothing_to_train(trace, model)
     return [
-        *_changed(ledger, model),
-        *_unknown(ledger, model),
-        *([nothing] if nothing is not None else _frozen_outputs(ledger, model)),
+        *_changed(trace, model),
+        *_unknown(trace, model),
+        *([nothing] if nothing is not None else _frozen_outputs(trace, model)),
     ]
 
 
-def _changed(ledger: Ledger, model: ModelRecord) -> Iterator[Finding]:
+def _changed(trace: Trace, model: ModelRecord) -> Iterator[Finding]:
     listed = set(model.listed if model.listed is not None else model.trained or ())
     told: set[str] = set()
-    for key in sorted(model.changed, key=lambda key: -len(ledger.layers[key].own_weights)):
-        layer, saw = ledger.layers[key], model.changed[key]
+    for key in sorted(model.changed, key=lambda key: -len(trace.layers[key].own_weights)):
+        layer, saw = trace.layers[key], model.changed[key]
         ours = set(model.trained or ()) if saw else listed
         theirs = listed if saw else set(model.trained or ())
         affected = [v for v in layer.own_weights if v in ours and v not in theirs and v not in told]
-        if not affected or _meant_for_another(ledger, model, key):
+        if not affected or _meant_for_another(trace, model, key):
             continue
         told.update(affected)
         doing = "still trains" if saw else "still does not train"
         wish = "to freeze" if saw else "to train"
-        it = "it" if len(affected) == 1 else "them"
+        it = them(len(affected))
         with_new = ""
         if not saw and set(affected) & set(model.unknown):
             with_new = f" with a new optimizer ({model.optimizer} has no place for {it})"
-        sizes = f"{counted(len(affected), 'variable')} of {layer.name} ({_params(ledger, affected):,} parameters)"
+        sizes = f"{counted(len(affected), 'variable')} of {layer.name} ({_params(trace, affected):,} parameters)"
         again = f"run {model.name}.compile(...) again{with_new} {wish} {it}"
         yield Finding(
             kind="changed since compile",
             about=layer.name,
-            text=f"{layer.name}.trainable was {saw} when {model.name} was compiled{_compiled_in(ledger, model)} and is "
+            text=f"{layer.name}.trainable was {saw} when {model.name} was compiled{_compiled_in(trace, model)} and is "
             f"{not saw} now. Keras looks at compile time: a fit of {model.name} {doing} {sizes}; {again}.",
             event=layer.constructed,
         )
 
 
-def _meant_for_another(ledger: Ledger, model: ModelRecord, key: str) -> bool:
+def _meant_for_another(trace: Trace, model: ModelRecord, key: str) -> bool:
     """Say whether a model that was compiled later saw the switch as it is: it was turned for that one."""
     return any(
         other.compiled is not None
         and other.compiled > (model.compiled or 0)
         and key not in other.changed
-        and (other.object == key or other.name in ledger.layers[key].in_models)
-        for other in ledger.models
+        and (other.object == key or other.name in trace.layers[key].in_models)
+        for other in trace.models
     )
 
 
-def _unknown(ledger: Ledger, model: ModelRecord) -> Iterator[Finding]:
-    found = ways(ledger, model)  # without a gradient, the optimizer is not asked for the place
-    lost = [key for key in model.unknown if key in (model.trained or ()) and why_none(ledger, key, found) is None]
+def _unknown(trace: Trace, model: ModelRecord) -> Iterator[Finding]:
+    found = ways(trace, model)  # without a gradient, the optimizer is not asked for the place
+    lost = [key for key in model.unknown if key in (model.trained or ()) and why_none(trace, key, found) is None]
     if lost:
-        names = listing([full_name(ledger.variables[key]) for key in lost], most=4)
+        names = listing([full_name(trace.variables[key]) for key in lost], most=4)
         yield Finding(
             kind="not in the optimizer",
             about=model.name,
@@ -85,11 +87,11 @@ def _unknown(ledger: Ledger, model: ModelRecord) -> Iterator[Finding]:
         )
 
 
-def nothing_to_train(ledger: Ledger, model: ModelRecord) -> Finding | None:
+def nothing_to_train(trace: Trace, model: ModelRecord) -> Finding | None:
     """Say that a fit of this model would train nothing, and who froze it; None where there is something."""
     if model.trained is None or model.trained or (not model.total and not model.layers):
         return None
-    inside = [v for v in ledger.variables.values() if model.name in v.in_models]
+    inside = [v for v in trace.variables.values() if model.name in v.in_models]
     frozen: dict[str, list[Variable]] = {}
     for variable in inside:
         if variable.frozen_by is not None:
@@ -112,15 +114,15 @@ def nothing_to_train(ledger: Ledger, model: ModelRecord) -> Finding | None:
     )
 
 
-def _frozen_outputs(ledger: Ledger, model: ModelRecord) -> Iterator[Finding]:
+def _frozen_outputs(trace: Trace, model: ModelRecord) -> Iterator[Finding]:
     """Find outputs behind which nothing is trained: their loss and metrics stay as they are, whatever is watched."""
     if len(model.outputs) < 2:
         return
     for number, wire in enumerate(model.outputs):
-        calls = [e for e in events_behind(ledger, [wire]) if isinstance(e, Called)]
-        behind = {v for call in calls for v in ledger.layers[call.object].own_weights}
+        calls = [e for e in events_behind(trace, [wire]) if isinstance(e, Called)]
+        behind = {v for call in calls for v in trace.layers[call.object].own_weights}
         if behind and not behind & set(model.trained or ()):
-            switches = sorted({ledger.variables[v].frozen_by or "" for v in behind if v in ledger.variables} - {""})
+            switches = sorted({trace.variables[v].frozen_by or "" for v in behind if v in trace.variables} - {""})
             by = f" by {listing(switches)}" if switches else ""
             name = wire.name or f"output {number + 1}"
             yield Finding(
@@ -132,14 +134,14 @@ def _frozen_outputs(ledger: Ledger, model: ModelRecord) -> Iterator[Finding]:
             )
 
 
-def _params(ledger: Ledger, keys: Iterable[str]) -> int:
-    return sum(ledger.variables[key].params for key in keys)
+def _params(trace: Trace, keys: Iterable[str]) -> int:
+    return sum(trace.variables[key].params for key in keys)
 
 
-def _compiled_in(ledger: Ledger, model: ModelRecord) -> str:
+def _compiled_in(trace: Trace, model: ModelRecord) -> str:
     """Say where a cell of the ledger compiled the model last; nothing where another cell did."""
     found = ""
-    for cell in ledger.cells:
+    for cell in trace.cells:
         try:
             tree = ast.parse(cell.text)
         except SyntaxError:  # a cell with magics in it
@@ -152,5 +154,5 @@ def _compiled_in(ledger: Ledger, model: ModelRecord) -> str:
                 and ast.unparse(node.func.value) == model.name
             ):
                 line = node.lineno + cell.first_line - 1
-                found = f" (cell {cell.number}, line {line})" if cell.number > 1 else f" (line {line})"
+                found = f" ({line_text(cell.number, line)})"
     return found

@@ -9,10 +9,10 @@ from s2s_magic.errors import LookupFailed, nearest
 from s2s_magic.ledger.bindings import bound_to, parts_of
 from s2s_magic.ledger.explain_object import explain_layer, explain_variable
 from s2s_magic.ledger.explain_tensor import explain_tensor
-from s2s_magic.ledger.explanation import Explanation, is_shown
+from s2s_magic.ledger.explanation import Explanation
 from s2s_magic.ledger.ledger import Ledger
 from s2s_magic.ledger.verdicts import explain_verdicts
-from s2s_magic.ledger.wording import full_name, listing, one_line, paths_of, shape_text
+from s2s_magic.ledger.words import full_name, line_text, listing, one_line, shape_text
 
 __all__ = ["Explanation", "explain", "names", "shape_text"]
 
@@ -26,7 +26,7 @@ def names(ledger: Ledger) -> list[str]:
     for event in ledger.events:
         found.update((tensor.name, None) for tensor in event.outputs if tensor.name)
     for layer in ledger.layers.values():
-        if is_shown(layer):
+        if layer.is_written:
             found.update((name, None) for name in (layer.name, *layer.aliases))
     for variable in ledger.variables.values():
         found[full_name(variable)] = None
@@ -96,9 +96,9 @@ def _exactly(ledger: Ledger, what: str) -> Subject | None:
 
 def _layer_names(ledger: Ledger) -> dict[str, set[str]]:
     return {
-        key: {layer.name, *layer.aliases, *paths_of(ledger, layer)}
+        key: {layer.name, *layer.aliases, *ledger.paths_of(layer)}
         for key, layer in ledger.layers.items()
-        if is_shown(layer)
+        if layer.is_written
     }
 
 
@@ -137,9 +137,8 @@ def other_name(ledger: Ledger, what: str, *, in_functions: bool = True) -> Expla
     if (bound := bound_to(ledger, what, in_functions=in_functions)) is None:
         return None
     cell, line, _, text = bound
-    where = f"cell {cell}, line {line}" if cell > 1 else f"line {line}"
     sentences = (
-        f"{what} is bound in {where} to {one_line(text)}.",
+        f"{what} is bound in {line_text(cell, line)} to {one_line(text)}.",
         "It is neither a tensor nor a layer nor a variable of this ledger: it owns nothing that is trained.",
     )
     return Explanation(subject=what, kind="name", sentences=sentences)

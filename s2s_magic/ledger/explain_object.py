@@ -6,17 +6,18 @@ import re
 from collections.abc import Iterator
 from math import isclose
 
+from s2s_magic.ledger.calls import Called
 from s2s_magic.ledger.explanation import Explanation, holding, measured, owned_and_held, ownership
 from s2s_magic.ledger.ledger import Ledger
-from s2s_magic.ledger.records import Called, Layer, ModelRecord, Variable
-from s2s_magic.ledger.wires import calls_of, calls_using, holders, uses_beside, uses_of
-from s2s_magic.ledger.wording import (
+from s2s_magic.ledger.records import Layer, Variable
+from s2s_magic.ledger.roles import ModelRecord
+from s2s_magic.ledger.wires import calls_using, uses_of
+from s2s_magic.ledger.words import (
     at,
     counted,
     full_name,
     listing,
     one_line,
-    paths_of,
     shape_text,
     times,
     with_article,
@@ -60,9 +61,9 @@ def _sized(words: str, variables: list[Variable]) -> str:
 
 
 def _layer_story(ledger: Ledger, key: str, layer: Layer, asked: str) -> Iterator[str]:
-    constructed = next((e for e in ledger.events if e.index == layer.constructed), None)
     born = "older than this trace"
-    if constructed is not None:
+    if layer.constructed is not None:
+        constructed = ledger.events[layer.constructed]
         doing = "made by a call" if isinstance(constructed, Called) else "constructed"
         born = f"{doing} in {at(constructed)}: {one_line(constructed.source)}"
     also = f" ({asked} is the same object)" if asked != layer.name else ""
@@ -71,8 +72,8 @@ def _layer_story(ledger: Ledger, key: str, layer: Layer, asked: str) -> Iterator
         yield f"The same name was given to other objects too: {listing(others)}."
     yield ownership(ledger, key)
     if layer.parent is not None:
-        yield f"It is held by {ledger.layers[layer.parent].name} (as {', '.join(paths_of(ledger, layer))})."
-    calls = calls_of(ledger, key)
+        yield f"It is held by {ledger.layers[layer.parent].name} (as {', '.join(ledger.paths_of(layer))})."
+    calls = ledger.calls.get(key, ())
     used = calls_using(ledger, key)
     if calls:
         where = listing([f"{at(call)}{_given(call)}" for call in calls])
@@ -81,7 +82,7 @@ def _layer_story(ledger: Ledger, key: str, layer: Layer, asked: str) -> Iterator
             yield "Every call uses the same variables, and every call sends its part of the gradient to them."
     elif layer.ghost:
         return
-    elif beside := uses_beside(ledger, key):
+    elif beside := ledger.calls_beside.get(key):
         yield f"It is never called by the cell itself; {beside[0].layer} calls it inside ({at(beside[0])})."
         return
     elif used:
@@ -90,7 +91,7 @@ def _layer_story(ledger: Ledger, key: str, layer: Layer, asked: str) -> Iterator
         yield _between(ledger, wired[-1], key)
     elif layer.name not in {record.name for record in ledger.models}:
         yield "It is never called."
-    if calls and (beside := uses_beside(ledger, key)):
+    if calls and (beside := ledger.calls_beside.get(key)):
         places = listing([f"{call.layer} ({at(call)})" for call in beside])
         yield f"It is used again by {places}: the same weights."
 
@@ -126,7 +127,7 @@ def _in_models(ledger: Ledger, key: str, layer: Layer) -> Iterator[str]:
         yield from _role(ledger, record)
     if main is None:
         return
-    above = holders(ledger, key)
+    above = ledger.holders(key)
     inside = [
         model
         for model in ledger.models
@@ -181,7 +182,7 @@ def _variable_story(ledger: Ledger, key: str, variable: Variable) -> Iterator[st
         f"{name} is a variable of shape {shape_text(variable.shape)}, {variable.params:,} parameters "
         f"({variable.bytes:,} bytes). Its owner is {variable.owner}."
     )
-    event = next((e for e in ledger.events if e.index == variable.created_by), None)
+    event = ledger.events[variable.created_by] if variable.created_by is not None else None
     if event is None and variable.object is None:
         yield "No layer's call made it: the code did so itself, or it is older than this trace."
     elif event is None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from s2s_magic.ledger.calls import AnyEvent, Called, Constructed, Wire
 from s2s_magic.ledger.explanation import Explanation, measured, ownership
 from s2s_magic.ledger.gradient import ways, why_none_through
 from s2s_magic.ledger.ledger import Ledger
-from s2s_magic.ledger.records import Called, Constructed, ModelRecord, Wire
-from s2s_magic.ledger.wires import calls_of, route_to_output
-from s2s_magic.ledger.wording import Event, at, counted, full_name, listing, one_line, shape_text, with_article
+from s2s_magic.ledger.roles import ModelRecord
+from s2s_magic.ledger.wires import route_to_output
+from s2s_magic.ledger.words import at, counted, full_name, listing, one_line, shape_text, with_article
 
 
-def explain_tensor(ledger: Ledger, event: Event, name: str) -> Explanation:
+def explain_tensor(ledger: Ledger, event: AnyEvent, name: str) -> Explanation:
     """Explain a tensor by the name that an event's output has."""
     number, tensor = next((n, tensor) for n, tensor in enumerate(event.outputs) if tensor.name == name)
     sentences = [
@@ -32,7 +33,7 @@ def explain_tensor(ledger: Ledger, event: Event, name: str) -> Explanation:
     return Explanation(subject=name, kind="tensor", sentences=tuple(sentences), rows=rows)
 
 
-def _origin(ledger: Ledger, event: Event) -> Iterator[str]:
+def _origin(ledger: Ledger, event: AnyEvent) -> Iterator[str]:
     if isinstance(event, Constructed):
         yield f"It is an input of the model, declared in {at(event)}: {one_line(event.source)}."
         yield "Data enter here when fit or predict runs."
@@ -51,7 +52,7 @@ def _origin(ledger: Ledger, event: Event) -> Iterator[str]:
     )
     yield ownership(ledger, event.object)
     yield from _made(ledger, event)
-    others = [call for call in calls_of(ledger, event.object) if call.index != event.index]
+    others = [call for call in ledger.calls[event.object] if call.index != event.index]
     if others and layer.own_weights:
         which = listing([f"call {call.call} in {at(call)}" for call in others])
         yield f"The same object is also used by {which}: the same weights, trained by both."
@@ -72,20 +73,18 @@ def _made(ledger: Ledger, event: Called) -> Iterator[str]:
         yield "This call created nothing: it used the variables that existed."
 
 
-def _way_out(ledger: Ledger, event: Event, number: int) -> Iterator[str]:
+def _way_out(ledger: Ledger, event: AnyEvent, number: int) -> Iterator[str]:
     model = ledger.main_model
-    tensor = event.outputs[number]
     if model is None:
         yield "The cell made no model, so nothing is trained yet."
         return
-    start = Wire(name=tensor.name, shape=tensor.shape, dtype=tensor.dtype, from_event=event.index, output=number)
+    start = event.wires[number]
     route = route_to_output(ledger, start, model.outputs)
     why = why_none_through(ledger, start)
     if route is None:
         yield from _dead_end(ledger, event, model, why)
         return
-    by_index = {e.index: e for e in ledger.events}
-    stations = [f"{by_index[index].layer} ({at(by_index[index])})" for index in route]
+    stations = [f"{ledger.events[index].layer} ({at(ledger.events[index])})" for index in route]
     ends = " and ".join(wire.name or "its output" for wire in model.outputs)
     yield (
         f"From here the wires go on to the output of {model.name}: {' → '.join([*stations, ends])}."
@@ -102,9 +101,9 @@ def _way_out(ledger: Ledger, event: Event, number: int) -> Iterator[str]:
 
 def _of_loss(model: ModelRecord, wire: Wire) -> str:
     """Say that the loss is computed from an output, where it is."""
-    places = [(output.from_event, output.output) for output in model.outputs]
+    places = [output.origin for output in model.outputs]
     weights = model.losses if model.losses is not None else (1.0,) * len(places)
-    return ": the loss is computed from it" if weights[places.index((wire.from_event, wire.output))] else ""
+    return ": the loss is computed from it" if weights[places.index(wire.origin)] else ""
 
 
 def _gradient(ledger: Ledger, event: Called) -> Iterator[str]:
@@ -122,7 +121,7 @@ def _gradient(ledger: Ledger, event: Called) -> Iterator[str]:
         yield f"The gradient of the loss comes back the same way, but the variables of {event.layer} are frozen."
 
 
-def _dead_end(ledger: Ledger, event: Event, model: ModelRecord, why: str | None) -> Iterator[str]:
+def _dead_end(ledger: Ledger, event: AnyEvent, model: ModelRecord, why: str | None) -> Iterator[str]:
     if why is None and model.outputs:
         yield (
             f"No wire leads from it to the outputs of {model.name}, but a loss is added of what is made of it "
@@ -141,6 +140,6 @@ def _dead_end(ledger: Ledger, event: Event, model: ModelRecord, why: str | None)
         yield f"{also}, so {event.layer} is trained all the same."
 
 
-def _used_names(ledger: Ledger, event: Event, model: ModelRecord) -> set[str]:
+def _used_names(ledger: Ledger, event: AnyEvent, model: ModelRecord) -> set[str]:
     ends = (wire for e in ledger.events if isinstance(e, Called) for wire in e.inputs)
     return {wire.name for wire in (*ends, *model.outputs) if wire.from_event == event.index and wire.name}

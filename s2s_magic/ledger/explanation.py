@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from s2s_magic.ledger.ledger import Ledger
-from s2s_magic.ledger.records import Layer, Record, Variable
-from s2s_magic.ledger.wording import counted, full_name, listing, shape_text
+from s2s_magic.ledger.records import Record, Variable
+from s2s_magic.ledger.trace import Trace
+from s2s_magic.ledger.words import counted, full_name, listing, shape_text
 
 MOST_TOLD = 6
 
@@ -34,13 +34,13 @@ class Explanation(Record):
     rows: tuple[tuple[str, str], ...] = ()
 
 
-def owned_and_held(ledger: Ledger, key: str) -> tuple[list[Variable], dict[str, list[Variable]]]:
+def owned_and_held(trace: Trace, key: str) -> tuple[list[Variable], dict[str, list[Variable]]]:
     """Give the variables that a layer object owns itself, and those it has through others, by owner."""
     held: dict[str, list[Variable]] = {}
-    for name in ledger.layers[key].own_weights:
-        if (variable := ledger.variables.get(name)) is not None and variable.object != key:
+    for name in trace.layers[key].own_weights:
+        if (variable := trace.variables.get(name)) is not None and variable.object != key:
             held.setdefault(variable.owner, []).append(variable)
-    return list(ledger.owned.get(key, ())), held
+    return list(trace.owned.get(key, ())), held
 
 
 def holding(held: dict[str, list[Variable]]) -> str:
@@ -52,10 +52,10 @@ def holding(held: dict[str, list[Variable]]) -> str:
     return listing(names)
 
 
-def ownership(ledger: Ledger, key: str) -> str:
+def ownership(trace: Trace, key: str) -> str:
     """Say what a layer object owns itself, and what it holds: every variable has one owner."""
-    name = ledger.layers[key].name
-    own, held = owned_and_held(ledger, key)
+    name = trace.layers[key].name
+    own, held = owned_and_held(trace, key)
     size = sum(v.params for variables in held.values() for v in variables)
     if own:
         described = listing([f"{full_name(v)} {shape_text(v.shape)}" for v in own])
@@ -67,14 +67,14 @@ def ownership(ledger: Ledger, key: str) -> str:
     return f"{name} owns no variables."
 
 
-def measured(ledger: Ledger, keys: Sequence[str]) -> Iterator[str]:
+def measured(trace: Trace, keys: Sequence[str]) -> Iterator[str]:
     """Say what fitting did to some variables: each for itself, or counted where they are many."""
-    if ledger.training is None:
+    if trace.training is None:
         return
-    main = ledger.main_model
+    main = trace.main_model
     now = set(main.trained or ()) if main is not None else set()
-    seen = {key: ledger.training.variables[key] for key in keys if key in ledger.training.variables}
-    thawed = {key for key, each in seen.items() if each.verdict == "frozen" and key in now and key in ledger.variables}
+    seen = {key: trace.training.variables[key] for key in keys if key in trace.training.variables}
+    thawed = {key for key, each in seen.items() if each.verdict == "frozen" and key in now and key in trace.variables}
     if len(seen) > MOST_TOLD:
         counts = Counter(
             "frozen in the fits so far, and trained by the next one" if key in thawed else each.verdict
@@ -85,11 +85,6 @@ def measured(ledger: Ledger, keys: Sequence[str]) -> Iterator[str]:
         return
     for key, each in seen.items():
         if key in thawed:
-            yield f"{full_name(ledger.variables[key])} was frozen in the fits so far; the next one trains it."
+            yield f"{full_name(trace.variables[key])} was frozen in the fits so far; the next one trains it."
         else:
             yield each.text
-
-
-def is_shown(layer: Layer) -> bool:
-    """Say whether a layer object is one of the user's: no operation, no input."""
-    return not layer.implicit and layer.class_name != "InputLayer"

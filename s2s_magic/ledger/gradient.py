@@ -6,10 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from s2s_magic.ledger.ledger import Ledger
-from s2s_magic.ledger.records import Called, ModelRecord, Stop, Wire
+from s2s_magic.ledger.calls import Called, Stop, Wire
+from s2s_magic.ledger.roles import ModelRecord
+from s2s_magic.ledger.trace import Trace
 from s2s_magic.ledger.wires import carries_gradient, events_behind, gradient_events, stops_at, uses_of
-from s2s_magic.ledger.wording import at, listing
+from s2s_magic.ledger.words import at, listing
 
 _WHY = {
     "tf.stop_gradient": "which lets none back",
@@ -44,43 +45,42 @@ class Ways:
     inside: frozenset[int]
 
 
-def ways(ledger: Ledger, model: ModelRecord | None = None) -> Ways | None:
+def ways(trace: Trace, model: ModelRecord | None = None) -> Ways | None:
     """Follow the gradient back through a model, the main one by default; None for one whose wires are not known."""
-    model = model or ledger.main_model
+    model = model or trace.main_model
     if model is None or not model.outputs:
         return None
-    added = list(_added(ledger, model))
+    added = list(_added(trace, model))
     weights = model.losses if model.losses is not None else (1.0,) * len(model.outputs)
     outputs = [wire for wire, weight in zip(model.outputs, weights, strict=False) if weight]
     ends = (*outputs, *added)
     return Ways(
         model=model,
         ends=ends,
-        reached=frozenset(gradient_events(ledger, ends)),
-        inside=frozenset(event.index for event in events_behind(ledger, [*model.outputs, *added])),
+        reached=frozenset(gradient_events(trace, ends)),
+        inside=frozenset(event.index for event in events_behind(trace, [*model.outputs, *added])),
     )
 
 
-def _added(ledger: Ledger, model: ModelRecord) -> Iterator[Wire]:
+def _added(trace: Trace, model: ModelRecord) -> Iterator[Wire]:
     """Yield the wires from which a loss is computed inside a model, by ``add_loss`` or an activity regularizer."""
-    for event in ledger.events:
+    for event in trace.events:
         if not isinstance(event, Called) or not event.adds_loss or not event.in_graph:
             continue
-        if model.name not in ledger.layers[event.object].in_models:
+        if model.name not in trace.layers[event.object].in_models:
             continue
-        if event.class_name == "AddLoss":
+        if trace.kind(event) == "added loss":
             yield from event.inputs
-        for number, made in enumerate(event.outputs):
-            wire = {**made.model_dump(), "from": event.index, "output": number}
-            yield Wire.model_validate({**wire, "dtype": "float32"})  # the loss is a number, whatever the output is
+        for wire in event.wires:
+            yield wire.model_copy(update={"dtype": "float32"})  # the loss is a number, whatever the output is
 
 
-def why_none(ledger: Ledger, key: str, found: Ways | None = None) -> str | None:
+def why_none(trace: Trace, key: str, found: Ways | None = None) -> str | None:
     """Say why no gradient of the loss comes to a variable: the place where it ends, with its line.
 
     Parameters
     ----------
-    ledger
+    trace
         The records.
     key
         The variable's key.
@@ -93,91 +93,84 @@ def why_none(ledger: Ledger, key: str, found: Ways | None = None) -> str | None:
         A clause, such as "the gradient of the loss ends at tf.argmax in line 9, which gives whole numbers". None where
         a gradient comes, or where the records do not tell.
     """
-    found = found or ways(ledger)
+    found = found or ways(trace)
     if found is None:
         return None
-    uses = [call for call in uses_of(ledger, ledger.variables[key]) if call.in_graph and call.index in found.inside]
-    wired = {model.object for model in ledger.models if model.outputs}  # what is inside these is on wires of its own
+    uses = [call for call in uses_of(trace, trace.variables[key]) if call.in_graph and call.index in found.inside]
+    wired = {model.object for model in trace.models if model.outputs}  # what is inside these is on wires of its own
     uses = [call for call in uses if call.object not in wired] or uses
     if not uses or any(call.index in found.reached and not _cut(call, key) for call in uses):
         return None
-    inner = [_ended(call, stop, ledger) for call in uses for stop in _cut(call, key)]
-    starts = [_outputs(call) for call in uses if not _cut(call, key)]
-    return _clause(ledger, found, [wire for wires in starts for wire in wires], inner)
+    inner = [_ended(call, stop, trace) for call in uses for stop in _cut(call, key)]
+    starts = [call.wires for call in uses if not _cut(call, key)]
+    return _clause(trace, found, [wire for wires in starts for wire in wires], inner)
 
 
-def why_none_through(ledger: Ledger, wire: Wire, found: Ways | None = None) -> str | None:
+def why_none_through(trace: Trace, wire: Wire, found: Ways | None = None) -> str | None:
     """Say why no gradient of the loss comes back through a wire; None where one does, or where nothing is known."""
-    found = found or ways(ledger)
-    if found is None or (carries_gradient(wire.dtype) and _comes_through(ledger, wire, found)):
+    found = found or ways(trace)
+    if found is None or (carries_gradient(wire.dtype) and _comes_through(trace, wire, found)):
         return None
-    return _clause(ledger, found, [wire], [])
+    return _clause(trace, found, [wire], [])
 
 
-def _comes_through(ledger: Ledger, wire: Wire, found: Ways) -> bool:
-    place = wire.from_event, wire.output
-    if place in {(end.from_event, end.output) for end in found.ends}:
+def _comes_through(trace: Trace, wire: Wire, found: Ways) -> bool:
+    place = wire.origin
+    if place in {end.origin for end in found.ends}:
         return True
-    if any(call.index in found.reached for call in _calls_around(ledger, place)):
+    if any(call.index in found.reached for call in _calls_around(trace, place)):
         return True
     return any(
         not stops_at(event, number)
         for index in found.reached
-        if isinstance(event := ledger.events[index], Called)
+        if isinstance(event := trace.events[index], Called)
         for number, given in enumerate(event.inputs)
-        if (given.from_event, given.output) == place
+        if given.origin == place
     )
 
 
-def _calls_around(ledger: Ledger, place: tuple[int | None, int]) -> list[Called]:
+def _calls_around(trace: Trace, place: tuple[int | None, int]) -> list[Called]:
     """List the calls of the models that end in a wire: the wires go on where such a model is called in another."""
-    ending = [m for m in ledger.models if place in {(wire.from_event, wire.output) for wire in m.outputs}]
-    return [call for record in ending for call in ledger.calls.get(record.object, ())]
+    ending = [m for m in trace.models if place in {wire.origin for wire in m.outputs}]
+    return [call for record in ending for call in trace.calls.get(record.object, ())]
 
 
 def _cut(call: Called, key: str) -> list[Stop]:
     return [stop for stop in call.stops or () if stop.variable == key]
 
 
-def _outputs(call: Called) -> list[Wire]:
-    return [
-        Wire.model_validate({**made.model_dump(), "from": call.index, "output": number})
-        for number, made in enumerate(call.outputs)
-    ]
-
-
-def _clause(ledger: Ledger, found: Ways, starts: Iterable[Wire], ended: list[str]) -> str:
+def _clause(trace: Trace, found: Ways, starts: Iterable[Wire], ended: list[str]) -> str:
     """Follow wires on towards the outputs, and put into words where the gradient that comes back ends."""
     users: dict[tuple[int | None, int], list[tuple[Called, int]]] = defaultdict(list)
     for index in sorted(found.inside):
-        event = ledger.events[index]
+        event = trace.events[index]
         if isinstance(event, Called):
             for number, wire in enumerate(event.inputs):
-                users[wire.from_event, wire.output].append((event, number))
+                users[wire.origin].append((event, number))
     weights = found.model.losses or ()
-    lossless = dict(zip([(w.from_event, w.output) for w in found.model.outputs], weights, strict=False))
-    names = {(w.from_event, w.output): n for n, w in enumerate(found.model.outputs, 1)}
+    lossless = dict(zip([w.origin for w in found.model.outputs], weights, strict=False))
+    names = {w.origin: n for n, w in enumerate(found.model.outputs, 1)}
     at_outputs: list[str] = []
     seen: set[tuple[int | None, int]] = set()
     waiting = list(starts)
     while waiting:
         wire = waiting.pop(0)
-        place = wire.from_event, wire.output
+        place = wire.origin
         if place in seen:
             continue
         seen.add(place)
         if not carries_gradient(wire.dtype):
-            ended.append(_whole(ledger, wire))
+            ended.append(_whole(trace, wire))
             continue
         if place in lossless and not lossless[place]:
             name = f"the output {wire.name}" if wire.name else f"output {names[place]}"
             at_outputs.append(f"{name} has no loss" if lossless[place] is None else f"the loss of {name} has weight 0")
         for event, number in users[place]:
             stops = stops_at(event, number)
-            ended += [_ended(event, stop, ledger) for stop in stops]
+            ended += [_ended(event, stop, trace) for stop in stops]
             if not stops:
-                waiting += _outputs(event)
-        waiting += [out for call in _calls_around(ledger, place) for out in _outputs(call)]
+                waiting += event.wires
+        waiting += [out for call in _calls_around(trace, place) for out in call.wires]
     places, outputs = list(dict.fromkeys(ended)), list(dict.fromkeys(at_outputs))
     if places:
         said = f"the gradient of the loss ends {listing(places, most=3)}"
@@ -187,9 +180,9 @@ def _clause(ledger: Ledger, found: Ways, starts: Iterable[Wire], ended: list[str
     return "no wire leads from it to a loss"
 
 
-def _ended(event: Called, stop: Stop, ledger: Ledger) -> str:
+def _ended(event: Called, stop: Stop, trace: Trace) -> str:
     """Say at which operation the gradient ends, and in which line."""
-    implicit = ledger.layers[event.object].implicit
+    implicit = trace.layers[event.object].implicit
     called = event.layer.partition("#")[0] if implicit else event.layer  # the line tells one tf.round from another
     operation = stop.operation or (called if implicit else None)
     where = at(event) if stop.line is None else at(event.model_copy(update={"line": stop.line}))
@@ -208,8 +201,8 @@ def _by_kind(operation: str) -> str:
     return _OTHERWISE
 
 
-def _whole(ledger: Ledger, wire: Wire) -> str:
-    event = ledger.events[wire.from_event] if wire.from_event is not None else None
+def _whole(trace: Trace, wire: Wire) -> str:
+    event = trace.events[wire.from_event] if wire.from_event is not None else None
     kind = "true or false" if wire.dtype == "bool" else "whole numbers" if "int" in wire.dtype else wire.dtype
     if event is None:
         return f"at {wire.name or 'an input'}, which holds {kind}"

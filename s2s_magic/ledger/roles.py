@@ -1,11 +1,86 @@
-"""Which model is meant, where a ledger holds several."""
+"""The models of a ledger, and which of several is meant."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from pydantic import Field
 
 from s2s_magic.errors import LookupFailed, nearest
-from s2s_magic.ledger.records import Layer, ModelRecord
+from s2s_magic.ledger.calls import Wire
+from s2s_magic.ledger.records import Layer, Record, Shape
+from s2s_magic.ledger.words import listing
+
+Role = Literal["compiled", "fitted", "inference", "part"]
+
+
+class Link(Record):
+    """A wire between two layers of a model that no event of the code made: ``Sequential`` wires its layers itself.
+
+    ``source`` and ``target`` are keys into the ledger's layers; ``target`` is None where the wire is an output.
+    """
+
+    source: str
+    target: str | None
+    shape: Shape | None
+    dtype: str
+
+
+class ModelRecord(Record):
+    """A Keras model seen by the trace: its ends, the layer objects found between them, and what it is there for.
+
+    Attributes
+    ----------
+    name, object, event
+        Its name, its key into the ledger's layers, and the event that made it.
+    inputs, outputs
+        The ends of its wires.
+    layers
+        Keys into the ledger's layers, in the order of ``model.layers``.
+    links
+        Its wires, where it laid them itself, as ``Sequential`` does; the events tell of all others.
+    trainable, total
+        Parameters by the present switches, as ``summary()`` counts them.
+    roles
+        ``compiled``; ``fitted``, in whatever cell; ``inference``: never compiled, over weights that another model
+        has; ``part`` of another model or layer. Empty where nothing of these is known.
+    compiled
+        Rank among the models by when each was compiled last, from 1; None for one that never was.
+    trained
+        Keys of the variables that its ``fit`` would train: by the switches that its last ``compile`` saw, which is
+        what Keras 2 goes by, else by the present ones. None in documents of before.
+    listed
+        Keys of the variables that it lists as trainable by the present switches, where they are others than
+        ``trained``: its next ``compile`` would see them. None where they are the same.
+    changed
+        Objects whose ``trainable`` is another than its compile saw, with what it saw.
+    optimizer
+        Class of the optimizer it is compiled with.
+    unknown
+        Keys of those of ``trained`` and ``listed`` that its optimizer, made for other variables, refuses.
+    losses
+        For each output the weight of its loss, None for an output without one. None as a whole where that is not
+        known: before ``compile``, or with a training step of the model's own.
+    """
+
+    name: str
+    object: str
+    event: int | None = None
+    inputs: tuple[Wire, ...] = ()
+    outputs: tuple[Wire, ...] = ()
+    layers: tuple[str, ...] = ()
+    links: tuple[Link, ...] = ()
+    trainable: int
+    total: int
+    roles: tuple[Role, ...] = ()
+    compiled: int | None = None
+    trained: tuple[str, ...] | None = None
+    listed: tuple[str, ...] | None = None
+    changed: dict[str, bool] = Field(default_factory=dict)
+    optimizer: str | None = None
+    unknown: tuple[str, ...] = ()
+    losses: tuple[float | None, ...] | None = None
 
 
 def meant(models: Sequence[ModelRecord]) -> ModelRecord | None:
@@ -47,10 +122,10 @@ def named(models: Sequence[ModelRecord], layers: Mapping[str, Layer], name: str)
     if not models:
         raise LookupFailed(f"no model {name!r}: there is no Keras model yet")
     if found:
-        raise LookupFailed(f"{name!r} may be any of the models {_listed([model.name for model in found])}: name one")
+        raise LookupFailed(f"{name!r} may be any of the models {_all([model.name for model in found])}: name one")
     ends = {word for names in known.values() for other in names for word in (other, other.rpartition(".")[2])}
     hint = nearest(name, sorted(ends))
-    raise LookupFailed(f"no model {name!r}; known are {_listed([described(model) for model in models])}{hint}")
+    raise LookupFailed(f"no model {name!r}; known are {_all([described(model) for model in models])}{hint}")
 
 
 def described(model: ModelRecord) -> str:
@@ -62,5 +137,5 @@ def _names(layer: Layer | None) -> tuple[str, ...]:
     return (*layer.aliases, layer.keras_name) if layer is not None else ()
 
 
-def _listed(words: list[str]) -> str:
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+def _all(words: list[str]) -> str:
+    return listing(words, most=len(words))

@@ -9,8 +9,9 @@ from math import isclose
 from s2s_magic.ledger.evidence import Effect, VariableEvidence, Verdict
 from s2s_magic.ledger.gradient import Ways, why_none
 from s2s_magic.ledger.ledger import Ledger
-from s2s_magic.ledger.records import ModelRecord, Variable
-from s2s_magic.ledger.wording import listing
+from s2s_magic.ledger.records import Variable
+from s2s_magic.ledger.roles import ModelRecord
+from s2s_magic.ledger.words import listing, plural
 
 
 def sentence(told: Told, verdict: Verdict) -> str:
@@ -66,7 +67,7 @@ def _fits(told: Told, effects: Sequence[Effect]) -> str:
     if len({effect.model for effect in told.seen.fits}) > 1:
         models = [fitted_in(told.ledger, effect) for effect in effects]
         said = [f"{number} of {model.name}" if model else number for number, model in zip(said, models, strict=True)]
-    return f"fit{'' if len(said) == 1 else 's'} {', '.join(said)}"
+    return f"{plural('fit', len(said))} {', '.join(said)}"
 
 
 def _on_steps(told: Told) -> str:

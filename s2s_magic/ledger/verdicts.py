@@ -18,7 +18,7 @@ from s2s_magic.ledger.gradient import Ways, ways
 from s2s_magic.ledger.ledger import Ledger
 from s2s_magic.ledger.records import Variable
 from s2s_magic.ledger.verdict_words import Told, fitted_in, meant, sentence
-from s2s_magic.ledger.wording import listing
+from s2s_magic.ledger.words import listing
 
 BARELY = 1e-3
 """Movement below this part of what the fit's variables typically moved, each relative to its size, is bare."""

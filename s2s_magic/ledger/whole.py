@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from s2s_magic.ledger.records import Called, Cell, Constructed, Layer, Place, Record, Wire
-
-if TYPE_CHECKING:
-    from s2s_magic.ledger.ledger import Ledger
+from s2s_magic.ledger.calls import Called, Constructed, Wire
+from s2s_magic.ledger.records import Cell, Layer, Place, Record
+from s2s_magic.ledger.trace import Trace
 
 LARGEST = 2**63
 DEEPEST = 100
@@ -19,7 +18,7 @@ LONGEST = 10_000
 _CODE = {"text", "source"}
 
 
-def first_fault(ledger: Ledger) -> str | None:
+def first_fault(trace: Trace) -> str | None:
     """Say what is wrong with a ledger, in a line: a record names another that is missing, or stands where none can.
 
     Returns
@@ -27,22 +26,22 @@ def first_fault(ledger: Ledger) -> str | None:
     str or None
         The first fault; None where all records agree. The time it takes grows with the ledger's size alone.
     """
-    return next(_faults(ledger), None)
+    return next(_faults(trace), None)
 
 
-def _faults(ledger: Ledger) -> Iterator[str]:
+def _faults(trace: Trace) -> Iterator[str]:
     for part in ("cells", "events", "models"):
-        for number, record in enumerate(getattr(ledger, part)):
+        for number, record in enumerate(getattr(trace, part)):
             yield from _sizes(record, f"{part}.{number}")
     for part in ("layers", "variables"):
-        for key, record in getattr(ledger, part).items():
+        for key, record in getattr(trace, part).items():
             yield from _sizes(record, f"{part}.{key}")
             yield from _sizes(key, part)
-    yield from _sizes(ledger.training, "training")
-    yield from _sizes(ledger.name, "name")
-    yield from _events(ledger)
-    yield from _layers(ledger)
-    yield from _rest(ledger)
+    yield from _sizes(trace.training, "training")
+    yield from _sizes(trace.name, "name")
+    yield from _events(trace)
+    yield from _layers(trace)
+    yield from _rest(trace)
 
 
 def _sizes(value: Any, where: str) -> Iterator[str]:
@@ -72,30 +71,30 @@ def _missing(where: str, kind: str, keys: Iterable[Any], known: Collection[Any])
             yield f"{where} names the {kind} {key}, which is missing"
 
 
-def _events(ledger: Ledger) -> Iterator[str]:
-    cells = {cell.number: cell for cell in ledger.cells}
-    if len(cells) < len(ledger.cells):
+def _events(trace: Trace) -> Iterator[str]:
+    cells = {cell.number: cell for cell in trace.cells}
+    if len(cells) < len(trace.cells):
         yield "two cells have the same number"
     lines = {number: len(cell.lines) for number, cell in cells.items()}
-    for number, event in enumerate(ledger.events):
+    for number, event in enumerate(trace.events):
         where = f"event {number}"
         if event.index != number:
             yield f"{where} is missing"
             return
         parts = [part.object for part in event.parts]
-        yield from _missing(where, "layer", (event.object, *parts), ledger.layers)
-        yield from _wires(where, event.inputs, ledger.events, number)
+        yield from _missing(where, "layer", (event.object, *parts), trace.layers)
+        yield from _wires(where, event.inputs, trace.events, number)
         if isinstance(event, Constructed):
-            yield from _missing(where, "variable", event.owns, ledger.variables)
-            yield from _wires(where, event.ends, ledger.events, number)
+            yield from _missing(where, "variable", event.owns, trace.variables)
+            yield from _wires(where, event.ends, trace.events, number)
         else:
-            yield from _missing(where, "variable", (*event.created, *event.reused), ledger.variables)
-            yield from _missing(where, "layer", event.inside, ledger.layers)
+            yield from _missing(where, "variable", (*event.created, *event.reused), trace.variables)
+            yield from _missing(where, "layer", event.inside, trace.layers)
         for place in filter(None, (event, event.outer)):
             yield from _place(where, place, cells, lines)
-    for cell in ledger.cells:
+    for cell in trace.cells:
         if cell.ended is not None:
-            yield from _missing(f"cell {cell.number}", "layer", [cell.ended.object], ledger.layers)
+            yield from _missing(f"cell {cell.number}", "layer", [cell.ended.object], trace.layers)
             yield from _place(f"the end of cell {cell.number}", cell.ended, cells, lines)
 
 
@@ -118,16 +117,16 @@ def _place(where: str, place: Place, cells: Mapping[int, Cell], lines: Mapping[i
         yield f"{where} stands in lines {place.line} to {place.end_line}, which cell {place.cell} does not have"
 
 
-def _layers(ledger: Ledger) -> Iterator[str]:
-    models = {model.name for model in ledger.models}
-    events = range(len(ledger.events))
-    for key, layer in ledger.layers.items():
+def _layers(trace: Trace) -> Iterator[str]:
+    models = {model.name for model in trace.models}
+    events = range(len(trace.events))
+    for key, layer in trace.layers.items():
         where = f"layer {key}"
         yield from _missing(where, "event", [layer.constructed], events)
-        yield from _missing(where, "layer", (layer.parent, layer.unseen_in), ledger.layers)
-        yield from _missing(where, "variable", layer.own_weights, ledger.variables)
+        yield from _missing(where, "layer", (layer.parent, layer.unseen_in), trace.layers)
+        yield from _missing(where, "variable", layer.own_weights, trace.variables)
         yield from _missing(where, "model", layer.in_models, models)
-    yield from _circles(ledger.layers)
+    yield from _circles(trace.layers)
 
 
 def _circles(layers: Mapping[str, Layer]) -> Iterator[str]:
@@ -149,27 +148,27 @@ def _circles(layers: Mapping[str, Layer]) -> Iterator[str]:
             depths[below] = depth
 
 
-def _rest(ledger: Ledger) -> Iterator[str]:
-    models = {model.name for model in ledger.models}
-    events = range(len(ledger.events))
-    if len(models) < len(ledger.models):
+def _rest(trace: Trace) -> Iterator[str]:
+    models = {model.name for model in trace.models}
+    events = range(len(trace.events))
+    if len(models) < len(trace.models):
         yield "two models have the same name"
-    for key, variable in ledger.variables.items():
+    for key, variable in trace.variables.items():
         where = f"variable {key}"
         yield from _missing(where, "event", [variable.created_by], events)
-        yield from _missing(where, "layer", (variable.object, *variable.held_by), ledger.layers)
+        yield from _missing(where, "layer", (variable.object, *variable.held_by), trace.layers)
         yield from _missing(where, "model", variable.in_models, models)
-    for model in ledger.models:
+    for model in trace.models:
         where = f"model {model.name}"
         weights = (*(model.trained or ()), *(model.listed or ()), *model.unknown)
         yield from _missing(where, "event", [model.event], events)
         laid = [key for link in model.links for key in (link.source, link.target)]
-        yield from _missing(where, "layer", (model.object, *model.layers, *model.changed, *laid), ledger.layers)
-        yield from _missing(where, "variable", weights, ledger.variables)
-        yield from _wires(where, (*model.inputs, *model.outputs), ledger.events, len(ledger.events))
-    yield from _missing("the ledger", "model", [ledger.chosen], models)
-    if ledger.training is not None:
-        shares = ledger.training.by_call
-        named = chain(ledger.training.variables, (share.variable for share in shares))
-        yield from _missing("training", "variable", named, ledger.variables)
+        yield from _missing(where, "layer", (model.object, *model.layers, *model.changed, *laid), trace.layers)
+        yield from _missing(where, "variable", weights, trace.variables)
+        yield from _wires(where, (*model.inputs, *model.outputs), trace.events, len(trace.events))
+    yield from _missing("the ledger", "model", [trace.chosen], models)
+    if trace.training is not None:
+        shares = trace.training.by_call
+        named = chain(trace.training.variables, (share.variable for share in shares))
+        yield from _missing("training", "variable", named, trace.variables)
         yield from _missing("training", "event", (share.event for share in shares), events)

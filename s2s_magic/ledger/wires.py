@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
 
-from s2s_magic.ledger.records import AnyEvent, Called, Stop, Variable, Wire
-
-if TYPE_CHECKING:
-    from s2s_magic.ledger.ledger import Ledger
+from s2s_magic.ledger.calls import AnyEvent, Called, Stop, Wire
+from s2s_magic.ledger.records import Variable
+from s2s_magic.ledger.trace import Trace
 
 # Operations whose derivative is zero or not defined, though what they give may be of a floating type: for documents
 # of before calls were differentiated.
@@ -31,51 +29,33 @@ def stops_at(event: Called, number: int) -> list[Stop]:
     return [Stop(input=number)] if event.layer.rpartition(".")[2].startswith(_STOPS_GRADIENT) else []
 
 
-def calls_of(ledger: Ledger, key: str) -> list[Called]:
-    """List the calls of a layer object, in order."""
-    return list(ledger.calls.get(key, ()))
-
-
-def holders(ledger: Ledger, key: str) -> list[str]:
-    """List the keys of an object and of those that hold it, outward."""
-    chain = [key]
-    while (parent := ledger.layers[chain[-1]].parent) is not None and parent not in chain:
-        chain.append(parent)
-    return chain
-
-
-def calls_using(ledger: Ledger, key: str) -> list[Called]:
+def calls_using(trace: Trace, key: str) -> Sequence[Called]:
     """List the calls that use an object: its own, or else those of the nearest object that holds it."""
-    for holder in holders(ledger, key):
-        if calls := calls_of(ledger, holder):
+    for holder in trace.holders(key):
+        if calls := trace.calls.get(holder):
             return calls
     return []
 
 
-def uses_of(ledger: Ledger, variable: Variable) -> list[Called]:
+def uses_of(trace: Trace, variable: Variable) -> list[Called]:
     """List the calls that use a variable: through its owner, through every other layer that lists it, or beside both.
 
     Beside both are calls that use its owner inside without holding it, and operations that the variable is handed to.
     """
     keys = dict.fromkeys([*([variable.object] if variable.object else []), *variable.held_by])
-    found = {call.index: call for key in keys for call in calls_using(ledger, key)}
-    found |= {call.index: call for call in uses_beside(ledger, variable.object)} if variable.object else {}
+    found = {call.index: call for key in keys for call in calls_using(trace, key)}
+    found |= {call.index: call for call in trace.calls_beside.get(variable.object or "", ())}
     return [found[index] for index in sorted(found)]
 
 
-def uses_beside(ledger: Ledger, key: str) -> list[Called]:
-    """List the calls of other objects that use a layer object, or a variable it owns, without holding it."""
-    return list(ledger.used_beside.get(key, ()))
-
-
 def events_behind(
-    ledger: Ledger, wires: Iterable[Wire], onward: Callable[[AnyEvent], Iterable[Wire]] | None = None
+    trace: Trace, wires: Iterable[Wire], onward: Callable[[AnyEvent], Iterable[Wire]] | None = None
 ) -> list[AnyEvent]:
     """Walk back along the wires from some tensors: the one walk that all who ask where a tensor comes from share.
 
     Parameters
     ----------
-    ledger
+    trace
         The records.
     wires
         Where to begin.
@@ -88,25 +68,25 @@ def events_behind(
     list of Constructed or Called
         The events that are met, each once, the nearest first.
     """
-    inner = _inner(ledger) if onward is None else {}
+    inner = _inner(trace) if onward is None else {}
     found: dict[int, AnyEvent] = {}
     waiting = deque(wires)
     while waiting:
         index = waiting.popleft().from_event
         if index is not None and index not in found:
-            found[index] = event = ledger.events[index]
+            found[index] = event = trace.events[index]
             waiting.extend(onward(event) if onward else event.inputs)
             if isinstance(event, Called):
                 waiting.extend(inner.get(event.object, ()))
     return list(found.values())
 
 
-def _inner(ledger: Ledger) -> dict[str, tuple[Wire, ...]]:
+def _inner(trace: Trace) -> dict[str, tuple[Wire, ...]]:
     """Give the outputs that a model has inside, by its key: where the walk goes on behind a call of it."""
-    return {model.object: model.outputs for model in ledger.models}
+    return {model.object: model.outputs for model in trace.models}
 
 
-def gradient_events(ledger: Ledger, ends: Iterable[Wire]) -> set[int]:
+def gradient_events(trace: Trace, ends: Iterable[Wire]) -> set[int]:
     """Find the events that a loss's gradient reaches, walking back from the wires that the loss is computed from.
 
     A wire of an integer type, and a call inside which the gradient ends, let nothing through. Where a model is called
@@ -117,7 +97,7 @@ def gradient_events(ledger: Ledger, ends: Iterable[Wire]) -> set[int]:
     set of int
         Event indexes.
     """
-    inner = _inner(ledger)
+    inner = _inner(trace)
 
     def carried(wires: Iterable[Wire]) -> list[Wire]:
         return [wire for wire in wires if carries_gradient(wire.dtype)]
@@ -128,10 +108,10 @@ def gradient_events(ledger: Ledger, ends: Iterable[Wire]) -> set[int]:
         passing = [wire for number, wire in enumerate(event.inputs) if not stops_at(event, number)]
         return carried([*passing, *inner.get(event.object, ())])
 
-    return {event.index for event in events_behind(ledger, carried(ends), onward)}
+    return {event.index for event in events_behind(trace, carried(ends), onward)}
 
 
-def route_to_output(ledger: Ledger, start: Wire, outputs: Iterable[Wire]) -> list[int] | None:
+def route_to_output(trace: Trace, start: Wire, outputs: Iterable[Wire]) -> list[int] | None:
     """Find a shortest way along the wires from a tensor to one of a model's outputs.
 
     Returns
@@ -141,18 +121,18 @@ def route_to_output(ledger: Ledger, start: Wire, outputs: Iterable[Wire]) -> lis
         itself, None
         where no wire leads to an output.
     """
-    goals = {(wire.from_event, wire.output) for wire in outputs}
-    if (start.from_event, start.output) in goals:
+    goals = {wire.origin for wire in outputs}
+    if start.origin in goals:
         return []
     goal_events = {event for event, _ in goals}
     users: dict[int, list[Called]] = defaultdict(list)
-    for event in ledger.events:
+    for event in trace.events:
         if isinstance(event, Called):
             for made_by in {wire.from_event for wire in event.inputs if wire.from_event is not None}:
                 users[made_by].append(event)
     came_from: dict[int, int | None] = {}
     for user in users[start.from_event if start.from_event is not None else -1]:
-        if any((wire.from_event, wire.output) == (start.from_event, start.output) for wire in user.inputs):
+        if any(wire.origin == start.origin for wire in user.inputs):
             came_from[user.index] = None
     waiting = deque(came_from)
     while waiting:

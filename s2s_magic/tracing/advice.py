@@ -7,7 +7,7 @@ from typing import Any
 from s2s_magic import backend
 from s2s_magic.errors import BuildError
 from s2s_magic.ledger import Called
-from s2s_magic.ledger.wording import at, listing, one_line
+from s2s_magic.ledger.words import at, listing, one_line
 from s2s_magic.tracing.live import Traced
 
 _ATTENTION = """\

@@ -49,10 +49,9 @@ def refresh(ledger: Ledger, live: Live) -> Ledger:
 
 def layer_record(layer: Any, name: str, *, aliases: tuple[str, ...] = (), constructed: int | None = None) -> Layer:
     """Describe a layer; what can change is filled in by `refresh`."""
-    fields = {"name": name, "class": type(layer).__name__, "keras_name": layer.name, "aliases": aliases}
-    return Layer.model_validate(
-        {**fields, "constructed": constructed, "implicit": backend.operation(layer) is not None}
-    )
+    kind = backend.kind_of(layer)
+    fields = {"name": name, "class": type(layer).__name__, "kind": kind, "keras_name": layer.name, "aliases": aliases}
+    return Layer.model_validate({**fields, "constructed": constructed, "implicit": kind == "operation"})
 
 
 def variable_record(variable: Any, owner: str, key: str | None, **more: Any) -> Variable:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import textwrap
 
 from s2s_magic.ledger.compare import Comparison, Held, Pair
+from s2s_magic.ledger.words import shape_text
 from s2s_magic.view.escaping import in_a_line
 from s2s_magic.view.html import markup
 from s2s_magic.view.html.markup import Markup, tag
 from s2s_magic.view.html.page import asset
 from s2s_magic.view.text import WIDTH, table
-from s2s_magic.view.words import shape_text
 
 
 def comparison_text(comparison: Comparison, *, width: int = WIDTH) -> str:

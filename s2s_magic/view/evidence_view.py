@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from s2s_magic.ledger import Evidence
 from s2s_magic.ledger.verdicts import NOTES, RULES
+from s2s_magic.ledger.words import number_text
 from s2s_magic.view.escaping import escape
-from s2s_magic.view.evidence_words import gradient_steps_text, gradient_text, rows_text, told
+from s2s_magic.view.evidence_words import gradient_steps_text, gradient_text, kernels_text, rows_text, told
 from s2s_magic.view.html.markup import Markup, heading, join, row, table, tag
 from s2s_magic.view.report import Report
 from s2s_magic.view.text import made_in
-from s2s_magic.view.words import kernels_text, number_text
 
 Curve = Sequence[float | None]
 WIDTH, HEIGHT = 244, 120

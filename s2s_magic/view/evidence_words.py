@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from s2s_magic.ledger import Evidence, VariableEvidence
+from s2s_magic.ledger import Evidence, Run, VariableEvidence
 from s2s_magic.ledger.verdict_words import title
-from s2s_magic.ledger.wording import listing
+from s2s_magic.ledger.words import abridged, listing, number_text
 from s2s_magic.view.report import Report
-from s2s_magic.view.words import number_text
 
 NAMED = 3
 """So many variables of one fate are named, the rest are counted."""
@@ -64,3 +63,11 @@ def rows_text(report: Report, key: str, seen: VariableEvidence) -> str:
     if seen.rows_moved is None or variable is None or not variable.shape:
         return "–"
     return f"{seen.rows_moved:,} of {variable.shape[0]:,}"
+
+
+def kernels_text(run: Run) -> str:
+    """Say what ran on faster kernels in a fit, and why the rest did not; the empty string where that is not known."""
+    fast = [name for name, said in run.accelerated.items() if said == "accelerated"]
+    slow = [f"{name} did not: {said}" for name, said in run.accelerated.items() if said != "accelerated"]
+    told = [f"{abridged(fast, most=12)} ran on faster kernels"] if fast else []
+    return "; ".join([*told, *slow])

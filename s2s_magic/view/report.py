@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from s2s_magic.errors import LookupFailed
-from s2s_magic.ledger import Called, Cell, Constructed, Evidence, Finding, Ledger, Totals, Variable, Wire
-from s2s_magic.ledger.records import Place
+from s2s_magic.ledger import Called, Cell, Constructed, Evidence, Finding, Ledger, Place, Tensor, Totals, Variable
+from s2s_magic.ledger.words import shape_text
 from s2s_magic.view.rows import (
     STILL_TRAINED,
     OwnerRow,
@@ -19,7 +19,7 @@ from s2s_magic.view.rows import (
     uses_of,
     variable_row,
 )
-from s2s_magic.view.words import sentence, shape_text
+from s2s_magic.view.sentences import sentence
 
 __all__ = ["OwnerRow", "Port", "Report", "Step", "TreeRow", "VariableRow", "report"]
 
@@ -223,11 +223,8 @@ def _steps(ledger: Ledger, events: Sequence[Constructed | Called]) -> Iterator[S
             call=event.call if isinstance(event, Called) and event.via is None else None,
             phase="data flowing" if isinstance(event, Called) and event.phase == "data" else "wiring only",
             sentence=sentence(event, ledger, held, created, reused),
-            inputs=tuple(_port(wire) for wire in event.inputs),
-            outputs=tuple(
-                Port(tensor.name or "(no name)", shape_text(tensor.shape), tensor.dtype, event.index)
-                for tensor in event.outputs
-            ),
+            inputs=tuple(_port(wire, wire.from_event) for wire in event.inputs),
+            outputs=tuple(_port(tensor, event.index) for tensor in event.outputs),
             created=created,
             reused=reused,
             trainable=trainable,
@@ -238,5 +235,5 @@ def _made_before(variable: Variable, event: int) -> bool:
     return variable.created_by is None or variable.created_by < event
 
 
-def _port(wire: Wire) -> Port:
-    return Port(wire.name or "(no name)", shape_text(wire.shape), wire.dtype, wire.from_event)
+def _port(tensor: Tensor, step: int | None) -> Port:
+    return Port(tensor.name or "(no name)", shape_text(tensor.shape, "(unknown)"), tensor.dtype, step)

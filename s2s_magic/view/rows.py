@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from s2s_magic.ledger import Called, Constructed, Finding, Layer, Ledger, Variable
-from s2s_magic.ledger.wires import holders
-from s2s_magic.ledger.wording import full_name, short_name
-from s2s_magic.view.words import listed, shape_text
+from s2s_magic.ledger.words import abridged, full_name, shape_text, short_name
 
 STILL_TRAINED = "trained until compiled again"
 STILL_FROZEN = "frozen until compiled again"
@@ -120,7 +118,7 @@ def _state(ledger: Ledger, key: str, variable: Variable) -> str:
     if not variable.tracked:
         return "untracked: never trained"
     if main is not None and main.name not in variable.in_models:
-        others = f", in {listed(variable.in_models)}" if variable.in_models else ""
+        others = f", in {abridged(variable.in_models)}" if variable.in_models else ""
         return f"not in {main.name}{others}"
     if main is not None and main.trained is not None and variable.trainable != (key in main.trained):
         return STILL_FROZEN if variable.trainable else STILL_TRAINED
@@ -145,12 +143,12 @@ def owner_rows(
     calls: dict[str, set[int]] = defaultdict(set)
     for key in ledger.layers:
         steps = {*uses.get(key, ()), *(step for held in own.get(key, ()) for step in variables[held].steps)}
-        for holder in holders(ledger, key):
+        for holder in ledger.holders(key):
             calls[holder] |= steps
     rows = {}
     for key, layer in ledger.layers.items():
         born = born_in(ledger, key)
-        idle = layer.implicit or layer.class_name == "InputLayer" or (key in models and key not in holds)
+        idle = not layer.is_written or (key in models and key not in holds)
         if born > last or (idle and key not in own):
             continue
         role = _role(ledger, layer)

@@ -6,11 +6,10 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from s2s_magic.ledger import Evidence
-from s2s_magic.ledger.wording import counted
+from s2s_magic.ledger.words import bytes_text, counted, number_text, steps_text
 from s2s_magic.view.escaping import in_a_line
-from s2s_magic.view.evidence_words import gradient_steps_text, gradient_text, told
+from s2s_magic.view.evidence_words import gradient_steps_text, gradient_text, kernels_text, told
 from s2s_magic.view.report import OwnerRow, Port, Report, Step, TreeRow
-from s2s_magic.view.words import bytes_text, kernels_text, number_text, steps_text
 
 WIDTH = 100
 _CUT = "…"

@@ -31,6 +31,16 @@ _IMPLICIT = (
     base_layer.TensorFlowOpLayer,
 )
 
+_KINDS = {
+    "embedding": ("Embedding",),
+    "recurrent": ("LSTM", "GRU", "SimpleRNN", "RNN"),
+    "bidirectional": ("Bidirectional",),
+    "attention": ("Attention", "AdditiveAttention", "MultiHeadAttention", "Dot"),
+    "dense": ("Dense", "EinsumDense", "TimeDistributed"),
+}
+_KIND_OF = {getattr(keras.layers, name): kind for kind, names in _KINDS.items() for name in names}
+_KIND_OF[base_layer.AddLoss] = "added loss"
+
 
 def is_layer(value: Any) -> bool:
     """Say whether a value can be a ledger's layer; metrics are Keras layers too, and are none here."""
@@ -60,6 +70,18 @@ def is_attention(layer: Any) -> bool:
 def is_written(layer: Any) -> bool:
     """Say whether the user wrote a layer: it is no input, and stands for no operation."""
     return not is_input(layer) and operation(layer) is None
+
+
+def kind_of(layer: Any) -> str:
+    """Say what kind of thing a layer is, by its very class: one of the kinds that a ledger's layers have."""
+    if operation(layer) is not None:
+        return "operation"
+    if is_input(layer):
+        return "input"
+    home, name = type(layer).__module__, type(layer).__name__
+    if name == "BasicDecoder" and home.startswith("tensorflow_addons.seq2seq."):
+        return "decoder"
+    return _KIND_OF.get(type(layer), "layer")
 
 
 def is_variable(value: Any) -> bool:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from s2s_magic.ledger.wording import counted
+from s2s_magic.ledger.words import abridged, counted
 from s2s_magic.view.escaping import escape
 from s2s_magic.view.html.markup import Markup, join, tag
 from s2s_magic.view.report import OwnerRow, Report, Step, VariableRow
 from s2s_magic.view.text import cut
-from s2s_magic.view.words import listed
 
 PAGE = 500
 _EXPRESSION = 60
@@ -62,7 +61,7 @@ def _did(report: Report, step: Step) -> str:
     for sign, keys in (("+", step.created), ("↻", step.reused)):
         if keys:
             owners = list(dict.fromkeys(report.variables[key].owner_name for key in keys))
-            said.append(f"{sign} {listed(owners)}")
+            said.append(f"{sign} {abridged(owners)}")
     return ": ".join(said)
 
 

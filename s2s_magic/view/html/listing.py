@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
-from s2s_magic.ledger import Cell
-from s2s_magic.ledger.records import Place
+from s2s_magic.ledger import Cell, Place
 from s2s_magic.view.escaping import escape
 from s2s_magic.view.html.markup import Markup, tag
 from s2s_magic.view.report import Report, Step

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from s2s_magic.ledger.words import abridged, bytes_text, steps_text
 from s2s_magic.view.html.markup import Content, Markup, breakable, empty, heading, join, row, table, tag
 from s2s_magic.view.report import OwnerRow, Report, TreeRow, VariableRow
 from s2s_magic.view.rows import STILL_TRAINED
-from s2s_magic.view.words import bytes_text, listed, steps_text
 
 HEAD = ("Owner", "Now", "Shape", "Parameters", "Bytes", "Used by", "State", "Initializer", "Notes")
 _FILTERS = (("shared", "only shared"), ("still", "only untrained"), ("noted", "only with findings"))
@@ -124,5 +124,5 @@ def _grown(lines: list[TreeRow], place: int) -> Markup:
 def _notes(report: Report, seen: OwnerRow | VariableRow) -> Markup | None:
     kinds = [f"⚑ {kind}" for kind in dict.fromkeys(report.findings[number].kind for number in seen.findings)]
     role = [f"is {seen.role}"] if isinstance(seen, OwnerRow) and seen.role else []
-    also = [f"also {listed(seen.shared)}"] if seen.shared else []
+    also = [f"also {abridged(seen.shared)}"] if seen.shared else []
     return breakable("; ".join(kinds + role + also)) or None

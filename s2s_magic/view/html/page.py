@@ -10,7 +10,7 @@ import hashlib
 from functools import cache
 from importlib.resources import files
 
-from s2s_magic.ledger.wording import counted
+from s2s_magic.ledger.words import counted
 from s2s_magic.view.evidence_view import training_html
 from s2s_magic.view.html.large import large_owners_html, large_steps_html
 from s2s_magic.view.html.listing import source_html

@@ -197,14 +197,9 @@ def _node(
     keys = [v for v in layer.own_weights if v in ledger.variables]
     owned = [ledger.variables[v] for v in keys]
     first = layer.constructed if layer.constructed is not None else (called[0] if called else 0)
-    kind: Kind = "layer"
-    if layer.class_name == "InputLayer":
-        kind = "input"
-    elif layer.implicit:
-        kind = "operation"
     return Node(
         key,
-        kind,
+        layer.kind if layer.kind in ("input", "operation") else "layer",
         layer.name,
         layer.class_name,
         min([first, *(item.born for item in inner)]),

@@ -1,0 +1,85 @@
+"""A ledger as JSON, both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from s2s_magic.errors import Seq2SeqError
+from s2s_magic.ledger.calls import AnyEvent
+from s2s_magic.ledger.evidence import Evidence
+from s2s_magic.ledger.records import Cell, Finding, Layer, Record, Totals, Variable
+from s2s_magic.ledger.roles import ModelRecord
+from s2s_magic.ledger.trace import Trace
+from s2s_magic.ledger.whole import first_fault
+
+SCHEMA = "s2s_magic.ledger/1"
+_LONGEST_SAID = 200
+
+
+class LedgerFormatError(Seq2SeqError):
+    """A document that is not a ledger of this schema."""
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    name: str
+    cells: list[Cell] = []
+    events: list[AnyEvent] = []
+    layers: dict[str, Layer] = {}
+    variables: dict[str, Variable] = {}
+    models: list[ModelRecord] = []
+    training: Evidence | None = None
+    chosen: str | None = None
+
+
+def write(trace: Trace, findings: Sequence[Finding], totals: Totals) -> dict[str, Any]:
+    """Give the JSON document of some records and of what follows from them."""
+    parts = {"cells": trace.cells, "events": trace.events, "models": trace.models, "findings": findings}
+    document: dict[str, Any] = {"schema": SCHEMA, "name": trace.name}
+    document |= {part: [_dumped(record) for record in records] for part, records in parts.items()}
+    for part in ("layers", "variables"):
+        document[part] = {key: _dumped(record) for key, record in getattr(trace, part).items()}
+    document["totals"] = _dumped(totals)
+    if trace.chosen is not None:
+        document["chosen"] = trace.chosen
+    if trace.training is not None:
+        document["training"] = _dumped(trace.training)
+    return document
+
+
+def _dumped(record: Record) -> dict[str, Any]:
+    return record.model_dump(mode="json", by_alias=True)
+
+
+def read(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Read a document that `write` gave: the arguments of a `Trace`.
+
+    Raises
+    ------
+    LedgerFormatError
+        When it is no mapping of this schema, with the place of the first fault.
+    """
+    schema = document.get("schema") if isinstance(document, Mapping) else None
+    if schema != SCHEMA:
+        raise LedgerFormatError(f"not a ledger: the key 'schema' is {_short(repr(schema))}, expected {SCHEMA!r}")
+    try:
+        found = dict(_Document.model_validate(document))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise LedgerFormatError(f"not a ledger: {_short(where)}: {_short(first['msg'])}") from error
+    except RecursionError as error:
+        raise LedgerFormatError("not a ledger: it is nested too deeply") from error
+    if (fault := first_fault(Trace(**found))) is not None:
+        raise LedgerFormatError(f"not a whole ledger: {_short(fault)}")
+    return found
+
+
+def _short(said: str) -> str:
+    """Quote what a document says in a line that a terminal can show."""
+    shown = ascii(said[:_LONGEST_SAID])[1:-1]
+    return shown[:_LONGEST_SAID] + ("…" if max(len(said), len(shown)) > _LONGEST_SAID else "")

@@ -1,0 +1,119 @@
+"""What a trace wrote down, in order, with the lookups that follow from the records alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+
+from s2s_magic.ledger.calls import AnyEvent, Called, Constructed
+from s2s_magic.ledger.evidence import Evidence
+from s2s_magic.ledger.records import Cell, Layer, LayerKind, Variable
+from s2s_magic.ledger.roles import ModelRecord, meant, named
+
+
+class Trace:
+    """The records of a ledger: plain data, which findings and explanations are derived from.
+
+    Parameters
+    ----------
+    name
+        The name the model is bound to.
+    cells, events, layers, variables, models
+        The records, layers and variables by their keys.
+    training
+        What fitting showed, where there was a fit.
+    chosen
+        The model that is meant, where another than the one compiled last was asked for.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        cells: Iterable[Cell] = (),
+        events: Iterable[Constructed | Called] = (),
+        layers: Mapping[str, Layer] | None = None,
+        variables: Mapping[str, Variable] | None = None,
+        models: Iterable[ModelRecord] = (),
+        training: Evidence | None = None,
+        chosen: str | None = None,
+    ) -> None:
+        self.name = name
+        self.cells: Sequence[Cell] = tuple(cells)
+        self.events: Sequence[Constructed | Called] = tuple(events)
+        self.layers: Mapping[str, Layer] = dict(layers or {})
+        self.variables: Mapping[str, Variable] = dict(variables or {})
+        self.models: Sequence[ModelRecord] = tuple(models)
+        self.training = training
+        self.chosen = chosen
+
+    def __repr__(self) -> str:
+        sizes = f"{len(self.events)} events, {len(self.layers)} layers, {len(self.variables)} variables"
+        return f"<{type(self).__name__} {self.name!r}: {sizes}>"
+
+    @cached_property
+    def calls(self) -> Mapping[str, Sequence[Called]]:
+        """The calls of each layer object, in order, by its key."""
+        calls: dict[str, list[Called]] = {}
+        for event in self.events:
+            if isinstance(event, Called):
+                calls.setdefault(event.object, []).append(event)
+        return calls
+
+    @cached_property
+    def calls_beside(self) -> Mapping[str, Sequence[Called]]:
+        """By layer key, the calls of other objects that use it, or a variable it owns, without holding it."""
+        found: dict[str, list[Called]] = {}
+        for event in self.events:
+            if isinstance(event, Called):
+                keys = dict.fromkeys(event.inside)
+                if self.layers[event.object].implicit:
+                    owners = (self.variables[key].object for key in (*event.reused, *event.created))
+                    keys.update(dict.fromkeys(owner for owner in owners if owner is not None))
+                for key in keys:
+                    found.setdefault(key, []).append(event)
+        return found
+
+    @cached_property
+    def owned(self) -> Mapping[str, Sequence[Variable]]:
+        """The variables that each layer object owns itself, by its key; also those that Keras does not list."""
+        owned: dict[str, list[Variable]] = {}
+        for variable in self.variables.values():
+            if variable.object is not None:
+                owned.setdefault(variable.object, []).append(variable)
+        return owned
+
+    @cached_property
+    def trained(self) -> frozenset[str]:
+        """Keys of the variables that a fit trains: of a model that was compiled, or of the one that is meant."""
+        main = self.main_model
+        models = [model for model in self.models if model.compiled is not None or model is main]
+        if not models or any(model.trained is None for model in models):  # a document of before has switches only
+            return frozenset(key for key, variable in self.variables.items() if variable.trainable and variable.tracked)
+        return frozenset(key for model in models for key in model.trained or ())
+
+    @property
+    def main_model(self) -> ModelRecord | None:
+        """The model that is meant: the one chosen, else as `s2s_magic.ledger.roles.meant` says; None without any."""
+        chosen = [model for model in self.models if model.name == self.chosen]
+        return chosen[0] if chosen else meant(self.models)
+
+    def model(self, name: str) -> ModelRecord:
+        """Find a model by name, by its Keras name or by the end of either; `LookupFailed` says which there are."""
+        return named(self.models, self.layers, name)
+
+    def kind(self, event: AnyEvent) -> LayerKind:
+        """Say what kind of thing an event's layer object is."""
+        return self.layers[event.object].kind
+
+    def holders(self, key: str) -> list[str]:
+        """List the keys of an object and of those that hold it, outward."""
+        chain = [key]
+        while (parent := self.layers[chain[-1]].parent) is not None and parent not in chain:
+            chain.append(parent)
+        return chain
+
+    def paths_of(self, layer: Layer) -> list[str]:
+        """List the attribute paths by which other objects hold a layer: ``decoder.cell``."""
+        held = [f"{self.layers[layer.parent].name}.{layer.attribute}"] if layer.parent and layer.attribute else []
+        return list(dict.fromkeys([*held, *layer.held_by, *layer.unseen_as]))
