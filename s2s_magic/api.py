@@ -165,6 +165,7 @@ def fit(
     KeyboardInterrupt
         When interrupted; weights, optimizer and history are kept.
     """
+    from s2s_magic.display import surroundings
     from s2s_magic.spec import parse_fit
     from s2s_magic.training import fit as train
 
@@ -177,7 +178,7 @@ def fit(
             stack.enter_context(model.chosen(plan.model))
         except LookupFailed as error:
             raise DataError([Fault(*plan.place_of("model"), str(error))]) from error
-        train(model, plan, namespace, progress=progress, watch=watch)
+        train(model, plan, namespace, progress=progress or surroundings(), watch=watch)
     return model
 
 

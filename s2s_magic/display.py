@@ -1,20 +1,25 @@
-"""How a model's report is shown: a widget where somebody can click, HTML where a page is made, else text; or a file."""
+"""How results are shown where code runs: as a widget where somebody can click, as a page, as text; or in files."""
 
 from __future__ import annotations
 
 import json
+import sys
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from s2s_magic.decoding.results import beside_sources
 from s2s_magic.files import check_targets, write_whole
 from s2s_magic.handle import Seq2Seq
 from s2s_magic.ledger import Ledger
 from s2s_magic.ledger.compare import side_by_side
-from s2s_magic.view.bundles import report_display, show_comparison
+from s2s_magic.view.bundles import Display, progress_bundle, report_display, show_comparison, show_pairs
+
+if TYPE_CHECKING:
+    from s2s_magic.training.progress import Progress, Show
 
 
 def best_mode(shell: Any) -> str:
@@ -103,3 +108,53 @@ def write_views(ledger: Ledger, options: Namespace) -> list[Path]:
     for word in wanted.values():
         print(f"wrote {Path(word).expanduser()}")
     return paths
+
+
+def decoded_display(model: Seq2Seq, sources: Any, outputs: Sequence[Any]) -> Display:
+    """Give the display of sources and what was decoded from them, the first 100 of them."""
+    decoded = beside_sources(model, sources, outputs)
+    return show_pairs(f"Decoded by {decoded.name}", ("source", "output"), decoded.pairs, decoded.below)
+
+
+def surroundings() -> Show:
+    """Choose how to show progress: a display of the notebook's, or a line in a terminal."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    if shell is None or type(shell).__name__ == "TerminalInteractiveShell":
+        return terminal_line()
+    return notebook_display()
+
+
+def notebook_display() -> Show:
+    """Show in one display of the running cell, which is updated in place and never wipes another."""
+    from IPython.display import display
+
+    handle = None
+
+    def show(progress: Progress) -> None:
+        nonlocal handle
+        running = progress.state == "running"
+        bundle = progress_bundle(str(progress), progress.fraction if running else None)
+        if handle is None:
+            handle = display(bundle, raw=True, display_id=True)
+        else:
+            handle.update(bundle, raw=True)
+
+    return show
+
+
+def terminal_line() -> Show:
+    """Show as one line on standard error; where that is no terminal, the final state alone."""
+    width = 0
+
+    def show(progress: Progress) -> None:
+        nonlocal width
+        over = progress.state != "running"
+        line = str(progress)
+        if sys.stderr.isatty():
+            print("\r" + line.ljust(width), end="\n" if over else "", file=sys.stderr, flush=True)
+        elif over:
+            print(line, file=sys.stderr)
+        width = len(line)
+
+    return show

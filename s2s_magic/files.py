@@ -13,8 +13,8 @@ from s2s_magic.undoing import Changes
 
 MARKS = (
     b'"schema": "s2s_magic.',
-    b'<meta name="generator" content="s2s_magic">',
-    b'<svg xmlns="http://www.w3.org/2000/svg" class="s2s-wiring"',
+    b'name="generator" content="s2s_magic">',
+    b'xmlns="http://www.w3.org/2000/svg" class="s2s-wiring"',
     b"Software\0s2s_magic",
 )
 """What stands near the beginning of each kind of file that this package writes."""

@@ -163,7 +163,7 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         return inference_model(model)
 
     def _decode(self, options: Namespace) -> list[Any] | None:
-        from s2s_magic.decoding import shown
+        from s2s_magic.display import decoded_display
 
         model = self._model(options.name)
         sources = self._sources(model, options.source)
@@ -177,7 +177,7 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         )
         if options.wanted:
             return outputs
-        self._display(shown(model, sources, outputs))
+        self._display(decoded_display(model, sources, outputs))
         return None
 
     def _sources(self, model: Seq2Seq, word: str) -> Any:

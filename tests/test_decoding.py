@@ -5,7 +5,8 @@ import pytest
 
 from models import by_hand
 from s2s_magic import api
-from s2s_magic.decoding import inference_model, shown
+from s2s_magic.decoding import inference_model
+from s2s_magic.display import decoded_display as shown
 from s2s_magic.errors import DecodeError
 from s2s_magic.ledger import Called
 

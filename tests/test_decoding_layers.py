@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from s2s_magic import api
-from s2s_magic.decoding import inference_model, shown
+from s2s_magic.decoding import inference_model
+from s2s_magic.display import decoded_display as shown
 from s2s_magic.errors import DecodeError, LookupFailed
 from s2s_magic.ledger import Called
 

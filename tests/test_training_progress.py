@@ -4,7 +4,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from s2s_magic.training.progress import Progress, terminal_line, throttled
+from s2s_magic.display import terminal_line
+from s2s_magic.training.progress import Progress, throttled
 
 
 def at(step, state="running", seconds=10.0):

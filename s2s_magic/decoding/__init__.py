@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from s2s_magic.decoding.results import Decoded, shown
-
 if TYPE_CHECKING:
     from s2s_magic.decoding.inference import decode, inference_model
     from s2s_magic.handle import Seq2Seq
@@ -27,4 +25,4 @@ def reads_text(seq2seq: Seq2Seq) -> bool:
     return bool(seq2seq.tokenizers) or any(tensor.dtype.name == "string" for tensor in tensors)
 
 
-__all__ = ["Decoded", "decode", "inference_model", "reads_text", "shown"]
+__all__ = ["decode", "inference_model", "reads_text"]

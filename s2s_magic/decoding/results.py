@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,38 +20,14 @@ MOST = 100
 
 @dataclass(frozen=True)
 class Decoded:
-    """Pairs of source and output, shown as text and as an HTML table; below them what is to be known of them."""
+    """Pairs of source and output, as text; ``below`` them stands what is to be known of them."""
 
     name: str
     pairs: tuple[tuple[str, str], ...]
-    left_out: int = 0
-    notes: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        width = max((len(source) for source, _ in self.pairs), default=0)
-        return "\n".join([*(f"{source:<{width}}  ->  {output}" for source, output in self.pairs), *self._rest()])
-
-    def _rest(self) -> list[str]:
-        return [*([f"... and {self.left_out} more"] if self.left_out else []), *self.notes]
-
-    def _html(self) -> str:
-        rows = "".join(
-            f"<tr><th scope='row' style='text-align:left;font-weight:normal'>{html.escape(source)}</th>"
-            f"<td style='text-align:left'>{html.escape(output)}</td></tr>"
-            for source, output in self.pairs
-        )
-        rest = "".join(f"<div>{html.escape(line)}</div>" for line in self._rest())
-        return (
-            f"<table><caption>Decoded by {html.escape(self.name)}</caption><thead><tr>"
-            "<th scope='col' style='text-align:left'>source</th><th scope='col' style='text-align:left'>output</th>"
-            f"</tr></thead><tbody>{rows}</tbody></table>{rest}"
-        )
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": self._html()}
+    below: tuple[str, ...] = ()
 
 
-def shown(seq2seq: Seq2Seq, sources: Any, outputs: Sequence[Any]) -> Decoded:
+def beside_sources(seq2seq: Seq2Seq, sources: Any, outputs: Sequence[Any]) -> Decoded:
     """Put sources and outputs side by side, the first `MOST` of them.
 
     Parameters
@@ -69,7 +44,8 @@ def shown(seq2seq: Seq2Seq, sources: Any, outputs: Sequence[Any]) -> Decoded:
     notes = () if tokenizer is None else _notes(tokenizer, sequences.texts(listed))
     notes += tuple(getattr(seq2seq.inference, "notes", ()))
     pairs = [(_text(source), _text(output)) for source, output in zip(listed[:MOST], outputs[:MOST], strict=True)]
-    return Decoded(seq2seq.name, tuple(pairs), max(0, len(outputs) - MOST), notes)
+    more = (f"... and {len(outputs) - MOST} more",) if len(outputs) > MOST else ()
+    return Decoded(seq2seq.name, tuple(pairs), more + notes)
 
 
 def _notes(tokenizer: Tokenizer, sources: Sequence[str]) -> tuple[str, ...]:

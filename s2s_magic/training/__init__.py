@@ -16,7 +16,7 @@ def fit(
     plan: FitPlan,
     namespace: Mapping[str, Any],
     *,
-    progress: Show | None = None,
+    progress: Show,
     watch: Callable[[Seq2Seq], None] | None = None,
 ) -> None:
     """Train a model; see `s2s_magic.training.fitting.fit`, which is loaded with TensorFlow when it is called first."""

@@ -23,7 +23,7 @@ from s2s_magic.training.compiling import compile_for_fit
 from s2s_magic.training.exclusive import take
 from s2s_magic.training.measured import Watched, keep_evidence, watched
 from s2s_magic.training.norms import Recorder, stride
-from s2s_magic.training.progress import Show, surroundings, throttled
+from s2s_magic.training.progress import Show, throttled
 from s2s_magic.training.shares import call_shares, shared_uses
 from s2s_magic.training.steps import Steps
 from s2s_magic.undoing import Changes
@@ -40,7 +40,7 @@ def fit(
     plan: FitPlan,
     namespace: Mapping[str, Any],
     *,
-    progress: Show | None = None,
+    progress: Show,
     watch: Callable[[Seq2Seq], None] | None = None,
 ) -> None:
     """Train a model by ``Model.fit`` and keep evidence; a second fit goes on where the first one ended.
@@ -57,7 +57,7 @@ def fit(
     namespace
         Where the plan's names are looked up.
     progress
-        Takes every `Progress`, at most four a second; chosen by the surroundings when None.
+        Takes every `Progress`, at most four a second.
     watch
         Is handed the model after an epoch, at most once a second, with the evidence so far.
 
@@ -79,7 +79,7 @@ def fit(
             seq2seq.refresh()
             prepared = prepare(seq2seq, plan, namespace)
             _settle_in_the_end(changes, course)
-            _fit(course, prepared, throttled(progress or surroundings()), watch)
+            _fit(course, prepared, throttled(progress), watch)
     except KeyboardInterrupt as error:
         raise Interrupted(course.interrupted()) from error
 

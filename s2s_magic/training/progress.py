@@ -1,9 +1,7 @@
-"""One display that says how far a fit is, and stays where it is when the fit is over."""
+"""How far a fit is, as plain data, and how often that is passed on."""
 
 from __future__ import annotations
 
-import html
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -79,56 +77,6 @@ def throttled(show: Show, pause: float = PAUSE) -> Show:
     return pass_on
 
 
-def surroundings() -> Show:
-    """Choose how to show progress: a display of the notebook's, or a line in a terminal."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
-    if shell is None or type(shell).__name__ == "TerminalInteractiveShell":
-        return terminal_line()
-    return notebook_display()
-
-
-def notebook_display() -> Show:
-    """Show in one display of the running cell, which is updated in place and never wipes another."""
-    from IPython.display import display
-
-    handle = None
-
-    def show(progress: Progress) -> None:
-        nonlocal handle
-        bundle = {"text/plain": str(progress), "text/html": _html(progress)}
-        if handle is None:
-            handle = display(bundle, raw=True, display_id=True)
-        else:
-            handle.update(bundle, raw=True)
-
-    return show
-
-
-def terminal_line() -> Show:
-    """Show as one line on standard error; where that is no terminal, the final state alone."""
-    width = 0
-
-    def show(progress: Progress) -> None:
-        nonlocal width
-        over = progress.state != "running"
-        line = str(progress)
-        if sys.stderr.isatty():
-            print("\r" + line.ljust(width), end="\n" if over else "", file=sys.stderr, flush=True)
-        elif over:
-            print(line, file=sys.stderr)
-        width = len(line)
-
-    return show
-
-
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02d}"
-
-
-def _html(progress: Progress) -> str:
-    bar = ""
-    if progress.state == "running":
-        bar = f'<progress value="{progress.fraction:.4f}" max="1" aria-label="progress of the fit"></progress> '
-    return f"<div>{bar}<span>{html.escape(str(progress))}</span></div>"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from s2s_magic.ledger import Ledger
 from s2s_magic.ledger.compare import Comparison
-from s2s_magic.ledger.explain import Explanation
+from s2s_magic.ledger.explanation import Explanation
+from s2s_magic.view.html.markup import join, tag
 
 if TYPE_CHECKING:
     from s2s_magic.view.report import Report
@@ -68,6 +69,28 @@ def show_explanation(explanation: Explanation) -> Display:
     from s2s_magic.view.explained import explanation_html, explanation_text
 
     return Display(lambda: explanation_text(explanation), lambda: explanation_html(explanation))
+
+
+def show_pairs(caption: str, head: tuple[str, str], pairs: Sequence[tuple[str, str]], below: Sequence[str]) -> Display:
+    """Give the display of pairs of texts in two columns, with lines below."""
+    width = max((len(first) for first, _ in pairs), default=0)
+    left = "text-align:left"
+    heads = [tag("th", name, scope="col", style=left) for name in head]
+    rows = [
+        tag("tr", tag("th", first, scope="row", style=f"{left};font-weight:normal"), tag("td", second, style=left))
+        for first, second in pairs
+    ]
+    table = tag("table", tag("caption", caption), tag("thead", tag("tr", *heads)), tag("tbody", *rows))
+    text = "\n".join([*(f"{first:<{width}}  ->  {second}" for first, second in pairs), *below])
+    return Display(lambda: text, lambda: join([table, *(tag("div", line) for line in below)]))
+
+
+def progress_bundle(said: str, part: float | None) -> dict[str, str]:
+    """Give the forms of how far some work is: a line, and the part that is done; None where it is over."""
+    bar = None
+    if part is not None:
+        bar = join([tag("progress", value=f"{part:.4f}", max="1", aria_label="progress of the fit"), " "])
+    return {"text/plain": said, "text/html": tag("div", bar, tag("span", said))}
 
 
 def show_comparison(comparison: Comparison) -> Display:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 
 from s2s_magic.ledger.compare import Comparison, Held, Pair
 from s2s_magic.ledger.words import shape_text
-from s2s_magic.view.escaping import in_a_line
 from s2s_magic.view.html import markup
-from s2s_magic.view.html.markup import Markup, tag
-from s2s_magic.view.html.page import asset
-from s2s_magic.view.text import WIDTH, table
+from s2s_magic.view.html.markup import styled, tag
+from s2s_magic.view.tables import Table
+from s2s_magic.view.text import WIDTH, joined, table
 
 
 def comparison_text(comparison: Comparison, *, width: int = WIDTH) -> str:
@@ -18,42 +18,32 @@ def comparison_text(comparison: Comparison, *, width: int = WIDTH) -> str:
     lines = [f"{comparison.first} and {comparison.second}", ""]
     for said in comparison.sentences:
         lines += textwrap.wrap(said, width, subsequent_indent="    ")
-    lines += [
-        "",
-        *table(
-            _head(comparison), [_cells(pair, comparison) for pair in comparison.pairs], right=(1, 2, 3, 4), width=width
-        ),
-    ]
+    lines += ["", *table(_variables(comparison), width=width)]
     lines.append(
         f"total: {comparison.first_total:,} in {comparison.first}, {comparison.second_total:,} in {comparison.second}"
     )
-    return "\n".join(map(in_a_line, lines)) + "\n"
+    return joined(lines)
 
 
 def comparison_html(comparison: Comparison) -> str:
     """Render a comparison as an HTML fragment: one line for what both own."""
-    rows = [markup.row(*_cells(pair, comparison), right=(1, 2, 3, 4)) for pair in comparison.pairs]
-    total = markup.row(
-        tag("b", "total"),
-        f"{comparison.first_total:,}", None, f"{comparison.second_total:,}", None, None, right=(1, 2, 3, 4),
-    )  # fmt: skip
-    return tag(
-        "div",
-        tag("style", Markup(asset("report.css"))),
+    shown = _variables(comparison)
+    total = (tag("b", "total"), f"{comparison.first_total:,}", None, f"{comparison.second_total:,}", None, None)
+    return styled(
         tag("div", f"{comparison.first} and {comparison.second}", class_="s2s-name", role="heading", aria_level=2),
         tag("ul", *(tag("li", said) for said in comparison.sentences)),
-        markup.table("Variables, by owner", _head(comparison), [*rows, total], right=(1, 2, 3, 4)),
-        class_="s2s",
+        markup.table(replace(shown, rows=[*shown.rows, total])),
     )
 
 
-def _head(comparison: Comparison) -> tuple[str, ...]:
+def _variables(comparison: Comparison) -> Table:
     first, second = comparison.first, comparison.second
-    return "Variable", first, f"Calls in {first}", second, f"Calls in {second}", "Verdict"
-
-
-def _cells(pair: Pair, comparison: Comparison) -> tuple[str, ...]:
-    return pair.full_name, *_sizes(pair.first), *_sizes(pair.second), _verdict(pair, comparison)
+    rows = [
+        (pair.full_name, *_sizes(pair.first), *_sizes(pair.second), _verdict(pair, comparison))
+        for pair in comparison.pairs
+    ]
+    head = ("Variable", first, f"Calls in {first}", second, f"Calls in {second}", "Verdict")
+    return Table("Variables, by owner", head, rows, right=(1, 2, 3, 4))
 
 
 def _sizes(held: Held | None) -> tuple[str, str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from s2s_magic.ledger import Evidence, Run, VariableEvidence
+from s2s_magic.ledger import CallShare, Evidence, Run, VariableEvidence
 from s2s_magic.ledger.verdict_words import title
 from s2s_magic.ledger.words import abridged, listing, number_text
-from s2s_magic.view.report import Report
+from s2s_magic.view.report import Report, VariableRow
+from s2s_magic.view.tables import Table
 
 NAMED = 3
 """So many variables of one fate are named, the rest are counted."""
@@ -42,7 +43,27 @@ def _goes_without_saying(seen: VariableEvidence) -> bool:
     return whole and seen.rows_moved is None and "regularizer alone" not in seen.text
 
 
-def gradient_steps_text(seen: VariableEvidence) -> str:
+def measured(report: Report, evidence: Evidence) -> Table:
+    """Give the table of all variables; the column of rows stands only where a variable is read by rows."""
+    by_rows = any(seen.rows_moved is not None for seen in evidence.variables.values())
+    head = (
+        *("Variable", "Made in", "Gradient norm", "On steps", "Update", "Update / weight", "Distance"),
+        *(("Rows moved",) if by_rows else ()),
+        "Verdict",
+    )
+    rows = []
+    for key, seen in evidence.variables.items():
+        if key in report.variables:
+            variable = report.variables[key]
+            made_in = f"step {variable.born}" if variable.born >= 0 else "earlier"
+            numbers = [series[-1:] for series in (seen.update_norm, seen.update_ratio, seen.distance)]
+            last = [number_text(*number) if number else "–" for number in numbers]
+            moved = (_rows_moved(report, key, seen),) if by_rows else ()
+            rows.append((variable.full_name, made_in, _gradient(seen), _on_steps(seen), *last, *moved, seen.verdict))
+    return Table("What training did to each variable", head, rows, right=range(4, len(head) - 1))
+
+
+def _on_steps(seen: VariableEvidence) -> str:
     """Say on how many steps of all fits there was a gradient."""
     if not seen.fits or not any(effect.given for effect in seen.fits):
         return "–"
@@ -50,19 +71,42 @@ def gradient_steps_text(seen: VariableEvidence) -> str:
     return f"all {steps:,}" if live == steps else f"{live:,} of {steps:,}"
 
 
-def gradient_text(seen: VariableEvidence) -> str:
+def _gradient(seen: VariableEvidence) -> str:
     """Give the gradient's norm in the first epoch and in the last; a dash where the optimizer was given none."""
     if not seen.gradient_norm or (seen.fits and not any(effect.given for effect in seen.fits)):
         return "–"
     return f"{number_text(seen.gradient_norm[0])} → {number_text(seen.gradient_norm[-1])}"
 
 
-def rows_text(report: Report, key: str, seen: VariableEvidence) -> str:
+def _rows_moved(report: Report, key: str, seen: VariableEvidence) -> str:
     """Say how many of a variable's rows moved; a dash for one that is not read by rows."""
     variable = report.ledger.variables.get(key)
     if seen.rows_moved is None or variable is None or not variable.shape:
         return "–"
     return f"{seen.rows_moved:,} of {variable.shape[0]:,}"
+
+
+def shares(report: Report, evidence: Evidence) -> Iterator[tuple[CallShare, VariableRow, str]]:
+    """Give what came through each call of a shared variable's gradient, with the variable and the call's text."""
+    sources = {step.index: step.place.source for step in report.steps}
+    for share in evidence.by_call:
+        if share.variable in report.variables and share.event in sources:
+            yield share, report.variables[share.variable], sources[share.event]
+
+
+def run_name(run: Run, number: int) -> str:
+    """Name a fit by its number, and by its model where several were fitted."""
+    return f"{number} of {run.model}" if run.model else f"{number}"
+
+
+def batch_text(run: Run) -> str:
+    """Say how many rows a step of a fit had."""
+    return f"{run.batch}" if run.batch else "as given"
+
+
+def end_text(run: Run) -> str:
+    """Say how a fit ended; the empty string for one that ran through."""
+    return "interrupted" if run.interrupted else f"stopped: {run.stopped}" if run.stopped else ""
 
 
 def kernels_text(run: Run) -> str:

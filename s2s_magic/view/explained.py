@@ -5,11 +5,9 @@ from __future__ import annotations
 import textwrap
 
 from s2s_magic.ledger.explanation import Explanation
-from s2s_magic.view.escaping import in_a_line
-from s2s_magic.view.html import markup
-from s2s_magic.view.html.markup import Markup, tag
-from s2s_magic.view.html.page import asset
-from s2s_magic.view.text import WIDTH
+from s2s_magic.view.html.markup import styled, table, tag
+from s2s_magic.view.tables import Table
+from s2s_magic.view.text import WIDTH, joined
 
 
 def explanation_text(explanation: Explanation, *, width: int = WIDTH) -> str:
@@ -24,19 +22,16 @@ def explanation_text(explanation: Explanation, *, width: int = WIDTH) -> str:
             lines += textwrap.wrap(
                 value, width, initial_indent=f"{what.ljust(room)}  ", subsequent_indent=" " * (room + 2)
             ) or [what]
-    return "\n".join(map(in_a_line, lines)) + "\n"
+    return joined(lines)
 
 
 def explanation_html(explanation: Explanation) -> str:
     """Render an explanation as an HTML fragment."""
-    facts = [markup.row(what, value) for what, value in explanation.rows]
+    facts = Table("Facts", ("What", "Value"), explanation.rows)
     title = tag("span", explanation.subject, class_="s2s-name")
     kind = tag("span", explanation.kind, class_="s2s-small")
-    return tag(
-        "div",
-        tag("style", Markup(asset("report.css"))),
+    return styled(
         tag("div", title, kind, class_="s2s-title", role="heading", aria_level=2),
         *(tag("p", said) for said in explanation.sentences),
-        markup.table("Facts", ("What", "Value"), facts, class_="s2s-facts") if facts else None,
-        class_="s2s",
+        table(facts, class_="s2s-facts") if facts.rows else None,
     )

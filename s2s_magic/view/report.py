@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from s2s_magic.errors import LookupFailed
 from s2s_magic.ledger import Called, Cell, Constructed, Evidence, Finding, Ledger, Place, Tensor, Totals, Variable
-from s2s_magic.ledger.words import shape_text
+from s2s_magic.ledger.words import bytes_text, counted, shape_text, steps_text
 from s2s_magic.view.rows import (
     STILL_TRAINED,
     OwnerRow,
@@ -67,6 +67,21 @@ class TreeRow:
     bytes: int
     state: str
 
+    @property
+    def shape(self) -> str | None:
+        """The variable's shape; an owner has none."""
+        return None if isinstance(self.row, OwnerRow) else self.row.shape
+
+    @property
+    def bytes_text(self) -> str:
+        """Its size; the empty string where it has no numbers."""
+        return bytes_text(self.bytes) if self.params else ""
+
+    @property
+    def used_by(self) -> str:
+        """The steps that use it; a dash where none does."""
+        return steps_text(self.row.steps) if self.row.steps else "–"
+
 
 @dataclass(frozen=True)
 class Report:
@@ -105,6 +120,12 @@ class Report:
     fitted: bool
     after: int
     ledger: Ledger
+
+    @property
+    def sizes(self) -> tuple[str, str, str]:
+        """How much there is of it, in words."""
+        trainable = f"{self.totals.trainable:,} trainable of {self.totals.total:,} parameters"
+        return counted(len(self.steps), "step"), counted(len(self.variables), "variable"), trainable
 
     def tree(self, after: int | None = None) -> list[TreeRow]:
         """Give the owner tree once step ``after`` is done: each owner, then its variables, then the objects it holds.

@@ -34,6 +34,11 @@ class VariableRow:
     shared: tuple[str, ...]
     findings: tuple[int, ...]
 
+    @property
+    def full_name(self) -> str:
+        """The owner's name and the variable's."""
+        return f"{self.owner_name}.{self.name}"
+
 
 @dataclass(frozen=True)
 class OwnerRow:

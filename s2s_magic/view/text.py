@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from s2s_magic.ledger import Evidence
-from s2s_magic.ledger.words import bytes_text, counted, number_text, steps_text
+from s2s_magic.ledger.words import counted, number_text
 from s2s_magic.view.escaping import in_a_line
-from s2s_magic.view.evidence_words import gradient_steps_text, gradient_text, kernels_text, told
+from s2s_magic.view.evidence_words import batch_text, end_text, kernels_text, measured, run_name, shares, told
 from s2s_magic.view.report import OwnerRow, Port, Report, Step, TreeRow
+from s2s_magic.view.tables import Table
 
 WIDTH = 100
 _CUT = "…"
@@ -34,8 +35,7 @@ def to_text(report: Report, *, width: int = WIDTH) -> str:
     blocks = [_heading(report), _steps(report, width), _owners(report, width), _findings(report, width)]
     if report.fitted:
         blocks.append(_training(report, width))
-    lines = [in_a_line(line.rstrip()) for block in blocks if block for line in ("", *block)]
-    return "\n".join(lines[1:]) + "\n"
+    return joined([line.rstrip() for block in blocks if block for line in ("", *block)][1:])
 
 
 def cut(text: str, width: int) -> str:
@@ -44,33 +44,32 @@ def cut(text: str, width: int) -> str:
     return line if len(line) <= width else line[: max(0, width - 1)] + _CUT
 
 
-def table(
-    head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), width: int = WIDTH
-) -> list[str]:
-    """Align columns; those numbered in ``right`` end together, and the first gives way where the table is too wide."""
-    columns = list(zip(head, *rows, strict=True))
-    widths = [max(map(len, column)) for column in columns]
+def table(shown: Table, *, width: int = WIDTH) -> list[str]:
+    """Align columns; the first gives way where the table is too wide."""
+    rows = [["" if cell is None else str(cell) for cell in row] for row in (shown.head, *shown.rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     over = sum(widths) + 2 * (len(widths) - 1) - width
     widths[0] = max(_LEAST, widths[0] - max(0, over))
-    lines = []
-    for row in (head, ["─" * size for size in widths], *rows):
-        cells = [
-            cell.rjust(size)
-            if number in right
-            else (cell if len(cell) <= size else cell[: size - 1] + _CUT).ljust(size)
-            for number, (cell, size) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return lines
+    rows.insert(1, ["─" * size for size in widths])
+    return ["  ".join(_cells(row, widths, shown.right)).rstrip() for row in rows]
+
+
+def _cells(row: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> Iterator[str]:
+    for number, (cell, size) in enumerate(zip(row, widths, strict=True)):
+        if number in right:
+            yield cell.rjust(size)
+        else:
+            yield (cell if len(cell) <= size else cell[: size - 1] + _CUT).ljust(size)
+
+
+def joined(lines: Iterable[str]) -> str:
+    """Put lines together, each as one that a terminal can show."""
+    return "\n".join(map(in_a_line, lines)) + "\n"
 
 
 def _heading(report: Report) -> list[str]:
-    totals = report.totals
     until = f", after step {report.after}" if report.after < len(report.ledger.events) - 1 else ""
-    return [
-        f"{report.name}{until}: {counted(len(report.steps), 'step')}, {counted(len(report.variables), 'variable')}, "
-        f"{totals.trainable:,} trainable of {totals.total:,} parameters"
-    ]
+    return [f"{report.name}{until}: {', '.join(report.sizes)}"]
 
 
 def _steps(report: Report, width: int) -> list[str]:
@@ -124,26 +123,18 @@ def _grouped(report: Report, keys: Sequence[str]) -> str:
 
 
 def _owners(report: Report, width: int) -> list[str]:
-    rows = [_owner_line(line) for line in report.tree()]
-    if not rows:
-        return []
-    totals = report.totals
-    head = ("OWNER", "SHAPE", "PARAMETERS", "BYTES", "USED BY", "STATE")
-    return [
-        f"OWNERS AFTER STEP {report.after}",
-        *table(head, rows, right=(2, 3), width=width),
-        str(totals),
+    caption = f"OWNERS AFTER STEP {report.after}"
+    rows = [
+        (_owner(line), line.shape, f"{line.params:,}", line.bytes_text, line.used_by, line.state)
+        for line in report.tree()
     ]
+    shown = Table(caption, ("OWNER", "SHAPE", "PARAMETERS", "BYTES", "USED BY", "STATE"), rows, right=(2, 3))
+    return [caption, *table(shown, width=width), str(report.totals)] if rows else []
 
 
-def _owner_line(line: TreeRow) -> tuple[str, ...]:
-    row, indent = line.row, "  " * line.depth
-    if isinstance(row, OwnerRow):
-        name, shape = f"{indent}{row.name} ({row.class_name})", ""
-    else:
-        name, shape = f"{indent}{row.name}", row.shape
-    size = bytes_text(line.bytes) if line.params else ""
-    return name, shape, f"{line.params:,}", size, steps_text(row.steps) if row.steps else "–", line.state
+def _owner(line: TreeRow) -> str:
+    kind = f" ({line.row.class_name})" if isinstance(line.row, OwnerRow) else ""
+    return f"{'  ' * line.depth}{line.row.name}{kind}"
 
 
 def _findings(report: Report, width: int) -> list[str]:
@@ -162,44 +153,28 @@ def _training(report: Report, width: int) -> list[str]:
     evidence = report.training
     if evidence is None or not evidence.runs:
         return ["TRAINING", "Nothing was fitted yet."]
-    head = ("VARIABLE", "MADE IN", "GRADIENT NORM", "ON STEPS", "UPDATE", "DISTANCE", "VERDICT")
-    rows = []
-    for key, seen in evidence.variables.items():
-        if key in report.variables:
-            row = report.variables[key]
-            measures = (_at(numbers, -1) for numbers in (seen.update_norm, seen.distance))
-            name = f"{row.owner_name}.{row.name}"
-            gradient = (gradient_text(seen), gradient_steps_text(seen))
-            rows.append((name, made_in(row.born), *gradient, *measures, seen.verdict))
+    names = ("Variable", "Made in", "Gradient norm", "On steps", "Update", "Distance", "Verdict")
+    rows = measured(report, evidence).columns(*names)
+    shown = Table("TRAINING", [name.upper() for name in names], rows, right=(3, 4, 5))
     said = told(report, evidence)
     return [
         "TRAINING",
         *_runs(evidence),
         *_history(evidence),
         "",
-        *table(head, rows, right=(3, 4, 5), width=width),
+        *table(shown, width=width),
         *(line for text in said for line in textwrap.wrap(text, width, subsequent_indent="    ")),
         *_shares(report, evidence, width),
         f"How a verdict is decided: %seq2seq explain {report.name} verdicts",
     ]
 
 
-def made_in(born: int) -> str:
-    """Say which step made a variable."""
-    return f"step {born}" if born >= 0 else "earlier"
-
-
-def _at(numbers: Sequence[float], place: int) -> str:
-    return number_text(numbers[place]) if numbers else "–"
-
-
 def _runs(evidence: Evidence) -> Iterator[str]:
     for number, run in enumerate(evidence.runs, 1):
-        which = f" of {run.model}" if run.model else ""
-        ended = ", interrupted" if run.interrupted else f", stopped: {run.stopped}" if run.stopped else ""
+        ended = f", {end}" if (end := end_text(run)) else ""
         yield (
-            f"fit {number}{which}: {counted(run.epochs, 'epoch')} in {run.seconds:.1f} s, "
-            f"{counted(run.steps, 'step')} of batch {run.batch or 'as given'}, {run.optimizer}{ended}"
+            f"fit {run_name(run, number)}: {counted(run.epochs, 'epoch')} in {run.seconds:.1f} s, "
+            f"{counted(run.steps, 'step')} of batch {batch_text(run)}, {run.optimizer}{ended}"
         )
         if kernels := kernels_text(run):
             yield f"  {kernels}"
@@ -213,13 +188,10 @@ def _history(evidence: Evidence) -> Iterator[str]:
 
 
 def _shares(report: Report, evidence: Evidence, width: int) -> Iterator[str]:
-    sources = {step.index: step.place.source for step in report.steps}
-    for share in evidence.by_call:
-        if share.variable in report.variables and share.event in sources:
-            row = report.variables[share.variable]
-            yield from textwrap.wrap(
-                f"{row.owner_name}.{row.name}: {share.share:.0%} of its gradient (norm {number_text(share.norm)}) "
-                f"came through step {share.event}, {cut(sources[share.event], 40)}",
-                width,
-                subsequent_indent="    ",
-            )
+    for share, variable, source in shares(report, evidence):
+        yield from textwrap.wrap(
+            f"{variable.full_name}: {share.share:.0%} of its gradient (norm {number_text(share.norm)}) "
+            f"came through step {share.event}, {cut(source, 40)}",
+            width,
+            subsequent_indent="    ",
+        )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from s2s_magic.ledger.words import abridged, counted
 from s2s_magic.view.escaping import escape
-from s2s_magic.view.html.markup import Markup, join, tag
+from s2s_magic.view.html.markup import Markup, frame, join, tag
 from s2s_magic.view.report import OwnerRow, Report, Step, VariableRow
 from s2s_magic.view.text import cut
 
@@ -44,7 +44,7 @@ def _table(caption: str, head: tuple[str, ...], rows: str) -> Markup:
     heads = (tag("th", name, scope="col") for name in head)
     body = tag("table", tag("caption", caption), tag("thead", tag("tr", *heads)), tag("tbody", Markup(rows)),
                class_="s2s-table s2s-compact")  # fmt: skip
-    return tag("div", body, class_="s2s-scroll s2s-high", tabindex=0, role="region", aria_label=caption)
+    return frame(body, caption, "s2s-scroll s2s-high")
 
 
 def _step(report: Report, step: Step) -> str:
@@ -68,7 +68,6 @@ def _did(report: Report, step: Step) -> str:
 def large_owners_html(report: Report) -> Markup:
     """Show one row an owner, its variables in words."""
     rows = "".join(_owners(report))
-    totals = report.totals
     return join(
         [
             tag(
@@ -76,10 +75,7 @@ def large_owners_html(report: Report) -> Markup:
                 tag("summary", f"Show all {len(report.owners):,} owners"),
                 _table("Who owns what at the end", ("Owner", "Variables", "Parameters", "Calls", "State"), rows),
             ),
-            tag(
-                "p",
-                str(totals),
-            ),
+            tag("p", str(report.totals)),
         ]
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from s2s_magic.ledger import Cell, Place
 from s2s_magic.view.escaping import escape
-from s2s_magic.view.html.markup import Markup, tag
+from s2s_magic.view.html.markup import Markup, frame, join, tag
 from s2s_magic.view.report import Report, Step
 
 Spans = dict[tuple[int, int], list[str]]
@@ -32,7 +32,7 @@ def source_html(report: Report, mark: Callable[[Sequence[int]], str]) -> Markup:
     if len(blocks) > 1:
         titles = [tag("div", f"Cell {cell.number}", class_="s2s-small") for cell in report.cells]
         blocks = [piece for pair in zip(titles, blocks, strict=True) for piece in pair]
-    return tag("div", *blocks, class_="s2s-source", tabindex="0", role="region", aria_label="The code")
+    return frame(join(blocks), "The code", "s2s-source")
 
 
 def present_source_html(report: Report, step: Step) -> Markup:
@@ -51,27 +51,19 @@ def present_source_html(report: Report, step: Step) -> Markup:
     steps = _by_line([step])
     lines = [_line(cell, texts, number, steps, lambda _: "s2s-present") for number in range(start, len(texts) - after)]
     title = f"Cell {cell.number}" if len(report.cells) > 1 else None
-    return tag(
-        "div",
+    parts = (
         tag("div", title, class_="s2s-small") if title else None,
         tag("div", f"… {before} lines above", class_="s2s-small s2s-more") if before else None,
         tag("div", *_with_far_lines_apart(lines, step.place, cell.first_line + start), class_="s2s-cell"),
         tag("div", f"… {after} lines below", class_="s2s-small s2s-more") if after else None,
-        class_="s2s-source",
-        tabindex="0",
-        role="region",
-        aria_label=f"The code, line {step.place.line} marked",
     )
+    return frame(join(parts), f"The code, line {step.place.line} marked", "s2s-source")
 
 
 def _with_far_lines_apart(lines: list[Markup], place: Place, first: int) -> list[Markup]:
     """Group the lines, the ``first`` of which has that number, that a narrow window can do without."""
     near, past = max(0, place.line - first - LINES_NEAR), place.end_line - first + 1 + LINES_NEAR
-    return [
-        tag("div", *lines[:near], class_="s2s-far"),
-        *lines[near:past],
-        tag("div", *lines[past:], class_="s2s-far"),
-    ]
+    return [tag("div", *lines[:near], class_="s2s-far"), *lines[near:past], tag("div", *lines[past:], class_="s2s-far")]
 
 
 def _by_line(shown: Sequence[Step]) -> _Steps:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
+from itertools import zip_longest
 
 from s2s_magic.view.escaping import escape
+from s2s_magic.view.tables import Cell, Table
 
 
 class Markup(str):
@@ -14,7 +18,7 @@ class Markup(str):
     __slots__ = ()
 
 
-Content = str | int | None
+Content = Cell
 FITS = 3
 """So many columns fit into any window."""
 
@@ -62,34 +66,28 @@ def _attribute(key: str, value: str | int | bool | None) -> str:
     return f" {name}" if value is True else f' {name}="{escape(str(value))}"'
 
 
-def table(
-    caption: Content, head: Sequence[Content], rows: Iterable[Markup], *, right: Sequence[int] = (), class_: str = ""
-) -> Markup:
+def table(shown: Table, *, class_: str = "", head_class: str | None = None) -> Markup:
     """Make a table with a caption and headers that name their columns, in a frame that scrolls where it is too wide.
 
-    Parameters
-    ----------
-    caption
-        What the table is about.
-    head
-        The columns' names; those numbered in ``right`` hold numbers.
-    rows
-        ``<tr>`` elements, each starting with a ``<th scope="row">``.
-
-    Notes
-    -----
     A table of many columns may have to scroll sideways: its frame takes the focus, so that the keyboard can.
     """
-    heads = [
-        tag("th", name, scope="col", class_="s2s-number" if number in right else None)
-        for number, name in enumerate(head)
+    classes = ["s2s-number" if number in shown.right else None for number in range(len(shown.head))]
+    heads = [tag("th", name, scope="col", class_=kind) for name, kind in zip(shown.head, classes, strict=True)]
+    rows = [
+        tag(
+            "tr",
+            tag("th", head, scope="row", class_=head_class),
+            *(tag("td", cell, class_=kind) for cell, kind in zip(cells, classes[1:], strict=True)),
+            class_=mark,
+        )
+        for (head, *cells), mark in zip_longest(shown.rows, shown.marks)
     ]
-    wide = len(head) > FITS
+    wide = len(heads) > FITS
     return tag(
         "div",
         tag(
             "table",
-            tag("caption", caption),
+            tag("caption", shown.caption),
             tag("thead", tag("tr", *heads)),
             tag("tbody", *rows),
             class_=f"s2s-table {class_}".rstrip(),
@@ -101,18 +99,22 @@ def table(
     )
 
 
-def row(
-    head: Content, *cells: Content, right: Sequence[int] = (), class_: str | None = None, head_class: str | None = None
-) -> Markup:
-    """Make a table row; cells are numbered from 1, as ``head`` is number 0."""
-    return tag(
-        "tr",
-        tag("th", head, scope="row", class_=head_class),
-        *(tag("td", cell, class_="s2s-number" if number in right else None) for number, cell in enumerate(cells, 1)),
-        class_=class_,
-    )
-
-
 def heading(text: str) -> Markup:
     """Make a section's heading: one that a notebook's table of contents does not pick up."""
     return tag("div", text, class_="s2s-heading", role="heading", aria_level=3)
+
+
+def frame(content: Content, label: str, class_: str = "s2s-scroll") -> Markup:
+    """Put wide or long content into a frame that scrolls, by the keyboard too."""
+    return tag("div", content, class_=class_, tabindex=0, role="region", aria_label=label)
+
+
+def styled(*content: Content, **attributes: str | None) -> Markup:
+    """Make a fragment that brings its stylesheet along."""
+    return tag("div", tag("style", Markup(asset("report.css"))), *content, class_="s2s", **attributes)
+
+
+@cache
+def asset(name: str) -> str:
+    """Read a stylesheet or script of this package."""
+    return files("s2s_magic.view").joinpath(name).read_text(encoding="utf-8")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from s2s_magic.ledger.words import abridged, bytes_text, steps_text
-from s2s_magic.view.html.markup import Content, Markup, breakable, empty, heading, join, row, table, tag
+from collections.abc import Sequence
+
+from s2s_magic.ledger.words import abridged
+from s2s_magic.view.html.markup import Content, Markup, breakable, empty, heading, join, table, tag
 from s2s_magic.view.report import OwnerRow, Report, TreeRow, VariableRow
 from s2s_magic.view.rows import STILL_TRAINED
+from s2s_magic.view.tables import Table
 
-HEAD = ("Owner", "Now", "Shape", "Parameters", "Bytes", "Used by", "State", "Initializer", "Notes")
+_HEAD = ("Owner", "Now", "Shape", "Parameters", "Bytes", "Used by", "State", "Initializer", "Notes")
 _FILTERS = (("shared", "only shared"), ("still", "only untrained"), ("noted", "only with findings"))
 
 
@@ -15,7 +18,6 @@ def owners_html(report: Report, uid: str) -> Markup:
     """Show the whole tree; CSS hides what the chosen step has not made yet."""
     lines = report.tree()
     noted = _noted(lines)
-    totals = report.totals
     boxes = [
         join(
             [
@@ -25,17 +27,15 @@ def owners_html(report: Report, uid: str) -> Markup:
         )
         for name, said in _FILTERS
     ]
-    rows = [_line(report, lines, place, noted[place]) for place in range(len(lines))]
+    cells = [_line(report, lines, place) for place in range(len(lines))]
+    marks = [_marks(line, names) for line, names in zip(lines, noted, strict=True)]
     caption = join(["Who owns what after step ", tag("span", class_="s2s-now")])
     return join(
         [
             heading("Owners"),
             tag("div", *(tag("span", box) for box in boxes), class_="s2s-filters s2s-small"),
-            table(caption, HEAD, rows, right=(3, 4), class_="s2s-tree"),
-            tag(
-                "p",
-                f"After step {report.after}: {totals}",
-            ),
+            tree_table(caption, lines, cells, marks),
+            tag("p", f"After step {report.after}: {report.totals}"),
         ]
     )
 
@@ -62,40 +62,50 @@ def _noted(lines: list[TreeRow]) -> list[set[str]]:
     return named
 
 
-def _line(report: Report, lines: list[TreeRow], place: int, names: set[str]) -> Markup:
+def _line(report: Report, lines: list[TreeRow], place: int) -> list[Content]:
     line = lines[place]
-    seen = line.row
-    kinds = " ".join(f"s2s-is-{name}" for name in sorted(names))
-    owner = isinstance(seen, OwnerRow)
-    uses = " ".join(f"u{step}" for step in seen.steps if step != seen.born) if not owner else ""
+    owner = isinstance(line.row, OwnerRow)
     now = [tag("span", "○ made" if owner else "+ new", class_="s2s-new"), tag("span", "↻ again", class_="s2s-again")]
     parameters = _grown(lines, place) if owner else f"{line.params:,}"
-    return tree_line(
-        report, line, now=join(now), parameters=parameters, classes=f"b{seen.born} n{seen.born} {uses} {kinds}"
-    )
+    return tree_cells(report, line, now=join(now), parameters=parameters)
 
 
-def tree_line(report: Report, line: TreeRow, *, now: Content, parameters: Content, classes: str = "") -> Markup:
-    """Make one row of the tree; ``now`` says what the chosen step did to it."""
+def _marks(line: TreeRow, names: set[str]) -> str:
+    """Give the words by which CSS tells which steps make and use a line, and which filters it passes."""
+    born = line.row.born
+    uses = [] if isinstance(line.row, OwnerRow) else [f"u{step}" for step in line.row.steps if step != born]
+    kinds = [f"s2s-is-{name}" for name in sorted(names)]
+    return " ".join([f"b{born}", f"n{born}", *uses, *kinds])
+
+
+def tree_table(
+    caption: Content, lines: Sequence[TreeRow], cells: Sequence[list[Content]], marks: Sequence[str]
+) -> Markup:
+    """Make the table of a tree from its lines' cells."""
+    owners = ("s2s-owner" if isinstance(line.row, OwnerRow) else "" for line in lines)
+    both = [f"{mark} {owner}".strip() for mark, owner in zip(marks, owners, strict=True)]
+    shown = Table(caption, _HEAD, cells, right=(3, 4), marks=both)
+    return table(shown, class_="s2s-tree", head_class="s2s-tree-name")
+
+
+def tree_cells(report: Report, line: TreeRow, *, now: Content, parameters: Content) -> list[Content]:
+    """Give the cells of one line of the tree; ``now`` says what the chosen step did to it."""
     seen = line.row
-    owner = isinstance(seen, OwnerRow)
-    name = tag("span", seen.name, title=None if isinstance(seen, OwnerRow) else seen.keras_name)
-    class_name = tag("span", f" {seen.class_name}", class_="s2s-small") if isinstance(seen, OwnerRow) else None
-    indent = tag("span", name, class_name, style=f"padding-left:{1.3 * line.depth:.1f}em")
-    return row(
-        indent,
+    if isinstance(seen, OwnerRow):
+        name = [tag("span", seen.name), tag("span", f" {seen.class_name}", class_="s2s-small")]
+    else:
+        name = [tag("span", seen.name, title=seen.keras_name)]
+    return [
+        tag("span", *name, style=f"padding-left:{1.3 * line.depth:.1f}em"),
         now,
-        None if isinstance(seen, OwnerRow) else seen.shape,
+        line.shape,
         parameters,
-        bytes_text(line.bytes) if line.params else None,
-        steps_text(seen.steps) if seen.steps else "–",
+        line.bytes_text or None,
+        line.used_by,
         line.state,
         None if isinstance(seen, OwnerRow) else seen.initializer,
         _notes(report, seen),
-        right=(3, 4),
-        class_=" ".join(f"{classes} {'s2s-owner' if owner else ''}".split()),
-        head_class="s2s-tree-name",
-    )
+    ]
 
 
 def _grown(lines: list[TreeRow], place: int) -> Markup:

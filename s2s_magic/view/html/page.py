@@ -7,14 +7,11 @@ to the chosen step. A little inline script adds buttons, a slider and a filter w
 from __future__ import annotations
 
 import hashlib
-from functools import cache
-from importlib.resources import files
 
-from s2s_magic.ledger.words import counted
-from s2s_magic.view.evidence_view import training_html
+from s2s_magic.view.html.fits import training_html
 from s2s_magic.view.html.large import large_owners_html, large_steps_html
 from s2s_magic.view.html.listing import source_html
-from s2s_magic.view.html.markup import Markup, heading, join, tag
+from s2s_magic.view.html.markup import Markup, asset, frame, heading, join, tag
 from s2s_magic.view.html.owners import owners_html
 from s2s_magic.view.html.panels import panels_html, step_rules, strip_html
 from s2s_magic.view.report import Report
@@ -63,36 +60,16 @@ def _uid(report: Report, number: int) -> str:
     return f"s{hashlib.sha256(shown.encode(errors='replace')).hexdigest()[:8]}"
 
 
-@cache
-def asset(name: str) -> str:
-    """Read a stylesheet or script of this package."""
-    return files("s2s_magic.view").joinpath(name).read_text(encoding="utf-8")
-
-
 def title_html(report: Report) -> Markup:
     """Show the model's name, and how much there is of it."""
-    totals = report.totals
-    return tag(
-        "div",
-        tag("div", report.name, class_="s2s-name", role="heading", aria_level=2),
-        tag(
-            "div",
-            f"{counted(len(report.steps), 'step')} · {counted(len(report.variables), 'variable')} · "
-            f"{totals.trainable:,} trainable of {totals.total:,} parameters",
-            class_="s2s-small",
-        ),
-        class_="s2s-title",
-    )
+    name = tag("div", report.name, class_="s2s-name", role="heading", aria_level=2)
+    return tag("div", name, tag("div", " · ".join(report.sizes), class_="s2s-small"), class_="s2s-title")
 
 
 def _small(report: Report, uid: str) -> list[Markup]:
     source = source_html(report, lambda steps: " ".join(f"e{step}" for step in steps))
     return [
-        tag(
-            "section",
-            strip_html(report, uid),
-            tag("div", source, panels_html(report, uid), class_="s2s-stage"),
-        ),
+        tag("section", strip_html(report, uid), tag("div", source, panels_html(report, uid), class_="s2s-stage")),
         tag("section", owners_html(report, uid), class_="s2s-owners"),
     ]
 
@@ -113,22 +90,12 @@ def findings_html(report: Report) -> Markup | None:
     if not report.findings:
         return None
     items = [
-        tag(
-            "li",
-            tag("b", finding.kind),
-            f": {finding.text}",
-            f" (step {finding.event})" if finding.event is not None else None,
-        )
+        tag("li", tag("b", finding.kind), f": {finding.text}", f" (step {finding.event})" * (finding.event is not None))
         for finding in report.findings
     ]
-    shown = items[:FINDINGS_SHOWN]
-    rest = items[FINDINGS_SHOWN:]
-    return tag(
-        "section",
-        heading("Findings"),
-        tag("ul", *shown),
-        tag("details", tag("summary", f"{len(rest):,} more"), tag("ul", *rest)) if rest else None,
-    )
+    shown, rest = items[:FINDINGS_SHOWN], items[FINDINGS_SHOWN:]
+    more = tag("details", tag("summary", f"{len(rest):,} more"), tag("ul", *rest)) if rest else None
+    return tag("section", heading("Findings"), tag("ul", *shown), more)
 
 
 FINDINGS_SHOWN = 20
@@ -139,8 +106,7 @@ def _wiring(report: Report, *, grown: bool) -> Markup:
         svg = grown_svg(report.ledger, report.after)
     else:
         svg = to_svg(report.ledger, after=report.after if report.steps else None)
-    frame = tag("div", Markup(svg), class_="s2s-scroll", tabindex=0, role="region", aria_label="The wiring")
-    return tag("section", heading("Wiring"), frame)
+    return tag("section", heading("Wiring"), frame(Markup(svg), "The wiring"))
 
 
 def _page(report: Report, fragment: Markup) -> Markup:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from s2s_magic.view.html.markup import Markup, breakable, empty, join, row, table, tag
+from s2s_magic.view.html.markup import Markup, breakable, empty, join, table, tag
 from s2s_magic.view.report import Port, Report, Step
+from s2s_magic.view.tables import Cell, Table
 
 MADE, NEW, AGAIN, PLAIN = "○", "+", "↻", "·"
 
@@ -97,15 +98,17 @@ def _changes(report: Report, step: Step) -> Markup | None:
     for said, keys in ((f"{NEW} new", step.created), (f"{AGAIN} again", step.reused)):
         for key in keys:
             seen = report.variables[key]
-            name = breakable(f"{seen.owner_name}.{seen.name}")
-            rows.append(row(name, said, seen.shape, f"{seen.params:,}", right=(3,)))
-    return table("Variables", ("Variable", "Now", "Shape", "Parameters"), rows, right=(3,)) if rows else None
+            name = breakable(seen.full_name)
+            rows.append((name, said, seen.shape, f"{seen.params:,}"))
+    head = ("Variable", "Now", "Shape", "Parameters")
+    return table(Table("Variables", head, rows, right=(3,))) if rows else None
 
 
 def _ports(step: Step) -> Markup | None:
-    rows = [row(breakable(port.name), "in", port.shape, port.dtype, _origin(port)) for port in step.inputs]
-    rows += [row(breakable(port.name), "out", port.shape, port.dtype, None) for port in step.outputs]
-    return table("Tensors", ("Tensor", "Way", "Shape", "Type", "From"), rows) if rows else None
+    rows: list[tuple[Cell, ...]]
+    rows = [(breakable(port.name), "in", port.shape, port.dtype, _origin(port)) for port in step.inputs]
+    rows += [(breakable(port.name), "out", port.shape, port.dtype, None) for port in step.outputs]
+    return table(Table("Tensors", ("Tensor", "Way", "Shape", "Type", "From"), rows)) if rows else None
 
 
 def _origin(port: Port) -> str:

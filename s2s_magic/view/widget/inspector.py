@@ -16,10 +16,10 @@ from s2s_magic.ledger.compare import side_by_side
 from s2s_magic.ledger.explain import explain, names
 from s2s_magic.view.bundles import page_display
 from s2s_magic.view.comparison import comparison_html
-from s2s_magic.view.evidence_view import training_html
 from s2s_magic.view.explained import explanation_html
-from s2s_magic.view.html.markup import Markup, join, tag
-from s2s_magic.view.html.page import asset, findings_html, title_html
+from s2s_magic.view.html.fits import training_html
+from s2s_magic.view.html.markup import Markup, asset, frame, join, tag
+from s2s_magic.view.html.page import findings_html, title_html
 from s2s_magic.view.report import Report, report
 from s2s_magic.view.widget.pieces import FILTERS, SORTS, owners_html_at, steps_html
 from s2s_magic.view.wiring.drawing import Plan, draw, plan_wiring
@@ -210,8 +210,7 @@ class Inspector(ipywidgets.VBox):  # type: ignore[misc]
         if self._plan is None:
             self._plan = plan_wiring(self._report.ledger)
         now = self._slider.value
-        svg = Markup(draw(self._plan, after=now, focus=now))
-        return tag("div", svg, class_="s2s-scroll", tabindex=0, role="region", aria_label="The wiring")
+        return frame(Markup(draw(self._plan, after=now, focus=now)), "The wiring")
 
     def _draw_training(self) -> Markup:
         return training_html(changed(self._report, training=self._report.ledger.training, fitted=True))

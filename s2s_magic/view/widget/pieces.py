@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from s2s_magic.view.html.listing import present_source_html
-from s2s_magic.view.html.markup import Markup, table, tag
-from s2s_magic.view.html.owners import HEAD, passes, tree_line
+from s2s_magic.view.html.markup import Markup, tag
+from s2s_magic.view.html.owners import passes, tree_cells, tree_table
 from s2s_magic.view.html.panels import step_html
 from s2s_magic.view.report import OwnerRow, Report, TreeRow
 
@@ -58,16 +58,16 @@ def owners_html_at(report: Report, now: int, *, part: str = "", sort: str = "as 
     lines = [_as_of(line, now) for line in report.tree(now)]
     shown = list(_kept(_grown_up(lines), part.strip().lower(), FILTERS[only], SORTS[sort]))
     step = report.steps[now]
-    rows = [
-        tree_line(report, line, now=_sign(line, step.created, step.reused, now), parameters=f"{line.params:,}")
+    cells = [
+        tree_cells(report, line, now=_sign(line, step.created, step.reused, now), parameters=f"{line.params:,}")
         for line in shown
     ]
     hidden = len(lines) - len(shown)
     less = f", {hidden} of {len(lines)} lines filtered out" if hidden else ""
     caption = f"Who owns what after step {now}{less}"
-    if not rows:
+    if not shown:
         return tag("p", "Nothing owns a variable yet." if not lines else f"No line of {len(lines)} passes the filter.")
-    return table(caption, HEAD, rows, right=(3, 4), class_="s2s-tree")
+    return tree_table(caption, shown, cells, [""] * len(shown))
 
 
 def _as_of(line: TreeRow, now: int) -> TreeRow:

@@ -1,4 +1,4 @@
-"""What fitting did, as tables and as small multiples in SVG."""
+"""Curves over the epochs of all fits, as small multiples in SVG."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from s2s_magic.ledger import Evidence
-from s2s_magic.ledger.verdicts import NOTES, RULES
 from s2s_magic.ledger.words import number_text
 from s2s_magic.view.escaping import escape
-from s2s_magic.view.evidence_words import gradient_steps_text, gradient_text, kernels_text, rows_text, told
-from s2s_magic.view.html.markup import Markup, heading, join, row, table, tag
+from s2s_magic.view.html.markup import Markup, tag
 from s2s_magic.view.report import Report
-from s2s_magic.view.text import made_in
 
 Curve = Sequence[float | None]
 WIDTH, HEIGHT = 244, 120
@@ -166,114 +163,3 @@ def key_html(names: Sequence[str]) -> Markup:
 
 def _sample(dashes: str) -> str:
     return f'<svg width="26" height="8" aria-hidden="true">{_path("M0 4h26", dashes)}</svg>'
-
-
-def training_html(report: Report) -> Markup:
-    """Show what fitting did: the runs, the curves, a table of all variables, and what did not train in words."""
-    evidence = report.training
-    if evidence is None or not evidence.runs:
-        return join([heading("Training"), tag("p", "Nothing was fitted yet.")])
-    said = told(report, evidence)
-    multiples = [
-        tag(
-            "div",
-            tag("div", tag("b", owner), key_html(names), class_="s2s-multiple-name"),
-            tag("div", *charts, class_="s2s-charts"),
-            class_="s2s-multiple",
-        )
-        for owner, names, charts in owner_charts(report, evidence)
-    ]
-    return join(
-        [
-            heading("Training"),
-            tag("ul", *(tag("li", text) for text in said)) if said else None,
-            tag("div", *loss_charts(evidence), class_="s2s-charts"),
-            *multiples,
-            _measured(report, evidence),
-            rules_html(),
-            _shares(report, evidence),
-            _runs(evidence),
-        ]
-    )
-
-
-def _measured(report: Report, evidence: Evidence) -> Markup:
-    """Give the table of all variables; the column of rows stands only where a variable is read by rows."""
-    by_rows = any(seen.rows_moved is not None for seen in evidence.variables.values())
-    head = (
-        *("Variable", "Made in", "Gradient norm", "On steps", "Update", "Update / weight", "Distance"),
-        *(("Rows moved",) if by_rows else ()),
-        "Verdict",
-    )
-    right = tuple(range(4, len(head) - 1))
-    rows = []
-    for key, seen in evidence.variables.items():
-        if key in report.variables:
-            variable = report.variables[key]
-            numbers = (_at(series, -1) for series in (seen.update_norm, seen.update_ratio, seen.distance))
-            name = f"{variable.owner_name}.{variable.name}"
-            moved = (rows_text(report, key, seen),) if by_rows else ()
-            gradient = (gradient_text(seen), gradient_steps_text(seen))
-            cells = (made_in(variable.born), *gradient, *numbers, *moved, seen.verdict)
-            rows.append(row(name, *cells, right=right))
-    return table("What training did to each variable", head, rows, right=right)
-
-
-def rules_html() -> Markup:
-    """Show, folded away, the rules by which a verdict is decided."""
-    terms = [part for rule in RULES for part in (tag("dt", rule.verdict), tag("dd", rule.words))]
-    return tag(
-        "details",
-        tag("summary", "How a verdict is decided"),
-        tag("p", "The first of these that is true of a fit:"),
-        tag("dl", *terms, class_="s2s-rules"),
-        *(tag("p", note) for note in NOTES),
-        class_="s2s-small",
-    )
-
-
-def _at(numbers: Sequence[float], place: int) -> str:
-    return number_text(numbers[place]) if numbers else "–"
-
-
-def _shares(report: Report, evidence: Evidence) -> Markup | None:
-    steps = {step.index: step for step in report.steps}
-    rows = []
-    for share in evidence.by_call:
-        if share.variable in report.variables and share.event in steps:
-            variable = report.variables[share.variable]
-            bar = tag("span", class_="s2s-bar", style=f"width:{share.share:.0%}", aria_hidden="true")
-            rows.append(
-                row(
-                    f"{variable.owner_name}.{variable.name}",
-                    tag("span", f"step {share.event}: ", tag("code", steps[share.event].place.source)),
-                    number_text(share.norm),
-                    tag("span", f"{share.share:.0%} ", tag("span", bar, class_="s2s-bar-frame")),
-                    right=(2,),
-                )
-            )
-    if not rows:
-        return None
-    head = ("Variable", "Call", "Gradient norm", "Share")
-    return table("Where a shared variable’s gradient came from, on one batch", head, rows, right=(2,))
-
-
-def _runs(evidence: Evidence) -> Markup:
-    rows = []
-    for number, run in enumerate(evidence.runs, 1):
-        ended = "interrupted" if run.interrupted else f"stopped: {run.stopped}" if run.stopped else "ran through"
-        rows.append(
-            row(
-                f"{number} of {run.model}" if run.model else number,
-                run.epochs,
-                run.steps,
-                run.batch or "as given",
-                f"{run.seconds:.1f} s",
-                run.optimizer,
-                ended,
-                kernels_text(run) or "–",
-                right=(1, 2, 3, 4),
-            )
-        )
-    head = ("Fit", "Epochs", "Steps", "Batch", "Time", "Optimizer", "End", "Kernels")
-    return table("The runs", head, rows, right=(1, 2, 3, 4))
