@@ -13,7 +13,7 @@ from s2s_magic import Seq2Seq, api
 from s2s_magic.ledger import Called, Ledger
 from s2s_magic.tracing import Traced
 from s2s_magic.view import report, to_html, to_text
-from s2s_magic.view.wiring.graph import graph_of
+from s2s_magic.view.wiring.from_ledger import graph_of
 from test_roles import traced
 from test_trace_ledger import check
 

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from ledgers import Sketch, large_ledger, translator_ledger
 from s2s_magic.ledger import Ledger, ModelRecord, Tensor
+from s2s_magic.view.wiring.diagram import Graph, Link, Node
 from s2s_magic.view.wiring.drawing import plan_wiring, to_svg
 from s2s_magic.view.wiring.folding import fold
-from s2s_magic.view.wiring.graph import Graph, Link, Node, graph_of
+from s2s_magic.view.wiring.from_ledger import graph_of
 from s2s_magic.view.wiring.placement import lay_out
 from s2s_magic.view.wiring.png import to_png
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from s2s_magic.ledger import Ledger
 from s2s_magic.view.escaping import escape
+from s2s_magic.view.wiring.diagram import Graph
 from s2s_magic.view.wiring.folding import fold
-from s2s_magic.view.wiring.graph import Graph, graph_of
+from s2s_magic.view.wiring.from_ledger import graph_of
 from s2s_magic.view.wiring.placement import GAP, Layout, lay_out
 from s2s_magic.view.wiring.shapes import (
     ACCENT,
@@ -95,8 +96,7 @@ def _title(plan: Plan, moment: Moment) -> str:
     events = plan.ledger.events
     if not events or moment.after >= events[-1].index:
         return f"Wiring of {plan.ledger.name}"
-    source = next((" ".join(e.source.split()) for e in events if e.index == moment.after), "")
-    return f"Wiring of {plan.ledger.name} after step {moment.after}: {source}"
+    return f"Wiring of {plan.ledger.name} after step {moment.after}: {' '.join(events[moment.after].source.split())}"
 
 
 def _description(plan: Plan, moment: Moment) -> str:

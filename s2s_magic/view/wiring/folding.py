@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from s2s_magic.view.wiring.graph import Graph, Node, merge
+from s2s_magic.view.wiring.diagram import Graph, Node, merge
 
 LONGEST_BLOCK = 12
 FEWEST_REPEATS = 3

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from s2s_magic.view.wiring.graph import Graph, Link, Node
+from s2s_magic.view.wiring.diagram import Graph, Link, Node
 
 WIDTH, PILL, GAP = 184, 26, 24
 HEAD, INNER, FOOT = 48, 26, 7

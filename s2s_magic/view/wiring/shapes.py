@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from s2s_magic.view.escaping import escape
-from s2s_magic.view.wiring.graph import Graph, Inner, Link, Node
+from s2s_magic.view.wiring.diagram import Graph, Inner, Link, Node
 from s2s_magic.view.wiring.placement import HEAD, INNER, MOST_INNER, Box, Point
 
 ACCENT = "var(--s2s-accent, var(--jp-brand-color1, #1565c0))"
