@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from s2s_magic.ledger.calls import Called
 from s2s_magic.ledger.ledger import Ledger
-from s2s_magic.ledger.records import Record, Shape, Variable
+from s2s_magic.ledger.records import Record, Shape
 from s2s_magic.ledger.words import counted, full_name, times
 
 
@@ -135,12 +135,7 @@ def _told_apart(first: str, second: str) -> tuple[str, str]:
 
 def _pairs(*held: dict[tuple[str, str, int], Held]) -> tuple[Pair, ...]:
     keys = dict.fromkeys((*held[0], *held[1]))
-    return tuple(
-        Pair(
-            owner=owner, name=name, first=held[0].get((owner, name, number)), second=held[1].get((owner, name, number))
-        )
-        for owner, name, number in keys
-    )
+    return tuple(Pair(owner=key[0], name=key[1], first=held[0].get(key), second=held[1].get(key)) for key in keys)
 
 
 def _held(ledger: Ledger, since: int = 0) -> dict[tuple[str, str, int], Held]:
@@ -156,23 +151,16 @@ def _held(ledger: Ledger, since: int = 0) -> dict[tuple[str, str, int], Held]:
     for key, variable in ledger.variables.items():
         name = full_name(variable)
         if calls[key] or not since:
-            created = variable.created_by is not None and variable.created_by >= since
-            held[variable.owner, name[len(variable.owner) + 1 :], seen[name]] = _as_held(
-                variable, calls[key], created=created
+            held[variable.owner, name[len(variable.owner) + 1 :], seen[name]] = Held(
+                shape=variable.shape,
+                params=variable.params,
+                calls=calls[key],
+                holders=len(variable.held_by),
+                trainable=variable.trainable,
+                created=variable.created_by is not None and variable.created_by >= since,
             )
         seen[name] += 1
     return held
-
-
-def _as_held(variable: Variable, calls: int, *, created: bool) -> Held:
-    return Held(
-        shape=variable.shape,
-        params=variable.params,
-        calls=calls,
-        holders=len(variable.held_by),
-        trainable=variable.trainable,
-        created=created,
-    )
 
 
 def _differences(pairs: tuple[Pair, ...], names: tuple[str, str], totals: tuple[int, int]) -> Iterator[str]:

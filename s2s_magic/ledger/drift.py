@@ -107,10 +107,7 @@ def nothing_to_train(trace: Trace, model: ModelRecord) -> Finding | None:
     else:
         why = "none of its variables is of a kind that is trained"
     return Finding(
-        kind="nothing to train",
-        about=model.name,
-        text=f"{model.name} has nothing to train: {why}.",
-        event=model.event,
+        kind="nothing to train", about=model.name, text=f"{model.name} has nothing to train: {why}.", event=model.event
     )
 
 

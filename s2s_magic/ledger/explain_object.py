@@ -12,16 +12,7 @@ from s2s_magic.ledger.ledger import Ledger
 from s2s_magic.ledger.records import Layer, Variable
 from s2s_magic.ledger.roles import ModelRecord
 from s2s_magic.ledger.wires import calls_using, uses_of
-from s2s_magic.ledger.words import (
-    at,
-    counted,
-    full_name,
-    listing,
-    one_line,
-    shape_text,
-    times,
-    with_article,
-)
+from s2s_magic.ledger.words import at, counted, full_name, listing, one_line, shape_text, times, with_article
 
 _REMARKS = frozenset({
     *("ghost", "tied", "frozen", "no gradient", "untracked", "name"),

@@ -64,17 +64,9 @@ def lines_of(text: str) -> list[str]:
 
 
 LayerKind = Literal[
-    "layer",
-    "input",
-    "operation",
-    "embedding",
-    "recurrent",
-    "bidirectional",
-    "attention",
-    "dense",
-    "decoder",
+    "layer", "input", "operation", "embedding", "recurrent", "bidirectional", "attention", "dense", "decoder",
     "added loss",
-]
+]  # fmt: skip
 _CLASSES: dict[LayerKind, tuple[str, ...]] = {
     "input": ("InputLayer",),
     "embedding": ("Embedding",),

@@ -94,11 +94,7 @@ RULES: tuple[Rule, ...] = (
         "momentum did that.",
         lambda c: c.effect.given and c.effect.with_gradient == 0,
     ),
-    Rule(
-        "did not move",
-        "No number of it is another one after the fit than before it.",
-        lambda c: c.effect.moved == 0,
-    ),
+    Rule("did not move", "No number of it is another one after the fit than before it.", lambda c: c.effect.moved == 0),
     Rule(
         "barely moved",
         f"It had a gradient, and moved by less than {ROUNDING:g} of its size, or by less than {BARELY:g} of what the "

@@ -200,7 +200,7 @@ def report(ledger: Ledger, *, after: int | None = None, training: bool = False) 
     events = ledger.events[: last + 1]
     steps = tuple(_steps(ledger, events))
     uses = uses_of(events)
-    marks = marks_of(ledger, findings)
+    marks = marks_of(findings)
     variables = {key: variable_row(ledger, key, uses, marks) for key in ledger.created_until(last)}
     return Report(
         name=ledger.name,

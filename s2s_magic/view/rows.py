@@ -70,7 +70,7 @@ def uses_of(events: Sequence[Constructed | Called]) -> dict[str, list[int]]:
     return uses
 
 
-def marks_of(ledger: Ledger, findings: Sequence[Finding]) -> dict[str, list[int]]:
+def marks_of(findings: Sequence[Finding]) -> dict[str, list[int]]:
     """List the numbers of the findings about each name: a layer, a variable, or the switch that froze it."""
     marks: dict[str, list[int]] = defaultdict(list)
     for number, finding in enumerate(findings):

@@ -19,11 +19,10 @@ def owners_html(report: Report, uid: str) -> Markup:
     lines = report.tree()
     noted = _noted(lines)
     boxes = [
-        join(
-            [
-                empty("input", type="checkbox", id=f"{uid}-only-{name}", class_=f"s2s-only-{name}"),
-                tag("label", said, for_=f"{uid}-only-{name}"),
-            ]
+        tag(
+            "span",
+            empty("input", type="checkbox", id=f"{uid}-only-{name}", class_=f"s2s-only-{name}"),
+            tag("label", said, for_=f"{uid}-only-{name}"),
         )
         for name, said in _FILTERS
     ]
@@ -33,7 +32,7 @@ def owners_html(report: Report, uid: str) -> Markup:
     return join(
         [
             heading("Owners"),
-            tag("div", *(tag("span", box) for box in boxes), class_="s2s-filters s2s-small"),
+            tag("div", *boxes, class_="s2s-filters s2s-small"),
             tree_table(caption, lines, cells, marks),
             tag("p", f"After step {report.after}: {report.totals}"),
         ]

@@ -11,7 +11,7 @@ import hashlib
 from s2s_magic.view.html.fits import training_html
 from s2s_magic.view.html.large import large_owners_html, large_steps_html
 from s2s_magic.view.html.listing import source_html
-from s2s_magic.view.html.markup import Markup, asset, frame, heading, join, tag
+from s2s_magic.view.html.markup import Markup, asset, frame, heading, tag
 from s2s_magic.view.html.owners import owners_html
 from s2s_magic.view.html.panels import panels_html, step_rules, strip_html
 from s2s_magic.view.report import Report
@@ -110,13 +110,10 @@ def _wiring(report: Report, *, grown: bool) -> Markup:
 
 
 def _page(report: Report, fragment: Markup) -> Markup:
-    head = join(
-        [
-            Markup('<meta charset="utf-8"><meta name="generator" content="s2s_magic">'),
-            Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
-            tag("title", f"{report.name}: who owns what"),
-            tag("style", Markup(asset("page.css"))),
-        ]
+    metas = (
+        '<meta charset="utf-8"><meta name="generator" content="s2s_magic">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
     )
+    title, style = tag("title", f"{report.name}: who owns what"), tag("style", Markup(asset("page.css")))
     body = tag("body", tag("main", fragment))
-    return Markup(f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>{body}</html>\n')
+    return Markup(f'<!DOCTYPE html>\n<html lang="en"><head>{metas}{title}{style}</head>{body}</html>\n')

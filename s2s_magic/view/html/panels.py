@@ -23,31 +23,16 @@ def strip_html(report: Report, uid: str) -> Markup:
     chips = []
     for step in report.steps:
         said = f"Step {step.index}, line {step.place.line}: {step.sentence}"
-        chips.append(
-            empty(
-                "input",
-                type="radio",
-                name=f"{uid}-step",
-                id=f"{uid}-r{step.index}",
-                class_="s2s-radio",
-                checked=step.index == report.after,
-                aria_label=said,
-            )
-        )
+        radio = {"type": "radio", "name": f"{uid}-step", "id": f"{uid}-r{step.index}", "class_": "s2s-radio"}
+        chips.append(empty("input", **radio, checked=step.index == report.after, aria_label=said))
         shown = join([str(step.index), tag("span", sign(step), class_="s2s-sign")])
         chips.append(tag("label", shown, for_=f"{uid}-r{step.index}", title=said, class_="s2s-chip"))
-    return join(
-        [
-            tag("fieldset", tag("legend", "Steps"), *chips, class_="s2s-strip"),
-            tag("div", class_="s2s-controls", hidden=True),
-            tag(
-                "div",
-                f"{MADE} an object is made   {NEW} it gets new variables   {AGAIN} it uses them again   "
-                f"{PLAIN} no variables",
-                class_="s2s-small s2s-key",
-            ),
-        ]
+    signs = (
+        f"{MADE} an object is made   {NEW} it gets new variables   {AGAIN} it uses them again   {PLAIN} no variables"
     )
+    strip = tag("fieldset", tag("legend", "Steps"), *chips, class_="s2s-strip")
+    controls = tag("div", class_="s2s-controls", hidden=True)
+    return join([strip, controls, tag("div", signs, class_="s2s-small s2s-key")])
 
 
 def panels_html(report: Report, uid: str) -> Markup:
@@ -63,26 +48,17 @@ def _panel(report: Report, step: Step, uid: str, last: int) -> Markup:
         else tag("span", text, class_="s2s-button s2s-off", aria_hidden="true")
         for text, index in (("‹ Previous", step.index - 1), ("Next ›", step.index + 1))
     ]
-    return tag(
-        "div",
-        tag("div", *near, class_="s2s-buttons"),
-        step_html(report, step),
-        class_="s2s-panel",
-        id=f"{uid}-p{step.index}",
-    )
+    buttons = tag("div", *near, class_="s2s-buttons")
+    return tag("div", buttons, step_html(report, step), class_="s2s-panel", id=f"{uid}-p{step.index}")
 
 
 def step_html(report: Report, step: Step) -> Markup:
     """Say what one step did: its expression, a sentence, variables, tensors, the growing total, and what was found."""
     call = f", call {step.call}" if step.call is not None else ""
+    where = f" of {len(report.steps) - 1} · line {step.place.line}{call} · {step.phase}"
     return join(
         [
-            tag(
-                "div",
-                tag("b", f"Step {step.index}"),
-                f" of {len(report.steps) - 1} · line {step.place.line}{call} · {step.phase}",
-                class_="s2s-small",
-            ),
+            tag("div", tag("b", f"Step {step.index}"), where, class_="s2s-small"),
             tag("pre", tag("code", step.place.source), class_="s2s-expression"),
             tag("p", step.sentence),
             _changes(report, step),
@@ -98,8 +74,7 @@ def _changes(report: Report, step: Step) -> Markup | None:
     for said, keys in ((f"{NEW} new", step.created), (f"{AGAIN} again", step.reused)):
         for key in keys:
             seen = report.variables[key]
-            name = breakable(seen.full_name)
-            rows.append((name, said, seen.shape, f"{seen.params:,}"))
+            rows.append((breakable(seen.full_name), said, seen.shape, f"{seen.params:,}"))
     head = ("Variable", "Now", "Shape", "Parameters")
     return table(Table("Variables", head, rows, right=(3,))) if rows else None
 
@@ -118,13 +93,10 @@ def _origin(port: Port) -> str:
 def _growth(report: Report, step: Step) -> Markup:
     most = max((each.trainable for each in report.steps), default=0)
     share = step.trainable / most if most else 0
-    bar = tag("span", class_="s2s-bar", style=f"width:{share:.1%}", aria_hidden="true")
-    return tag(
-        "div",
-        f"Trainable so far: {step.trainable:,} parameters ",
-        tag("span", bar, class_="s2s-bar-frame"),
-        class_="s2s-growth",
+    bar = tag(
+        "span", tag("span", class_="s2s-bar", style=f"width:{share:.1%}", aria_hidden="true"), class_="s2s-bar-frame"
     )
+    return tag("div", f"Trainable so far: {step.trainable:,} parameters ", bar, class_="s2s-growth")
 
 
 def step_rules(report: Report, uid: str) -> str:
