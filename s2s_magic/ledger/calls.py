@@ -41,8 +41,7 @@ class Event(Place):
     """What constructing and calling have in common.
 
     ``object`` is the key into the ledger's layers; ``layer`` the name to show; ``outer`` the outermost place in the
-    cell when
-    the expression itself stands in a helper function.
+    cell when the expression itself stands in a helper function.
     """
 
     index: int
@@ -67,9 +66,8 @@ class Event(Place):
 class Constructed(Event):
     """A layer object came into being; it ``owns`` the variables listed, mostly none yet.
 
-    An input layer has its tensor in ``outputs``; a functional model has the tensors it was given in ``inputs``, and
-    its outputs
-    in ``ends``.
+    An input layer has its tensor in ``outputs``; a functional model has the tensors it was given in ``inputs``, and its
+    outputs in ``ends``.
     """
 
     kind: Literal["constructed"] = "constructed"
@@ -101,15 +99,14 @@ class Stop(Record):
 class Called(Event):
     """The ``call``-th call of a layer object.
 
-    ``folded`` counts the deeper calls that Keras made inside it; ``phase`` is "wiring" when the tensors were
-    symbolic and
-    "data" when numbers flowed; ``trainable_params`` is the total over the whole ledger after this event.
-    ``via`` names the method where Keras made variables by itself, as in ``fit``: such an event is no call of its own.
+    ``folded`` counts the deeper calls that Keras made inside it; ``phase`` is "wiring" when the tensors were symbolic
+    and "data" when numbers flowed; ``trainable_params`` is the total over the whole ledger after this event. ``via``
+    names the method where Keras made variables by itself, as in ``fit``: such an event is no call of its own.
     ``inside`` are keys of layer objects that it used without holding them, as a decoder its sampler's embedding; what
-    they own is among ``reused`` or ``created``, and so are variables that were handed to it.
-    ``stops`` says where inside the call a gradient ends, found by differentiating the call; None where only the
-    operation's name and the dtypes of the wires tell. ``adds_loss``: a loss is computed inside, by ``add_loss`` or of
-    its output by an activity regularizer.
+    they own is among ``reused`` or ``created``, and so are variables that were handed to it. ``stops`` says where
+    inside the call a gradient ends, found by differentiating the call; None where only the operation's name and the
+    dtypes of the wires tell. ``adds_loss``: a loss is computed inside, by ``add_loss`` or of its output by an activity
+    regularizer.
     """
 
     kind: Literal["called"] = "called"

@@ -118,8 +118,7 @@ def route_to_output(trace: Trace, start: Wire, outputs: Iterable[Wire]) -> list[
     -------
     list of int or None
         Indexes of the events on the way, after the one that made the tensor: empty for a tensor that is an output
-        itself, None
-        where no wire leads to an output.
+        itself; None where no wire leads to an output.
     """
     goals = {wire.origin for wire in outputs}
     if start.origin in goals:
