@@ -37,10 +37,10 @@ def test_a_notebook_ships_without_outputs_and_without_widget_state(name):
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_every_display_has_text_and_html(name):
-    for cell in executed(name).cells:
-        for out in cell.get("outputs", []):
-            if out.output_type == "display_data":
-                assert {"text/plain", "text/html"} <= set(out.data), cell.source
+    outputs = [(cell.source, out) for cell in executed(name).cells for out in cell.get("outputs", [])]
+    displays = [(source, set(out.data)) for source, out in outputs if out.output_type == "display_data"]
+    assert displays
+    assert [source for source, kinds in displays if not {"text/plain", "text/html"} <= kinds] == []
 
 
 @pytest.mark.slow

@@ -50,11 +50,10 @@ def test_every_call_is_found_in_the_characters_of_the_cell(seen):
     calls = [event for event in seen.events if event.kind == "called"]
     assert len(calls) == len(LINES) + 1
     lines = ["", *re.split("\n", CODE)]
-    for call in calls:
-        if call.line == call.end_line:
-            assert lines[call.line - 1][call.column : call.end_column] == call.source == "emb(x)"
-        else:
-            assert call.source == "emb(\n        x  # ß\n    )"
+    short = [call for call in calls if call.line == call.end_line]
+    assert [lines[call.line - 1][call.column : call.end_column] for call in short] == ["emb(x)"] * len(LINES)
+    assert [call.source for call in short] == ["emb(x)"] * len(LINES)
+    assert [call.source for call in calls if call not in short] == ["emb(\n        x  # ß\n    )"]
 
 
 def test_the_page_and_the_widget_mark_exactly_the_call(seen):

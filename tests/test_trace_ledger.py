@@ -41,21 +41,20 @@ def check(seen: Traced, model: Any) -> None:
             event.created if isinstance(event, Called) else [k for k in event.owns if _born(ledger, k) == event.index]
         )
         assert all(wire.from_event is None or wire.from_event < event.index for wire in event.inputs)
-        for wire in event.inputs:
-            if wire.from_event is not None:
-                made_there = ledger.events[wire.from_event].outputs[wire.output]
-                assert (made_there.name, made_there.shape, made_there.dtype) == (wire.name, wire.shape, wire.dtype)
+        sent = [wire for wire in event.inputs if wire.from_event is not None]
+        made_there = [ledger.events[wire.from_event].outputs[wire.output] for wire in sent]
+        assert [(t.name, t.shape, t.dtype) for t in made_there] == [(w.name, w.shape, w.dtype) for w in sent]
     assert len(made) == len(set(made)), "two events created the same variable"
     assert set(made) == {key for key, v in ledger.variables.items() if v.created_by is not None}
     names = [layer.name for layer in ledger.layers.values()]
     assert len(names) == len(set(names)), "two layers have one name"
+    owned = [variable for variable in ledger.variables.values() if variable.object is not None]
+    assert [v.owner for v in owned] == [ledger.layers[v.object].name for v in owned]
+    tracked = {key: variable for key, variable in ledger.variables.items() if variable.tracked}
+    assert [key for key, v in tracked.items() if not len(set(v.paths)) == len(v.paths) >= 1] == []
+    of_maker = {key: v for key, v in tracked.items() if key in ledger.layers[v.object].own_weights}
+    assert [key for key, v in of_maker.items() if not v.paths[0].startswith(v.owner + ".")] == []
     for key, variable in ledger.variables.items():
-        if variable.object is not None:
-            assert ledger.layers[variable.object].name == variable.owner
-        if variable.tracked:
-            assert len(set(variable.paths)) == len(variable.paths) >= 1
-            maker = ledger.layers[variable.object]
-            assert key not in maker.own_weights or variable.paths[0].startswith(variable.owner + ".")
         assert variable.params == int(np.prod(seen.live.variables[key].shape))
     name = ledger.main_model.name if ledger.main_model else ""
     assert seen.live.models[name] is model

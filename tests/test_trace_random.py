@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 pytest.importorskip("tensorflow")
 
 from s2s_magic.ledger import Called
-from s2s_magic.tracing import run
+from s2s_magic.tracing import Traced, run
 from test_trace_ledger import check
 
 START = """\
@@ -74,10 +74,9 @@ def test_random_graphs_keep_the_invariants(steps: list[tuple[Any, ...]]) -> None
     code = START + "\n".join(map(line, steps)) + "\nmodel = keras.Model(x, ends[-2:])\n"
     seen = run(code, {})
     assert seen.error is None, (seen.error, code)
-    check(seen, seen.namespace["model"])
+    check(Traced(seen.ledger.about("model"), seen.live, seen.namespace), seen.namespace["model"])
     calls: dict[str, int] = {}
-    for event in seen.ledger.events:
-        if isinstance(event, Called) and event.via is None:
-            calls[event.object] = calls.get(event.object, 0) + 1
-            assert event.call == calls[event.object]
-            assert event.in_graph
+    for event in [event for event in seen.ledger.events if isinstance(event, Called) and event.via is None]:
+        calls[event.object] = calls.get(event.object, 0) + 1
+        assert event.call == calls[event.object]
+        assert event.in_graph

@@ -320,8 +320,7 @@ def test_what_holds_no_rows_of_ids_is_refused_and_nothing_is_changed(model, kind
     places = {"source": (1, 9), "target": (2, 9), "validation": (3, 14), "validation target": (3, 17)}
     assert (error.value.faults[0].line, error.value.faults[0].column) == places.get(role, (3, 16))
     assert state(model, names) == before
-    if "raise" in kind and kind != "length raises":
-        assert error.value.__cause__ is not None
+    assert (error.value.__cause__ is not None) == ("raise" in kind and kind != "length raises")
 
 
 def test_nothing_of_a_user_is_written_to(model):

@@ -623,26 +623,37 @@ model.compile("adam", "mse")
     assert "non-finite" in model.evidence.runs[-1].stopped
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_a_loss_that_breaks_leaves_the_compile_that_stood_before_the_fit(compiled):
+def after_a_loss_that_broke(compiling):
+    """Fit a model until its loss breaks; give it, and names with which it would be sound."""
     code = "from tensorflow import keras\nx = keras.Input([2])\nmodel = keras.Model(x, keras.layers.Dense(1)(x))\n"
-    compiling = "model.compile('adam', 'mse', ['mae'], loss_weights=[0.5], run_eagerly=True)\n" if compiled else ""
     model = api.trace(code + compiling)
     optimizer, names = model.model.optimizer, {"A": 1e3 * np.ones((16, 2)), "t": np.ones((16, 1))}
     exploding = "source: A\ntarget: t\noptimizer: sgd(100)\nloss: mean_squared_error\nepochs: 30\n"
     with pytest.raises(FitError, match="put back, and what the model was compiled with before the fit"):
         fitted(model, exploding, names)
     assert model.evidence.runs[-1].optimizer == "SGD(100)"
-    assert model.model._is_compiled is compiled
     assert model.model.optimizer is optimizer
-    names["A"] = np.ones((16, 2))
-    if compiled:
-        assert model.model.run_eagerly
-        loss, error = model.model.evaluate(names["A"], names["t"], verbose=0)
-        output = model.model.predict(names["A"], verbose=0)
-        assert loss == pytest.approx(0.5 * np.mean((output - 1) ** 2), rel=1e-4)
-        assert error == pytest.approx(np.mean(np.abs(output - 1)), rel=1e-4)
-    fitted(model, "source: A\ntarget: t" + ("" if compiled else "\nloss: mean_squared_error"), names)
+    return model, names | {"A": np.ones((16, 2))}
+
+
+def test_a_loss_that_breaks_leaves_the_compile_that_stood_before_the_fit():
+    model, names = after_a_loss_that_broke(
+        "model.compile('adam', 'mse', ['mae'], loss_weights=[0.5], run_eagerly=True)\n"
+    )
+    assert model.model._is_compiled
+    assert model.model.run_eagerly
+    loss, error = model.model.evaluate(names["A"], names["t"], verbose=0)
+    output = model.model.predict(names["A"], verbose=0)
+    assert loss == pytest.approx(0.5 * np.mean((output - 1) ** 2), rel=1e-4)
+    assert error == pytest.approx(np.mean(np.abs(output - 1)), rel=1e-4)
+    fitted(model, "source: A\ntarget: t", names)
+    assert model.evidence.runs[-1].optimizer == "Adam(0.001)"
+
+
+def test_a_loss_that_breaks_leaves_a_model_uncompiled_that_was_so_before_the_fit():
+    model, names = after_a_loss_that_broke("")
+    assert not model.model._is_compiled
+    fitted(model, "source: A\ntarget: t\nloss: mean_squared_error", names)
     assert model.evidence.runs[-1].optimizer == "Adam(0.001)"
 
 

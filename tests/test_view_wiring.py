@@ -72,10 +72,11 @@ def test_what_an_object_holds_stands_inside_its_box():
     assert "decoder_cell" not in {node.label for node in plan.graph.nodes.values()}
     box = plan.layout.boxes[decoder.key]
     drawing = ElementTree.fromstring(to_svg(translator_ledger()))
-    for text in drawing.iter(f"{SVG}text"):
-        if text.text in ("decoder_cell", "output_layer"):
-            assert box.x < float(text.get("x")) < box.x + box.width
-            assert box.y < float(text.get("y")) < box.bottom
+    inner = [text for text in drawing.iter(f"{SVG}text") if text.text in ("decoder_cell", "output_layer")]
+    assert [text.text for text in inner] == ["decoder_cell", "output_layer"]
+    for text in inner:
+        assert box.x < float(text.get("x")) < box.x + box.width
+        assert box.y < float(text.get("y")) < box.bottom
 
 
 def test_a_cell_is_drawn_before_the_decoder_that_will_hold_it():
