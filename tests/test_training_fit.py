@@ -624,14 +624,14 @@ model.compile("adam", "mse")
 
 
 def after_a_loss_that_broke(compiling):
-    """Fit a model until its loss breaks; give it, and names with which it would be sound."""
+    """Fit a model whose loss breaks in its first epoch; give it, and names with which it would be sound."""
     code = "from tensorflow import keras\nx = keras.Input([2])\nmodel = keras.Model(x, keras.layers.Dense(1)(x))\n"
     model = api.trace(code + compiling)
     optimizer, names = model.model.optimizer, {"A": 1e3 * np.ones((16, 2)), "t": np.ones((16, 1))}
-    exploding = "source: A\ntarget: t\noptimizer: sgd(100)\nloss: mean_squared_error\nepochs: 30\n"
-    with pytest.raises(FitError, match="put back, and what the model was compiled with before the fit"):
+    exploding = "source: A\ntarget: t\noptimizer: sgd(1e5)\nloss: mean_squared_error\nbatch: 4\n"
+    with pytest.raises(FitError, match="the state before the fit was put back, and what the model was compiled with before"):
         fitted(model, exploding, names)
-    assert model.evidence.runs[-1].optimizer == "SGD(100)"
+    assert model.evidence.runs[-1].optimizer == "SGD(100000)"
     assert model.model.optimizer is optimizer
     return model, names | {"A": np.ones((16, 2))}
 
