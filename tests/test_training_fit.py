@@ -629,7 +629,7 @@ def after_a_loss_that_broke(compiling):
     model = api.trace(code + compiling)
     optimizer, names = model.model.optimizer, {"A": 1e3 * np.ones((16, 2)), "t": np.ones((16, 1))}
     exploding = "source: A\ntarget: t\noptimizer: sgd(1e5)\nloss: mean_squared_error\nbatch: 4\n"
-    with pytest.raises(FitError, match="the state before the fit was put back, and what the model was compiled with before"):
+    with pytest.raises(FitError, match="state before the fit was put back, and what the model was compiled with"):
         fitted(model, exploding, names)
     assert model.evidence.runs[-1].optimizer == "SGD(100000)"
     assert model.model.optimizer is optimizer
