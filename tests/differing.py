@@ -57,10 +57,9 @@ class Invalid(Exception):
 def fresh() -> Iterator[None]:
     """Start from Keras's own settings, and go back to them."""
     try:
-        with gradients_forgotten():
-            keras.backend.clear_session()
-            keras.utils.set_random_seed(3)
-            yield
+        keras.backend.clear_session()
+        keras.utils.set_random_seed(3)
+        yield
     finally:
         keras.backend.set_floatx("float32")
         keras.mixed_precision.set_global_policy(None)  # which is that of floatx
@@ -191,6 +190,11 @@ def _keras_varies(program: Program, theirs: State, times: int = 4) -> bool:
 
 def compared(program: Program, ways: tuple[bool, ...] = (True, False)) -> list[Outcome]:
     """Fit a program by Keras and by this package, accelerated or not, and compare."""
+    with gradients_forgotten():
+        return _compared(program, ways)
+
+
+def _compared(program: Program, ways: tuple[bool, ...]) -> list[Outcome]:
     try:
         theirs = by_keras(program)
     except Invalid as error:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ledgers import CODE
 from models import by_hand, zoo
 
 pytest.importorskip("tensorflow")
@@ -90,33 +91,10 @@ def test_every_variable_has_one_event_and_one_owner_and_the_sums_come_out(title:
     assert refresh(seen.ledger, seen.live) == seen.ledger
 
 
-BY_NAME = """\
-import tensorflow_addons as tfa
-source = keras.Input([None], dtype="int32")
-shifted = keras.Input([None], dtype="int32")
-lengths = keras.Input([], dtype="int32")
-table = keras.layers.Embedding(100, 10)
-source_vectors = table(source)
-shifted_vectors = table(shifted)
-reader = keras.layers.LSTM(512, return_state=True)
-last, h, c = reader(source_vectors)
-begin = [h, c]
-teacher = tfa.seq2seq.TrainingSampler()
-writer_cell = keras.layers.LSTMCell(512)
-scorer = keras.layers.Dense(100)
-writer = tfa.seq2seq.BasicDecoder(writer_cell, teacher, output_layer=scorer)
-written, state, written_lengths = writer(
-    shifted_vectors, initial_state=begin, sequence_length=lengths)
-chances = tf.nn.softmax(written.rnn_output)
-model = keras.Model([source, shifted, lengths], chances)
-"""
-
-
 def test_an_encoder_decoder_of_named_parts_has_each_of_them_in_the_ledger_where_it_was_made() -> None:
     namespace: dict[str, Any] = {}
-    exec("import tensorflow as tf\nfrom tensorflow import keras", namespace)
-    code = BY_NAME
-    seen = run(code, namespace, name="translator", first_line=2)
+    exec("import tensorflow as tf\nimport tensorflow_addons as tfa\nfrom tensorflow import keras", namespace)
+    seen = run(CODE, namespace, name="translator", first_line=3)
     assert seen.error is None
     check(seen, namespace["model"])
     shown = [
@@ -124,45 +102,45 @@ def test_an_encoder_decoder_of_named_parts_has_each_of_them_in_the_ledger_where_
         for e in seen.ledger.events
     ]
     assert shown == [
-        (0, "constructed", 3, "source", ("source",), ()),
-        (1, "constructed", 4, "shifted", ("shifted",), ()),
-        (2, "constructed", 5, "lengths", ("lengths",), ()),
-        (3, "constructed", 6, "table", (), ()),
-        (4, "called", 7, "table", ("source_vectors",), (0,)),
-        (5, "called", 8, "table", ("shifted_vectors",), (1,)),
-        (6, "constructed", 9, "reader", (), ()),
-        (7, "called", 10, "reader", ("last", "h", "c"), (4,)),
-        (8, "constructed", 13, "writer_cell", (), ()),
-        (9, "constructed", 14, "scorer", (), ()),
-        (10, "constructed", 15, "writer", (), ()),
+        (0, "constructed", 3, "encoder_inputs", ("encoder_inputs",), ()),
+        (1, "constructed", 4, "decoder_inputs", ("decoder_inputs",), ()),
+        (2, "constructed", 5, "sequence_lengths", ("sequence_lengths",), ()),
+        (3, "constructed", 6, "embeddings", (), ()),
+        (4, "called", 7, "embeddings", ("encoder_embeddings",), (0,)),
+        (5, "called", 8, "embeddings", ("decoder_embeddings",), (1,)),
+        (6, "constructed", 9, "encoder", (), ()),
+        (7, "called", 10, "encoder", ("encoder_outputs", "state_h", "state_c"), (4,)),
+        (8, "constructed", 13, "decoder_cell", (), ()),
+        (9, "constructed", 14, "output_layer", (), ()),
+        (10, "constructed", 15, "decoder", (), ()),
         (
-            11, "called", 16, "writer",
-            ("written.rnn_output", "written.sample_id", "state[0]", "state[1]",
-             "written_lengths"),
+            11, "called", 16, "decoder",
+            ("final_outputs.rnn_output", "final_outputs.sample_id", "final_state[0]", "final_state[1]",
+             "final_sequence_lengths"),
             (5, 7, 7, 2),
         ),
-        (12, "called", 18, "tf.nn.softmax", ("chances",), (11,)),
+        (12, "called", 18, "tf.nn.softmax", ("Y_proba",), (11,)),
         (13, "constructed", 19, "model", (), (0, 1, 2)),
     ]  # fmt: skip
     first, second = seen.ledger.events[4:6]
-    assert first.source == "table(source)"
-    assert (first.column, first.end_line, first.end_column) == (17, 7, 30)
+    assert first.source == "embeddings(encoder_inputs)"
+    assert (first.column, first.end_line, first.end_column) == (21, 7, 47)
     assert (first.call, first.created, first.reused, first.trainable_params) == (1, ("v0",), (), 1000)
     assert (second.call, second.created, second.reused, second.trainable_params) == (2, (), ("v0",), 1000)
     owners = {v.owner: [] for v in seen.ledger.variables.values()}
     for variable in seen.ledger.variables.values():
         owners[variable.owner].append(variable.params)
     assert owners == {
-        "table": [1000],
-        "reader.cell": [20480, 1048576, 2048],
-        "writer_cell": [20480, 1048576, 2048],
-        "scorer": [51200, 100],
+        "embeddings": [1000],
+        "encoder.cell": [20480, 1048576, 2048],
+        "decoder_cell": [20480, 1048576, 2048],
+        "output_layer": [51200, 100],
     }
-    cell = next(layer for layer in seen.ledger.layers.values() if layer.name == "writer_cell")
+    cell = next(layer for layer in seen.ledger.layers.values() if layer.name == "decoder_cell")
     assert (seen.ledger.layers[cell.parent].name, cell.attribute, cell.held_by) == (
-        "writer",
+        "decoder",
         "cell",
-        ("writer.cell",),
+        ("decoder.cell",),
     )
     assert seen.ledger.totals().model_dump() == {
         "row_sum": 2194508,
@@ -172,7 +150,7 @@ def test_an_encoder_decoder_of_named_parts_has_each_of_them_in_the_ledger_where_
         "outside": 0,
     }
     assert "basic_decoder" in seen.ledger.variables["v4"].name
-    assert [wire.name for wire in seen.ledger.main_model.outputs] == ["chances"]
+    assert [wire.name for wire in seen.ledger.main_model.outputs] == ["Y_proba"]
 
 
 def test_a_layer_handed_to_bidirectional_is_a_ghost() -> None:
