@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from s2s_magic.errors import BuildError, DataError, Fault, FitError, LookupFailed
+from s2s_magic.errors import BuildError, DataError, Fault, FitError, LookupFailed, first_line_of
 from s2s_magic.undoing import Changes
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def build(
     from s2s_magic.data.special_ids import spec_ids
     from s2s_magic.data.tokens import count_vocabularies
     from s2s_magic.handle import Seq2Seq
-    from s2s_magic.sizing import check_memory, first_line_of, out_of_memory
+    from s2s_magic.sizing import check_memory, out_of_memory
     from s2s_magic.source import generate
     from s2s_magic.spec import parse_spec
     from s2s_magic.tracing import run

@@ -191,3 +191,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
         return ""
     (meant,) = difflib.get_close_matches(word, spellings[found[0]], n=1, cutoff=0)
     return f"; did you mean {meant!r}?"
+
+
+def first_line_of(error: BaseException) -> str:
+    """Give the first line of an error's text, or the name of its class where it has none."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

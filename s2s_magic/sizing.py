@@ -38,8 +38,3 @@ def _gigabytes(size: int) -> str:
 def out_of_memory(error: BaseException) -> bool:
     """Say whether memory was refused, by Python or by TensorFlow."""
     return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
-
-
-def first_line_of(error: BaseException) -> str:
-    """Give the first line of an error's text."""
-    return (str(error).splitlines() or [type(error).__name__])[0]

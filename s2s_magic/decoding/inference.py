@@ -18,7 +18,7 @@ from s2s_magic.decoding.fast_decoder import put_on_greedy_kernels
 from s2s_magic.decoding.recipe import DecodingModel, Way
 from s2s_magic.decoding.search import greedy, most_probable
 from s2s_magic.decoding.sources import Sources, read, unreadable
-from s2s_magic.errors import DecodeError
+from s2s_magic.errors import DecodeError, first_line_of
 from s2s_magic.handle import Seq2Seq, SpecialIds
 from s2s_magic.tracing import Traced, refresh, run
 from s2s_magic.undoing import Changes
@@ -160,7 +160,7 @@ def _inference(seq2seq: Seq2Seq, plan: _Plan, longest: int) -> DecodingModel:
     )
     if traced.error is not None:
         if isinstance(traced.error, Exception):
-            said = next(iter(str(traced.error).splitlines()), type(traced.error).__name__)
+            said = first_line_of(traced.error)
             raise DecodeError(f"the decoding model of {seq2seq.name} cannot be made: {said}") from traced.error
         raise traced.error
     made = traced.ledger.changed(chosen=traced.ledger.models[-1].name)  # the trained one is not what is meant here
