@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from s2s_magic.errors import BuildError, DataError, Fault, FitError, LookupFailed, first_line_of
@@ -173,9 +172,9 @@ def fit(
     if model.model is None:
         raise FitError(f"{model.name} has no model to fit: its cell ended before a Model was made")
     current_ledger(model)  # another cell may have compiled another of the models since
-    with ExitStack() as stack:
+    with Changes() as changes, changes, changes:
         try:
-            stack.enter_context(model.chosen(plan.model))
+            changes.enter(model.chosen(plan.model))
         except LookupFailed as error:
             raise DataError([Fault(*plan.place_of("model"), str(error))]) from error
         train(model, plan, namespace, progress=progress or surroundings(), watch=watch)
@@ -218,7 +217,8 @@ def decode(
     """
     from s2s_magic.decoding import decode as run_decoding
 
-    with model.chosen(which):
+    with Changes() as changes, changes, changes:
+        changes.enter(model.chosen(which))
         several = [sources] if issubclass(type(sources), str) else sources  # its ``__class__`` may say anything
         return list(run_decoding(model, several, max_length=max_length, start=start, end=end))
 
@@ -248,7 +248,8 @@ def explain(model: Seq2Seq, what: str, *, which: str | None = None) -> Explanati
     from s2s_magic.ledger.explain import explain as explain_ledger
 
     current_ledger(model)
-    with model.chosen(which):
+    with Changes() as changes, changes, changes:
+        changes.enter(model.chosen(which))
         return explain_ledger(model.ledger, what, norms=_norms(model))
 
 

@@ -18,6 +18,7 @@ from s2s_magic.completion import matcher
 from s2s_magic.errors import Interrupted, LookupFailed, Seq2SeqError, UsageError, as_plain, nearest
 from s2s_magic.options import HelpShown, check_body, help_text, parse_line
 from s2s_magic.traced_cell import trace_cell
+from s2s_magic.undoing import Changes
 from s2s_magic.verbs import Quoted
 
 if TYPE_CHECKING:
@@ -128,7 +129,8 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
 
         model = self._model(options.name)
         api.current_ledger(model)
-        with model.chosen(options.model):
+        with Changes() as changes, changes, changes:
+            changes.enter(model.chosen(options.model))
             api.check_event(model.ledger, options.after)
             if options.wanted:
                 return model.ledger
@@ -141,10 +143,13 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         return explanation if options.wanted else self._show_view("explanation", explanation)
 
     def _code(self, options: Namespace) -> str | None:
+        from s2s_magic.decoding import inference_model
+
         model = self._model(options.name)
-        with model.chosen(options.model):
+        with Changes() as changes, changes, changes:
+            changes.enter(model.chosen(options.model))
             if options.inference:
-                source = self._decoding_model(model).source
+                source = inference_model(model).source
             else:
                 source = model.source if options.model is None else model.source_of(options.model)
         if options.cell:
@@ -156,11 +161,6 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
 
             display(Code(source, language="python"))
         return None
-
-    def _decoding_model(self, model: Seq2Seq) -> Seq2Seq:
-        from s2s_magic.decoding import inference_model
-
-        return inference_model(model)
 
     def _decode(self, options: Namespace) -> list[Any] | None:
         from s2s_magic.display import decoded_display

@@ -3,8 +3,10 @@
 import gc
 import os
 import secrets
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,6 +37,13 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     return compare
 
 
+def pywrap_tfe() -> Any:
+    """Give the part of TensorFlow that knows which tapes are active."""
+    from tensorflow.python import pywrap_tfe
+
+    return pywrap_tfe
+
+
 def pytest_collection_finish() -> None:
     """Spare the garbage collector all that was imported by now: a third of the time of tests that trace many models."""
     gc.collect()
@@ -48,6 +57,13 @@ def _memory_given_back() -> Iterator[None]:
 
     with gradients_forgotten():
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_tape_left() -> Iterator[None]:
+    """Let a test fail that leaves a gradient tape behind: one still active records what every later test runs."""
+    yield
+    assert "tensorflow" not in sys.modules or pywrap_tfe().TFE_Py_TapeSetIsEmpty(), "a GradientTape is still active"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -156,6 +156,25 @@ def _asserted_under_a_condition(node: ast.AST, under: bool = False) -> Iterator[
         yield from _asserted_under_a_condition(child, inside)
 
 
+def test_what_is_to_be_left_again_is_entered_by_what_survives_an_interrupt():
+    """A ``with`` is left early when an interrupt comes just before its ``__exit__``; `Changes` is entered thrice.
+
+    What may stay behind harmlessly is exempt: an open file, an exception let pass, an edge of a graph that is thrown
+    away.
+    """
+    harmless = ("suppress(", "path.open(", "tf.control_dependencies(")
+    found = [
+        f"{name}:{node.lineno}: {ast.unparse(node.items[0])}"
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.With, ast.AsyncWith))
+        and not ast.unparse(node.items[0]).startswith(harmless)
+        and [ast.unparse(item.context_expr) for item in node.items]
+        != ["Changes()", *2 * [ast.unparse(node.items[0].optional_vars or node.items[0].context_expr)]]
+    ]
+    assert not found
+
+
 def test_no_test_asserts_only_under_a_condition():
     trees = {path: ast.parse(path.read_text("utf-8")) for path in sorted(Path(__file__).parent.rglob("*.py"))}
     assert [(path.name, line) for path, tree in trees.items() for line in _asserted_under_a_condition(tree)] == []

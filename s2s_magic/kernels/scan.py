@@ -12,6 +12,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from s2s_magic.undoing import Changes
+
 UNROLLED = 32
 """Up to this many steps, known when the graph is made, the loop is written out."""
 
@@ -150,9 +152,11 @@ def twice_differentiable(
         @tf.custom_gradient  # type: ignore[untyped-decorator]
         def inner(*values: Any) -> Any:
             def second(*above: Any) -> Any:
-                with tf.GradientTape() as outside:
+                with Changes() as around, around, around:
+                    outside = around.enter(tf.GradientTape())
                     outside.watch(values)
-                    with tf.GradientTape() as inside:
+                    with Changes() as within, within, within:
+                        inside = within.enter(tf.GradientTape())
                         inside.watch(values[count:])
                         outputs = plain(*values[count:])
                     first = inside.gradient(

@@ -183,7 +183,8 @@ class Probe:
         def call(*tensors: Any) -> Any:
             given = dict(zip(symbols, tensors, strict=True))
             all_args, all_kwargs = tf.nest.map_structure(lambda leaf: given.get(id(leaf), leaf), (args, kwargs))
-            with tf.GradientTape() as tape:
+            with Changes() as changes, changes, changes:
+                tape = changes.enter(tf.GradientTape())
                 sources = [*(given[identity] for identity in self._floating), *self._weights]
                 tape.watch(sources)
                 result = layer(*all_args, **all_kwargs)

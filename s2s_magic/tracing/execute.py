@@ -69,7 +69,8 @@ def execute(text: str, filename: str, namespace: dict[str, Any], shell: Any) -> 
         changes.enter(shell.display_trap)
         tree = shell.transform_ast(shell.compile.ast_parse(text, filename=filename))
         for node, mode in _steps(tree.body, shell.ast_node_interactivity, text, shell):
-            with shell.compile.extra_flags(AWAIT if shell.autoawait else 0):
+            with Changes() as flags, flags, flags:
+                flags.enter(shell.compile.extra_flags(AWAIT if shell.autoawait else 0))
                 compiled = shell.compile(node, filename, mode)
             _run(compiled, shell, namespace)
 

@@ -89,9 +89,10 @@ def gradient_parts(seq2seq: Seq2Seq, batch: Sequence[Any]) -> dict[str, dict[int
         if key in one.variables
     }
     running = _Running()
-    with Changes() as changes, changes, changes, tf.GradientTape() as tape:
+    with Changes() as changes, changes, changes:
         backend.keep_random_states(changes)
         changes.undo_by(backend.values_of(backend.running_state(model)))
+        tape = changes.enter(tf.GradientTape())
         tape.watch(list(zeros.values()))
         counts = [_use_own_copies(changes, one, zeros, running) for one in sharing]
         output = model(inputs, training=False)
