@@ -22,6 +22,7 @@ ARROWS = {
     "spec": "",
     "source": "spec",
     "backend": "",
+    "addons": "",
     "kernels": "",
     "ledger": "",
     "view": "ledger",

@@ -1,0 +1,174 @@
+"""What every decoder is: a Keras layer whose call runs the decoding loop."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+from s2s_magic.addons.decoding_loop import dynamic_decode
+from s2s_magic.addons.keras_at_hand import IS_KERAS_3, is_symbolic, numbers_to_tensors
+
+
+class Decoder(ABC):
+    """What `dynamic_decode` asks of a decoder that is no layer."""
+
+    tracks_own_finished = False
+
+    @property
+    @abstractmethod
+    def batch_size(self) -> Any:
+        """The number of sequences."""
+
+    @property
+    @abstractmethod
+    def output_size(self) -> Any:
+        """A structure of shapes: those of a step's outputs, without the batch."""
+
+    @property
+    @abstractmethod
+    def output_dtype(self) -> Any:
+        """A structure of dtypes like ``output_size``."""
+
+    @abstractmethod
+    def initialize(self, name: str | None = None) -> tuple[Any, Any, Any]:
+        """Give ``(finished, first inputs, first state)``."""
+
+    @abstractmethod
+    def step(
+        self, time: Any, inputs: Any, state: Any, training: bool | None = None, name: str | None = None
+    ) -> tuple[Any, Any, Any, Any]:
+        """Give ``(outputs, next state, next inputs, finished)``."""
+
+    def finalize(self, outputs: Any, final_state: Any, sequence_lengths: Any) -> tuple[Any, Any]:
+        """Give ``(outputs, final state)`` as the loop should return them; time comes first in outputs."""
+        raise NotImplementedError
+
+
+class BaseDecoder(keras.layers.Layer):  # type: ignore[misc]
+    """A decoder that is a layer; its call is `dynamic_decode`.
+
+    A subclass has `initialize`, `step`, ``output_size``, ``output_dtype`` and ``batch_size``.
+
+    Parameters
+    ----------
+    output_time_major, impute_finished, maximum_iterations, parallel_iterations, swap_memory
+        As for `dynamic_decode`.
+    **kwargs
+        Those of a Keras layer: ``name``, ``dtype``, ``trainable``.
+    """
+
+    ends_by_itself = False
+    tracks_own_finished = False
+
+    def __init__(
+        self,
+        output_time_major: bool = False,
+        impute_finished: bool = False,
+        maximum_iterations: Any = None,
+        parallel_iterations: int = 32,
+        swap_memory: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.output_time_major = output_time_major
+        self.impute_finished = impute_finished
+        self.maximum_iterations = maximum_iterations
+        self.parallel_iterations = parallel_iterations
+        self.swap_memory = swap_memory
+        self.supports_masking = True
+        self.supports_jit = False  # XLA compiles no loop whose outputs grow
+        # Keras 3 refuses states as positional arguments where a history or a structure without tensors is in them
+        self._allow_non_tensor_positional_args = True
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make no variables: the cell and the output layer own them all, and make them when first called."""
+        self.built = True
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Run the loop, or note it in the functional graph where the inputs are symbolic.
+
+        In a functional model a decoder takes its cell's memories as further inputs, unless they were given.
+        """
+        if is_symbolic(inputs, args, kwargs):
+            kwargs = self._symbolic_arguments(kwargs)
+        if IS_KERAS_3:  # it refuses numbers among the tensors of the further arguments
+            kwargs = {
+                name: value if name == "training" else numbers_to_tensors(value) for name, value in kwargs.items()
+            }
+        return super().__call__(inputs, *args, **kwargs)
+
+    def _symbolic_arguments(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        return kwargs
+
+    def call(
+        self, inputs: Any, initial_state: Any = None, mask: Any = None, training: bool | None = None, **kwargs: Any
+    ) -> tuple[Any, Any, Any]:
+        """Decode.
+
+        Returns
+        -------
+        tuple
+            ``(outputs, final state, lengths)``, as `dynamic_decode` gives them.
+        """
+        if mask is not None:
+            kwargs["mask"] = mask
+        return self._decode(inputs, dict(kwargs, initial_state=initial_state), training)
+
+    def _decode(self, inputs: Any, init_kwargs: dict[str, Any], training: bool | None) -> tuple[Any, Any, Any]:
+        return dynamic_decode(
+            self,
+            output_time_major=self.output_time_major,
+            impute_finished=self.impute_finished,
+            maximum_iterations=self.maximum_iterations,
+            parallel_iterations=self.parallel_iterations,
+            swap_memory=self.swap_memory,
+            training=training,
+            decoder_init_input=inputs,
+            decoder_init_kwargs=init_kwargs,
+        )
+
+    def compute_mask(self, inputs: Any, mask: Any = None, *args: Any, **kwargs: Any) -> None:
+        """Give no mask: outputs are as long as the longest sequence, and the lengths are an output."""
+        return
+
+    @property
+    def batch_size(self) -> Any:
+        """The number of sequences."""
+        raise NotImplementedError
+
+    @property
+    def output_size(self) -> Any:
+        """A structure of shapes: those of a step's outputs, without the batch."""
+        raise NotImplementedError
+
+    @property
+    def output_dtype(self) -> Any:
+        """A structure of dtypes like ``output_size``."""
+        raise NotImplementedError
+
+    def initialize(self, inputs: Any, initial_state: Any = None, **kwargs: Any) -> tuple[Any, Any, Any]:
+        """Give ``(finished, first inputs, first state)`` for a call's inputs."""
+        raise NotImplementedError
+
+    def step(self, time: Any, inputs: Any, state: Any, training: bool | None) -> tuple[Any, Any, Any, Any]:
+        """Give ``(outputs, next state, next inputs, finished)``."""
+        raise NotImplementedError
+
+    def finalize(self, outputs: Any, final_state: Any, sequence_lengths: Any) -> tuple[Any, Any]:
+        """Give ``(outputs, final state)`` as the loop should return them; time comes first in outputs."""
+        raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the arguments as Keras saves them."""
+        most = self.maximum_iterations
+        return {
+            **super().get_config(),
+            "output_time_major": self.output_time_major,
+            "impute_finished": self.impute_finished,
+            "maximum_iterations": int(most) if tf.is_tensor(most) else most,
+            "parallel_iterations": self.parallel_iterations,
+            "swap_memory": self.swap_memory,
+        }

@@ -1,0 +1,104 @@
+"""A decoder that samples: a cell, a sampler and an output layer."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from tensorflow import keras
+
+from s2s_magic.addons.cell_decoder import CellDecoder
+from s2s_magic.addons.keras_at_hand import cast_floats, compute_dtype, registered, serialize, takes, zero_state
+from s2s_magic.addons.samplers import Sampler
+
+
+class BasicDecoderOutput(NamedTuple):
+    """What a `BasicDecoder` gives.
+
+    Attributes
+    ----------
+    rnn_output : tensor [batch, time, ids]
+        The output layer's scores, or the cell's outputs ``[batch, time, units]`` where there is none.
+    sample_id : tensor [batch, time]
+        What the sampler chose from them.
+    """
+
+    rnn_output: Any
+    sample_id: Any
+
+
+@registered
+class BasicDecoder(CellDecoder):
+    """Runs a cell and an output layer step by step over what a sampler gives.
+
+    Called as ``decoder(inputs, initial_state=..., **more)``, where inputs and further arguments are those of the
+    sampler's `initialize`; on symbolic tensors it becomes a layer of the functional model, which can be saved and
+    cloned. Without an ``initial_state`` the cell starts at zero.
+
+    Parameters
+    ----------
+    cell : layer
+        A recurrent cell, or an `AttentionWrapper` around one.
+    sampler : Sampler
+    output_layer : layer, optional
+    **kwargs
+        Those of `BaseDecoder`.
+
+    Raises
+    ------
+    TypeError
+        If the cell, the sampler or the output layer is none.
+    """
+
+    def __init__(self, cell: Any, sampler: Sampler, output_layer: Any = None, **kwargs: Any) -> None:
+        if not isinstance(sampler, Sampler):
+            raise TypeError(f"sampler must be a Sampler, and is a {type(sampler).__name__}")
+        super().__init__(cell, output_layer, **kwargs)
+        self.sampler = sampler
+        # a layer that the sampler calls is a part of the decoder: it is trained and saved with it
+        self.sampler_layers = [v for v in sampler.arguments().values() if isinstance(v, keras.layers.Layer)]
+
+    @property
+    def ends_by_itself(self) -> bool:  # type: ignore[override]
+        """Whether the sampler's inputs end every sequence."""
+        return self.sampler.ends_by_itself
+
+    @property
+    def batch_size(self) -> Any:  # noqa: D102
+        return self.sampler.batch_size
+
+    @property
+    def output_size(self) -> BasicDecoderOutput:  # noqa: D102
+        return BasicDecoderOutput(self.rnn_output_size, self.sampler.sample_ids_shape)
+
+    @property
+    def output_dtype(self) -> BasicDecoderOutput:  # noqa: D102
+        return BasicDecoderOutput(self.rnn_output_dtype, self.sampler.sample_ids_dtype)
+
+    def initialize(self, inputs: Any, initial_state: Any = None, **kwargs: Any) -> tuple[Any, Any, Any]:
+        """Ask the sampler for the first inputs.
+
+        Returns
+        -------
+        tuple
+            ``(finished, first inputs, first state)``; the state in the dtype that the cell computes in.
+        """
+        if "mask" in kwargs and not takes(self.sampler.initialize, "mask"):
+            del kwargs["mask"]  # one that Keras hands on by itself; only given inputs end by a mask
+        finished, first_inputs = self.sampler.initialize(inputs, **kwargs)
+        dtype = compute_dtype(self.cell)
+        if initial_state is None:
+            initial_state = zero_state(self.cell, self.sampler.batch_size, dtype)
+        return finished, cast_floats(first_inputs, dtype), cast_floats(initial_state, dtype)
+
+    def step(
+        self, time: Any, inputs: Any, state: Any, training: bool | None = None
+    ) -> tuple[BasicDecoderOutput, Any, Any, Any]:
+        """Run the cell, choose from its scores and ask for the next inputs."""
+        outputs, state = self.run_cell(inputs, state, training)
+        ids = self.sampler.sample(time=time, outputs=outputs, state=state)
+        finished, inputs, state = self.sampler.next_inputs(time=time, outputs=outputs, state=state, sample_ids=ids)
+        return BasicDecoderOutput(outputs, ids), state, inputs, finished
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the arguments as Keras saves them."""
+        return {**super().get_config(), "sampler": serialize(self.sampler)}

@@ -1,0 +1,77 @@
+"""What decoders over a recurrent cell have in common: the cell, its output layer, its memories and its first state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+from s2s_magic.addons.base_decoder import BaseDecoder
+from s2s_magic.addons.keras_at_hand import compute_dtype, deserialize, forget_dropout, serialize, takes
+
+
+class CellDecoder(BaseDecoder):
+    """A decoder over a recurrent cell.
+
+    Parameters
+    ----------
+    cell : layer
+        With ``state_size`` and ``output_size``, as Keras's cells are.
+    output_layer : layer, optional
+        Takes the cell's output ``[batch, units]`` to scores ``[batch, ids]``.
+    **kwargs
+        Those of `BaseDecoder`.
+
+    Raises
+    ------
+    TypeError
+        If the cell has no ``state_size`` or ``output_size``, or the output layer is no Keras layer.
+    """
+
+    def __init__(self, cell: Any, output_layer: Any = None, **kwargs: Any) -> None:
+        missing = [name for name in ("output_size", "state_size") if not hasattr(cell, name)]
+        if missing:
+            raise TypeError(f"{type(cell).__name__} is no recurrent cell: it has no {' and no '.join(missing)}")
+        if output_layer is not None and not isinstance(output_layer, keras.layers.Layer):
+            raise TypeError(f"output_layer must be a Keras layer, and is a {type(output_layer).__name__}")
+        super().__init__(**kwargs)
+        self.cell = cell
+        self.output_layer = output_layer
+
+    @property
+    def rnn_output_size(self) -> tf.TensorShape:
+        """The shape of one sequence's scores at one step."""
+        size = tf.TensorShape(self.cell.output_size)
+        if self.output_layer is None:
+            return size
+        return tf.TensorShape(self.output_layer.compute_output_shape((None, *size))[1:])
+
+    @property
+    def rnn_output_dtype(self) -> tf.DType:
+        """The dtype of the scores."""
+        return compute_dtype(self.output_layer if self.output_layer is not None else self.cell)
+
+    def run_cell(self, inputs: Any, state: Any, training: bool | None) -> tuple[Any, Any]:
+        """Give the scores, in their dtype, and the next state."""
+        given = {"training": training} if takes(self.cell.call, "training") or takes(self.cell.call, "kwargs") else {}
+        forget_dropout(self.cell)
+        outputs, state = self.cell(inputs, state, **given)
+        forget_dropout(self.cell)
+        if self.output_layer is not None:
+            outputs = self.output_layer(outputs)
+        return tf.cast(outputs, self.rnn_output_dtype), state
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the arguments as Keras saves them."""
+        layers = {"cell": serialize(self.cell)}
+        if self.output_layer is not None:
+            layers["output_layer"] = serialize(self.output_layer)
+        return {**super().get_config(), **layers}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
+        """Make a decoder from its `get_config`."""
+        parts = ("cell", "output_layer", "sampler", "embedding_fn")
+        made = {name: deserialize(config[name], custom_objects) for name in parts if name in config}
+        return cls(**{**config, **made})

@@ -1,0 +1,83 @@
+"""The Keras that TensorFlow has (Keras 2, `tf_keras` or Keras 3), and what is asked of it in one way."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+IS_KERAS_3 = hasattr(keras, "Operation")
+KerasTensor = keras.KerasTensor if IS_KERAS_3 else keras.__internal__.KerasTensor
+# `tf.keras` of Keras 3 has them in `utils` alone
+saving = keras.utils if IS_KERAS_3 else keras.saving
+registered = saving.register_keras_serializable(package="s2s_magic")
+serialize = saving.serialize_keras_object
+
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """Make an object again from what `serialize` gave; anything else is given back as it is."""
+    if isinstance(config, dict) and "class_name" in config:
+        return saving.deserialize_keras_object(config, custom_objects=custom_objects)
+    return config
+
+
+def is_symbolic(*values: Any) -> bool:
+    """Whether a symbolic tensor of the functional API is among the values or in structures among them."""
+    return any(isinstance(value, KerasTensor) for value in tf.nest.flatten(values))
+
+
+def takes(function: Callable[..., Any], argument: str) -> bool:
+    """Whether a function has an argument of that name."""
+    return argument in inspect.signature(function).parameters
+
+
+def numbers_to_tensors(structure: Any) -> Any:
+    """Make tensors of the Python and NumPy numbers in a structure, and leave all else as it is."""
+
+    def convert(value: Any) -> Any:
+        return tf.convert_to_tensor(value) if isinstance(value, (bool, int, float, np.generic, np.ndarray)) else value
+
+    return tf.nest.map_structure(convert, structure)
+
+
+def compute_dtype(layer: Any, otherwise: Any = None) -> tf.DType:
+    """Give the dtype that a layer computes in; that of a policy for mixed precision is its lower one."""
+    return tf.as_dtype(getattr(layer, "compute_dtype", None) or otherwise or keras.backend.floatx())
+
+
+def cast_floats(structure: Any, dtype: tf.DType) -> Any:
+    """Cast the floating-point tensors of a structure, and leave all else as it is."""
+
+    def cast(value: Any) -> Any:
+        if isinstance(value, tf.TensorArray):
+            return value
+        value = tf.convert_to_tensor(value)
+        return tf.cast(value, dtype) if value.dtype.is_floating else value
+
+    return tf.nest.map_structure(cast, structure)
+
+
+def exchange_axes(value: Any) -> Any:
+    """Exchange the first two axes: time and batch."""
+    return tf.transpose(value, [1, 0, *range(2, value.shape.rank)])
+
+
+def zero_state(cell: Any, batch_size: Any, dtype: tf.DType) -> Any:
+    """Give the state that a recurrent cell starts with where nothing else is given."""
+    if hasattr(cell, "get_initial_state"):
+        dtyped = {"dtype": dtype} if takes(cell.get_initial_state, "dtype") else {}
+        return cell.get_initial_state(batch_size=batch_size, **dtyped)
+    return tf.nest.map_structure(lambda size: tf.zeros([batch_size, *tf.TensorShape(size)], dtype), cell.state_size)
+
+
+def forget_dropout(cell: Any) -> None:
+    """Let a cell and the cells in it draw new dropout masks: one made in a loop's body must not be used elsewhere."""
+    for inner in (cell, *getattr(cell, "cells", ()), *([cell.cell] if hasattr(cell, "cell") else [])):
+        for method in ("reset_dropout_mask", "reset_recurrent_dropout_mask"):
+            getattr(inner, method, bool)()
+        if inner is not cell:
+            forget_dropout(inner)

@@ -1,0 +1,60 @@
+"""TensorFlow Addons' ``tfa.seq2seq`` on the Keras at hand.
+
+The names are those of its documentation, at the places where programs look for them: ``seq2seq.BasicDecoder`` and
+``seq2seq.basic_decoder.BasicDecoder`` alike.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from s2s_magic.addons.base_decoder import BaseDecoder, Decoder
+from s2s_magic.addons.basic_decoder import BasicDecoder, BasicDecoderOutput
+from s2s_magic.addons.decoding_loop import dynamic_decode
+from s2s_magic.addons.random_samplers import (
+    SampleEmbeddingSampler,
+    ScheduledEmbeddingTrainingSampler,
+    ScheduledOutputTrainingSampler,
+)
+from s2s_magic.addons.samplers import GreedyEmbeddingSampler, Sampler, TrainingSampler
+from s2s_magic.addons.sequence_loss import SequenceLoss, sequence_loss
+from s2s_magic.addons.written_samplers import CustomSampler, InferenceSampler
+
+
+def _place(name: str, *contents: object) -> ModuleType:
+    """Make a module of things that stand elsewhere, by their names."""
+    module = ModuleType(f"{__name__}.{name}", f"What programs look for in ``seq2seq.{name}``.")
+    vars(module).update({getattr(thing, "__name__", ""): thing for thing in contents})
+    return module
+
+
+sampler = _place(
+    "sampler",
+    *(Sampler, TrainingSampler, GreedyEmbeddingSampler, SampleEmbeddingSampler, CustomSampler, InferenceSampler),
+    *(ScheduledEmbeddingTrainingSampler, ScheduledOutputTrainingSampler),
+)
+decoder = _place("decoder", Decoder, BaseDecoder, dynamic_decode)
+basic_decoder = _place("basic_decoder", BasicDecoder, BasicDecoderOutput)
+loss = _place("loss", SequenceLoss, sequence_loss)
+
+__all__ = [
+    "BaseDecoder",
+    "BasicDecoder",
+    "BasicDecoderOutput",
+    "CustomSampler",
+    "Decoder",
+    "GreedyEmbeddingSampler",
+    "InferenceSampler",
+    "SampleEmbeddingSampler",
+    "Sampler",
+    "ScheduledEmbeddingTrainingSampler",
+    "ScheduledOutputTrainingSampler",
+    "SequenceLoss",
+    "TrainingSampler",
+    "basic_decoder",
+    "decoder",
+    "dynamic_decode",
+    "loss",
+    "sampler",
+    "sequence_loss",
+]
