@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from s2s_magic.errors import BuildError, DataError, Fault, FitError, LookupFailed, first_line_of
+from s2s_magic.errors import BuildError, DataError, Fault, FitError, LookupFailed, SetupError, first_line_of
 from s2s_magic.undoing import Changes
 
 if TYPE_CHECKING:
@@ -47,7 +47,12 @@ def build(
         With every fault of the spec, each with its line and column.
     BuildError
         When the model does not fit into memory: before anything of it is made, as far as that can be told.
+    SetupError
+        Where there is no Keras, or no TensorFlow Addons, that the generated source runs on.
     """
+    from s2s_magic import backend
+
+    backend.active()
     from s2s_magic.data.special_ids import spec_ids
     from s2s_magic.data.tokens import count_vocabularies
     from s2s_magic.handle import Seq2Seq
@@ -82,7 +87,13 @@ def _import_addons() -> None:
     with Changes() as changes, changes, changes:
         changes.enter(warnings.catch_warnings())
         warnings.filterwarnings("ignore", module="tensorflow_addons")
-        import tensorflow_addons  # noqa: F401
+        try:
+            import tensorflow_addons  # noqa: F401
+        except ModuleNotFoundError as error:
+            raise SetupError(
+                "the code of a spec's model needs TensorFlow Addons, which is not installed, and has releases for "
+                "TensorFlow up to 2.15 in Python up to 3.11 alone; %%seq2seq trace runs code without it"
+            ) from error
 
 
 def trace(

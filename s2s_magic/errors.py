@@ -130,6 +130,10 @@ class UsageError(Seq2SeqError):
     """The magic's line cannot be read: an unknown verb, option or name."""
 
 
+class SetupError(Seq2SeqError):
+    """What is asked for does not run on what is installed here."""
+
+
 class FaultsError(Seq2SeqError):
     """Faults of a cell's body, all of them at once.
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from s2s_magic import backend
 from s2s_magic.undoing import Changes
 
 if TYPE_CHECKING:
@@ -35,7 +36,13 @@ def trace_cell(
         The gutter's number of the first line of code.
     keep
         Is handed both as soon as they are there, also where an interrupt then stops this function; more than once.
+
+    Raises
+    ------
+    SetupError
+        Where there is no Keras that can be traced.
     """
+    backend.active()
     from s2s_magic.handle import Seq2Seq
     from s2s_magic.tracing import Tracing, advised
 

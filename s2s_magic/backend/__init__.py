@@ -5,8 +5,11 @@ Each Keras has a package of its own; their modules give the same functions, with
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from s2s_magic.errors import SetupError
 
 if TYPE_CHECKING:
     from s2s_magic.backend.keras2.arithmetic import *  # noqa: F403
@@ -28,8 +31,36 @@ SUBJECTS = (
 
 
 def active() -> str:
-    """Name the package for the Keras that TensorFlow has: Keras 2, or `tf_keras` in its place."""
-    return "keras2"
+    """Name the package for the Keras that TensorFlow has: Keras 2, or `tf_keras` in its place.
+
+    Raises
+    ------
+    SetupError
+        Where there is none, or one that has no package here, with what to install or to set.
+    """
+    try:
+        from tensorflow import keras
+
+        package = sys.modules[keras.Model.__module__.partition(".")[0]]
+    except ImportError as error:
+        raise SetupError(_missing(error)) from error
+    if package.__version__.startswith("2."):
+        return "keras2"
+    raise SetupError(
+        f"this process runs Keras {package.__version__}, and s2s_magic works with Keras 2 so far: install tf_keras, "
+        "restart, and set TF_USE_LEGACY_KERAS=1 in the environment before TensorFlow is imported "
+        "(%env TF_USE_LEGACY_KERAS=1 in the first cell)"
+    )
+
+
+def _missing(error: ImportError) -> str:
+    if error.name == "tensorflow":
+        return (
+            f"TensorFlow is not installed in this Python {sys.version_info[0]}.{sys.version_info[1]}, and code of "
+            "Keras runs on it: install tensorflow, in a Python that it has a release for. A ledger that was saved is "
+            "read and shown without it, by s2s_magic.Ledger.from_dict"
+        )
+    return "TensorFlow finds no Keras: install keras, or tf_keras where TF_USE_LEGACY_KERAS is set"
 
 
 def __getattr__(name: str) -> Any:
