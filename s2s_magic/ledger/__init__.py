@@ -4,7 +4,7 @@ from s2s_magic.ledger.calls import Called, Constructed, Event, Part, Stop, Tenso
 from s2s_magic.ledger.document import SCHEMA, LedgerFormatError
 from s2s_magic.ledger.evidence import CallShare, Effect, Evidence, Run, VariableEvidence, Verdict
 from s2s_magic.ledger.ledger import Ledger
-from s2s_magic.ledger.records import Cell, Ending, Finding, Layer, Place, Totals, Variable, lines_of
+from s2s_magic.ledger.records import Cell, Ending, Finding, Layer, Mixture, Place, Totals, Variable, lines_of
 from s2s_magic.ledger.roles import Link, ModelRecord, Role
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Ledger",
     "LedgerFormatError",
     "Link",
+    "Mixture",
     "ModelRecord",
     "Part",
     "Place",

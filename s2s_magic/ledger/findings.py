@@ -16,8 +16,8 @@ from s2s_magic.ledger.words import at, counted, full_name, listing, times
 def find(trace: Trace) -> tuple[Finding, ...]:
     """List what is worth saying of a ledger.
 
-    Kinds: ``ended``, ``models``, ``shared``, ``tied``, ``alias``, ``ghost``, ``never called``, ``not in the model``,
-    ``untracked``, those of `s2s_magic.ledger.drift`, ``frozen``, ``no gradient``, ``name``.
+    Kinds: ``ended``, ``mixed``, ``models``, ``shared``, ``tied``, ``alias``, ``ghost``, ``never called``,
+    ``not in the model``, ``untracked``, those of `s2s_magic.ledger.drift`, ``frozen``, ``no gradient``, ``name``.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def find(trace: Trace) -> tuple[Finding, ...]:
     tuple of Finding
         In that order of kinds; each names the event where it shows first.
     """
-    rules = (_ended, _models, _shared, _tied, _alias, _ghost, untrained, _named_otherwise)
+    rules = (_ended, _mixed, _models, _shared, _tied, _alias, _ghost, untrained, _named_otherwise)
     return tuple(finding for rule in rules for finding in rule(trace))
 
 
@@ -43,6 +43,19 @@ def _ended(trace: Trace) -> Iterator[Finding]:
             about=trace.layers[ended.object].name if ended.object is not None else trace.name,
             text=f"The cell ended {how} (line {ended.line}), with {ended.error}. What comes after it did not run.",
         )
+
+
+def _mixed(trace: Trace) -> Iterator[Finding]:
+    for cell in trace.cells:
+        if (mixed := cell.mixed) is not None:
+            are = "is" if len(mixed.of_other) == 1 else "are"
+            yield Finding(
+                kind="mixed",
+                about=trace.name,
+                text=f"{listing(mixed.of_other)} in cell {cell.number} {are} of {mixed.other}, and TensorFlow's Keras, "
+                f"which is traced, is {mixed.own}: none of that is in this ledger, and no model of one trains "
+                "layers of the other. Take all from one: from tensorflow import keras.",
+            )
 
 
 def _models(trace: Trace) -> Iterator[Finding]:

@@ -39,10 +39,19 @@ class Ending(Place):
     error: str
 
 
+class Mixture(Record):
+    """Two Kerases in a cell: the traced one and another, with their versions, and what the code names of either."""
+
+    own: str
+    other: str
+    of_own: tuple[str, ...] = ()
+    of_other: tuple[str, ...]
+
+
 class Cell(Record):
     """The text of a traced cell, so that every view can be drawn again; its first line of code has ``first_line``.
 
-    ``ended`` says where an error ended it, None where it ran through.
+    ``ended`` says where an error ended it, None where it ran through; ``mixed`` what in it is another Keras's.
     """
 
     number: int
@@ -50,6 +59,7 @@ class Cell(Record):
     title: str = ""
     first_line: int = 1
     ended: Ending | None = None
+    mixed: Mixture | None = None
 
     @property
     def lines(self) -> list[str]:

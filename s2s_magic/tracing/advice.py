@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from typing import Any
 
 from s2s_magic import backend
@@ -9,6 +10,7 @@ from s2s_magic.errors import BuildError
 from s2s_magic.ledger import Called
 from s2s_magic.ledger.words import at, listing, one_line
 from s2s_magic.tracing.live import Traced
+from s2s_magic.tracing.mixing import mixture_in
 
 _ATTENTION = """\
 class AttentionDecoder(keras.layers.Layer):
@@ -44,7 +46,7 @@ def advised(traced: Traced) -> BuildError | None:
     error = traced.error
     if error is None:
         return None
-    text = _disconnected(traced, error) or _attention(traced, error)
+    text = _disconnected(traced, error) or _attention(traced, error) or _mixed(traced, error)
     if text is None:
         return None
     advice = BuildError(text)
@@ -136,3 +138,28 @@ def _attention(traced: Traced, error: BaseException) -> str | None:
         f"{code}\n"
         "outputs = AttentionDecoder(units, symbols)(encoder_outputs, decoder_inputs, sequence_lengths)"
     )
+
+
+def _mixed(traced: Traced, error: BaseException) -> str | None:
+    """Say that an expression of two Kerases failed, and what in it is of which."""
+    ended = traced.ledger.cells[-1].ended
+    if ended is None:
+        return None
+    found = mixture_in(ended.source, ChainMap(*_names(traced, error), traced.namespace))
+    if found is None or not found.of_own:
+        return None
+    return (
+        f"{at(ended)} mixes two Kerases: {listing(found.of_other)} of {found.other}, and {listing(found.of_own)} of "
+        f"{found.own}, TensorFlow's own. Take all from one: from tensorflow import keras"
+    )
+
+
+def _names(traced: Traced, error: BaseException) -> list[dict[str, Any]]:
+    """Give what the names of the cell's functions mean where an error came through, the innermost first."""
+    found: list[dict[str, Any]] = []
+    traceback = error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename in traced.live.filenames:
+            found.insert(0, dict(traceback.tb_frame.f_locals))
+        traceback = traceback.tb_next
+    return found

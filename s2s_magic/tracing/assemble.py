@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping
+from linecache import getlines
 from typing import Any
 
 from s2s_magic import backend
 from s2s_magic.ledger import Called, Cell, Constructed, Ending, Layer, Ledger
 from s2s_magic.tracing.events import Keys, event_of, variable_of
 from s2s_magic.tracing.live import Live, Traced
+from s2s_magic.tracing.mixing import mixture_in
 from s2s_magic.tracing.naming import all_layers, bound_now, name_layers, preferred, scan
 from s2s_magic.tracing.observed import RawEvent, RawTensor
 from s2s_magic.tracing.recorder import Recorder
@@ -101,7 +103,7 @@ def assemble(
     )
     ledger = Ledger(
         earlier.name,
-        cells=[*earlier.cells, _ended(cell, recorder, layer_keys, error)],
+        cells=[*earlier.cells, _mixed(_ended(cell, recorder, layer_keys, error), namespace, filenames)],
         events=[*_renamed(earlier, records), *(event_of(event, keys) for event in events)],
         layers=records,
         variables={**earlier.variables, **new},
@@ -128,6 +130,12 @@ def _ended(cell: Cell, recorder: Recorder, keys: dict[int, str], error: BaseExce
         return cell
     place, layer = where
     return cell.model_copy(update={"ended": Ending(**vars(place), object=keys.get(id(layer)), error=_in_a_line(error))})
+
+
+def _mixed(cell: Cell, namespace: Mapping[str, Any], filenames: Mapping[str, int]) -> Cell:
+    """Note what in a cell is another Keras's."""
+    code = "".join(line for name, number in filenames.items() if number == cell.number for line in getlines(name))
+    return cell.model_copy(update={"mixed": mixture_in(code, namespace)})
 
 
 def _in_a_line(error: BaseException | None) -> str:

@@ -1,0 +1,122 @@
+"""Which Keras there is: none, one that is not supported yet, and two in one notebook."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+from ledgers import translator_ledger
+
+SHELL = """
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+assert shell.run_line_magic("load_ext", "s2s_magic") is None
+for cell in CELLS:
+    shell.run_cell(cell)
+"""
+CELLS = ["%%seq2seq trace m\nx = 1", "%%seq2seq build m\nvocab: 9\nembed: 2\nencoder: gru(4)\ndecoder: gru(4)"]
+BLOCKED = """
+import sys
+class Blocking:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("tensorflow", "keras", "tf_keras", "tensorflow_addons"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Blocking())
+"""
+
+
+def ran(code: str, **variables: str) -> str:
+    """Run code in a process of its own, without a choice of Keras but what is given, and give what it printed."""
+    environment = {name: value for name, value in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment | variables, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_without_tensorflow_the_first_use_says_so_and_a_stored_ledger_is_read_and_shown(tmp_path):
+    stored = tmp_path / "ledger.json"
+    stored.write_text(json.dumps(translator_ledger().to_dict()), encoding="utf-8")
+    shown = ran(
+        f"{BLOCKED}\nCELLS = {CELLS!r}\n{SHELL}\n"
+        "import json\nfrom s2s_magic import Ledger\nfrom s2s_magic.view import report, to_html, to_text\n"
+        f"ledger = Ledger.from_dict(json.load(open({str(stored)!r}, encoding='utf-8')))\n"
+        "shown = report(ledger, after=5)\nprint(to_text(shown))\nassert '<table' in to_html(shown, page=True)\n"
+        "assert not {'tensorflow', 'keras', 'tf_keras'} & {*sys.modules}\n"
+    )
+    *said, text = shown.split("\n", 2)
+    assert len(said) == 2
+    for line in said:
+        assert line.startswith(f"SetupError: TensorFlow is not installed in this Python 3.{sys.version_info[1]}")
+        assert line.endswith("by s2s_magic.Ledger.from_dict")
+    assert "embeddings" in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.skipif(find_spec("tf_keras") is None, reason="TensorFlow's own Keras here is Keras 2 in any case")
+def test_where_keras_3_runs_the_first_use_says_in_a_line_what_is_needed():
+    said = ran(f"CELLS = {CELLS!r}\n{SHELL}").splitlines()
+    assert len(said) == 2
+    for line in said:
+        assert line.startswith("SetupError: this process runs Keras 3.")
+        assert "install tf_keras, restart, and set TF_USE_LEGACY_KERAS=1" in line
+
+
+OTHER = "import {other}\nfrom tensorflow import keras as own\nx, z = own.Input([3]), {other}.Input([3])\n"
+
+
+def other_keras():
+    """Give the name of a Keras that is installed beside TensorFlow's own."""
+    from tensorflow import keras
+
+    other = "keras" if keras.Model.__module__.startswith("tf_keras") else "tf_keras"
+    return pytest.importorskip(other).__name__
+
+
+def test_a_layer_of_another_keras_is_told_of_where_nothing_failed():
+    other = other_keras()
+    from s2s_magic import api
+
+    code = OTHER.format(other=other) + f"lost = {other}.layers.Dense(2)\nmodel = own.Model(x, own.layers.Dense(2)(x))"
+    seen = api.trace(code, name="m")
+    (found,) = [finding for finding in seen.ledger.findings if finding.kind == "mixed"]
+    assert f"z, lost and {other}.layers.Dense in cell 1 are of {other} " in found.text
+    assert found.text.endswith("Take all from one: from tensorflow import keras.")
+    assert "\n" not in found.text
+    assert type(seen.ledger).from_dict(seen.ledger.to_dict()) == seen.ledger
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("own.layers.Dense(2)(z)", r"z of {other} [\d.]+, and own.layers.Dense of"),
+        ("own.Sequential([{other}.layers.Dense(2)])", r"{other}.layers.Dense of {other} [\d.]+, and own.Sequential of"),
+        ("own.Model(x, own.layers.Dense(1)(x)).compile({other}.optimizers.Adam())", r"{other}.optimizers.Adam of"),
+        (
+            "def helper(layer, value):\n    return layer(value)\nhelper(own.layers.Dense(2), z)",
+            r"value of .* and layer of",
+        ),
+    ],
+)
+def test_an_error_where_two_kerases_met_is_told_in_a_line(line, what):
+    other = other_keras()
+    from s2s_magic import api
+    from s2s_magic.errors import BuildError
+
+    with pytest.raises(BuildError, match=what.format(other=other)) as caught:
+        api.trace(OTHER.format(other=other) + line.format(other=other))
+    assert "mixes two Kerases" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.__cause__ is not None
+
+
+def test_an_error_within_one_keras_is_left_as_it_is():
+    other = other_keras()
+    from s2s_magic import api
+
+    with pytest.raises(ValueError, match=r"units.*-1"):
+        api.trace(f"{OTHER.format(other=other)}{other}.layers.Dense(-1)(z)")
