@@ -5,13 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from s2s_magic import api
+from s2s_magic import api, compatibility
 from s2s_magic.verbs import CELL_VERBS, LINE_VERBS, VERBS, flags_of
-
-if TYPE_CHECKING:
-    from IPython.core.completer import CompletionContext
 
 _CELL = "%%seq2seq"
 # The line magic may stand alone, or give its value to a name: `shown = %seq2seq explain m x --return`.
@@ -116,22 +113,17 @@ def _in_body(first_line: str, here: str, namespace: Callable[[], Mapping[str, An
     return offers + (_variables(namespace()) if key.offers_variables else [])
 
 
-def matcher(namespace: Callable[[], Mapping[str, Any]]) -> Callable[[CompletionContext], Any]:
-    """Make a matcher for IPython's completer (``context_matcher``, the second version of its API)."""
-    from IPython.core.completer import SimpleCompletion, context_matcher
+def matcher(namespace: Callable[[], Mapping[str, Any]]) -> Callable[..., Any]:
+    """Make a matcher for IPython's completer."""
 
-    @context_matcher(identifier="s2s_magic")  # type: ignore[untyped-decorator]
-    def complete(context: CompletionContext) -> Any:
-        before = "\n".join(context.full_text.split("\n")[: context.cursor_line + 1])
-        before = before[: len(before) - len(before.split("\n")[-1]) + context.cursor_position]
+    def fitting(before: str, token: str) -> tuple[list[str], bool]:
         found = candidates(before, namespace)
         if found is None:
-            return {"completions": [], "suppress": False}
+            return [], False
         typed = _BETWEEN_WORDS.split(before)[-1]
-        # IPython replaces `context.token`, which stops at characters such as "-"
-        kept = len(typed) - len(context.token) if typed.endswith(context.token) else 0
-        fitting = [SimpleCompletion(text=word[kept:]) for word in found if word.startswith(typed)]
-        return {"completions": fitting, "suppress": bool(fitting)}
+        # IPython replaces the token, which stops at characters such as "-"
+        kept = len(typed) - len(token) if typed.endswith(token) else 0
+        words = [word[kept:] for word in found if word.startswith(typed)]
+        return words, bool(words)
 
-    matching: Callable[[CompletionContext], Any] = complete
-    return matching
+    return compatibility.matcher(fitting)
