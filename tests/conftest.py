@@ -50,6 +50,34 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call() -> Iterator[None]:
+    """Skip a test whose code needs TensorFlow Addons where it cannot be installed."""
+    return (yield from _unless_addons_are_missing())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup() -> Iterator[None]:
+    """Skip what rests on a fixture whose code needs TensorFlow Addons."""
+    return (yield from _unless_addons_are_missing())
+
+
+def _unless_addons_are_missing() -> Any:
+    try:
+        return (yield)
+    except BaseException as error:
+        missing = [each.name for each in _behind(error) if isinstance(each, ModuleNotFoundError)]
+        if "tensorflow_addons" not in missing:
+            raise
+    pytest.skip("needs TensorFlow Addons, which is not installed")
+
+
+def _behind(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _memory_given_back() -> Iterator[None]:
     """Keep the memory of a long run bounded: what a file's models took is free after its last test."""

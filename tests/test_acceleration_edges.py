@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_addons as tfa
 from tensorflow import keras
 
+import addons as tfa
 from s2s_magic.acceleration import ACCELERATED, accelerate
 
 VOCAB, EMBED, UNITS = 11, 4, 6

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_addons as tfa
 from tensorflow import keras
 
+import addons as tfa
 from s2s_magic.acceleration import ACCELERATED
 from s2s_magic.decoding.fast_decoder import accelerate_greedy
 

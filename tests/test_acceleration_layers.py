@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_addons as tfa
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from tensorflow import keras
 from tensorflow.keras import layers
 
+import addons as tfa
 from comparing import assert_same, values_and_gradients
 from s2s_magic.acceleration import accelerate
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_addons as tfa
 from tensorflow import keras
 from tensorflow.keras import layers
 
+import addons as tfa
 from comparing import assert_same, values_and_gradients
 from s2s_magic.acceleration import ACCELERATED, accelerate
 from s2s_magic.acceleration.understood import strangeness
