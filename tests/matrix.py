@@ -1,0 +1,163 @@
+"""Run the core of the tests on the stacks that people have, each in a virtual environment of its own.
+
+A table of what passed is printed.
+
+    python tests/matrix.py                         # all of them
+    python tests/matrix.py addons colab            # some
+    python tests/matrix.py --keep ~/.cache/matrix  # environments that are made once and used again
+
+An interpreter is looked for on the path and among pyenv's versions; a stack without one is skipped, and it is said.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+ROOT = Path(__file__).parents[1]
+TOOLS = ("pytest", "hypothesis", "nbclient", "ipykernel", "pandas", "beautifulsoup4")
+COLAB = ("ipython==7.34.*", "ipywidgets==7.7.1", "traitlets==5.7.1", "ipykernel==6.17.*", "numpy==2.1.*")
+CORE = {
+    "tracing": "places trace_running trace_ledger trace_kernel names cells unseen",
+    "what is said": "one_owner roles verdicts drift explain gradient_reasons advice kerases",
+    "fit": "training_same training_rows training_pipeline training_progress",
+    "kernels": "kernels_recurrent kernels_loss acceleration_layers acceleration_fit",
+    "decoding": "search decoding_layers decoding_written decoding",
+    "views and magics": "view_text view_html view_wiring view_display widget magics options files surface",
+}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What is installed together.
+
+    Attributes
+    ----------
+    python
+        The interpreter's version.
+    title
+        The stack as the table names it.
+    packages
+        What is asked for beside this package and the tools of the tests.
+    environment
+        Variables that choose the Keras.
+    reason
+        Why it is not run yet; empty for one that is.
+    """
+
+    python: str
+    title: str
+    packages: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+    reason: str = ""
+
+
+LEGACY = {"TF_USE_LEGACY_KERAS": "1"}
+NOT_YET = "not yet: Keras 3"
+STACKS = {
+    "addons": Stack("3.11", "TensorFlow 2.15, Addons 0.23", ("tensorflow==2.15.*",)),
+    "tf_keras": Stack("3.12", "TensorFlow 2.19, tf_keras", ("tensorflow==2.19.*", "tf_keras==2.19.*"), LEGACY),
+    "colab": Stack(
+        "3.13",
+        "TensorFlow 2.20, tf_keras, the rest as on Colab",
+        ("tensorflow==2.20.*", "tf_keras==2.20.*", *COLAB),
+        LEGACY,
+    ),
+    "keras3-2.18": Stack("3.11", "TensorFlow 2.18, Keras 3", reason=NOT_YET),
+    "keras3-colab": Stack("3.13", "TensorFlow 2.20, Keras 3.13, the rest as on Colab", reason=NOT_YET),
+    "keras3": Stack("3.13", "TensorFlow 2.21, Keras 3.15", reason=NOT_YET),
+}
+
+
+def interpreter(version: str) -> str | None:
+    """Find an interpreter that says it has a version; None where there is none."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for found in (*pyenv.glob(f"{version}.*/bin/python"), shutil.which(f"python{version}"), sys.executable):
+        said = subprocess.run([found, "--version"], capture_output=True, text=True, check=False) if found else None
+        if said is not None and said.stdout.startswith(f"Python {version}."):
+            return str(found)
+    return None
+
+
+def environment(stack: Stack, folder: Path) -> Path:
+    """Make a virtual environment with a stack in it, where it is not there yet; give its interpreter."""
+    python = folder / "bin" / "python"
+    done = folder / "complete"
+    if not done.exists():
+        subprocess.run([interpreter(stack.python) or "", "-m", "venv", "--clear", folder], check=True)
+        wanted = [*stack.packages, *(tool for tool in TOOLS if not any(p.startswith(tool) for p in stack.packages))]
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *wanted, "-e", ROOT], check=True)
+        done.touch()
+    return python
+
+
+def results(stack: Stack, python: Path) -> Iterator[str]:
+    """Run each part of the core and say what came of it."""
+    for names in CORE.values():
+        with tempfile.TemporaryDirectory() as folder:
+            report = Path(folder) / "report.xml"
+            files = [f"tests/test_{name}.py" for name in names.split()]
+            chosen = {name: value for name, value in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
+            command = [python, "-m", "pytest", "-q", "--tb=short", f"--junitxml={report}", *files]
+            subprocess.run(command, cwd=ROOT, env=chosen | stack.environment, check=False)
+            yield _in_words(report)
+
+
+def _in_words(report: Path) -> str:
+    if not report.exists():
+        return "did not run"
+    suites = ElementTree.parse(report).iter("testsuite")
+    counts = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
+    for suite in suites:
+        for name in counts:
+            counts[name] += int(suite.get(name, 0))
+    failed = counts["failures"] + counts["errors"]
+    said = [
+        f"{counts['tests'] - failed - counts['skipped']} passed",
+        f"{failed} failed",
+        f"{counts['skipped']} skipped",
+    ]
+    return ", ".join(words for words in said if not words.startswith("0 ")) or "nothing ran"
+
+
+def versions(python: Path) -> str:
+    """Name the versions that matter, as they were installed."""
+    listed = subprocess.run([python, "-m", "pip", "freeze"], capture_output=True, text=True, check=True).stdout
+    wanted = "tensorflow|tf_keras|keras|numpy|ipython|ipywidgets"
+    return ", ".join(re.findall(rf"^((?:{wanted})==\S+)$", listed, re.MULTILINE | re.IGNORECASE))
+
+
+def main() -> int:
+    """Run what is asked for; the exit status says whether all that ran passed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stacks", nargs="*", choices=[*STACKS, []], metavar="STACK", help=", ".join(STACKS))
+    parser.add_argument("--keep", type=Path, help="folder for the environments; a temporary one by default")
+    options = parser.parse_args()
+    table = [["Python", "with", *CORE], ["---"] * (len(CORE) + 2)]
+    with tempfile.TemporaryDirectory() as temporary:
+        for name in options.stacks or STACKS:
+            stack = STACKS[name]
+            missing = "" if interpreter(stack.python) else f"skipped: no Python {stack.python} here"
+            if reason := stack.reason or missing:
+                print(f"{name}: {reason}", flush=True)
+                said = [reason] * len(CORE)
+            else:
+                python = environment(stack, (options.keep or Path(temporary)) / name)
+                print(f"{name}: {versions(python)}", flush=True)
+                said = list(results(stack, python))
+            table.append([stack.python, stack.title, *said])
+    print("\n".join(f"| {' | '.join(row)} |" for row in table))
+    return any("failed" in said or said in ("did not run", "nothing ran") for row in table for said in row)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
