@@ -51,14 +51,14 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_pyfunc_call() -> Iterator[None]:
-    """Skip a test whose code needs TensorFlow Addons where it cannot be installed."""
+def pytest_runtest_setup() -> Iterator[None]:
+    """Skip a test whose fixtures run code of TensorFlow Addons where it is not installed."""
     return (yield from _unless_addons_are_missing())
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup() -> Iterator[None]:
-    """Skip what rests on a fixture whose code needs TensorFlow Addons."""
+def pytest_runtest_call() -> Iterator[None]:
+    """Skip a test that runs code of TensorFlow Addons where it is not installed."""
     return (yield from _unless_addons_are_missing())
 
 

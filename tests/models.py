@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from s2s_magic.tracing import Traced
+
 
 def by_hand(vocab: int = 100, embed: int = 10, units: int = 512) -> str:
     """Give the code of an encoder-decoder whose two sides share one embedding; it binds ``model``."""
@@ -36,10 +41,10 @@ model = keras.Model([source_ids, target_ids, target_lengths], chances)
 _IMPORTS = """\
 import numpy as np
 import tensorflow as tf
-import tensorflow_addons as tfa
 from tensorflow import keras
 from tensorflow.keras import layers
 """
+_ADDONS = "import tensorflow_addons as tfa\n"
 
 ZOO = {
     "nested expressions": """
@@ -313,4 +318,15 @@ model = keras.models.clone_model(original)
 
 def zoo() -> dict[str, str]:
     """Give differently built models as code text, by what is special about them; each binds ``model``."""
-    return {"by hand": by_hand(20, 4, 8), **{title: _IMPORTS + code for title, code in ZOO.items()}}
+    imports = {title: _IMPORTS + _ADDONS * ("tfa." in code) for title, code in ZOO.items()}
+    return {"by hand": by_hand(20, 4, 8), **{title: imports[title] + code for title, code in ZOO.items()}}
+
+
+def ran(code: str) -> Traced:
+    """Run code under capture; it runs through, or its error is raised."""
+    from s2s_magic.tracing import run
+
+    seen = run(code, {})
+    if seen.error is not None:
+        raise seen.error
+    return seen

@@ -5,13 +5,12 @@ from collections import Counter
 
 import pytest
 
-from models import zoo
+from models import ran, zoo
 
 pytest.importorskip("tensorflow")
 
 from s2s_magic import api
 from s2s_magic.ledger.explain import explain
-from s2s_magic.tracing import run
 from s2s_magic.view import report, to_html, to_svg, to_text
 from s2s_magic.view.report import OwnerRow
 
@@ -20,7 +19,7 @@ OWNS = re.compile(r"(\S+) owns (\d[\d,]*|no) variable")
 
 @pytest.mark.parametrize("title", zoo())
 def test_explanations_findings_tree_and_wiring_agree_on_the_one_owner(title: str) -> None:
-    ledger = run(zoo()[title], {}).ledger
+    ledger = ran(zoo()[title]).ledger
     owned = Counter(variable.object for variable in ledger.variables.values())
     by_name = {layer.name: owned[key] for key, layer in ledger.layers.items()}
     said = [sentence for layer in ledger.layers.values() if _is_known(layer) for sentence in _told(ledger, layer.name)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ledgers import CODE
-from models import by_hand, zoo
+from models import by_hand, ran, zoo
 
 pytest.importorskip("tensorflow")
 
@@ -85,8 +85,7 @@ def _born(ledger: Ledger, key: str) -> int | None:
 
 @pytest.mark.parametrize("title", zoo())
 def test_every_variable_has_one_event_and_one_owner_and_the_sums_come_out(title: str) -> None:
-    seen = run(zoo()[title], {})
-    assert seen.error is None, seen.error
+    seen = ran(zoo()[title])
     check(seen, seen.namespace["model"])
     assert refresh(seen.ledger, seen.live) == seen.ledger
 
