@@ -1,12 +1,16 @@
 """Which Keras there is: none, one that is not supported yet, and two in one notebook."""
 
+import configparser
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from ledgers import translator_ledger
 
@@ -18,13 +22,13 @@ for cell in CELLS:
     shell.run_cell(cell)
 """
 CELLS = ["%%seq2seq trace m\nx = 1", "%%seq2seq build m\nvocab: 9\nembed: 2\nencoder: gru(4)\ndecoder: gru(4)"]
-BLOCKED = """
+BLOCKING = """
 import sys
-class Blocking:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("tensorflow", "keras", "tf_keras", "tensorflow_addons"):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-sys.meta_path.insert(0, Blocking())
+from importlib.machinery import PathFinder
+find = PathFinder.find_spec
+def find_spec(name, path=None, target=None):
+    return None if name.partition(".")[0] in BLOCKED else find(name, path, target)
+PathFinder.find_spec = find_spec
 """
 
 
@@ -42,7 +46,7 @@ def test_without_tensorflow_the_first_use_says_so_and_a_stored_ledger_is_read_an
     stored = tmp_path / "ledger.json"
     stored.write_text(json.dumps(translator_ledger().to_dict()), encoding="utf-8")
     shown = ran(
-        f"{BLOCKED}\nCELLS = {CELLS!r}\n{SHELL}\n"
+        f"BLOCKED = ['tensorflow', 'keras', 'tf_keras', 'tensorflow_addons']\n{BLOCKING}\nCELLS = {CELLS!r}\n{SHELL}\n"
         "import json\nfrom s2s_magic import Ledger\nfrom s2s_magic.view import report, to_html, to_text\n"
         f"ledger = Ledger.from_dict(json.load(open({str(stored)!r}, encoding='utf-8')))\n"
         "shown = report(ledger, after=5)\nprint(to_text(shown))\nassert '<table' in to_html(shown, page=True)\n"
@@ -58,12 +62,44 @@ def test_without_tensorflow_the_first_use_says_so_and_a_stored_ledger_is_read_an
 
 
 @pytest.mark.skipif(find_spec("tf_keras") is None, reason="TensorFlow's own Keras here is Keras 2 in any case")
+def test_where_tf_keras_is_asked_for_and_missing_the_first_use_says_how_to_install_it():
+    said = ran(f"BLOCKED = ['tf_keras']\n{BLOCKING}\nCELLS = {CELLS!r}\n{SHELL}", TF_USE_LEGACY_KERAS="1").splitlines()
+    said = [line for line in said if not line.startswith("WARNING:tensorflow:")]
+    assert len(said) == 2
+    for line in said:
+        assert line.startswith("SetupError: TensorFlow finds no Keras: install keras, or where TF_USE_LEGACY_KERAS is ")
+
+
+@pytest.mark.skipif(find_spec("tf_keras") is None, reason="TensorFlow's own Keras here is Keras 2 in any case")
 def test_where_keras_3_runs_the_first_use_says_in_a_line_what_is_needed():
     said = ran(f"CELLS = {CELLS!r}\n{SHELL}").splitlines()
     assert len(said) == 2
     for line in said:
         assert line.startswith("SetupError: this process runs Keras 3.")
-        assert "install tf_keras, restart, and set TF_USE_LEGACY_KERAS=1" in line
+        assert re.search(r"pip install tf_keras==2\.\d+\.\*, restart, and set TF_USE_LEGACY_KERAS=1", line)
+
+
+@pytest.mark.parametrize(
+    ("python", "taken", "refused", "addons"),
+    [
+        *[("3.10", "2.15.1", "2.16.1", True), ("3.11", "2.13.0", "2.21.0", True)],
+        *[("3.12", "2.19.0", "2.15.1", False), ("3.13", "2.21.0", "2.15.1", False)],
+        ("3.14", None, "2.21.0", False),
+    ],
+)
+def test_a_python_gets_the_tensorflow_that_has_a_release_for_it(python, taken, refused, addons):
+    settings = configparser.ConfigParser()
+    settings.read(Path(__file__).parents[1] / "setup.cfg", encoding="utf-8")
+    lines = settings["options"]["install_requires"].splitlines()
+    asked = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    wanted = {one.name: one for one in asked if one.marker is None or one.marker.evaluate({"python_version": python})}
+    accepted = [
+        version
+        for version in ("2.13.0", "2.15.1", "2.16.1", "2.19.0", "2.21.0")
+        if "tensorflow" in wanted and version in wanted["tensorflow"].specifier
+    ]
+    assert (taken in accepted or taken is None, refused in accepted) == (True, False)
+    assert ("tensorflow-addons" in wanted, "tensorflow" in wanted) == (addons, taken is not None)
 
 
 OTHER = "import {other}\nfrom tensorflow import keras as own\nx, z = own.Input([3]), {other}.Input([3])\n"

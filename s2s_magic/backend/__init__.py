@@ -42,25 +42,32 @@ def active() -> str:
         from tensorflow import keras
 
         package = sys.modules[keras.Model.__module__.partition(".")[0]]
-    except ImportError as error:
+    except (ImportError, RecursionError) as error:  # asked again for what it did not find, TensorFlow turns in circles
         raise SetupError(_missing(error)) from error
     if package.__version__.startswith("2."):
         return "keras2"
     raise SetupError(
-        f"this process runs Keras {package.__version__}, and s2s_magic works with Keras 2 so far: install tf_keras, "
+        f"this process runs Keras {package.__version__}, and s2s_magic works with Keras 2 so far: {_installing()}, "
         "restart, and set TF_USE_LEGACY_KERAS=1 in the environment before TensorFlow is imported "
         "(%env TF_USE_LEGACY_KERAS=1 in the first cell)"
     )
 
 
-def _missing(error: ImportError) -> str:
-    if error.name == "tensorflow":
+def _missing(error: Exception) -> str:
+    if getattr(error, "name", None) == "tensorflow":
         return (
             f"TensorFlow is not installed in this Python {sys.version_info[0]}.{sys.version_info[1]}, and code of "
             "Keras runs on it: install tensorflow, in a Python that it has a release for. A ledger that was saved is "
             "read and shown without it, by s2s_magic.Ledger.from_dict"
         )
-    return "TensorFlow finds no Keras: install keras, or tf_keras where TF_USE_LEGACY_KERAS is set"
+    return f"TensorFlow finds no Keras: install keras, or where TF_USE_LEGACY_KERAS is set, {_installing()}"
+
+
+def _installing() -> str:
+    """Say how to install tf_keras so that TensorFlow stays the one that it is."""
+    import tensorflow as tf
+
+    return f"pip install tf_keras=={'.'.join(tf.__version__.split('.')[:2])}.*"
 
 
 def __getattr__(name: str) -> Any:
