@@ -1,10 +1,13 @@
 """The parts of an encoder-decoder are found by kind, in whatever way it is written."""
 
+from html import unescape
+
 import pytest
 
 from models import by_hand
 from s2s_magic import api
 from s2s_magic.ledger.anatomy import anatomy_of
+from s2s_magic.view.wiring.drawing import to_svg
 
 BEGIN = """
 from tensorflow import keras
@@ -73,3 +76,28 @@ def test_the_parts_are_found_by_kind(code, names):
 
 def test_a_model_without_a_decoder_has_no_parts():
     assert anatomy_of(api.trace(f"{BEGIN}model = keras.Model(source, L.Dense(2)(heard(source)))").ledger) is None
+
+
+def test_answers_and_the_wiring_name_the_parts():
+    seq2seq = api.trace(BEGIN + LAYERS)
+
+    def said(name):
+        return " ".join(api.explain(seq2seq, name).sentences)
+
+    assert "In model, it is the source input." in said("source")
+    assert "In model, it is the target input." in said("target")
+    assert "In model, it is the encoder's embedding." in said("heard")
+    assert "In model, it is the memory that looks looks at." in said("memory")
+    assert "In model, it is the decoder's attention." in said("looks")
+    assert "Its owner is writer.cell, the decoder's cell." in said("writer.cell.kernel")
+    drawn = unescape(to_svg(seq2seq.ledger))
+    for name, part in (("reader: LSTM", "the encoder"), ("scores: Dense", "the output layer")):
+        assert f"<title>{name}, {part}, owns" in drawn or f"<title>{name}, {part}, holds" in drawn
+    assert "<title>cell: LSTMCell, the decoder's cell, 264 parameters of its own</title>" in drawn
+
+
+def test_a_shared_embedding_and_a_stack_say_so():
+    shared = api.trace(by_hand(12, 4, 8))
+    assert "In model, it is the embedding of source and target." in api.explain(shared, "words").sentences
+    stacked = api.trace(BEGIN + CELLS)
+    assert "In model, it is part of the decoder." in api.explain(stacked, "below").sentences

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from s2s_magic.ledger.calls import AnyEvent, Called, Constructed, Wire
@@ -28,6 +28,8 @@ class Anatomy:
         The layers between these and the decoder, the embedding among them, the nearest to the decoder first.
     embeddings
         Those of them that are embeddings.
+    source_embeddings
+        The embeddings behind the states and the memory.
     source
         Indexes of the events at the beginning of the decoder's first states and of its memory: the source's input.
     encoder
@@ -42,6 +44,7 @@ class Anatomy:
     target: frozenset[int]
     read: tuple[str, ...]
     embeddings: tuple[str, ...]
+    source_embeddings: tuple[str, ...]
     source: frozenset[int]
     encoder: tuple[Called, ...]
     attention: tuple[Called, ...]
@@ -75,10 +78,52 @@ def anatomy_of(trace: Trace) -> Anatomy | None:
         target=_beginnings(before),
         read=tuple(event.object for event in before),
         embeddings=tuple(event.object for event in before if trace.kind(event) == "embedding"),
+        source_embeddings=tuple(event.object for event in behind if trace.kind(event) == "embedding"),
         source=_beginnings(event for event in behind if not _counts(event)),
         encoder=tuple(encoder[index] for index in sorted(encoder) if index != decoder.index),
         attention=tuple(sorted(attention, key=lambda call: call.index)),
     )
+
+
+def part_names(trace: Trace) -> dict[str | tuple[int | None, int], str]:
+    """Name the parts of the model that is meant.
+
+    Returns
+    -------
+    dict
+        By the key of a layer, or the origin of a tensor, what it is: ``the decoder's cell``.
+    """
+    parts = anatomy_of(trace)
+    if parts is None:
+        return {}
+    found: dict[str | tuple[int | None, int], str] = {}
+    for name, begins in (("the source input", parts.source), ("the target input", parts.target)):
+        for event in (trace.events[index] for index in begins):
+            if trace.kind(event) == "input":
+                found[event.object] = found[event.index, 0] = name
+    found |= dict.fromkeys(parts.embeddings, "the decoder's embedding")
+    for key in parts.source_embeddings:
+        found[key] = "the embedding of source and target" if key in parts.embeddings else "the encoder's embedding"
+    found |= _one_or_parts("encoder", [call.object for call in parts.encoder])
+    below = [key for key in parts.read if trace.layers[key].kind == "recurrent"]
+    found |= _one_or_parts("decoder", [*below, parts.decoder.object])
+    for call in parts.attention:
+        if parts.decoder in events_behind(trace, call.inputs[:1]):
+            found[call.object] = "the decoder's attention"
+            found |= {wire.origin: f"the memory that {call.layer} looks at" for wire in call.inputs[1:]}
+    held = {parts.cell: "the decoder's cell", parts.output_layer: "the output layer"}
+    return found | {key: name for key, name in held.items() if key is not None}
+
+
+def part_said(trace: Trace, thing: str | tuple[int | None, int]) -> Iterator[str]:
+    """Say which part a layer, by its key, or a tensor, by its origin, is; nothing where it is none."""
+    if (part := part_names(trace).get(thing)) is not None:
+        yield f"In {trace.main_model.name}, it is {part}." if trace.main_model else f"It is {part}."
+
+
+def _one_or_parts(name: str, keys: Iterable[str]) -> dict[str, str]:
+    every = dict.fromkeys(keys)
+    return dict.fromkeys(every, f"the {name}" if len(every) == 1 else f"part of the {name}")
 
 
 def _beginnings(events: Iterable[AnyEvent]) -> frozenset[int]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from math import isclose
 
+from s2s_magic.ledger.anatomy import part_names, part_said
 from s2s_magic.ledger.calls import Called
 from s2s_magic.ledger.explanation import Explanation, holding, measured, owned_and_held, ownership
 from s2s_magic.ledger.ledger import Ledger
@@ -59,6 +60,7 @@ def _layer_story(ledger: Ledger, key: str, layer: Layer, asked: str) -> Iterator
         born = f"{doing} in {at(constructed)}: {one_line(constructed.source)}"
     also = f" ({asked} is the same object)" if asked != layer.name else ""
     yield f"{layer.name} is {with_article(layer.class_name)} layer object{also}, {born}."
+    yield from part_said(ledger, key)
     if others := list(_of_the_same_name(ledger, layer)):
         yield f"The same name was given to other objects too: {listing(others)}."
     yield ownership(ledger, key)
@@ -169,9 +171,10 @@ def _given(call: Called) -> str:
 
 def _variable_story(ledger: Ledger, key: str, variable: Variable) -> Iterator[str]:
     name = full_name(variable)
+    part = part_names(ledger).get(variable.object or "")
     yield (
         f"{name} is a variable of shape {shape_text(variable.shape)}, {variable.params:,} parameters "
-        f"({variable.bytes:,} bytes). Its owner is {variable.owner}."
+        f"({variable.bytes:,} bytes). Its owner is {variable.owner}{f', {part}' if part else ''}."
     )
     event = ledger.events[variable.created_by] if variable.created_by is not None else None
     if event is None and variable.object is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from s2s_magic.ledger.anatomy import part_said
 from s2s_magic.ledger.calls import AnyEvent, Called, Constructed, Wire
 from s2s_magic.ledger.explanation import Explanation, measured, ownership
 from s2s_magic.ledger.gradient import ways, why_none_through
@@ -18,6 +19,7 @@ def explain_tensor(ledger: Ledger, event: AnyEvent, name: str) -> Explanation:
     number, tensor = next((n, tensor) for n, tensor in enumerate(event.outputs) if tensor.name == name)
     sentences = [
         f"{name} is a tensor of shape {shape_text(tensor.shape)}, {tensor.dtype}: a wire. It holds no weights.",
+        *part_said(ledger, (event.index, number)),
         *_origin(ledger, event),
         *_way_out(ledger, event, number),
         *measured(ledger, ledger.layers[event.object].own_weights),

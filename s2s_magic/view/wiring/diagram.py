@@ -21,6 +21,7 @@ class Inner:
     born: int
     params: int
     owns_from: int
+    part: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Node:
         Pairs of event and number of those that it owns itself; ``created_by`` has all that it holds.
     members
         Keys of the objects that a block stands for.
+    part
+        Which part of an encoder-decoder it is, in words; empty where it is none.
     """
 
     key: str
@@ -59,6 +62,7 @@ class Node:
     calls: tuple[int, ...] = ()
     inner: tuple[Inner, ...] = ()
     members: tuple[str, ...] = ()
+    part: str = ""
 
     def params_after(self, after: int) -> int:
         """Count the numbers in its variables that exist once event ``after`` is done."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 
 from s2s_magic.ledger import Called, Constructed, Ledger, ModelRecord, Tensor, Variable
+from s2s_magic.ledger.anatomy import part_names
 from s2s_magic.ledger.gradient import ways
 from s2s_magic.ledger.wires import carries_gradient, stops_at
 from s2s_magic.view.wiring.diagram import Graph, Inner, Link, Node
@@ -34,6 +36,10 @@ def graph_of(ledger: Ledger) -> Graph:
     }
     links = _links(ledger, nodes)
     model = ledger.main_model
+    parts = part_names(ledger)
+    for key, node in nodes.items():
+        inner = tuple(replace(item, part=parts.get(item.key, "")) for item in node.inner)
+        nodes[key] = replace(node, part=parts.get(key, ""), inner=inner)
     if model is None:
         return Graph(nodes, links)
     born = model.event if model.event is not None else 0

@@ -207,11 +207,12 @@ def _more(node: Node) -> str:
 
 def _said(node: Node, moment: Moment) -> str:
     calls = sum(map(moment.has, node.calls))
-    called = f", called {calls} times" if calls > 1 else ""
+    called = f"called {calls} times" if calls > 1 else ""
     own, params = node.owned_after(moment.after), node.params_after(moment.after)
     parts = [f"owns {own:,} parameters"] if own else []
     parts += [f"holds {params - own:,} {'more' if own else 'parameters'}"] if params > own else []
-    return f"{node.label}: {node.class_name}{called}, {' and '.join(parts) or 'owns no variables'}"
+    owned = " and ".join(parts) or "owns no variables"
+    return ", ".join(filter(None, [f"{node.label}: {node.class_name}", node.part, called, owned]))
 
 
 def _frame(node: Node, box: Box, moment: Moment) -> str:
@@ -259,4 +260,5 @@ def _inner(inner: Inner, box: Box, y: float, moment: Moment) -> str:
     body += text(box.x + 21, y + 15, fit(inner.label, box.width - 42 - 6.2 * len(words)), f'{PLAIN} font-size="11.5"')
     if words:
         body += text(box.x + box.width - 16, y + 15, words, f'{PLAIN} font-size="11" text-anchor="end"')
-    return group(f"{inner.label}: {inner.class_name}, {inner.params:,} parameters of its own", body)
+    said = filter(None, [f"{inner.label}: {inner.class_name}", inner.part, f"{inner.params:,} parameters of its own"])
+    return group(", ".join(said), body)
