@@ -21,10 +21,10 @@ TREES = {name: ast.parse(source) for name, source in SOURCES.items()}
 ARROWS = {
     "spec": "",
     "source": "spec",
-    "backend": "",
+    "backend": "kinds",
     "addons": "",
     "kernels": "",
-    "ledger": "",
+    "ledger": "kinds",
     "view": "ledger",
     "tracing": "backend ledger cells",
     "data": "backend ledger handle",

@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from s2s_magic import backend
 from s2s_magic.acceleration.keras_cells import cell_obstacle, regularized_output, run_cells
 from s2s_magic.acceleration.overriding import override
 from s2s_magic.acceleration.understood import is_known_function, strangeness
@@ -33,11 +34,10 @@ def is_decoder(layer: Any) -> bool:
 
 def decoder_obstacle(decoder: Any) -> str | None:
     """Say in words why a decoder of TFA cannot run on the kernels; None where it can."""
-    tfa = _tfa()
-    if type(decoder) is not tfa.BasicDecoder:
+    if backend.kind_of(decoder) != "decoder":
         return f"{type(decoder).__name__} is none of the decoders understood: BasicDecoder"
     sampler = decoder.sampler
-    if type(sampler) is not tfa.TrainingSampler:
+    if type(sampler) is not _tfa().TrainingSampler:
         return f"its {type(sampler).__name__} chooses each input from the output before; understood is TrainingSampler"
     if sampler.time_major:
         return "its sampler reads time-major inputs"

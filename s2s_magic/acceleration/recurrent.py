@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
 from s2s_magic import backend
 from s2s_magic.acceleration.keras_cells import cell_obstacle, run_cells
@@ -16,7 +15,7 @@ from s2s_magic.undoing import Changes
 
 def halves(layer: Any) -> list[Any]:
     """Give the two layers of a Bidirectional one, or the layer itself."""
-    if type(layer) is keras.layers.Bidirectional:
+    if backend.kind_of(layer) == "bidirectional":
         return [layer.forward_layer, layer.backward_layer]
     return [layer]
 
@@ -27,9 +26,8 @@ def recurrent_obstacle(layer: Any) -> str | None:
 
 
 def _obstacle(layer: Any) -> str | None:
-    name = type(layer).__name__
-    if type(layer) not in (keras.layers.LSTM, keras.layers.GRU, keras.layers.RNN):
-        return f"{name} is none of the layers understood: LSTM, GRU, RNN, Bidirectional, BasicDecoder"
+    if backend.kind_of(layer) != "recurrent":
+        return f"{type(layer).__name__} is none of the layers understood: LSTM, GRU, RNN, Bidirectional, BasicDecoder"
     if (odd := strangeness(layer)) is not None:
         return odd
     if tf.config.list_logical_devices("GPU") and backend.has_fused_kernel(layer):

@@ -68,7 +68,7 @@ def way_to_decode(seq2seq: Seq2Seq) -> Way:
 def _at_once(seq2seq: Seq2Seq, names: Names) -> Way:
     """Write the decoding of a model that repeats one vector for all positions, and feeds nothing back."""
     (source,), (output,) = backend.ends(seq2seq.model)
-    repeats = any(type(layer) is tf.keras.layers.RepeatVector for layer in backend.reached(seq2seq.model))
+    repeats = any(backend.stock_class(layer) == "RepeatVector" for layer in backend.reached(seq2seq.model))
     if len(output.shape) != 3 or not repeats:
         raise DecodeError(
             f"{seq2seq.name} cannot be decoded: its model has one input and no decoder, which would "

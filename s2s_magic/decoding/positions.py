@@ -36,9 +36,7 @@ def looks_around(layer: Any, arguments: tuple[Any, ...] = (), settings: dict[str
     """
     if backend.operation(layer) is not None:
         return not _operation_stays(layer, arguments, settings or {})
-    kind = type(layer).__name__
-    if type(layer) is not getattr(keras.layers, kind, None):
-        return True
+    kind = backend.stock_class(layer)
     if kind in _BY_AXIS:
         axis = layer.axis
         return not all(_is_last(one) for one in (axis if isinstance(axis, list | tuple) else [axis]))

@@ -12,8 +12,6 @@ from s2s_magic.decoding.spelling import Names
 from s2s_magic.decoding.step import State, Step
 from s2s_magic.errors import DecodeError
 
-_SCORING = ("Attention", "AdditiveAttention")
-
 
 class Writer:
     """Follows a model's output back to the ids that its decoder is fed with, and writes each call down anew.
@@ -74,7 +72,6 @@ class Writer:
 
     def _made(self, tensor: Any) -> str:
         layer, _, number = backend.history(tensor)
-        kind = type(layer).__name__
         if backend.is_input(layer) or backend.makes_ids(layer):
             if self.step.fed is not None and self.step.fed is not tensor:
                 one, other = (backend.history(t)[0] for t in (self.step.fed, tensor))
@@ -89,12 +86,12 @@ class Writer:
             raise self.refuse(layer, f"gives the decoder its output {number}, and one step makes only the first")
         if backend.kind_of(layer) == "recurrent":
             return self._recurrent(tensor, layer, arguments, settings)
-        if kind in _SCORING and _is_kerass(layer):
-            return self._attention(layer, arguments, settings)
-        if kind == "MultiHeadAttention" and _is_kerass(layer):
+        if backend.stock_class(layer) == "MultiHeadAttention":
             return self._many_heads(layer, arguments, settings)
-        if kind == "Dot" and _is_kerass(layer):
+        if backend.stock_class(layer) == "Dot":
             return self._dot(layer, arguments)
+        if backend.kind_of(layer) == "attention":
+            return self._attention(layer, arguments, settings)
         if looks_around(layer, arguments, settings):
             raise self.refuse(layer, "stands between the ids and the output, and may look at more than one position")
         return self._by_position(layer, arguments, settings)
@@ -142,7 +139,7 @@ class Writer:
         x = self._wire(parts[0])
         if any(self._follows_ids(state) for state in begin if state is not None):
             raise self.refuse(layer, "starts from a state that comes of what the decoder reads")
-        letters = "hc" if len(sizes) == 2 and type(layer).__name__ == "LSTM" else ""
+        letters = "hc" if len(sizes) == 2 and backend.stock_class(layer) == "LSTM" else ""
         states = []
         for number, (size, first) in enumerate(zip(sizes, begin, strict=True), 1):
             ending = letters[number - 1] if letters else ("state" if len(sizes) == 1 else f"state_{number}")
@@ -254,11 +251,11 @@ class Writer:
         arguments, settings = backend.call_of(tensor)
         if backend.is_wired(layer):
             return self._masking(self._outside(self._within(layer, arguments, number)))
-        kind = type(layer).__name__
         given = list(arguments[0]) if isinstance(arguments[0], list | tuple) else [arguments[0]]
-        if kind in ("Embedding", "Masking") and _is_kerass(layer):
+        if backend.stock_class(layer) in ("Embedding", "Masking"):
             return layer, self._outside(given[0])
-        if backend.kind_of(layer) in ("recurrent", "bidirectional") or (kind in _SCORING and _is_kerass(layer)):
+        scoring = backend.stock_class(layer) in ("Attention", "AdditiveAttention")
+        if scoring or backend.kind_of(layer) in ("recurrent", "bidirectional"):
             given = given[:1]  # states have no masks, and what comes out has the query's
         elif looks_around(layer, arguments, settings):
             raise self.refuse(layer, "may give its output another mask than its input has")
@@ -272,11 +269,6 @@ def _policy(layer: Any) -> str:
     """Give the setting by which a new layer computes in what this one computes in; empty where it does so anyway."""
     policy = layer.dtype_policy.name
     return "" if policy == tf.keras.mixed_precision.global_policy().name else f", dtype={policy!r}"
-
-
-def _is_kerass(layer: Any) -> bool:
-    """Say whether a layer is of a class of Keras's own, not of one derived from it."""
-    return type(layer) is getattr(tf.keras.layers, type(layer).__name__, None)
 
 
 def _nested(structure: Any, names: list[str]) -> list[str]:

@@ -194,7 +194,7 @@ def _embedding(seq2seq: Seq2Seq, names: Names, tensor: Any) -> tuple[str, str, s
                 f"{seq2seq.name} cannot be decoded: {names.shown(layer)} stands between the ids and the decoder, and "
                 "may look at more than one position"
             )
-    embeddings = [layer for layer, _, _ in path if type(layer) is tf.keras.layers.Embedding]
+    embeddings = [layer for layer, _, _ in path if backend.kind_of(layer) == "embedding"]
     if len(path) == 1 and embeddings:
         name = names.layer(embeddings[0])
         return name, name, ""

@@ -104,9 +104,9 @@ def part_names(trace: Trace) -> dict[str | tuple[int | None, int], str]:
     found |= dict.fromkeys(parts.embeddings, "the decoder's embedding")
     for key in parts.source_embeddings:
         found[key] = "the embedding of source and target" if key in parts.embeddings else "the encoder's embedding"
-    found |= _one_or_parts("encoder", [call.object for call in parts.encoder])
+    found.update(_one_or_parts("encoder", [call.object for call in parts.encoder]))
     below = [key for key in parts.read if trace.layers[key].kind == "recurrent"]
-    found |= _one_or_parts("decoder", [*below, parts.decoder.object])
+    found.update(_one_or_parts("decoder", [*below, parts.decoder.object]))
     for call in parts.attention:
         if parts.decoder in events_behind(trace, call.inputs[:1]):
             found[call.object] = "the decoder's attention"

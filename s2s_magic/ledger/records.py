@@ -7,9 +7,11 @@ Shapes are tuples in which None stands for a size that is not known before data 
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from s2s_magic.kinds import KIND_OF_CLASS, LayerKind
 
 Shape = tuple[int | None, ...]
 _LINE_END = re.compile("\r\n|\r|\n")
@@ -73,24 +75,6 @@ def lines_of(text: str) -> list[str]:
     return lines if lines[-1] else lines[:-1]
 
 
-LayerKind = Literal[
-    "layer", "input", "operation", "embedding", "recurrent", "bidirectional", "attention", "dense", "decoder",
-    "added loss",
-]  # fmt: skip
-_CLASSES: dict[LayerKind, tuple[str, ...]] = {
-    "input": ("InputLayer",),
-    "embedding": ("Embedding",),
-    "recurrent": ("LSTM", "GRU", "SimpleRNN", "RNN"),
-    "bidirectional": ("Bidirectional",),
-    "attention": ("Attention", "AdditiveAttention", "MultiHeadAttention", "Dot"),
-    "dense": ("Dense", "EinsumDense", "TimeDistributed"),
-    "decoder": ("BasicDecoder",),
-    "added loss": ("AddLoss",),
-}
-"""For documents of before the kind was kept."""
-_KIND_OF = {name: kind for kind, names in _CLASSES.items() for name in names}
-
-
 class Layer(Record):
     """A layer object: the thing that can own variables.
 
@@ -145,9 +129,10 @@ class Layer(Record):
     @model_validator(mode="before")
     @classmethod
     def _with_kind(cls, fields: Any) -> Any:
+        """Tell the kind by the class, for documents from before kinds were kept."""
         if not isinstance(fields, dict) or "kind" in fields:
             return fields
-        known = _KIND_OF.get(str(fields.get("class", fields.get("class_name"))), "layer")
+        known = KIND_OF_CLASS.get(str(fields.get("class", fields.get("class_name"))), "layer")
         return {**fields, "kind": "operation" if fields.get("implicit") else known}
 
     @property

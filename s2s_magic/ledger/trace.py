@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
+from s2s_magic.kinds import LayerKind
 from s2s_magic.ledger.calls import AnyEvent, Called, Constructed
 from s2s_magic.ledger.evidence import Evidence
-from s2s_magic.ledger.records import Cell, Layer, LayerKind, Variable
+from s2s_magic.ledger.records import Cell, Layer, Variable
 from s2s_magic.ledger.roles import ModelRecord, meant, named
 
 

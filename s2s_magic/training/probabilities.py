@@ -112,5 +112,4 @@ def _by_layer(layer: Any, made_by: str) -> bool | None:
             return True
         known = getattr(keras.activations, getattr(activation, "__name__", ""), None)
         return False if activation is None or activation is known else None
-    own = type(layer) is getattr(keras.layers, type(layer).__name__, None)
-    return False if own and not isinstance(layer, keras.layers.Lambda) else None
+    return False if backend.stock_class(layer) not in ("", "Lambda") else None

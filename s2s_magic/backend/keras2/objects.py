@@ -10,6 +10,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from s2s_magic.backend.keras2.private import private
+from s2s_magic.kinds import KIND_OF_CLASS, LayerKind
 
 base_layer, tf_op_layer = private("engine.base_layer"), private("layers.core.tf_op_layer")
 functional, sequential = private("engine.functional"), private("engine.sequential")
@@ -31,15 +32,8 @@ _IMPLICIT = (
     base_layer.TensorFlowOpLayer,
 )
 
-_KINDS = {
-    "embedding": ("Embedding",),
-    "recurrent": ("LSTM", "GRU", "SimpleRNN", "RNN"),
-    "bidirectional": ("Bidirectional",),
-    "attention": ("Attention", "AdditiveAttention", "MultiHeadAttention", "Dot"),
-    "dense": ("Dense", "EinsumDense", "TimeDistributed"),
-}
-_KIND_OF = {getattr(keras.layers, name): kind for kind, names in _KINDS.items() for name in names}
-_KIND_OF[base_layer.AddLoss] = "added loss"
+_KIND_OF = {getattr(keras.layers, name): kind for name, kind in KIND_OF_CLASS.items() if hasattr(keras.layers, name)}
+_KIND_OF[base_layer.AddLoss] = KIND_OF_CLASS["AddLoss"]
 
 
 def is_layer(value: Any) -> bool:
@@ -72,16 +66,21 @@ def is_written(layer: Any) -> bool:
     return not is_input(layer) and operation(layer) is None
 
 
-def kind_of(layer: Any) -> str:
+def kind_of(layer: Any) -> LayerKind:
     """Say what kind of thing a layer is, by its very class: one of the kinds that a ledger's layers have."""
     if operation(layer) is not None:
         return "operation"
     if is_input(layer):
         return "input"
-    home, name = type(layer).__module__, type(layer).__name__
-    if name == "BasicDecoder" and home.startswith("tensorflow_addons.seq2seq."):
-        return "decoder"
+    if type(layer).__module__.startswith("tensorflow_addons.seq2seq."):
+        return KIND_OF_CLASS.get(type(layer).__name__, "layer")
     return _KIND_OF.get(type(layer), "layer")
+
+
+def stock_class(layer: Any) -> str:
+    """Name the one of Keras's own classes that a layer is of; empty for a class derived from one, and for others."""
+    name = type(layer).__name__
+    return name if type(layer) is getattr(keras.layers, name, None) else ""
 
 
 def is_variable(value: Any) -> bool:

@@ -1,0 +1,21 @@
+"""The kinds of layers, and which of Keras's and TensorFlow Addons' classes are of which kind."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+LayerKind = Literal[
+    "layer", "input", "operation", "embedding", "recurrent", "bidirectional", "attention", "dense", "decoder",
+    "added loss",
+]  # fmt: skip
+_CLASSES: dict[LayerKind, tuple[str, ...]] = {
+    "input": ("InputLayer",),
+    "embedding": ("Embedding",),
+    "recurrent": ("LSTM", "GRU", "SimpleRNN", "RNN"),
+    "bidirectional": ("Bidirectional",),
+    "attention": ("Attention", "AdditiveAttention", "MultiHeadAttention", "Dot"),
+    "dense": ("Dense", "EinsumDense", "TimeDistributed"),
+    "decoder": ("BasicDecoder",),
+    "added loss": ("AddLoss",),
+}
+KIND_OF_CLASS = {name: kind for kind, names in _CLASSES.items() for name in names}
