@@ -41,6 +41,13 @@ def inspector():
     assert set(live_models()) <= before
 
 
+@pytest.fixture
+def shell():
+    """A shell of the test's own: settings outlive an extension that is unloaded, and must not outlive the test."""
+    yield InteractiveShell.instance()
+    InteractiveShell.clear_instance()
+
+
 def everything(widget):
     yield widget
     for child in getattr(widget, "children", ()):
@@ -251,8 +258,7 @@ def test_a_step_through_two_hundred_events_answers_within_50_ms():
     close_tree(made)
 
 
-def test_text_and_html_stand_beside_the_widget_in_every_display(inspector):
-    shell = InteractiveShell.instance()
+def test_text_and_html_stand_beside_the_widget_in_every_display(inspector, shell):
     bundle, _ = shell.display_formatter.format(inspector)
     assert set(bundle) == {"text/plain", "text/html", "application/vnd.jupyter.widget-view+json"}
     assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == inspector.model_id
@@ -353,11 +359,10 @@ def test_a_page_made_of_a_saved_notebook_shows_the_report(inspector):
     assert "s2s-strip" in shown
 
 
-def test_an_open_inspector_shows_a_fit_as_soon_as_it_ends():
+def test_an_open_inspector_shows_a_fit_as_soon_as_it_ends(shell):
     pytest.importorskip("tensorflow")
     import numpy as np
 
-    shell = InteractiveShell.instance()
     shell.extension_manager.load_extension("s2s_magic")
     magics = shell.magics_manager.registry["Seq2SeqMagics"]
     magics.display = "widget"

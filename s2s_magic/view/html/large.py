@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from s2s_magic.ledger.words import abridged, counted
-from s2s_magic.view.escaping import escape
-from s2s_magic.view.html.markup import Markup, frame, join, tag
-from s2s_magic.view.report import OwnerRow, Report, Step, VariableRow
+from s2s_magic.view.html.markup import Markup, frame, join, table, tag
+from s2s_magic.view.report import OwnerRow, Report, Step, TreeRow
+from s2s_magic.view.tables import Cell, Table
 from s2s_magic.view.text import cut
 
 PAGE = 500
 _EXPRESSION = 60
+_STEPS = ("Step", "Line", "Expression", "What it did", "Trainable so far")
+_OWNERS = ("Owner", "Variables", "Parameters", "Calls", "State")
 
 
 def large_steps_html(report: Report) -> Markup:
     """Show the steps as tables of 500, each folded."""
     pages = [report.steps[start : start + PAGE] for start in range(0, len(report.steps), PAGE)]
-    return join(
-        tag(
-            "details",
-            tag("summary", _summary(page)),
-            _table(
-                f"Steps {page[0].index} to {page[-1].index}",
-                ("Step", "Line", "Expression", "What it did", "Trainable so far"),
-                "".join(_step(report, step) for step in page),
-            ),
-        )
-        for page in pages
-    )
+    return join(_folded(_summary(page), _steps(report, page)) for page in pages)
+
+
+def _folded(summary: str, shown: Table) -> Markup:
+    body = frame(table(shown, class_="s2s-compact"), str(shown.caption), "s2s-high")
+    return tag("details", tag("summary", summary), body)
 
 
 def _summary(page: Sequence[Step]) -> str:
@@ -40,19 +36,12 @@ def _summary(page: Sequence[Step]) -> str:
     )
 
 
-def _table(caption: str, head: tuple[str, ...], rows: str) -> Markup:
-    heads = (tag("th", name, scope="col") for name in head)
-    body = tag("table", tag("caption", caption), tag("thead", tag("tr", *heads)), tag("tbody", Markup(rows)),
-               class_="s2s-table s2s-compact")  # fmt: skip
-    return frame(body, caption, "s2s-scroll s2s-high")
-
-
-def _step(report: Report, step: Step) -> str:
-    expression = escape(cut(step.place.source, _EXPRESSION))
-    return (
-        f'<tr><th scope="row">{step.index}</th><td>{step.place.line}</td><td>{expression}</td>'
-        f"<td>{escape(_did(report, step))}</td><td>{step.trainable:,}</td></tr>"
-    )
+def _steps(report: Report, page: Sequence[Step]) -> Table:
+    rows = [
+        (step.index, step.place.line, cut(step.place.source, _EXPRESSION), _did(report, step), f"{step.trainable:,}")
+        for step in page
+    ]
+    return Table(f"Steps {page[0].index} to {page[-1].index}", _STEPS, rows)
 
 
 def _did(report: Report, step: Step) -> str:
@@ -67,27 +56,17 @@ def _did(report: Report, step: Step) -> str:
 
 def large_owners_html(report: Report) -> Markup:
     """Show one row an owner, its variables in words."""
-    rows = "".join(_owners(report))
-    return join(
-        [
-            tag(
-                "details",
-                tag("summary", f"Show all {len(report.owners):,} owners"),
-                _table("Who owns what at the end", ("Owner", "Variables", "Parameters", "Calls", "State"), rows),
-            ),
-            tag("p", str(report.totals)),
-        ]
-    )
+    rows = [_owner(report, line, line.row) for line in report.tree() if isinstance(line.row, OwnerRow)]
+    shown = Table("Who owns what at the end", _OWNERS, rows)
+    return join([_folded(f"Show all {len(report.owners):,} owners", shown), tag("p", str(report.totals))])
 
 
-def _owners(report: Report) -> Iterator[str]:
-    held: list[VariableRow] = []
-    for line in report.tree():
-        if isinstance(line.row, OwnerRow):
-            held = [report.variables[key] for key in line.row.variables]
-            variables = ", ".join(f"{variable.name} {variable.shape}" for variable in held)
-            yield (
-                f'<tr><th scope="row" style="padding-left:{line.depth}em">{escape(line.row.name)} '
-                f"{escape(line.row.class_name)}</th><td>{escape(variables)}</td><td>{line.params:,}</td>"
-                f"<td>{len(line.row.steps):,}</td><td>{escape(line.state)}</td></tr>"
-            )
+def _owner(report: Report, line: TreeRow, owner: OwnerRow) -> list[Cell]:
+    held = [report.variables[key] for key in owner.variables]
+    return [
+        tag("span", f"{owner.name} {owner.class_name}", style=f"padding-left:{line.depth}em"),
+        ", ".join(f"{variable.name} {variable.shape}" for variable in held),
+        f"{line.params:,}",
+        f"{len(owner.steps):,}",
+        line.state,
+    ]

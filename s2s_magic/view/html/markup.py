@@ -36,7 +36,7 @@ def tag(name: str, /, *content: Content, **attributes: str | int | bool | None) 
         ``class_`` and ``for_`` stand for ``class`` and ``for``, ``_`` inside a name for ``-``; False and None leave an
         attribute out.
     """
-    opening = "".join(_attribute(key, value) for key, value in attributes.items())
+    opening = "".join([_attribute(key, value) for key, value in attributes.items()])
     return Markup(f"<{name}{opening}>{join(content)}</{name}>")
 
 
@@ -49,7 +49,7 @@ def join(content: Iterable[Content], between: str = "") -> Markup:
     """Put pieces one after the other, escaping what is not `Markup`."""
     return Markup(
         between.join(
-            piece if isinstance(piece, Markup) else escape(str(piece)) for piece in content if piece is not None
+            [piece if isinstance(piece, Markup) else escape(str(piece)) for piece in content if piece is not None]
         )
     )
 
