@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from types import CodeType
 from typing import Any
-
-from IPython.core import completer
 
 Candidates = Callable[[str, str], tuple[Sequence[str], bool]]
 """From the text before the cursor and the word there: what it may become, and whether that is all there is to offer."""
@@ -20,6 +19,8 @@ def matcher(candidates: Candidates) -> Callable[..., Any]:
     candidates
         Says what the word before the cursor may become.
     """
+    from IPython.core import completer
+
     if not hasattr(completer, "context_matcher"):
         return _by_word(candidates)
 
@@ -48,3 +49,9 @@ def _before(text: str, line: int, position: int) -> str:
     """Give a cell's text up to the cursor."""
     lines = text.split("\n")[: line + 1]
     return "\n".join([*lines[:-1], lines[-1][:position]])
+
+
+def named_by(shell: Any, code: CodeType) -> CodeType:
+    """Give a cell's code the name by which tracebacks call it: IPython before 8.13 chose one by its first line."""
+    rename = getattr(shell, "_update_code_co_name", None)
+    return code if rename is None else rename(code)

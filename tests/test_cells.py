@@ -89,7 +89,8 @@ def told(text):
     """Give what an error's display says, without numbers that differ from cell to cell."""
     text = text[text.index("-" * 70) :] if "-" * 70 in text else text
     text = re.sub(r"In\[\d+\]|0x[0-9a-f]+|input-\d+-[0-9a-f]+|_\d+\b|CPU times.*|Wall time.*", "", text)
-    text = re.sub(r" *File \S+ in run_code\n.*\n", "", text)  # shown for a SyntaxError of a plain cell that runs
+    # shown for a SyntaxError of a plain cell that runs
+    text = re.sub(r" *File .* in run_code\n.*\n(?: *[~^]+\n)?", "", text)
     return [line for line in text.splitlines() if line.strip() not in ("1 #", "1", "")]
 
 
@@ -134,6 +135,8 @@ def test_an_error_in_a_traced_cell_shows_as_in_a_plain_one(shell, code):
     traced, error = shown(shell, f"%%seq2seq trace faulty\n{code}")
     assert type(error).__name__ == type(plain_error).__name__
     assert isinstance(error, type(plain_error)) or "class" in code
+    if error is None:  # the magic showed its own error, and the cell went on
+        traced = traced.replace("faulty stays as it was: this cell made and called no layer.", "")
     assert told(traced) == told(plain)
     assert "s2s_magic" not in traced
     assert "run_cell_magic" not in traced
@@ -226,7 +229,10 @@ def test_going_on_with_a_fitted_model_keeps_what_fitting_left(shell):
 
 def test_a_traced_cell_has_the_number_that_the_front_end_shows(shell):
     text, _ = shown(shell, "%%seq2seq trace numbered\n1 / 0")
-    assert f"Cell In[{shell.execution_count - 1}], line 2" in text
+    number = shell.execution_count - 1
+    assert f"Cell In[{number}], line 2" in text or re.search(
+        rf"<ipython-input-{number}-\w+> in .*\n.*\n-+> 2 1 / 0", text
+    )
 
 
 def test_a_trace_that_is_refused_within_another_binds_nothing(shell):

@@ -8,15 +8,18 @@ import asyncio
 import functools
 import hashlib
 import inspect
+import io
 import itertools
 import linecache
 import operator
 import re
+import tokenize
 from collections.abc import Coroutine, Iterable, Iterator
 from types import CodeType, TracebackType
 from typing import Any
 
 from s2s_magic.cells import AWAIT, number_of, python_of
+from s2s_magic.compatibility import named_by
 from s2s_magic.ledger import lines_of
 from s2s_magic.undoing import Changes
 
@@ -71,7 +74,7 @@ def execute(text: str, filename: str, namespace: dict[str, Any], shell: Any) -> 
         for node, mode in _steps(tree.body, shell.ast_node_interactivity, text, shell):
             with Changes() as flags, flags, flags:
                 flags.enter(shell.compile.extra_flags(AWAIT if shell.autoawait else 0))
-                compiled = shell.compile(node, filename, mode)
+                compiled = named_by(shell, shell.compile(node, filename, mode))
             _run(compiled, shell, namespace)
 
 
@@ -127,13 +130,20 @@ def _steps(body: list[ast.stmt], interactivity: str, text: str, shell: Any) -> I
     first_shown = {"all": 0, "none": len(body), "last": len(body) - 1}.get(
         interactivity, len(body) - 1 if body and isinstance(body[-1], ast.Expr) else len(body)
     )
-    if shell.displayhook.semicolon_at_end_of_expression(text):
+    if _ends_in_semicolon(text):
         first_shown = len(body)
     for number, statement in enumerate(body):
         if number < first_shown:
             yield ast.Module([statement], []), "exec"
         else:
             yield ast.Interactive([statement]), "single"
+
+
+def _ends_in_semicolon(text: str) -> bool:
+    """Say whether code ends in a semicolon, by which a cell shows nothing; what comments say is not code."""
+    silent = (tokenize.ENDMARKER, tokenize.NEWLINE, tokenize.NL, tokenize.COMMENT)
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    return [token.string for token in tokens if token.type not in silent][-1:] == [";"]
 
 
 def trim(error: BaseException, filename: str, folder: str) -> None:
