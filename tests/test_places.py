@@ -38,6 +38,61 @@ LINES = {
 }
 CODE = SETUP + "\n".join(LINES.values()) + "\n"
 
+# Python 3.12 runs comprehensions in the frame around them, some within a class, a lambda or a function of their own.
+COMPREHENSIONS = """\
+from tensorflow import keras
+from tensorflow.keras import layers
+x = keras.Input([2])
+emb = layers.Dense(2)
+def f(v):
+    return emb(v)
+one = [emb(x) for _ in "1"]
+two = [[emb(x) for a in "1"] for b in "1"]
+three = {emb(x).name for a in "1"}
+four = {k: emb(x) for k in "1"}
+five = list(emb(x) for a in "1")
+six = [f(x) for a in "1"]
+seven = [(lambda: emb(x))() for a in "1"]
+eight = [a for a in [emb(x)]]
+nine = [a for a in "1" if emb(x) is not None]
+ten = [a for b in "1" for a in [emb(x)]]
+class C:
+    y = [emb(v) for v in [x]]
+    z = [[emb(v) for v in [w]] for w in [x]]
+def g():
+    return [emb(x) for _ in "1"]
+eleven = g()
+def h():
+    k = [f(y) for y in [x]]
+    return k
+twelve = h()
+thirteen = [layers.Dense(1, name="d" + n)(x) for n in "12"]
+fourteen = [
+    emb(
+        x
+    )
+    for _ in "1"]
+fifteen = [y for y in (emb(v) for v in [x])]
+sixteen = [[f(v) for v in [x]][0] for _ in "1"]
+seventeen = sum([emb(v) for v in [x]], [emb(x)][0])
+a, b = [emb(x) for _ in "12"]
+r = emb(x) if (n := emb(x)) is not None else None
+with open("/dev/null") as fh: w = [emb(x) for _ in "1"]
+for q in [emb(x)]: pass
+lam = lambda v: [emb(t) for t in [v]]
+eighteen = lam(x)
+nineteen = [lam(t) for t in [x]]
+def deco(fun):
+    return [fun(t) for t in [x]][0]
+@deco
+def twenty(t): return emb(t)
+try:
+    1 / 0
+except ZeroDivisionError:
+    twentyone = [emb(x) for _ in "1"]
+twentytwo = f"{emb(x).shape} {[emb(x).shape for _ in '1']}"
+"""
+
 
 @pytest.fixture(scope="module")
 def seen():
@@ -82,6 +137,18 @@ def test_the_text_names_every_call_and_its_line(seen):
     calls = [event for event in seen.events if event.kind == "called"]
     for event in calls:
         assert re.search(rf"^ *{event.index} +{event.line} +emb\( ?x", text, re.MULTILINE), event
+
+
+def test_places_are_the_same_in_every_python(golden):
+    traced = run(COMPREHENSIONS, {})
+    assert traced.error is None
+    lines = []
+    for event in traced.ledger.events:
+        around = f" in {event.outer.source!r}, line {event.outer.line}" if event.outer else ""
+        names = [out.name for out in event.outputs] if event.kind == "called" else []
+        place = f"{event.line}:{event.column} to {event.end_line}:{event.end_column}"
+        lines.append(f"{event.kind} {event.layer} {place} {event.source!r}{around} {names}")
+    golden("places.txt", "\n".join(lines) + "\n")
 
 
 @pytest.mark.parametrize(
