@@ -52,6 +52,6 @@ def _before(text: str, line: int, position: int) -> str:
 
 
 def named_by(shell: Any, code: CodeType) -> CodeType:
-    """Give a cell's code the name by which tracebacks call it: older versions of IPython choose one by its first line."""
+    """Give a cell's code the name by which tracebacks call it: an older IPython chooses one by its first line."""
     rename = getattr(shell, "_update_code_co_name", None)
     return code if rename is None else rename(code)
