@@ -102,6 +102,21 @@ def test_a_python_gets_the_tensorflow_that_has_a_release_for_it(python, taken, r
     assert ("tensorflow-addons" in wanted, "tensorflow" in wanted) == (addons, taken is not None)
 
 
+def test_layers_of_tensorflows_own_keras_are_known_as_they_come_whatever_its_package_is_called():
+    from tensorflow import keras
+
+    from s2s_magic import backend
+
+    class Own(keras.layers.Dense):
+        pass
+
+    holder = keras.layers.Layer()
+    holder.loss = keras.losses.MeanSquaredError()
+    holder.loss.hidden = keras.layers.Dense(1)
+    assert (backend.is_stock(keras.layers.Dense(2)), backend.is_stock(Own(2))) == (True, False)
+    assert [*backend.unseen(holder)] == []
+
+
 OTHER = "import {other}\nfrom tensorflow import keras as own\nx, z = own.Input([3]), {other}.Input([3])\n"
 
 

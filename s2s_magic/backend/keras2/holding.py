@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from s2s_magic.backend.keras2 import objects
-from s2s_magic.backend.keras2.private import private
+from s2s_magic.backend.keras2.private import PACKAGE, private
 
 functional, sequential = private("engine.functional"), private("engine.sequential")
 
@@ -99,7 +99,7 @@ def unseen(layer: Any) -> Iterator[tuple[str, Any]]:
                         yield from _layers_in(held, f"{deeper}.{last}")
 
 
-_LIBRARIES = frozenset({"tensorflow", "keras", "numpy", "builtins", "collections", "weakref", "functools", "threading"})
+_LIBRARIES = frozenset({"tensorflow", PACKAGE, "numpy", "builtins", "collections", "weakref", "functools", "threading"})
 
 
 def _opaque_in(value: Any, path: str) -> Iterator[tuple[str, Any]]:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from s2s_magic.backend.keras2.private import private
+from s2s_magic.backend.keras2.private import PACKAGE, private
 from s2s_magic.kinds import KIND_OF_CLASS, LayerKind
 
 base_layer, tf_op_layer = private("engine.base_layer"), private("layers.core.tf_op_layer")
@@ -154,7 +154,7 @@ def is_copied(layer: Any, holders: Iterable[Any]) -> bool:
 
 def is_stock(layer: Any) -> bool:
     """Say whether a layer is of a class of Keras's or TFA's, with nothing replaced on the object."""
-    packages = ("keras", "tensorflow", "tensorflow_addons")
+    packages = (PACKAGE, "tensorflow", "tensorflow_addons")
     return type(layer).__module__.partition(".")[0] in packages and "call" not in vars(layer)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 from tensorflow import keras
 
 _ROOT = str(keras.Model.__module__).partition(".engine")[0]
+PACKAGE = _ROOT.partition(".")[0]
+"""What Keras is imported as: keras, or tf_keras."""
 
 
 def private(module: str) -> Any:
