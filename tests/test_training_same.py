@@ -6,12 +6,12 @@ import random
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras.src import backend
 from tensorflow import keras
 from tensorflow.python.eager import context
 
 from plainly import COMPILED, NAMES, TAGGER, X, Y, assert_close, assert_fits_alike, plain, quiet, traced, trained_state
 from s2s_magic import api
+from s2s_magic.backend.keras2.private import private
 
 LOSS = "sparse_categorical_crossentropy"
 DROPPED = TAGGER.replace("head(lstm(emb(x)))", "head(L.Dropout(0.4)(lstm(emb(x))))")
@@ -164,7 +164,7 @@ def test_a_seed_does_what_set_random_seed_does_and_all_random_states_are_put_bac
     ours, theirs = traced(DROPPED + COMPILED), plain(DROPPED + COMPILED)
 
     def states():
-        generator = vars(backend._SEED_GENERATOR).get("generator")
+        generator = vars(private("backend")._SEED_GENERATOR).get("generator")
         eager = context.context()
         return (
             random.getstate(),
