@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from s2s_magic.addons.decoding_loop import dynamic_decode
-from s2s_magic.addons.keras_at_hand import IS_KERAS_3, is_symbolic, numbers_to_tensors
+from s2s_magic.addons.keras_at_hand import IS_KERAS_3, numbers_to_tensors
 
 
 class Decoder(ABC):
@@ -88,20 +88,12 @@ class BaseDecoder(keras.layers.Layer):  # type: ignore[misc]
         self.built = True
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Run the loop, or note it in the functional graph where the inputs are symbolic.
-
-        In a functional model a decoder takes its cell's memories as further inputs, unless they were given.
-        """
-        if is_symbolic(inputs, args, kwargs):
-            kwargs = self._symbolic_arguments(kwargs)
+        """Run the loop, or note it in the functional graph where the inputs are symbolic."""
         if IS_KERAS_3:  # it refuses numbers among the tensors of the further arguments
             kwargs = {
                 name: value if name == "training" else numbers_to_tensors(value) for name, value in kwargs.items()
             }
         return super().__call__(inputs, *args, **kwargs)
-
-    def _symbolic_arguments(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        return kwargs
 
     def call(
         self, inputs: Any, initial_state: Any = None, mask: Any = None, training: bool | None = None, **kwargs: Any

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 from tensorflow import keras
 
 from s2s_magic.addons.cell_decoder import CellDecoder
-from s2s_magic.addons.keras_at_hand import cast_floats, compute_dtype, registered, serialize, takes, zero_state
+from s2s_magic.addons.keras_at_hand import cast_floats, compute_dtype, is_symbolic, registered, serialize, takes
 from s2s_magic.addons.samplers import Sampler
 
 
@@ -74,6 +75,43 @@ class BasicDecoder(CellDecoder):
     def output_dtype(self) -> BasicDecoderOutput:  # noqa: D102
         return BasicDecoderOutput(self.rnn_output_dtype, self.sampler.sample_ids_dtype)
 
+    def __call__(self, inputs: Any, initial_state: Any = None, **kwargs: Any) -> Any:
+        """Decode; on symbolic tensors, note it in the functional graph."""
+        symbolic = is_symbolic(inputs, initial_state, kwargs)
+        return super().__call__(inputs, **{**self.passed_arguments(symbolic, initial_state), **kwargs})
+
+    def call(
+        self,
+        inputs: Any,
+        initial_state: Any = None,
+        mask: Any = None,
+        training: bool | None = None,
+        given_memories: Any = None,
+        **kwargs: Any,
+    ) -> tuple[BasicDecoderOutput, Any, Any]:
+        """Decode.
+
+        Parameters
+        ----------
+        inputs : tensor
+            What the sampler takes.
+        initial_state : structure of tensors, optional
+            The cell's; of an `AttentionWrapper`, its state or that of the cell in it.
+        mask : bool tensor [batch, time], optional
+        training : bool, optional
+        given_memories : optional
+            The memories in a functional model; they are given by the call itself.
+        **kwargs
+            What the sampler's `initialize` takes besides.
+
+        Returns
+        -------
+        tuple
+            ``(BasicDecoderOutput, final state, lengths)``.
+        """
+        decode = partial(super().call, inputs, initial_state, mask, training, **kwargs)
+        return self.decoded(given_memories, decode)  # type: ignore[no-any-return]
+
     def initialize(self, inputs: Any, initial_state: Any = None, **kwargs: Any) -> tuple[Any, Any, Any]:
         """Ask the sampler for the first inputs.
 
@@ -85,10 +123,8 @@ class BasicDecoder(CellDecoder):
         if "mask" in kwargs and not takes(self.sampler.initialize, "mask"):
             del kwargs["mask"]  # one that Keras hands on by itself; only given inputs end by a mask
         finished, first_inputs = self.sampler.initialize(inputs, **kwargs)
-        dtype = compute_dtype(self.cell)
-        if initial_state is None:
-            initial_state = zero_state(self.cell, self.sampler.batch_size, dtype)
-        return finished, cast_floats(first_inputs, dtype), cast_floats(initial_state, dtype)
+        state = self.first_state(initial_state, self.sampler.batch_size)
+        return finished, cast_floats(first_inputs, compute_dtype(self.cell)), state
 
     def step(
         self, time: Any, inputs: Any, state: Any, training: bool | None = None

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
 
+from s2s_magic.addons import memories
+from s2s_magic.addons.attention_state import AttentionWrapperState, Whole, given_fields, stacked_histories
+from s2s_magic.addons.attention_wrapper import AttentionWrapper
 from s2s_magic.addons.base_decoder import BaseDecoder
-from s2s_magic.addons.keras_at_hand import compute_dtype, deserialize, forget_dropout, serialize, takes
+from s2s_magic.addons.keras_at_hand import (
+    cast_floats,
+    compute_dtype,
+    deserialize,
+    forget_dropout,
+    serialize,
+    zero_state,
+)
 
 
 class CellDecoder(BaseDecoder):
@@ -30,7 +41,7 @@ class CellDecoder(BaseDecoder):
     """
 
     def __init__(self, cell: Any, output_layer: Any = None, **kwargs: Any) -> None:
-        missing = [name for name in ("output_size", "state_size") if not hasattr(cell, name)]
+        missing = [name for name in ("output_size", "state_size") if name not in dir(cell)]
         if missing:
             raise TypeError(f"{type(cell).__name__} is no recurrent cell: it has no {' and no '.join(missing)}")
         if output_layer is not None and not isinstance(output_layer, keras.layers.Layer):
@@ -38,6 +49,30 @@ class CellDecoder(BaseDecoder):
         super().__init__(**kwargs)
         self.cell = cell
         self.output_layer = output_layer
+
+    def passed_arguments(self, symbolic: bool, initial_state: Any) -> dict[str, Any]:
+        """Give the first state as it passes through Keras, and the memories of a functional model."""
+        if not symbolic:
+            wrapped = isinstance(initial_state, AttentionWrapperState)
+            return {"initial_state": Whole(initial_state) if wrapped else initial_state}
+        if initial_state is None and isinstance(self.cell, AttentionWrapper):
+            initial_state = self.cell.get_initial_state()
+        if isinstance(initial_state, AttentionWrapperState):
+            initial_state = given_fields(initial_state)
+        return {"initial_state": initial_state, "given_memories": memories.symbolic(self.cell)}
+
+    def first_state(self, given: Any, batch_size: Any) -> Any:
+        """Give the state to begin with, in the dtype in which the cell computes."""
+        if isinstance(self.cell, AttentionWrapper):
+            return self.cell.whole_state(given, batch_size)
+        dtype = compute_dtype(self.cell)
+        return zero_state(self.cell, batch_size, dtype) if given is None else cast_floats(given, dtype)
+
+    def decoded(self, given_memories: Any, decode: Callable[[], Any]) -> Any:
+        """Decode, in a functional model with its memories; histories are tensors there."""
+        if given_memories is None:
+            return decode()
+        return stacked_histories(memories.used(self.cell, given_memories, decode))
 
     @property
     def rnn_output_size(self) -> tf.TensorShape:
@@ -54,9 +89,8 @@ class CellDecoder(BaseDecoder):
 
     def run_cell(self, inputs: Any, state: Any, training: bool | None) -> tuple[Any, Any]:
         """Give the scores, in their dtype, and the next state."""
-        given = {"training": training} if takes(self.cell.call, "training") or takes(self.cell.call, "kwargs") else {}
         forget_dropout(self.cell)
-        outputs, state = self.cell(inputs, state, **given)
+        outputs, state = self.cell(inputs, state, **memories.training_argument(self.cell, training))
         forget_dropout(self.cell)
         if self.output_layer is not None:
             outputs = self.output_layer(outputs)

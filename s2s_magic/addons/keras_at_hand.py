@@ -19,7 +19,9 @@ serialize = saving.serialize_keras_object
 
 
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
-    """Make an object again from what `serialize` gave; anything else is given back as it is."""
+    """Make an object, or a list of them, from what `serialize` gave; anything else is given back as it is."""
+    if isinstance(config, (list, tuple)):
+        return [deserialize(one, custom_objects) for one in config]
     if isinstance(config, dict) and "class_name" in config:
         return saving.deserialize_keras_object(config, custom_objects=custom_objects)
     return config

@@ -8,9 +8,15 @@ from __future__ import annotations
 
 from types import ModuleType
 
+from s2s_magic.addons.attention_functions import hardmax, monotonic_attention, safe_cumprod
+from s2s_magic.addons.attention_mechanisms import BahdanauAttention, LuongAttention
+from s2s_magic.addons.attention_memory import AttentionMechanism
+from s2s_magic.addons.attention_state import AttentionWrapperState
+from s2s_magic.addons.attention_wrapper import AttentionWrapper
 from s2s_magic.addons.base_decoder import BaseDecoder, Decoder
 from s2s_magic.addons.basic_decoder import BasicDecoder, BasicDecoderOutput
 from s2s_magic.addons.decoding_loop import dynamic_decode
+from s2s_magic.addons.monotonic_attentions import BahdanauMonotonicAttention, LuongMonotonicAttention
 from s2s_magic.addons.random_samplers import (
     SampleEmbeddingSampler,
     ScheduledEmbeddingTrainingSampler,
@@ -35,9 +41,19 @@ sampler = _place(
 )
 decoder = _place("decoder", Decoder, BaseDecoder, dynamic_decode)
 basic_decoder = _place("basic_decoder", BasicDecoder, BasicDecoderOutput)
+attention_wrapper = _place(
+    "attention_wrapper",
+    *(AttentionMechanism, LuongAttention, BahdanauAttention, LuongMonotonicAttention, BahdanauMonotonicAttention),
+    *(AttentionWrapper, AttentionWrapperState, hardmax, safe_cumprod, monotonic_attention),
+)
 loss = _place("loss", SequenceLoss, sequence_loss)
 
 __all__ = [
+    "AttentionMechanism",
+    "AttentionWrapper",
+    "AttentionWrapperState",
+    "BahdanauAttention",
+    "BahdanauMonotonicAttention",
     "BaseDecoder",
     "BasicDecoder",
     "BasicDecoderOutput",
@@ -45,16 +61,22 @@ __all__ = [
     "Decoder",
     "GreedyEmbeddingSampler",
     "InferenceSampler",
+    "LuongAttention",
+    "LuongMonotonicAttention",
     "SampleEmbeddingSampler",
     "Sampler",
     "ScheduledEmbeddingTrainingSampler",
     "ScheduledOutputTrainingSampler",
     "SequenceLoss",
     "TrainingSampler",
+    "attention_wrapper",
     "basic_decoder",
     "decoder",
     "dynamic_decode",
+    "hardmax",
     "loss",
+    "monotonic_attention",
+    "safe_cumprod",
     "sampler",
     "sequence_loss",
 ]
