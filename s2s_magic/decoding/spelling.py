@@ -57,12 +57,14 @@ class Names:
 
     def imports(self, *modules: str) -> str:
         """Give the imports that the code has not got under these names: ``tf``, ``keras``, ``tfa``."""
-        missing = [
-            _IMPORTS[module][1]
-            for module in modules
-            if not str(getattr(self._namespace.get(module), "__name__", "")).endswith(_IMPORTS[module][0])
-        ]
+        missing = [_IMPORTS[module][1] for module in modules if not self._has(module)]
         return "\n".join([*missing, ""]) if missing else ""
+
+    def _has(self, module: str) -> bool:
+        bound = self._namespace.get(module)
+        if module == "keras" and getattr(bound, "Model", None) is not tf.keras.Model:
+            return False  # another Keras has the name
+        return str(getattr(bound, "__name__", "")).endswith(_IMPORTS[module][0])
 
     def shown(self, layer: Any) -> str:
         """Name a layer for a reader: by the code's name for it, and its class."""
