@@ -182,7 +182,7 @@ def test_freezing_names_the_outermost_switch_that_is_off() -> None:
 
 
 def test_refresh_sees_what_was_frozen_after_the_cell_and_keeps_the_events() -> None:
-    seen = run(by_hand(20, 4, 8), {})
+    seen = ran(by_hand(20, 4, 8))
     seen.namespace["writer_cell"].trainable = False
     after = refresh(seen.ledger, seen.live)
     assert after.events == seen.ledger.events
