@@ -33,7 +33,8 @@ def dynamic_decode(
     output_time_major : bool
         Give outputs as ``[time, batch, ...]``; else ``[batch, time, ...]``.
     impute_finished : bool
-        Where a sequence has ended, give zeros as outputs and keep its state.
+        Where a sequence has ended, give zeros as outputs and keep its state. Nothing is changed for a decoder that
+        tracks its own finished sequences, as a beam search does.
     maximum_iterations : int or scalar tensor, optional
         The most steps, at least 1. Without it, a decoder whose inputs do not end by themselves makes `LONGEST` steps at
         most.
@@ -83,12 +84,13 @@ def dynamic_decode(
         next_state = _like(state, next_state)
         ended = ended if decoder.tracks_own_finished else tf.logical_or(ended, finished)
         tf.nest.assert_same_structure(outputs, given)
-        if impute_finished:
+        if impute_finished and not decoder.tracks_own_finished:
             given = tf.nest.map_structure(lambda new: _where(finished, tf.zeros_like(new), new), given)
             next_state = tf.nest.map_structure(lambda old, new: _where(finished, old, new), state, next_state)
         outputs = tf.nest.map_structure(lambda array, new: array.write(time, new), outputs, given)
-        # a beam takes the length of its parent with it, so its decoder counts for itself
-        lengths = tf.where(finished, lengths, time + 1)
+        # a beam takes its parent's length with it: its decoder counts by itself
+        counted = getattr(next_state, "lengths", None)
+        lengths = tf.where(finished, lengths, time + 1) if counted is None else tf.cast(counted, tf.int32)
         return time + 1, outputs, next_state, _like(inputs, next_inputs), ended, lengths
 
     beginning = (tf.constant(0), outputs, state, inputs, finished, lengths)

@@ -15,6 +15,13 @@ from s2s_magic.addons.attention_state import AttentionWrapperState
 from s2s_magic.addons.attention_wrapper import AttentionWrapper
 from s2s_magic.addons.base_decoder import BaseDecoder, Decoder
 from s2s_magic.addons.basic_decoder import BasicDecoder, BasicDecoderOutput
+from s2s_magic.addons.beam_search_decoder import (
+    BeamSearchDecoder,
+    BeamSearchDecoderOutput,
+    BeamSearchDecoderState,
+    FinalBeamSearchDecoderOutput,
+)
+from s2s_magic.addons.beam_trees import gather_tree, gather_tree_from_array, tile_batch
 from s2s_magic.addons.decoding_loop import dynamic_decode
 from s2s_magic.addons.monotonic_attentions import BahdanauMonotonicAttention, LuongMonotonicAttention
 from s2s_magic.addons.random_samplers import (
@@ -46,6 +53,11 @@ attention_wrapper = _place(
     *(AttentionMechanism, LuongAttention, BahdanauAttention, LuongMonotonicAttention, BahdanauMonotonicAttention),
     *(AttentionWrapper, AttentionWrapperState, hardmax, safe_cumprod, monotonic_attention),
 )
+beam_search_decoder = _place(
+    "beam_search_decoder",
+    *(BeamSearchDecoder, BeamSearchDecoderOutput, BeamSearchDecoderState, FinalBeamSearchDecoderOutput),
+    *(gather_tree, gather_tree_from_array, tile_batch),
+)
 loss = _place("loss", SequenceLoss, sequence_loss)
 
 __all__ = [
@@ -57,8 +69,12 @@ __all__ = [
     "BaseDecoder",
     "BasicDecoder",
     "BasicDecoderOutput",
+    "BeamSearchDecoder",
+    "BeamSearchDecoderOutput",
+    "BeamSearchDecoderState",
     "CustomSampler",
     "Decoder",
+    "FinalBeamSearchDecoderOutput",
     "GreedyEmbeddingSampler",
     "InferenceSampler",
     "LuongAttention",
@@ -71,12 +87,16 @@ __all__ = [
     "TrainingSampler",
     "attention_wrapper",
     "basic_decoder",
+    "beam_search_decoder",
     "decoder",
     "dynamic_decode",
+    "gather_tree",
+    "gather_tree_from_array",
     "hardmax",
     "loss",
     "monotonic_attention",
     "safe_cumprod",
     "sampler",
     "sequence_loss",
+    "tile_batch",
 ]
