@@ -7,40 +7,48 @@ from collections.abc import Callable, Sequence
 from types import CodeType
 from typing import Any
 
-Candidates = Callable[[str, str], tuple[Sequence[str], bool]]
-"""From the text before the cursor and the word there: what it may become, and whether that is all there is to offer."""
+Candidates = Callable[[str, str], Sequence[str]]
+"""From the text before the cursor and the word there: what that may become; nothing where the cursor is not ours."""
+
+
+def matchers(shell: Any) -> list[Any]:
+    """Give the list that a shell's completer has its matchers in, those that keep all others silent."""
+    completer = shell.Completer
+    found: list[Any] = completer.custom_matchers if _has_contexts() else completer.magic_arg_matchers
+    return found
 
 
 def matcher(candidates: Candidates) -> Callable[..., Any]:
-    """Make a matcher for IPython's ``Completer.custom_matchers``.
+    """Make a matcher for the list that `matchers` gives."""
+    if not _has_contexts():
+        return _by_line(candidates)
+    from IPython.core.completer import SimpleCompletion, context_matcher
 
-    Parameters
-    ----------
-    candidates
-        Says what the word before the cursor may become.
-    """
-    from IPython.core import completer
-
-    if not hasattr(completer, "context_matcher"):
-        return _by_word(candidates)
-
-    @completer.context_matcher(identifier="s2s_magic")  # type: ignore[untyped-decorator]
+    @context_matcher(identifier="s2s_magic")  # type: ignore[untyped-decorator]
     def complete(context: Any) -> Any:
         before = _before(context.full_text, context.cursor_line, context.cursor_position)
-        words, alone = candidates(before, context.token)
-        return {"completions": [completer.SimpleCompletion(text=word) for word in words], "suppress": alone}
+        words = candidates(before, context.token)
+        return {"completions": [SimpleCompletion(text=word) for word in words], "suppress": bool(words)}
 
     matching: Callable[..., Any] = complete
     return matching
 
 
-def _by_word(candidates: Candidates) -> Callable[[str], Sequence[str]]:
-    """Make a matcher as IPython before 8.6 calls it: with the word alone; the cell is in its variables."""
+def _has_contexts() -> bool:
+    """Say whether a matcher is told the whole cell, as since IPython 8.6."""
+    from IPython.core import completer
 
-    def complete(word: str) -> Sequence[str]:
+    return hasattr(completer, "context_matcher")
+
+
+def _by_line(candidates: Candidates) -> Callable[[str], Sequence[str]]:
+    """Make a matcher that is told its line alone: cell, cursor and word are in the variables of what calls it."""
+
+    def complete(line: str) -> Sequence[str]:
         seen = sys._getframe(1).f_locals
-        text = seen.get("full_text") or seen.get("line_buffer") or word
-        return candidates(_before(text, seen.get("cursor_line", 0), seen.get("cursor_pos", len(text))), word)[0]
+        text = seen.get("full_text") or line
+        before = _before(text, seen.get("cursor_line", 0), seen.get("cursor_pos", len(text)))
+        return candidates(before, seen.get("text", ""))
 
     return complete
 

@@ -116,14 +116,11 @@ def _in_body(first_line: str, here: str, namespace: Callable[[], Mapping[str, An
 def matcher(namespace: Callable[[], Mapping[str, Any]]) -> Callable[..., Any]:
     """Make a matcher for IPython's completer."""
 
-    def fitting(before: str, token: str) -> tuple[list[str], bool]:
-        found = candidates(before, namespace)
-        if found is None:
-            return [], False
+    def fitting(before: str, token: str) -> list[str]:
+        found = candidates(before, namespace) or []
         typed = _BETWEEN_WORDS.split(before)[-1]
         # IPython replaces the token, which stops at characters such as "-"
         kept = len(typed) - len(token) if typed.endswith(token) else 0
-        words = [word[kept:] for word in found if word.startswith(typed)]
-        return words, bool(words)
+        return [word[kept:] for word in found if word.startswith(typed)]
 
     return compatibility.matcher(fitting)

@@ -14,6 +14,7 @@ from traitlets.config import Config
 
 from s2s_magic import api
 from s2s_magic.cells import transformer
+from s2s_magic.compatibility import matchers
 from s2s_magic.completion import matcher
 from s2s_magic.errors import Interrupted, LookupFailed, Seq2SeqError, UsageError, as_plain, nearest
 from s2s_magic.options import HelpShown, check_body, help_text, parse_line
@@ -276,7 +277,7 @@ def load(shell: Any) -> None:
     """Register the magics and the completer with a shell."""
     magics = Seq2SeqMagics(shell=shell, config=Config(shell.config))
     shell.register_magics(magics)
-    shell.Completer.custom_matchers.append(magics.matcher)
+    matchers(shell).append(magics.matcher)
     shell.input_transformers_cleanup.append(magics.transformer)
 
 
@@ -289,9 +290,7 @@ def unload(shell: Any) -> None:
     for kind in ("line", "cell"):
         manager.magics[kind].pop("seq2seq", None)
     shell.configurables[:] = [each for each in shell.configurables if each is not magics]
-    shell.Completer.custom_matchers[:] = [
-        each for each in shell.Completer.custom_matchers if each is not magics.matcher
-    ]
+    matchers(shell)[:] = [each for each in matchers(shell) if each is not magics.matcher]
     transformers = shell.input_transformers_cleanup
     transformers[:] = [each for each in transformers if each is not magics.transformer]
     settings = {name: getattr(magics, name) for name in magics.trait_names(config=True)}

@@ -6,6 +6,7 @@ import sys
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
+from s2s_magic.compatibility import matchers
 from s2s_magic.completion import candidates
 from s2s_magic.errors import LookupFailed, SpecError, UsageError
 
@@ -37,7 +38,7 @@ def run(shell, cell):
 def left_behind(shell):
     return (
         [c for c in shell.configurables if type(c).__name__ == "Seq2SeqMagics"],
-        [m for m in shell.Completer.custom_matchers if "s2s_magic" in str(m.__module__)],
+        [m for m in matchers(shell) if "s2s_magic" in str(m.__module__)],
         [kind for kind in ("line", "cell") if "seq2seq" in shell.magics_manager.magics[kind]],
         [name for name in shell.magics_manager.registry if name == "Seq2SeqMagics"],
     )
@@ -123,9 +124,14 @@ def completions(shell, text):
 
 @pytest.fixture(scope="module")
 def tiny_model():
-    from s2s_magic import build
+    from s2s_magic import trace
 
-    return build("vocab: 9\nembed: 2\nencoder: lstm(3)\ndecoder: lstm(3)\n", name="m")
+    return trace(
+        "from tensorflow import keras\nencoder_inputs = keras.Input([None], dtype='int32')\n"
+        "encoder_embeddings = keras.layers.Embedding(9, 2)(encoder_inputs)\nencoder = keras.layers.LSTM(3)\n"
+        "encoder_outputs = encoder(encoder_embeddings)\nmodel = keras.Model(encoder_inputs, encoder_outputs)\n",
+        name="m",
+    )
 
 
 @pytest.mark.parametrize(
