@@ -194,7 +194,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if not found:
         return ""
     (meant,) = difflib.get_close_matches(word, spellings[found[0]], n=1, cutoff=0)
-    return f"; did you mean {meant!r}?"
+    return f"; did you mean {str(meant)!r}?"  # a text of NumPy's own class writes that class, too
 
 
 def first_line_of(error: BaseException) -> str:

@@ -49,10 +49,17 @@ def test_what_is_no_terminal_gets_the_final_state_alone(capsys):
     assert capsys.readouterr().err == "dates: epoch 1/2 · loss 0.5 · 0:10, done\n"
 
 
-CELL = """\
+TAGGER = """
+from tensorflow import keras
+x = keras.Input([3], dtype="int32")
+hidden = keras.layers.GRU(4, return_sequences=True)(keras.layers.Embedding(9, 2)(x))
+model = keras.Model(x, keras.layers.Dense(9, "softmax")(hidden))
+model.compile("adam", "sparse_categorical_crossentropy")
+"""
+CELL = f"""\
 import numpy as np
 from s2s_magic import api
-model = api.build("vocab: 9\\nembed: 2\\nencoder: gru(4)\\ndecoder: gru(4)\\n")
+model = api.trace({TAGGER!r})
 print("kept")
 X = np.ones((64, 3), int)
 api.fit(model, "source: X\\ntarget: X\\nepochs: 3\\nbatch: 2", globals())
@@ -73,11 +80,11 @@ def test_an_executed_notebook_keeps_one_final_display_between_its_other_outputs(
     assert text == "kept\nkept too\n"
 
 
-INTERRUPTED = """\
+INTERRUPTED = f"""\
 import os, signal, threading
 import numpy as np
 from s2s_magic import api
-model = api.build("vocab: 9\\nembed: 2\\nencoder: gru(4)\\ndecoder: gru(4)\\n")
+model = api.trace({TAGGER!r})
 X = np.ones((20000, 3), int)
 seen = []
 def show(progress):
@@ -85,7 +92,7 @@ def show(progress):
     if len(seen) == 2:
         threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()
 try:
-    api.fit(model, "source: X\\ntarget: X\\nepochs: 50\\nbatch: 2", {"X": X}, progress=show)
+    api.fit(model, "source: X\\ntarget: X\\nepochs: 50\\nbatch: 2", {{"X": X}}, progress=show)
 except KeyboardInterrupt:
     run = model.evidence.runs[-1]
     print(run.interrupted, run.epochs == len(model.history["loss"]), seen[-1].state, run.steps > 0)
