@@ -83,7 +83,7 @@ def build(
 
 
 def _import_addons() -> None:
-    """Import TensorFlow Addons without its word that its time is over: here nobody chose to import it."""
+    """Import TensorFlow Addons without its end-of-life warning: nobody chose to import it here."""
     with Changes() as changes, changes, changes:
         changes.enter(warnings.catch_warnings())
         warnings.filterwarnings("ignore", module="tensorflow_addons")
@@ -235,7 +235,7 @@ def decode(
 
 
 def current_ledger(model: Seq2Seq) -> Ledger:
-    """Give the ledger with what its objects say now: a layer frozen since then is frozen in it."""
+    """Return the ledger brought up to date: a layer that was frozen since then is frozen in it."""
     return model.refresh()
 
 

@@ -42,7 +42,7 @@ def number_of(shell: Any) -> int:
 
 
 def transformer(shell: Any) -> Callable[[list[str]], list[str]]:
-    """Make an input transformer for two kinds of our own cells that IPython would answer by itself; others stay as is.
+    """Make an input transformer for two kinds of our cells that IPython would otherwise answer itself.
 
     IPython refuses a cell magic that has no body before the magic is asked: such a cell gets a blank line for a body,
     so that ``%%seq2seq build --help`` is answered. And it shows a SyntaxError that comes out of a magic with all the

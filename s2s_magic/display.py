@@ -45,27 +45,10 @@ def show_model(
     training: bool = False,
     replaced: Any = None,
 ) -> Any:
-    """Display a model's report.
+    """Display a model's report, up to event ``after``, or opened at what training did.
 
-    Parameters
-    ----------
-    model
-        What to show.
-    shell
-        The shell whose notebook it is.
-    mode
-        "auto", "widget", "html" or "text".
-    after
-        Stop after this event.
-    training
-        Open with what training did.
-    replaced
-        The widget that showed this model before: it is closed, so that a hundred displays leave one alive.
-
-    Returns
-    -------
-    widget or None
-        The widget, to be handed in as ``replaced`` the next time.
+    ``mode`` is "auto", "widget", "html" or "text". ``replaced`` is the widget that showed this model before: it is
+    closed, so that a hundred displays leave one alive. Returns the widget to pass as ``replaced`` the next time.
     """
     from IPython.display import display
 

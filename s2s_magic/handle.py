@@ -188,14 +188,14 @@ class Seq2Seq:
             self._mean(self.ledger.changed(chosen=before))
 
     def _mean(self, ledger: Ledger) -> None:
-        """Take another ledger of the same objects; what its variables are is read again where it is about another."""
+        """Take another ledger of the same objects; its variables are read again where it is about another model."""
         same = ledger.chosen == self.ledger.chosen
         self.ledger = ledger
         if not same:
             self.refresh()
 
     def refresh(self) -> Ledger:
-        """Take the ledger with what its objects say now, as that a layer was frozen since; give it too."""
+        """Bring the ledger up to date with its objects, such as a layer frozen since, and return it."""
         from s2s_magic.tracing import refresh
 
         self.ledger = refresh(self.ledger, self.live)
@@ -223,20 +223,9 @@ class Seq2Seq:
 
 
 def drift(seq2seq: Seq2Seq) -> list[Finding]:
-    """Find what the next fit of the model that is meant would do that its present switches do not say.
+    """Find what the next fit of the main model would do that its present switches do not say, and the remedies.
 
-    ``trainable`` was changed since ``compile``; the optimizer was made for other variables; nothing is to be trained;
-    all behind an output is frozen. See `s2s_magic.ledger.drift`.
-
-    Parameters
-    ----------
-    seq2seq
-        A model as it would be fitted now; its ledger is brought up to date.
-
-    Returns
-    -------
-    list of Finding
-        In words, each with what would put it right; empty where the fit does as the switches say.
+    The model's ledger is brought up to date. See `s2s_magic.ledger.drift` for what is found.
     """
     main = seq2seq.refresh().main_model
     return drift_of(seq2seq.ledger, main) if main is not None else []

@@ -9,17 +9,9 @@ _UNLIMITED = 2**60
 
 
 def memory_left(root: Path = Path("/")) -> tuple[int, str] | None:
-    """Find the limit that this process would meet first.
+    """Find the limit that this process would meet first: the bytes that it may still take, and what sets the limit.
 
-    Parameters
-    ----------
-    root
-        Where ``proc`` and ``sys`` are.
-
-    Returns
-    -------
-    tuple or None
-        Bytes that may still be taken, and what sets the limit; None where nothing is known.
+    ``root`` is where ``proc`` and ``sys`` are. None where nothing is known.
     """
     known = [(left, said) for left, said in _limits(root) if left < _UNLIMITED]
     return min(known) if known else None

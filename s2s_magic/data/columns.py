@@ -20,19 +20,7 @@ from s2s_magic.data.values import Unreadable, is_kind, is_text, plain
 def input_column(desk: Desk, asked: Asked, model_input: ModelInput) -> Column | None:
     """Read what feeds an input: text, a ragged or a sparse tensor where it takes such; ids for an embedding; numbers.
 
-    Parameters
-    ----------
-    desk
-        Looks the variable up and takes the faults.
-    asked
-        The variable.
-    model_input
-        The input.
-
-    Returns
-    -------
-    column or None
-        None after a fault.
+    Returns None after a fault, which ``desk`` has noted.
     """
     holds = model_input.holds
     if holds in ("ragged", "sparse"):

@@ -29,21 +29,11 @@ def check_table(
     targets: Sequence[Asked],
     outputs: Sequence[ModelOutput] | None = None,
 ) -> None:
-    """Hold the columns against each other and against the model.
+    """Check the columns against each other and against the model; ``desk`` notes the faults.
 
-    Parameters
-    ----------
-    desk
-        Takes the faults.
-    table
-        The columns.
-    inputs
-        Where the body says what feeds an input of the model, by the input's name (its number where the model is no
-        graph of layers); none for what is derived.
-    targets
-        Where it says what each of the outputs is compared with.
-    outputs
-        Those outputs, which may share one target; those that the loss compares with something unless given.
+    ``inputs`` and ``targets`` say what the body names for an input (by its name; by its number where the model is no
+    graph of layers) and for each output; derived columns have none. ``outputs`` are the outputs that the targets are
+    for, which may share one: by default those that the loss compares with something.
     """
     target = targets[0]
     alone = len(table.targets) == 1

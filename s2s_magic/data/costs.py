@@ -62,18 +62,9 @@ def row_lengths(columns: Sequence[Rows]) -> Numbers:
 
 
 def check_costs(desk: Desk, table: Table, named: Mapping[int, Asked], targets: Sequence[Asked]) -> None:
-    """Warn of rows that are much longer than most, and refuse batches that memory has no room for.
+    """Warn of rows that are much longer than most, and refuse batches that do not fit into memory.
 
-    Parameters
-    ----------
-    desk
-        Takes the faults.
-    table
-        The columns, checked.
-    named
-        The variable of each input that has one, by the input's number.
-    targets
-        Those of the targets.
+    ``named`` has the variable of each input that has one, by the input's number; ``targets`` are those of the targets.
     """
     columns = {asked: table.inputs[number] for number, asked in named.items()} | dict(
         zip(targets, table.targets, strict=True)

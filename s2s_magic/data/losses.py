@@ -38,14 +38,9 @@ _OF_VALUES = (
 
 
 def losses_of(seq2seq: Seq2Seq, plan: FitPlan) -> list[Any]:
-    """Give the loss of each output in a fit, as it was written; None where there is none.
+    """Return the loss of each output in a fit, as it was written; None where there is none.
 
-    Parameters
-    ----------
-    seq2seq
-        The model, before it is compiled for the fit; a graph of layers.
-    plan
-        May give a loss for all outputs.
+    The model is a graph of layers that is not yet compiled for the fit; the plan may name a loss for all outputs.
     """
     outputs, model = outputs_of(seq2seq), seq2seq.model
     if plan.loss is not None:

@@ -19,16 +19,9 @@ from s2s_magic.data.table import ByClass, Table, Target, rows_in
 
 
 def weighted(desk: Desk, table: Table, part: Part) -> Table:
-    """Put the weights that a body names into a table.
+    """Put the weights that a body names into a checked table; ``desk`` notes the faults.
 
-    Parameters
-    ----------
-    desk
-        Looks the variables up and takes the faults.
-    table
-        The columns, checked.
-    part
-        The data of the fit, or of its validation; weights of classes are for the fit alone.
+    Class weights are for the fit alone, not for its validation.
     """
     if desk.faults:
         return table

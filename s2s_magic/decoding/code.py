@@ -22,19 +22,14 @@ _AT_ONCE = """\
 def way_to_decode(seq2seq: Seq2Seq) -> Way:
     """Choose how a model is decoded, and write the code of it.
 
-    What the user's code has for inference comes first: a decoder of TensorFlow Addons with a greedy or a drawing
-    sampler over the trained cell, then a pair of an encoder and a decoder's step over the trained layers. Else the
-    trained decoder is written for one id at a time: TFA's with its greedy sampler, one of plain Keras layers as a pair.
-
-    Parameters
-    ----------
-    seq2seq
-        A built or a traced model.
+    The user's own code for inference comes first: a decoder of TensorFlow Addons with a greedy or a sampling sampler
+    over the trained cell, then a pair of an encoder and a decoder step over the trained layers. Otherwise the trained
+    decoder is written for one id at a time: TFA's with its greedy sampler, one of plain Keras layers as a pair.
 
     Raises
     ------
     DecodeError
-        When it is nothing that can be decoded so, in words that name what is in the way.
+        When it cannot be decoded in any of these ways, with the name of what is in the way.
     """
     model = seq2seq.model
     if model is None:

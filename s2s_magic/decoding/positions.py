@@ -25,14 +25,10 @@ _OPERATIONS_BY_AXIS = frozenset({"nn.softmax", "nn.log_softmax", "concat"})
 
 
 def looks_around(layer: Any, arguments: tuple[Any, ...] = (), settings: dict[str, Any] | None = None) -> bool:
-    """Say whether a layer may look at more than one position at a time; what is not known may.
+    """Return whether a layer may look at more than one position at a time; an unknown layer may.
 
-    Parameters
-    ----------
-    layer
-        A layer of Keras, or one that stands for an operation of TensorFlow.
-    arguments, settings
-        What it was called with.
+    The layer is one of Keras's, or stands for an operation of TensorFlow; ``arguments`` and ``settings`` are what it
+    was called with.
     """
     if backend.operation(layer) is not None:
         return not _operation_stays(layer, arguments, settings or {})

@@ -28,17 +28,7 @@ class Decoded:
 
 
 def beside_sources(seq2seq: Seq2Seq, sources: Any, outputs: Sequence[Any]) -> Decoded:
-    """Put sources and outputs side by side, the first `MOST` of them.
-
-    Parameters
-    ----------
-    seq2seq
-        The model that decoded.
-    sources
-        What was given to `decode`.
-    outputs
-        What it gave.
-    """
+    """Put sources and the outputs that `decode` returned for them side by side, the first `MOST` of them."""
     listed = [sources] if isinstance(sources, str) else list(sequences.plain(sources, seq2seq.ids.padding))
     tokenizer = seq2seq.tokenizers.get("source")
     notes = () if tokenizer is None else _notes(tokenizer, sequences.texts(listed))

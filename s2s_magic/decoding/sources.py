@@ -43,21 +43,12 @@ class Sources:
 
 
 def read(seq2seq: Seq2Seq, way: Way, value: Any) -> Sources:
-    """Read what is to be decoded.
-
-    Parameters
-    ----------
-    seq2seq
-        The trained model.
-    way
-        How it is decoded: its encoder's input says what a source is.
-    value
-        What `s2s_magic.data.sequences.plain` gave.
+    """Read the sources to decode from what `s2s_magic.data.values.plain` returned, as the encoder's input takes them.
 
     Raises
     ------
     DecodeError
-        When it does not fit the encoder's input.
+        When they do not fit the encoder's input.
     """
     source = way.source
     try:

@@ -13,10 +13,7 @@ from s2s_magic.ledger.records import Cell
 def bound_to(ledger: Ledger, name: str, *, in_functions: bool = True) -> tuple[int, int, ast.expr, str] | None:
     """Find what a cell binds a name to, in functions too or outside them only.
 
-    Returns
-    -------
-    tuple or None
-        Cell number, line, the expression, and its text, of the last statement that binds it; None where none does.
+    Returns cell number, line, expression and its text of the last statement that binds it; None where none does.
     """
     found: tuple[Cell, ast.Assign | ast.AnnAssign] | None = None
     for cell in ledger.cells:

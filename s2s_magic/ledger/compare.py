@@ -14,7 +14,8 @@ from s2s_magic.ledger.words import counted, full_name, times
 class Held(Record):
     """A variable as one ledger has it.
 
-    ``calls`` use it, ``holders`` rows of a summary list it; ``created`` is False for one that is older than the trace.
+    ``calls`` use it, ``holders`` are the rows of a summary that list it; ``created`` is False where it is older than
+    the trace.
     """
 
     shape: Shape
@@ -73,13 +74,7 @@ class Comparison(Record):
 
 
 def compare(first: Ledger, second: Ledger) -> Comparison:
-    """Compare who owns what in two ledgers.
-
-    Parameters
-    ----------
-    first, second
-        Any two ledgers; variables are matched by their owner's name and their own (``decoder_cell.kernel``).
-    """
+    """Compare who owns what in two ledgers; variables are matched by the names of their owners and their own."""
     pairs = _pairs(_held(first), _held(second))
     totals = first.totals().total, second.totals().total
     names = _told_apart(first.name, second.name)
@@ -94,15 +89,7 @@ def compare(first: Ledger, second: Ledger) -> Comparison:
 
 
 def side_by_side(training: Ledger, inference: Ledger) -> Comparison:
-    """Put a model for training beside the one that decodes with the same layer objects.
-
-    Parameters
-    ----------
-    training
-        The ledger in which the variables were made.
-    inference
-        The decoding model's ledger: it calls the same objects, so it should create nothing.
-    """
+    """Compare a training model with the one that decodes with the same layer objects, and so should create nothing."""
     # the decoding model goes on with the training ledger: its own events are those of the last cell
     cell = max((event.cell for event in inference.events), default=0)
     since = next((event.index for event in inference.events if event.cell == cell), 0)

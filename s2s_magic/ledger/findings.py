@@ -14,20 +14,10 @@ from s2s_magic.ledger.words import at, counted, full_name, listing, times
 
 
 def find(trace: Trace) -> tuple[Finding, ...]:
-    """List what is worth saying of a ledger.
+    """List what is worth saying about a ledger, by kind; each finding names the event where it first shows.
 
-    Kinds: ``ended``, ``mixed``, ``models``, ``shared``, ``tied``, ``alias``, ``ghost``, ``never called``,
+    In this order: ``ended``, ``mixed``, ``models``, ``shared``, ``tied``, ``alias``, ``ghost``, ``never called``,
     ``not in the model``, ``untracked``, those of `s2s_magic.ledger.drift`, ``frozen``, ``no gradient``, ``name``.
-
-    Parameters
-    ----------
-    trace
-        The records.
-
-    Returns
-    -------
-    tuple of Finding
-        In that order of kinds; each names the event where it shows first.
     """
     rules = (_ended, _mixed, _models, _shared, _tied, _alias, _ghost, untrained, _named_otherwise)
     return tuple(finding for rule in rules for finding in rule(trace))
@@ -59,7 +49,7 @@ def _mixed(trace: Trace) -> Iterator[Finding]:
 
 
 def _models(trace: Trace) -> Iterator[Finding]:
-    """Say which of several models is meant, where more than one is more than a part."""
+    """Say which model is meant, where several are more than a part of another."""
     main = trace.main_model
     whole = [model for model in trace.models if model.roles != ("part",)]
     if main is None or len(whole) < 2:

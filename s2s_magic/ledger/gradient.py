@@ -76,22 +76,11 @@ def _added(trace: Trace, model: ModelRecord) -> Iterator[Wire]:
 
 
 def why_none(trace: Trace, key: str, found: Ways | None = None) -> str | None:
-    """Say why no gradient of the loss comes to a variable: the place where it ends, with its line.
+    """Say why no gradient of the loss reaches a variable: the place where it ends, with its line.
 
-    Parameters
-    ----------
-    trace
-        The records.
-    key
-        The variable's key.
-    found
-        What `ways` gave, where several variables are asked about.
-
-    Returns
-    -------
-    str or None
-        A clause, such as "the gradient of the loss ends at tf.argmax in line 9, which gives whole numbers". None where
-        a gradient comes, or where the records do not tell.
+    ``found`` is what `ways` returned, where several variables are asked about. Returns a clause, such as "the gradient
+    of the loss ends at tf.argmax in line 9, which gives whole numbers"; None where a gradient reaches the variable, or
+    where the records do not tell.
     """
     found = found or ways(trace)
     if found is None:

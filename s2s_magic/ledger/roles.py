@@ -84,18 +84,10 @@ class ModelRecord(Record):
 
 
 def meant(models: Sequence[ModelRecord]) -> ModelRecord | None:
-    """Choose the model that is meant where none is named.
+    """Choose the model that is meant where none is named; ``models`` are in the order in which they were made.
 
-    Parameters
-    ----------
-    models
-        In the order in which they were made.
-
-    Returns
-    -------
-    ModelRecord or None
-        The one compiled last; else the one fitted last made; else the last made that is neither for inference nor a
-        part of another; else the last made. None where there is none.
+    It is the one compiled last; else the last made of those that were fitted; else the last made that is neither for
+    inference nor a part of another; else the last made. None where there is none.
     """
     compiled = [model for model in models if model.compiled is not None]
     if compiled:

@@ -145,19 +145,9 @@ def explain_verdicts(ledger: Ledger) -> Explanation:
 
 
 def judge_all(ledger: Ledger, measured: Mapping[str, VariableEvidence]) -> dict[str, VariableEvidence]:
-    """Judge every variable of a ledger by `RULES`.
+    """Judge every variable of a ledger by `RULES`: return its evidence, by key, with verdicts and a sentence.
 
-    Parameters
-    ----------
-    ledger
-        The records.
-    measured
-        What was measured, by variable key; verdict and text in it are not looked at.
-
-    Returns
-    -------
-    dict
-        For every variable of the ledger its evidence with verdicts and a sentence.
+    Verdicts and sentences that ``measured`` has already are not looked at.
     """
     unseen = VariableEvidence(verdict="not measured", text="")
     measured = {key: measured.get(key, unseen) for key in ledger.variables}
@@ -185,14 +175,8 @@ def judge_all(ledger: Ledger, measured: Mapping[str, VariableEvidence]) -> dict[
 def relative_movement(effect: Effect, variable: Variable, usual: float) -> float:
     """Divide how far a variable moved in a fit by its size before the fit, number by number.
 
-    Parameters
-    ----------
-    effect
-        What the fit did. Where rows of the variable moved, only those count.
-    variable
-        Gives the count of numbers.
-    usual
-        The size of one number in the model, for a variable that was all zeros.
+    Where rows of it moved, only those count. ``usual`` is the size of one number in the model, for a variable that was
+    all zeros.
     """
     params = max(1, variable.params)
     size = effect.norm_before / sqrt(params) or usual

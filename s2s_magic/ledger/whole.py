@@ -19,12 +19,9 @@ _CODE = {"text", "source"}
 
 
 def first_fault(trace: Trace) -> str | None:
-    """Say what is wrong with a ledger, in a line: a record names another that is missing, or stands where none can.
+    """Say what is wrong with a ledger, in a line: a record names one that is missing, or is where none can be.
 
-    Returns
-    -------
-    str or None
-        The first fault; None where all records agree. The time it takes grows with the ledger's size alone.
+    None where all records agree. The time it takes is linear in the ledger's size.
     """
     return next(_faults(trace), None)
 

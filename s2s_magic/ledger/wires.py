@@ -51,22 +51,10 @@ def uses_of(trace: Trace, variable: Variable) -> list[Called]:
 def events_behind(
     trace: Trace, wires: Iterable[Wire], onward: Callable[[AnyEvent], Iterable[Wire]] | None = None
 ) -> list[AnyEvent]:
-    """Walk back along the wires from some tensors: the one walk that all who ask where a tensor comes from share.
+    """Walk back along the wires from some tensors; return the events met, each once, the nearest first.
 
-    Parameters
-    ----------
-    trace
-        The records.
-    wires
-        Where to begin.
-    onward
-        Gives the wires by which the walk goes on behind an event; by default all of its inputs, and into a model that
-        it calls.
-
-    Returns
-    -------
-    list of Constructed or Called
-        The events that are met, each once, the nearest first.
+    ``onward`` gives the wires by which the walk goes on behind an event: by default all of its inputs, and the outputs
+    inside a model that it calls.
     """
     inner = _inner(trace) if onward is None else {}
     found: dict[int, AnyEvent] = {}
@@ -87,15 +75,10 @@ def _inner(trace: Trace) -> dict[str, tuple[Wire, ...]]:
 
 
 def gradient_events(trace: Trace, ends: Iterable[Wire]) -> set[int]:
-    """Find the events that a loss's gradient reaches, walking back from the wires that the loss is computed from.
+    """Find the indexes of the events that a gradient reaches, walking back from where the loss is computed (``ends``).
 
     A wire of an integer type, and a call inside which the gradient ends, let nothing through. Where a model is called
     within the model, the walk goes on inside it.
-
-    Returns
-    -------
-    set of int
-        Event indexes.
     """
     inner = _inner(trace)
 
@@ -114,11 +97,8 @@ def gradient_events(trace: Trace, ends: Iterable[Wire]) -> set[int]:
 def route_to_output(trace: Trace, start: Wire, outputs: Iterable[Wire]) -> list[int] | None:
     """Find a shortest way along the wires from a tensor to one of a model's outputs.
 
-    Returns
-    -------
-    list of int or None
-        Indexes of the events on the way, after the one that made the tensor: empty for a tensor that is an output
-        itself; None where no wire leads to an output.
+    Returns the indexes of the events on the way, after the one that made the tensor: none for a tensor that is itself
+    an output. None where no wire leads to an output.
     """
     goals = {wire.origin for wire in outputs}
     if start.origin in goals:

@@ -32,23 +32,9 @@ def listed(items: Sequence[str | Bracketed]) -> Bracketed:
 
 
 def statement(expression: Bracketed, *, to: str = "", indent: str = "", after: str = "") -> str:
-    """Lay out an expression, assigned to a name, in as few lines as it fits in.
+    """Lay out an expression in as few lines as it fits in: one, or an opening line, the items and a closing line.
 
-    Parameters
-    ----------
-    expression
-        What to write.
-    to
-        Target of the assignment; none without.
-    indent
-        Blanks before each line.
-    after
-        What follows the closing bracket.
-
-    Returns
-    -------
-    str
-        One line, or an opening line, the items and a closing line.
+    It is assigned to the name ``to`` where there is one; ``after`` follows the closing bracket.
     """
     start = indent + (f"{to} = " if to else "")
     if len(line := f"{start}{expression}{after}") <= WIDTH:

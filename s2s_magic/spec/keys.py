@@ -45,25 +45,11 @@ def read_keys(
     required: Callable[[Mapping[str, str]], Mapping[str, str]],
     faults: Faults,
 ) -> dict[str, Any]:
-    """Read a text's keys by a table.
+    """Read a text's keys by a table; ``first_line`` is the cell line of its first line.
 
-    Parameters
-    ----------
-    text
-        The cell's body.
-    first_line
-        The cell line of its first line.
-    keys
-        The table.
-    required
-        From what is written, by key: the keys that must be there, each with an example of its value.
-    faults
-        Where faults go.
-
-    Returns
-    -------
-    dict
-        Values by key, without those that are None or at fault; ``given`` and ``places`` as records want them.
+    ``required`` gives, from what is written by key, the keys that must be there, each with an example of its value.
+    Returns the values by key, without those that are None or at fault, with ``given`` and ``places`` as records want
+    them.
     """
     root = read_document(text, first_line, faults)
     if root is None:

@@ -50,21 +50,9 @@ def _characters(text: str, byte_offset: int) -> int:
 
 
 def read_value(node: Node, faults: Faults, expected: str) -> Value | None:
-    """Parse a scalar as one Python expression.
+    """Parse a scalar as one Python expression; ``expected`` says in the message what the key takes.
 
-    Parameters
-    ----------
-    node
-        The value of a key.
-    faults
-        Where faults go.
-    expected
-        What the key takes, for the message.
-
-    Returns
-    -------
-    Value or None
-        None when a fault was added.
+    Returns None when a fault was added.
     """
     if not isinstance(node, Scalar):
         given = "a list" if isinstance(node, Items) else "keys and values"
@@ -169,23 +157,10 @@ def or_none(check: Check) -> Check:
 
 
 def call(value: Value, faults: Faults, table: Mapping[str, Mapping[str, Check]], expected: str) -> Call | None:
-    """Read a call such as ``lstm(512, dropout=0.2)`` by a table of kinds and their arguments.
+    """Read a call such as ``lstm(512, dropout=0.2)``, or a bare kind, by a table of kinds and their arguments.
 
-    Parameters
-    ----------
-    value
-        The call, or a bare kind.
-    faults
-        Where faults go.
-    table
-        For each kind its arguments in order, each with its check.
-    expected
-        What would have been right, for the message.
-
-    Returns
-    -------
-    Call or None
-        None when the value is no call of a known kind; arguments at fault are left out.
+    ``table`` has for each kind its arguments in order, each with its check; ``expected`` says in the message what would
+    have been right. Returns None when the value is no call of a known kind; wrong arguments are left out.
     """
     tree = value.tree
     head = value.part(tree.func) if isinstance(tree, ast.Call) else value

@@ -84,21 +84,7 @@ def shown(text: str) -> str:
 
 
 def read_document(text: str, first_line: int, faults: Faults) -> Node | None:
-    """Read one YAML document.
-
-    Parameters
-    ----------
-    text
-        The cell's body.
-    first_line
-        The cell line of the text's first line.
-    faults
-        Where faults go.
-
-    Returns
-    -------
-    Node or None
-        None for an empty document.
+    """Read one YAML document; ``first_line`` is the cell line of its first line. None for an empty document.
 
     Raises
     ------
@@ -223,25 +209,11 @@ class Entry:
 def read_entries(
     node: Entries, faults: Faults, *, known: Iterable[str] | None, required: dict[str, str], what: str
 ) -> dict[str, Entry]:
-    """Look the keys of a mapping up.
+    """Look up the keys of a mapping; return the entries without fault, in the order written.
 
-    Parameters
-    ----------
-    node
-        The mapping.
-    faults
-        Where faults go: keys that are no words, doubled, unknown or missing, and keys without a value.
-    known
-        Keys that may stand there; None for any.
-    required
-        Keys that must, each with an example of its line.
-    what
-        What a key here is called in messages.
-
-    Returns
-    -------
-    dict
-        The entries without fault, in the order written.
+    Faults are keys that are no words, doubled, unknown or missing, and keys without a value. ``known`` are the keys
+    that may be there (None for any), ``required`` those that must, each with an example of its line; ``what`` is what
+    messages call a key.
     """
     found: dict[str, Entry] = {}
     names = None if known is None else list(known)

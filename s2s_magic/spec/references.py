@@ -70,16 +70,9 @@ def listed(read_one: Read, key: str) -> Read:
 
 
 def names(key: str, what: str, *, alone: bool = True) -> Read:
-    """Make a reader of `Names`.
+    """Make a reader of `Names` for a key; ``KEY.0`` and ``KEY.NAME`` are then the places of the parts.
 
-    Parameters
-    ----------
-    key
-        The key; ``KEY.0`` and ``KEY.NAME`` are then the places of the parts.
-    what
-        What the variables are for, in one word.
-    alone
-        Whether one variable may stand there alone.
+    ``what`` says in one word what the variables are for; ``alone`` whether one variable may be given without a list.
     """
 
     def read(node: Node, faults: Faults, places: dict[str, Place]) -> Names | None:

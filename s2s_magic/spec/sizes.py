@@ -12,10 +12,7 @@ _GATES = {"lstm": 4, "gru": 3}
 def params_by_owner(spec: Spec) -> dict[str, int]:
     """Count the parameters of each layer object that owns some, by the name that its code gives it.
 
-    Parameters
-    ----------
-    spec
-        A plan whose vocabulary sizes are known.
+    The plan's vocabulary sizes must be known.
     """
     source, target = int(spec.vocab.source), int(spec.vocab.target)
     if spec.shared:

@@ -31,17 +31,9 @@ class AttentionDecoder(keras.layers.Layer):
 
 
 def advised(traced: Traced) -> BuildError | None:
-    """Give an error that says what to change, where a cell stopped in one that is known and does not.
+    """Return an error that says what to change, where a cell ended in a known error that does not.
 
-    Parameters
-    ----------
-    traced
-        What a cell gave, with its error.
-
-    Returns
-    -------
-    BuildError or None
-        Its cause is the cell's own error; None for every other.
+    The cell's own error is its cause. None for every other error.
     """
     error = traced.error
     if error is None:

@@ -49,22 +49,10 @@ def assemble(
     filenames: dict[str, int],
     error: BaseException | None = None,
 ) -> tuple[Ledger, Live]:
-    """Write down what a cell did, after what earlier cells did.
+    """Write down what a cell did, after what earlier cells (``before``) did.
 
-    Parameters
-    ----------
-    recorder
-        What was seen.
-    before
-        Ledger and objects up to this cell.
-    cell
-        The text of the cell.
-    namespace
-        Its names, as they are now.
-    filenames
-        Numbers of the cells by file name.
-    error
-        What ended the cell.
+    ``namespace`` has the cell's names as they are now, ``filenames`` the numbers of the cells by file name. ``error``
+    is what ended the cell.
     """
     earlier, old = before.ledger, before.live
     live = Live(

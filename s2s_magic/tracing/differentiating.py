@@ -50,14 +50,9 @@ _LARGE = 20
 
 
 def examined(ledger: Ledger, live: Live) -> Ledger:
-    """Give the same ledger with where gradients end in the calls that were not asked yet.
+    """Return the same ledger with the places where gradients end in the calls that were not examined yet.
 
-    Parameters
-    ----------
-    ledger
-        The records.
-    live
-        The objects behind its keys; which calls were asked is noted in it.
+    Which calls were examined is noted in ``live``.
     """
     asked = [
         event

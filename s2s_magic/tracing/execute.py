@@ -49,16 +49,10 @@ def filename_of(code: str, first_line: int, number: int, shell: Any) -> tuple[st
 
 
 def execute(text: str, filename: str, namespace: dict[str, Any], shell: Any) -> None:
-    """Run the code; whatever it raises comes out.
+    """Run what `filename_of` returned in a namespace; whatever it raises comes out.
 
-    Parameters
-    ----------
-    text, filename
-        What `filename_of` gave.
-    namespace
-        Where its names live.
-    shell
-        The IPython shell whose ways to follow (display, ``__future__``, top-level ``await``); None for plain Python.
+    ``shell`` is the IPython shell whose ways to follow (display, ``__future__``, top-level ``await``); None for plain
+    Python.
     """
     if shell is None:
         namespace.setdefault("__name__", "__main__")
@@ -147,18 +141,10 @@ def _ends_in_semicolon(text: str) -> bool:
 
 
 def trim(error: BaseException, filename: str, folder: str) -> None:
-    """Let an error's traceback begin in the cell, and take what only passed a call on out of it and of its causes.
+    """Let an error's traceback begin in the cell, without the frames in this package's ``folder`` that only pass on.
 
-    An error that never came through the cell, or that began in this package, is a fault of ours: it keeps its frames.
-
-    Parameters
-    ----------
-    error
-        What the cell raised; changed in place.
-    filename
-        The name the cell was compiled under.
-    folder
-        Where the files of this package are.
+    Its causes are trimmed too. An error that never came through the cell, or that began in this package, is a fault of
+    ours: it keeps its frames. ``filename`` is the name under which the cell was compiled.
     """
     frames = list(
         itertools.dropwhile(lambda f: f.tb_frame.f_code.co_filename != filename, _frames(error.__traceback__))

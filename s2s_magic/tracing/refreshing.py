@@ -18,17 +18,8 @@ from s2s_magic.tracing.unseen import unseen_layers
 def refresh(ledger: Ledger, live: Live) -> Ledger:
     """Read again what can change after the cell: trainable switches, holders, models, objects that came late.
 
-    Parameters
-    ----------
-    ledger
-        The record so far; it is not changed.
-    live
-        The objects behind its keys; layers and variables that came since are added, and its models brought up to date.
-
-    Returns
-    -------
-    Ledger
-        The same events, with layers, variables and models as they are now.
+    Returns a ledger with the same events. Layers and variables that came since are added to ``live``, and its models
+    are brought up to date.
     """
     ledger = examined(_with_late_variables(_with_late_layers(ledger, live), live), live)
     now = standing(ledger, live)

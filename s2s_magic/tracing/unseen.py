@@ -9,14 +9,9 @@ from s2s_magic.tracing.relations import Standing
 
 
 def unseen_layers(ledger: Ledger, now: Standing) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Find the layers that another one uses inside and no model lists.
+    """Find the layers that another one uses inside and no model lists: by key, that one's key and the unseen paths.
 
     Without a model, a layer that the code calls itself is not counted: a model may still find it on its wires.
-
-    Returns
-    -------
-    dict
-        Layer key to the key of the object that uses it inside, and the paths to it that Keras does not follow.
     """
     found: dict[str, tuple[str, tuple[str, ...]]] = {}
     models = {now.keys[id(model)] for model in now.models.values()}

@@ -16,18 +16,10 @@ from s2s_magic.undoing import Changes
 
 
 def build_on(seq2seq: Seq2Seq, given: Feed, seed: int | None) -> None:
-    """Call a model on one batch, under capture, where none of its variables are there yet.
+    """Call a model on one batch of a fit's data, under capture, where none of its variables exist yet.
 
-    The ledger goes on with that call, so that it tells who made which variable; nothing lands in the notebook.
-
-    Parameters
-    ----------
-    seq2seq
-        The model; its ledger and its live objects are those after the call.
-    given
-        The data of the fit.
-    seed
-        Seeds the first values; None leaves the random numbers as they are.
+    The ledger goes on with that call, so that it tells which call made which variable; nothing lands in the notebook.
+    ``seed`` seeds the first values; None leaves the random states alone.
 
     Raises
     ------

@@ -39,15 +39,6 @@ def compile_for_fit(seq2seq: Seq2Seq, plan: FitPlan, table: Table | Stream) -> N
 
     What the plan does not name stays as it was compiled; an optimizer of the same settings keeps its state.
 
-    Parameters
-    ----------
-    seq2seq
-        The model.
-    plan
-        May give an optimizer, a loss and metrics.
-    table
-        What it will be fitted on.
-
     Raises
     ------
     DataError

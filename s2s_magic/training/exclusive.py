@@ -17,18 +17,9 @@ _RANDOM = 0
 
 
 def take(changes: Changes, name: str, model: Any, *, alone: bool) -> None:
-    """Take a model and all that is in it until changes are undone.
+    """Take a model and all that is in it until changes are undone; with ``alone``, the random states as well.
 
-    Parameters
-    ----------
-    changes
-        Give them free again.
-    name
-        What the model is called.
-    model
-        The model.
-    alone
-        Take the random states as well: a fit with a seed sets them, and puts them back.
+    A fit with a seed sets the random states, and puts them back.
 
     Raises
     ------

@@ -68,22 +68,10 @@ def watched(seq2seq: Seq2Seq) -> Watched:
 def keep_evidence(
     seq2seq: Seq2Seq, before: Evidence, epochs: Epochs, recorder: Recorder, noted: Watched, run: Run
 ) -> None:
-    """Join a fit, or what was done of it so far, to the evidence of those before it.
+    """Join a fit, or the part of it done so far, to the evidence of earlier fits (``before``).
 
-    Parameters
-    ----------
-    seq2seq
-        The model; its evidence, its ledger's ``training``, and which rows its fits moved are updated.
-    before
-        The evidence of earlier fits.
-    epochs
-        Losses and norms of the epochs done.
-    recorder
-        Counted the steps, and measures what stands in the model now.
-    noted
-        What `watched` gave before the fit.
-    run
-        How the fit went.
+    The model's evidence, its ledger's ``training``, and which rows its fits moved are updated. ``noted`` is what
+    `watched` returned before the fit; ``run`` says how the fit went.
     """
     fitted = seq2seq.ledger.main_model
     effects = _effects(recorder, number=len(before.runs) + 1, model=fitted.object if fitted is not None else None)

@@ -30,18 +30,11 @@ _ACTIVATED = ("Dense", "EinsumDense", "Activation", "Conv1D", "Conv2D")
 
 
 def gives_probabilities(seq2seq: Seq2Seq, data: Table | Stream) -> bool:
-    """Say whether the model's output holds probabilities rather than logits.
+    """Return whether the model's output holds probabilities rather than logits.
 
-    The wires are followed back from the output through whatever changes the shape alone, into nested models and under
-    ``TimeDistributed``, up to what made the numbers. Where that is a function or a layer of the user's, of which the
-    wires do not tell, the model is run on one row, and what comes out decides.
-
-    Parameters
-    ----------
-    seq2seq
-        A model that is a graph of layers, or none.
-    data
-        What it will be fitted on.
+    The wires are followed back from the output through whatever changes only the shape, into nested models and under
+    ``TimeDistributed``, up to what made the numbers. Where that is a function or a layer of the user's, about which the
+    wires say nothing, the model is run on one row of the data, and its output decides.
     """
     record = seq2seq.ledger.main_model
     if record is None or not record.outputs:

@@ -16,16 +16,8 @@ def sentence(
 ) -> str:
     """Say in words what an event did to variables.
 
-    Parameters
-    ----------
-    event
-        A construction or a call.
-    ledger
-        Where its layers and variables are.
-    held
-        Names of the objects that each layer object holds from the start, by its key.
-    created, reused
-        Keys of the variables that the event made, and of those it took that were there.
+    ``held`` has the names of the objects that each layer object holds from the start, by its key; ``created`` and
+    ``reused`` are the keys of the variables that the event made, and of those that were there and that it used.
     """
     layer = ledger.layers[event.object]
     new, old = ([ledger.variables[key] for key in keys] for keys in (created, reused))

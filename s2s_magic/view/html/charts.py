@@ -23,18 +23,10 @@ _MEASURES = (
 
 
 def chart(title: str, curves: Mapping[str, Curve], *, logarithmic: bool = True, legend: bool = True) -> Markup:
-    """Draw curves over the epochs: one accent, told apart by their dashes and their names in the legend.
+    """Draw curves over the epochs: one accent, told apart by their dashes and by their names in the legend.
 
-    Parameters
-    ----------
-    title
-        What is drawn.
-    curves
-        Name to one number an epoch; None and, on a logarithmic axis, what is not positive is left out.
-    logarithmic
-        Whether the upright axis is logarithmic.
-    legend
-        Whether to name the curves below, where there is more than one.
+    ``curves`` has one number an epoch for each name; None and, on a logarithmic axis, what is not positive is left out.
+    A single curve has no legend.
     """
     known = [
         number

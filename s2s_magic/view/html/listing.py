@@ -20,12 +20,7 @@ LINES_MOST, LINES_MARKED = 2000, 200
 def source_html(report: Report, mark: Callable[[Sequence[int]], str]) -> Markup:
     """Show the cells' code, line by line, in a frame of its own.
 
-    Parameters
-    ----------
-    report
-        What to show.
-    mark
-        Gives the classes of an expression from the steps that it stands for.
+    ``mark`` gives the classes of an expression from the steps that it stands for.
     """
     steps = _by_line(report.steps)
     blocks = [tag("div", *_shortened(cell, steps, mark), class_="s2s-cell") for cell in report.cells]

@@ -38,20 +38,9 @@ class _Branch:
 
 
 def owners_html_at(report: Report, now: int, *, part: str = "", sort: str = "as built", only: str = "all") -> Markup:
-    """Show the owner tree as of a step.
+    """Show the owner tree as of step ``now``, sorted by one of `SORTS` among the lines of one owner.
 
-    Parameters
-    ----------
-    report
-        What to show.
-    now
-        The step.
-    part
-        Keep lines with this in their name, with all that is above and below them.
-    sort
-        One of `SORTS`, among the lines of one owner.
-    only
-        One of `FILTERS`.
+    ``part`` keeps the lines with this in their name, with all lines above and below them; ``only`` is one of `FILTERS`.
     """
     if not report.steps:
         return tag("p", "Nothing was recorded.")

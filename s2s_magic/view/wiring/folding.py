@@ -11,19 +11,10 @@ FEWEST_REPEATS = 3
 
 
 def fold(graph: Graph, *, above: int = 24) -> Graph:
-    """Fold runs in which the same classes of layers follow each other at least three times.
+    """Fold runs in which the same classes of layers follow each other at least three times into one node each.
 
-    Parameters
-    ----------
-    graph
-        The whole graph.
-    above
-        Graphs of no more nodes than this stay as they are: there, each layer is worth its box.
-
-    Returns
-    -------
-    Graph
-        In which 12 times Dense, LayerNormalization is one node, "12 × Dense, LayerNormalization".
+    Twelve times Dense, LayerNormalization becomes "12 × Dense, LayerNormalization". Graphs of at most ``above`` nodes
+    stay as they are: there, each layer is worth its box.
     """
     if len(graph.nodes) <= above:
         return graph
@@ -44,12 +35,9 @@ def fold(graph: Graph, *, above: int = 24) -> Graph:
 
 
 def longest_run(signatures: Sequence[object], start: int) -> tuple[int, int]:
-    """Find the period whose repetition from ``start`` on covers the most; the shortest of equals.
+    """Find the period whose repetition from ``start`` on covers the most, the shortest of equals.
 
-    Returns
-    -------
-    tuple of int
-        Length of the block, and how often it stands there.
+    Returns the length of the block, and how often it is repeated.
     """
     best, covered = (1, 1), 0
     for period in range(1, min(LONGEST_BLOCK, (len(signatures) - start) // FEWEST_REPEATS) + 1):

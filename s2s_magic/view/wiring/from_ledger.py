@@ -14,17 +14,9 @@ from s2s_magic.view.wiring.diagram import Graph, Inner, Link, Node
 
 
 def graph_of(ledger: Ledger) -> Graph:
-    """Draw up the graph of a whole ledger: every layer object that was constructed by the user or called, once.
+    """Make the graph of a whole ledger: every layer object that the user constructed or called, once.
 
-    Parameters
-    ----------
-    ledger
-        The records.
-
-    Returns
-    -------
-    Graph
-        With an "output" node for each output of the main model, and without models unless they are called.
+    It has an "output" node for each output of the main model. Models are left out unless they are called.
     """
     held = _held(ledger)
     models = {model.object for model in ledger.models}

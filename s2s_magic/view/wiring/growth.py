@@ -10,19 +10,9 @@ from s2s_magic.view.wiring.shapes import Moment
 
 
 def grown_svg(ledger: Ledger, last: int) -> str:
-    """Draw the wiring of the steps 0 to ``last``.
+    """Draw the wiring of the steps 0 to ``last`` as one ``<svg>``.
 
-    Parameters
-    ----------
-    ledger
-        The records.
-    last
-        The last step.
-
-    Returns
-    -------
-    str
-        An ``<svg>`` in which what is there from step 3 until before step 5 has the classes ``b3 x5 s2s-past``.
+    What is there from step 3 until before step 5 has the classes ``b3 x5 s2s-past``.
     """
     plan = plan_wiring(ledger)
     stages = [list(parts(plan, Moment(step, step))) for step in range(last + 1)]
