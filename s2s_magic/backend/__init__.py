@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from s2s_magic.errors import SetupError
 
 if TYPE_CHECKING:
+    from s2s_magic.backend.graphs import *  # noqa: F403
+    from s2s_magic.backend.holding import *  # noqa: F403
     from s2s_magic.backend.keras2.arithmetic import *  # noqa: F403
     from s2s_magic.backend.keras2.compiled import *  # noqa: F403
-    from s2s_magic.backend.keras2.holding import *  # noqa: F403
     from s2s_magic.backend.keras2.hooks import *  # noqa: F403
     from s2s_magic.backend.keras2.objects import *  # noqa: F403
     from s2s_magic.backend.keras2.optimizers import *  # noqa: F403
@@ -22,12 +23,16 @@ if TYPE_CHECKING:
     from s2s_magic.backend.keras2.randomness import *  # noqa: F403
     from s2s_magic.backend.keras2.state import *  # noqa: F403
     from s2s_magic.backend.keras2.symbolic import *  # noqa: F403
+    from s2s_magic.backend.originals import *  # noqa: F403
 
 SUBJECTS = (
-    *("objects", "holding", "parameters", "symbolic", "hooks"),
+    *("objects", "parameters", "symbolic", "hooks"),
     *("compiled", "optimizers", "state", "randomness", "arithmetic"),
 )
 """The modules that each Keras has."""
+
+SHARED = ("holding", "graphs", "originals")
+"""The modules for every Keras, in the terms of those."""
 
 
 def active() -> str:
@@ -73,8 +78,8 @@ def _installing() -> str:
 def __getattr__(name: str) -> Any:
     """Ask the Keras at hand, which is loaded when it is first asked."""
     if not name.startswith("_"):
-        for subject in SUBJECTS:
-            module = import_module(f"{__name__}.{active()}.{subject}")
+        for place in (*SHARED, *(f"{active()}.{subject}" for subject in SUBJECTS)):
+            module = import_module(f"{__name__}.{place}")
             if name in vars(module):
                 globals()[name] = found = vars(module)[name]
                 return found

@@ -10,21 +10,18 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-import tensorflow as tf
-
 from s2s_magic import backend
 from s2s_magic.errors import UsageError
 from s2s_magic.tracing.recorder import Recorder
 from s2s_magic.undoing import Changes
 
-_METHODS = ("__init__", "__call__", "add_weight")
 _MARK = "_s2s_magic_hook"
 
 
 def recorded(recorder: Recorder, work: Callable[[], None]) -> None:
     """Run ``work`` while ``recorder`` hears of constructions, calls and variables.
 
-    Only the base class is changed: subclasses that override a method go through it all the same, and so do objects
+    Only base classes are changed: subclasses that override a method go through it all the same, and so do objects
     made earlier.
 
     Raises
@@ -32,42 +29,59 @@ def recorded(recorder: Recorder, work: Callable[[], None]) -> None:
     UsageError
         When another trace is running: two would count each other's calls.
     """
-    if any(_is_hook(method) and _is_running(method) for method in _methods()):
+    if any(_is_hook(method) and _is_running(method) for method in map(_now, _hooked())):
         raise UsageError("a trace is running already: a traced cell cannot trace another one")
     unhook()
-    init, call, add = _methods()
-
-    def construct(self: Any, *args: Any, **kwargs: Any) -> None:
-        __tracebackhide__ = True
-        recorder.constructing(self)
-        init(self, *args, **kwargs)
-
-    def call_layer(self: Any, *args: Any, **kwargs: Any) -> Any:
-        __tracebackhide__ = True
-        return recorder.calling(call, self, args, kwargs)
-
-    def add_weight(self: Any, *args: Any, **kwargs: Any) -> Any:
-        __tracebackhide__ = True
-        return recorder.adding(add, self, args, kwargs)
-
     with Changes() as changes, changes, changes:
         changes.undo_by(recorder.stop)
         changes.undo_by(unhook)
-        changes.enter(tf.variable_creator_scope(recorder.creating))
-        for name, original, hook in zip(_METHODS, (init, call, add), (construct, call_layer, add_weight), strict=True):
-            setattr(backend.Layer, name, _like(original, hook))
+        backend.hear_variables(changes, recorder.creating)
+        for place in backend.CONSTRUCTORS:
+            _hook(place, _constructing(recorder, _now(place)))
+        for place in backend.CALLS:
+            _hook(place, _passing(recorder.calling, _now(place)))
+        _hook(_ADDING, _passing(recorder.adding, _now(_ADDING)))
         work()
 
 
+def _constructing(recorder: Recorder, original: Any) -> Any:
+    def construct(self: Any, *args: Any, **kwargs: Any) -> None:
+        __tracebackhide__ = True
+        recorder.constructing(self)
+        original(self, *args, **kwargs)
+
+    return construct
+
+
+def _passing(hear: Callable[..., Any], original: Any) -> Any:
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        return hear(original, self, args, kwargs)
+
+    return call
+
+
+_ADDING = (backend.Layer, "add_weight")
+
+
+def _hooked() -> list[tuple[type, str]]:
+    return [*backend.CONSTRUCTORS, *backend.CALLS, _ADDING]
+
+
 def unhook() -> None:
-    """Take our hooks off Keras's base class; a method that the user's code replaced in the meantime stays."""
-    for name, method in zip(_METHODS, _methods(), strict=True):
+    """Take our hooks off Keras's base classes; a method that the user's code replaced in the meantime stays."""
+    for owner, name in _hooked():
+        method = _now((owner, name))
         if _is_hook(method):
-            setattr(backend.Layer, name, method.__wrapped__)
+            setattr(owner, name, method.__wrapped__)
 
 
-def _methods() -> list[Any]:
-    return [getattr(backend.Layer, name) for name in _METHODS]
+def _now(place: tuple[type, str]) -> Any:
+    return getattr(*place)
+
+
+def _hook(place: tuple[type, str], hook: Any) -> None:
+    setattr(*place, _like(_now(place), hook))
 
 
 def _like(original: Any, hook: Any) -> Any:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from s2s_magic.backend.keras2 import holding, objects, parameters, symbolic
+from s2s_magic.backend import graphs, holding
+from s2s_magic.backend.keras2 import objects, parameters
 from s2s_magic.backend.keras2.private import private
 from s2s_magic.undoing import Changes
 
@@ -147,26 +148,15 @@ def loss_weights(model: Any) -> list[float | None] | None:
     if not is_compiled(model) or (type(model).train_step, type(model).compute_loss) != kept:
         return None
     container = getattr(model, "compiled_loss", None)
-    count = len(symbolic.ends(model)[1])
+    count = len(graphs.ends(model)[1])
     if container is None or not count:
         return None
-    losses = _by_output(model, container._user_losses, count)
-    weights = _by_output(model, container._user_loss_weights, count)
+    losses = graphs.by_output(model, container._user_losses)
+    weights = graphs.by_output(model, container._user_loss_weights)
     if losses is None or weights is None:
         return None
     pairs = zip(losses, weights, strict=True)
     return [None if loss is None else 1.0 if weight is None else float(weight) for loss, weight in pairs]
-
-
-def _by_output(model: Any, given: Any, count: int) -> list[Any] | None:
-    """Spread what ``compile`` was given over a model's outputs, as Keras does; None where it does not fit."""
-    if isinstance(given, dict):
-        nested = getattr(model, "_nested_outputs", None)
-        names = sorted(nested) if isinstance(nested, dict) and set(given) <= set(nested) else model.output_names
-        given = [given.get(name) for name in names]
-    if isinstance(given, (list, tuple)):
-        return list(given) if len(given) == count else None
-    return [given] * count
 
 
 def adds_loss(layer: Any) -> bool:

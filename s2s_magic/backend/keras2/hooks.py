@@ -1,15 +1,17 @@
-"""Which calls are Keras's own and not the user's, and where the stack stands."""
+"""What is heard while a cell runs, and which calls are Keras's own and not the user's."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from types import CodeType
+from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.util import tf_stack
 
 from s2s_magic.backend.keras2 import objects
 from s2s_magic.backend.keras2.private import private
+from s2s_magic.undoing import Changes
 
 call_context = private("engine.base_layer_utils").call_context
 functional, sequential = private("engine.functional"), private("engine.sequential")
@@ -27,6 +29,16 @@ _ENGINE = {
 }
 
 
+CONSTRUCTORS: tuple[tuple[type, str], ...] = ((objects.Layer, "__init__"),)
+CALLS: tuple[tuple[type, str], ...] = ((objects.Layer, "__call__"),)
+"""The methods of Keras that construct and that call a layer."""
+
+
+def hear_variables(changes: Changes, creating: Callable[..., Any]) -> None:
+    """Let ``creating(next_creator, ...)`` make each variable until changes are undone."""
+    changes.enter(tf.variable_creator_scope(creating))
+
+
 def engine_codes() -> frozenset[CodeType]:
     """Give the code of Keras's own drivers: a call beneath them is a retracing or a probe, not the user's."""
     methods = [getattr(owner, name, None) for owner, names in _ENGINE.items() for name in names.split()]
@@ -37,11 +49,6 @@ def engine_codes() -> frozenset[CodeType]:
 def is_bookkeeping(method: str) -> bool:
     """Say whether a method makes variables that belong to no layer: a model counts its batches in some."""
     return method == _COUNTERS
-
-
-def original_lines() -> list[tuple[str, int]]:
-    """Give (file name, line) of the stack from within, with autograph's generated code traced back to its origin."""
-    return [(frame.filename, frame.lineno) for frame in reversed(list(tf_stack.extract_stack()))]
 
 
 def calls_for_training() -> bool:

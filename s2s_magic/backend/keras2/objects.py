@@ -13,16 +13,22 @@ from s2s_magic.backend.keras2.private import PACKAGE, private
 from s2s_magic.kinds import KIND_OF_CLASS, LayerKind
 
 base_layer, tf_op_layer = private("engine.base_layer"), private("layers.core.tf_op_layer")
-functional, sequential = private("engine.functional"), private("engine.sequential")
+Functional, Sequential = private("engine.functional").Functional, private("engine.sequential").Sequential
 KerasTensor = private("engine.keras_tensor").KerasTensor
 InputLayer = private("engine.input_layer").InputLayer
 AutoCastVariable = private("mixed_precision.autocast_variable").AutoCastVariable
 Metric = private("metrics.base_metric").Metric
 
 Layer = base_layer.Layer
-
-
 Model = private("engine.training").Model
+
+# Keras's bookkeeping, which names the same objects a second time.
+BOOKKEEPING = frozenset({
+    *("_self_tracked_trackables", "_layers", "_metrics", "_obj_reference_counts_dict", "_thread_local", "_call_spec"),
+    *("_inbound_nodes", "_outbound_nodes", "_inbound_nodes_value", "_outbound_nodes_value", "_network_nodes"),
+    *("_trainable_weights", "_non_trainable_weights", "_input_layers", "_output_layers", "_nodes_by_depth"),
+    *("_layers_by_depth", "_self_unconditional_checkpoint_dependencies", "_self_unconditional_dependency_names"),
+})  # fmt: skip
 
 
 _IMPLICIT = (
@@ -48,7 +54,7 @@ def is_model(layer: Any) -> bool:
 
 def is_functional(layer: Any) -> bool:
     """Say whether a layer is a graph of layers that the user wired, and so holds them by no attribute."""
-    return isinstance(layer, functional.Functional) and not isinstance(layer, sequential.Sequential)
+    return isinstance(layer, Functional) and not isinstance(layer, Sequential)
 
 
 def is_input(layer: Any) -> bool:

@@ -9,19 +9,18 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from s2s_magic.backend.keras2 import holding, objects
+from s2s_magic.backend import holding
+from s2s_magic.backend.keras2 import objects
 from s2s_magic.backend.keras2.private import private
 
 initializers = private("initializers")
-AutoCastVariable = private("mixed_precision.autocast_variable").AutoCastVariable
-Metric = private("metrics.base_metric").Metric
 
 _LISTS = objects.Layer.trainable_weights
 
 
 def bare(variable: Any) -> Any:
     """Give the variable itself where Keras wrapped it for mixed precision: identity is the bare one's."""
-    return variable._variable if isinstance(variable, AutoCastVariable) else variable
+    return variable._variable if isinstance(variable, objects.AutoCastVariable) else variable
 
 
 def weights(layer: Any) -> tuple[list[Any], list[Any]]:
@@ -77,7 +76,7 @@ def attribute_of(layer: Any, variable: Any) -> str:
             for number, part in enumerate(value):
                 if bare(part) is wanted:
                     return f"{name}[{number}]"
-        elif isinstance(value, Metric) and any(bare(v) is wanted for v in value.variables):
+        elif isinstance(value, objects.Metric) and any(bare(v) is wanted for v in value.variables):
             return f"{name}.{attribute_of(value, variable)}"
     return str(variable.name).rpartition("/")[2].partition(":")[0]
 
@@ -125,6 +124,6 @@ def regularized(layer: Any) -> list[Any]:
     found = []
     for function in getattr(layer, "_callable_losses", ()):
         while isinstance(function, functools.partial):
-            found += [value for value in function.args if isinstance(value, (tf.Variable, AutoCastVariable))]
+            found += [value for value in function.args if isinstance(value, (tf.Variable, objects.AutoCastVariable))]
             function = next((value for value in function.args if isinstance(value, functools.partial)), None)
     return found

@@ -8,7 +8,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from s2s_magic.backend.keras2 import holding, objects, optimizers, parameters
+from s2s_magic.backend import holding
+from s2s_magic.backend.keras2 import objects, optimizers, parameters
 from s2s_magic.backend.keras2.private import private
 from s2s_magic.undoing import Changes, attributes_of
 

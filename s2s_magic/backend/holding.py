@@ -8,31 +8,19 @@ from typing import Any
 
 import tensorflow as tf
 
-from s2s_magic.backend.keras2 import objects
-from s2s_magic.backend.keras2.private import PACKAGE, private
-
-functional, sequential = private("engine.functional"), private("engine.sequential")
+from s2s_magic import backend
 
 _PLAIN = frozenset({type(None), bool, int, float, str, threading.local})
 
 
-# Keras's bookkeeping, which names the same objects a second time.
-_BOOKKEEPING = frozenset({
-    *("_self_tracked_trackables", "_layers", "_metrics", "_obj_reference_counts_dict", "_thread_local", "_call_spec"),
-    *("_inbound_nodes", "_outbound_nodes", "_inbound_nodes_value", "_outbound_nodes_value", "_network_nodes"),
-    *("_trainable_weights", "_non_trainable_weights", "_input_layers", "_output_layers", "_nodes_by_depth"),
-    *("_layers_by_depth", "_self_unconditional_checkpoint_dependencies", "_self_unconditional_dependency_names"),
-})  # fmt: skip
-
-
 def rows(model: Any) -> list[Any]:
     """Give the layers that ``model.summary()`` has a row for."""
-    return [part for part in model.layers if objects.is_layer(part)]
+    return [part for part in model.layers if backend.is_layer(part)]
 
 
 def reached(model: Any) -> Iterator[Any]:
     """Yield every layer within a model, itself included."""
-    return (layer for layer in model._flatten_layers() if objects.is_layer(layer))
+    return (layer for layer in model._flatten_layers() if backend.is_layer(layer))
 
 
 def children(layer: Any) -> list[tuple[str, Any]]:
@@ -41,27 +29,27 @@ def children(layer: Any) -> list[tuple[str, Any]]:
     The layers of a functional model are on its wires: it holds none. Those of ``Sequential`` and of models that
     wire themselves in their own constructor go by their number.
     """
-    if objects.is_functional(layer) and type(layer) in (functional.Functional, objects.Model):
+    if backend.is_functional(layer) and type(layer) in (backend.Functional, backend.Model):
         return []
     found: dict[int, tuple[str, Any]] = {}
-    if not isinstance(layer, sequential.Sequential):
-        for name, value in attributes(layer, public_only=isinstance(layer, functional.Functional)):
+    if not isinstance(layer, backend.Sequential):
+        for name, value in attributes(layer, public_only=isinstance(layer, backend.Functional)):
             for path, part in _layers_in(value, name):
                 if part is not layer:
                     found.setdefault(id(part), (path, part))
-    if isinstance(layer, functional.Functional):
+    if isinstance(layer, backend.Functional):
         others = [(f"layers[{number}]", part) for number, part in enumerate(layer.layers)]
     else:  # what Keras tracks though no attribute leads to it, or only through deeply nested ones
         others = [(part.name, part) for part in tracked(layer)]
     for path, part in others:
-        if objects.is_layer(part):
+        if backend.is_layer(part):
             found.setdefault(id(part), (path, part))
     return list(found.values())
 
 
 def tracked(layer: Any) -> Iterator[Any]:
     """Yield the layers that Keras counts as directly within a layer, by attributes or on wires."""
-    return (part for part in layer._flatten_layers(recursive=False, include_self=False) if objects.is_layer(part))
+    return (part for part in layer._flatten_layers(recursive=False, include_self=False) if backend.is_layer(part))
 
 
 def attributes(layer: Any, *, public_only: bool = False) -> list[tuple[str, Any]]:
@@ -69,13 +57,13 @@ def attributes(layer: Any, *, public_only: bool = False) -> list[tuple[str, Any]
     pairs = [
         (name, value)
         for name, value in vars(layer).items()
-        if type(value) not in _PLAIN and name not in _BOOKKEEPING and not (public_only and name.startswith("_"))
+        if type(value) not in _PLAIN and name not in backend.BOOKKEEPING and not (public_only and name.startswith("_"))
     ]
     return sorted(pairs, key=lambda pair: pair[0].startswith("_"))
 
 
 def _layers_in(value: Any, path: str, depth: int = 2) -> Iterator[tuple[str, Any]]:
-    if objects.is_layer(value):
+    if backend.is_layer(value):
         yield path, value
     elif depth and isinstance(value, (list, tuple)):
         for number, part in enumerate(value):
@@ -99,7 +87,10 @@ def unseen(layer: Any) -> Iterator[tuple[str, Any]]:
                         yield from _layers_in(held, f"{deeper}.{last}")
 
 
-_LIBRARIES = frozenset({"tensorflow", PACKAGE, "numpy", "builtins", "collections", "weakref", "functools", "threading"})
+_LIBRARIES = frozenset({
+    *("tensorflow", "keras", "tf_keras", "numpy"),
+    *("builtins", "collections", "weakref", "functools", "threading"),
+})  # fmt: skip
 
 
 def _opaque_in(value: Any, path: str) -> Iterator[tuple[str, Any]]:

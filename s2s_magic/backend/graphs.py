@@ -1,0 +1,133 @@
+"""The graph that symbolic tensors make: walks along its wires, in the terms that each Keras's `symbolic` gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import tensorflow as tf
+
+from s2s_magic import backend
+
+
+def nodes(layer: Any) -> int:
+    """Count how often a layer sits in Keras's graph."""
+    return len(getattr(layer, "_inbound_nodes", ()))
+
+
+def input_tensor(layer: Any) -> Any:
+    """Give an input layer's tensor; None where its constructor failed."""
+    return layer._inbound_nodes[0].outputs if nodes(layer) else None
+
+
+def ends(model: Any) -> tuple[list[Any], list[Any]]:
+    """Give a functional model's input and output tensors; a model without wires has none."""
+    graph = backend.graph_of(model)
+    if graph is None:
+        return [], []
+    return list(tf.nest.flatten(graph.inputs or [])), list(tf.nest.flatten(graph.outputs or []))
+
+
+def node_of(tensor: Any) -> Any:
+    """Give Keras's record of the call that made a symbolic tensor."""
+    layer, number, _ = tensor._keras_history
+    return layer._inbound_nodes[number]
+
+
+def nodes_in_order(model: Any) -> list[Any]:
+    """Give Keras's records of the calls within a model, in the order in which it runs them; none without wires."""
+    by_depth = getattr(backend.graph_of(model), "_nodes_by_depth", None) or {}
+    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+
+
+def tensors_behind(tensors: Iterable[Any], known: Iterable[Any] = ()) -> list[Any]:
+    """Walk back along the wires: list the symbolic tensors that some come from, these included, each once.
+
+    The one walk over live graphs. It does not go past known tensors.
+    """
+    seen = {id(tensor) for tensor in known}
+    waiting, found = list(tensors), []
+    while waiting:
+        tensor = waiting.pop()
+        if id(tensor) not in seen and backend.is_keras_tensor(tensor):
+            seen.add(id(tensor))
+            found.append(tensor)
+            waiting.extend(backend.wires_into(node_of(tensor)))
+    return found
+
+
+def inputs_behind(tensors: Iterable[Any], known: Iterable[Any] = ()) -> list[Any]:
+    """List the input tensors that the wires of some tensors lead back to, without going past known ones."""
+    return [tensor for tensor in tensors_behind(tensors, known) if node_of(tensor).is_input]
+
+
+def leads_to(tensor: Any, outputs: Iterable[Any], given: Iterable[Any]) -> bool:
+    """Say whether wires lead from a tensor to some outputs, without going past given tensors."""
+    others = [one for one in given if one is not tensor]
+    return any(one is tensor for one in tensors_behind(outputs, others))
+
+
+def calls_behind(tensor: Any) -> list[tuple[Any, tuple[Any, ...], dict[str, Any]]]:
+    """List the calls between a symbolic tensor and the inputs, the last one first: layer, arguments, settings."""
+    made = {history(one)[:2]: one for one in tensors_behind([tensor]) if not node_of(one).is_input}
+    return [(layer, *call_of(one)) for (layer, _), one in made.items()]
+
+
+def links(model: Any) -> list[tuple[Any, Any, Any]]:
+    """Give (layer, tensor, layer) of the wires within a model, in the order of its calls; None at an output's end."""
+    found = [
+        (tensor._keras_history[0], tensor, backend.called_in(node))
+        for node in nodes_in_order(model)
+        if not node.is_input
+        for tensor in backend.wires_into(node)
+    ]
+    return [*found, *((tensor._keras_history[0], tensor, None) for tensor in ends(model)[1])]
+
+
+# The wires as Keras keeps them, for writing code that runs on from them.
+
+
+def history(tensor: Any) -> tuple[Any, int, int]:
+    """Say what made a symbolic tensor: the layer, the number of that call in the graph, and of the output in it."""
+    layer, node, number = tensor._keras_history
+    return layer, int(node), int(number)
+
+
+def call_of(tensor: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Give the arguments of the call that made a symbolic tensor, as the layer's ``call`` was given them.
+
+    A recurrent layer's initial state stands in the list of its first argument.
+    """
+    layer, node, _ = history(tensor)
+    return backend.arguments_of(layer, node)
+
+
+def is_masked(tensor: Any) -> bool:
+    """Say whether a mask goes with a symbolic tensor."""
+    return getattr(tensor, "_keras_mask", None) is not None
+
+
+def is_wired(model: Any) -> bool:
+    """Say whether a model is a graph of layers with inputs and outputs; a `Sequential` is one once it is built."""
+    return bool(ends(model)[1])
+
+
+def run_order(model: Any) -> dict[int, list[int]]:
+    """Give the calls of each layer that a model runs, by the layer's id: their numbers in the graph, in that order."""
+    found: dict[int, list[int]] = {}
+    for node in nodes_in_order(model):
+        layer = backend.called_in(node)
+        found.setdefault(id(layer), []).append(layer._inbound_nodes.index(node))
+    return found
+
+
+def by_output(model: Any, given: Any) -> list[Any] | None:
+    """Spread what ``compile`` was given over a model's outputs, as Keras does; None where it does not fit."""
+    count = len(ends(model)[1])
+    if isinstance(given, dict):
+        keys = backend.output_keys(model)
+        names = keys if keys is not None and set(given) <= set(keys) else model.output_names
+        given = [given.get(name) for name in names]
+    if isinstance(given, (list, tuple)):
+        return list(given) if len(given) == count else None
+    return [given] * count
