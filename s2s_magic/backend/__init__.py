@@ -36,12 +36,12 @@ SHARED = ("holding", "graphs", "originals")
 
 
 def active() -> str:
-    """Name the package for the Keras that TensorFlow has: Keras 2, or `tf_keras` in its place.
+    """Name the package for the Keras that TensorFlow has: Keras 2 and `tf_keras` in its place, or Keras 3.
 
     Raises
     ------
     SetupError
-        Where there is none, or one that has no package here, with what to install or to set.
+        Where there is none, with what to install or to set.
     """
     try:
         from tensorflow import keras
@@ -49,13 +49,23 @@ def active() -> str:
         package = sys.modules[keras.Model.__module__.partition(".")[0]]
     except (ImportError, RecursionError) as error:  # asked again for what it did not find, TensorFlow turns in circles
         raise SetupError(_missing(error)) from error
-    if package.__version__.startswith("2."):
-        return "keras2"
-    raise SetupError(
-        f"this process runs Keras {package.__version__}, and s2s_magic works with Keras 2 so far: {_installing()}, "
-        "restart, and set TF_USE_LEGACY_KERAS=1 in the environment before TensorFlow is imported "
-        "(%env TF_USE_LEGACY_KERAS=1 in the first cell)"
-    )
+    return "keras2" if package.__version__.startswith("2.") else "keras3"
+
+
+def check_beyond_tracing(what: str) -> None:
+    """Refuse what the Keras at hand is not understood well enough for.
+
+    Raises
+    ------
+    SetupError
+        On Keras 3, with how to have Keras 2 instead.
+    """
+    if active() == "keras3":
+        raise SetupError(
+            f"{what} works with Keras 2 so far, and this process runs Keras 3: {_installing()}, restart, and set "
+            "TF_USE_LEGACY_KERAS=1 in the environment before TensorFlow is imported (%env TF_USE_LEGACY_KERAS=1 in "
+            "the first cell)"
+        )
 
 
 def _missing(error: Exception) -> str:

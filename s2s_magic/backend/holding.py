@@ -20,7 +20,7 @@ def rows(model: Any) -> list[Any]:
 
 def reached(model: Any) -> Iterator[Any]:
     """Yield every layer within a model, itself included."""
-    return (layer for layer in model._flatten_layers() if backend.is_layer(layer))
+    return (layer for layer in backend.flattened(model) if backend.is_layer(layer))
 
 
 def children(layer: Any) -> list[tuple[str, Any]]:
@@ -49,7 +49,7 @@ def children(layer: Any) -> list[tuple[str, Any]]:
 
 def tracked(layer: Any) -> Iterator[Any]:
     """Yield the layers that Keras counts as directly within a layer, by attributes or on wires."""
-    return (part for part in layer._flatten_layers(recursive=False, include_self=False) if backend.is_layer(part))
+    return (part for part in backend.flattened(layer, direct=True) if backend.is_layer(part))
 
 
 def attributes(layer: Any, *, public_only: bool = False) -> list[tuple[str, Any]]:

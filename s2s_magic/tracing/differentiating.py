@@ -100,7 +100,7 @@ def _alike(event: Called, layer: Any, arguments: Any) -> Any:
         return None
     leaves = tf.nest.flatten(arguments)
     given = tuple(
-        (leaf.dtype.name, leaf.shape.rank) if backend.is_keras_tensor(leaf) else (type(leaf).__name__, str(leaf)[:80])
+        (backend.dtype_of(leaf), len(backend.shape_of(leaf) or ())) if backend.is_keras_tensor(leaf) else (type(leaf).__name__, str(leaf)[:80])
         for leaf in leaves
     )
     wires = tuple((wire.from_event is None, wire.dtype) for wire in event.inputs)

@@ -118,7 +118,7 @@ def _layer_now(key: str, ledger: Ledger, parent: tuple[str, str] | None, now: St
             "attribute": parent[1] if parent else None,
             "held_by": tuple(path for path in _paths(ledger.layers, now.holders[key]) if path != record.name),
             "own_weights": (*now.lists[key][0], *now.lists[key][1]),
-            "trainable": bool(layer.trainable),
+            "trainable": bool(getattr(layer, "trainable", True)),
             "ghost": not any(now.lists[key]) and backend.is_copied(layer, holding),
             "in_models": tuple(now.in_models[key]),
             "unseen_in": None,

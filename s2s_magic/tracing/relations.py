@@ -74,7 +74,7 @@ class Standing:
         """Find the outermost object whose switch is off, going up from the owner of a variable."""
         found, seen, level = None, {owner}, [owner]
         while level:
-            found = next((key for key in level if not self.live.layers[key].trainable), found)
+            found = next((key for key in level if not getattr(self.live.layers[key], "trainable", True)), found)
             level = [key for here in level for key in self.above[here] if key not in seen]
             seen.update(level)
         return found

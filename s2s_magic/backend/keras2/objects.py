@@ -47,6 +47,11 @@ def is_layer(value: Any) -> bool:
     return isinstance(value, Layer) and not isinstance(value, Metric)
 
 
+def flattened(layer: Any, *, direct: bool = False) -> Iterable[Any]:
+    """Give a layer and all that is within it by Keras's own count, or only what is directly within it."""
+    return layer._flatten_layers(recursive=not direct, include_self=not direct)  # type: ignore[no-any-return]
+
+
 def is_model(layer: Any) -> bool:
     """Say whether a layer is a model."""
     return isinstance(layer, Model)

@@ -1,0 +1,97 @@
+"""What a model was compiled with, the steps that were traced for it, and what they change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from s2s_magic.backend import graphs, holding
+from s2s_magic.backend.keras3 import objects, parameters
+
+# Keras 3 reads the `trainable` switches when it traces a step, and not when a model is compiled.
+
+
+def is_compiled(model: Any) -> bool:
+    """Say whether a model was compiled."""
+    return bool(getattr(model, "compiled", False))
+
+
+def compiled_as(model: Any) -> Any:
+    """Give an object that is another one after each compiling; None before the first."""
+    return vars(model).get("_compile_config")
+
+
+def compiled_at(model: Any) -> int | None:
+    """Give a number that is the greater the later a model was compiled; None for one that never was.
+
+    Each compiling makes a metric of the loss, whose variables TensorFlow numbers as they come.
+    """
+    if not is_compiled(model):
+        return None
+    held = getattr(model._loss_tracker.total, "_value", None)
+    last = str(getattr(held, "_unique_id", "")).rpartition("_")[2]
+    return int(last) if last.isdecimal() else 0
+
+
+def has_trained(model: Any) -> bool:
+    """Say whether `fit` or `train_on_batch` took a step with a model, in whatever cell."""
+    counter = getattr(getattr(model, "optimizer", None), "iterations", None)
+    return counter is not None and int(counter) > 0
+
+
+def changed_since_compile(model: Any) -> list[tuple[Any, bool]]:
+    """Give the layers whose switch `fit` would not heed: none, for it heeds the switches as they are."""
+    return []
+
+
+def trained_by_fit(model: Any) -> list[Any]:
+    """Give the variables that `fit` would train now."""
+    return parameters.weights(model)[0]
+
+
+def has_own_step(model: Any) -> bool:
+    """Say whether a model's training step is not Keras's: which variables its optimizer is given is the user's own."""
+    return type(model).train_step is not objects.Model.train_step or "train_step" in vars(model)
+
+
+def known_to_optimizer(model: Any, asked: Iterable[Any]) -> list[bool] | None:
+    """Say of each variable whether the model's optimizer has its place; None while it takes any.
+
+    An optimizer makes its places once, for the variables of its first step, and refuses all others. What a training
+    step of the model's own gives it is not known.
+    """
+    held = getattr(model, "optimizer", None)
+    held = getattr(held, "inner_optimizer", held)
+    if has_own_step(model) or not getattr(held, "built", False):
+        return None
+    known = {id(variable) for variable in held._trainable_variables}
+    return [id(variable) in known for variable in asked]
+
+
+def loss_weights(model: Any) -> list[float | None] | None:
+    """Give the weight of the loss of each of a model's outputs, None for an output without one.
+
+    None as a whole where that is not known: the model is not compiled, or its class has a training step of its own.
+    """
+    own = type(model).compute_loss is not objects.Model.compute_loss
+    if not is_compiled(model) or has_own_step(model) or own or not graphs.ends(model)[1]:
+        return None
+    losses = graphs.by_output(model, model.loss)
+    weights = graphs.by_output(model, model._compile_config.config.get("loss_weights"))
+    if losses is None or weights is None:
+        return None
+    pairs = zip(losses, weights, strict=True)
+    return [None if loss is None else 1.0 if weight is None else float(weight) for loss, weight in pairs]
+
+
+def adds_loss(layer: Any) -> bool:
+    """Say whether calling a layer adds a loss of its inputs or outputs."""
+    return any(
+        getattr(part, "activity_regularizer", None) is not None or getattr(part, "_losses", None)
+        for part in holding.reached(layer)
+    )
+
+
+def added_losses(layer: Any) -> list[Any]:
+    """Give the tensors that the last call of a layer, and of what it holds, handed to ``add_loss``."""
+    return [loss for part in holding.reached(layer) for loss in getattr(part, "_losses", ())]

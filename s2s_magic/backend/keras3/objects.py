@@ -1,0 +1,184 @@
+"""What a live value is: a layer, a model, a variable, a tensor, or an operation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from s2s_magic.backend.keras3.own import private
+
+Functional, Sequential = private("models.functional").Functional, keras.Sequential
+InputLayer, KerasTensor = keras.layers.InputLayer, keras.KerasTensor
+Layer, Model, Metric, Operation = keras.Layer, keras.Model, keras.Metric, keras.Operation
+Graph = private("ops.function").Function
+variables = private("backend.common.variables")
+KerasVariable = getattr(variables, "KerasVariable", None) or variables.Variable  # renamed in Keras 3.8
+
+# Keras's bookkeeping, which names the same objects a second time.
+BOOKKEEPING = frozenset({
+    *("_tracker", "_layers", "_metrics", "_losses", "_loss_ids", "_tracked", "_auto_config", "_call_signature"),
+    *("_inbound_nodes", "_outbound_nodes", "_nodes", "_nodes_by_depth", "_operations", "_operations_by_depth"),
+    *("_trainable_variables", "_non_trainable_variables", "_seed_generators", "_inputs", "_outputs", "_functional"),
+    *("_inputs_struct", "_outputs_struct", "_self_unconditional_checkpoint_dependencies"),
+    *("_self_unconditional_dependency_names", "_unconditional_checkpoint_dependencies", "_dtype_policy"),
+})  # fmt: skip
+
+_KINDS = {
+    "embedding": ("Embedding",),
+    "recurrent": ("LSTM", "GRU", "SimpleRNN", "RNN"),
+    "bidirectional": ("Bidirectional",),
+    "attention": ("Attention", "AdditiveAttention", "MultiHeadAttention", "GroupQueryAttention", "Dot"),
+    "dense": ("Dense", "EinsumDense", "TimeDistributed"),
+}
+_KIND_OF = {getattr(keras.layers, name): kind for kind, names in _KINDS.items() for name in names}
+
+SEED = "seed_generator_state"
+
+
+def is_layer(value: Any) -> bool:
+    """Say whether a value can be a ledger's layer: a layer, or an operation on symbolic tensors."""
+    return isinstance(value, Operation)
+
+
+def flattened(layer: Any, *, direct: bool = False) -> Iterator[Any]:
+    """Give a layer and all that is within it by Keras's own count, or only what is directly within it."""
+    if not isinstance(layer, Layer):
+        yield from () if direct else (layer,)
+        return
+    for part in layer._flatten_layers(recursive=not direct, include_self=not direct):
+        yield part
+        if not direct:
+            yield from _operations_in(part)
+    if direct:
+        yield from _operations_in(layer)
+
+
+def _operations_in(model: Any) -> list[Any]:
+    return [each for each in getattr(model, "_operations", ()) if not isinstance(each, Layer)]
+
+
+def is_model(layer: Any) -> bool:
+    """Say whether a layer is a model."""
+    return isinstance(layer, Model)
+
+
+def is_functional(layer: Any) -> bool:
+    """Say whether a layer is a graph of layers that the user wired, and so holds them by no attribute."""
+    return isinstance(layer, Functional)
+
+
+def is_input(layer: Any) -> bool:
+    """Say whether a layer is an input."""
+    return isinstance(layer, InputLayer)
+
+
+def is_attention(layer: Any) -> bool:
+    """Say whether a layer is an attention mechanism that keeps a memory."""
+    return _is_addons(layer, "attention") and hasattr(layer, "setup_memory")
+
+
+def _is_addons(layer: Any, part: str) -> bool:
+    home = type(layer).__module__
+    return home.startswith("s2s_magic.addons") and part in home
+
+
+def is_written(layer: Any) -> bool:
+    """Say whether the user wrote a layer: it is no input, and stands for no operation."""
+    return isinstance(layer, Layer) and not is_input(layer)
+
+
+def kind_of(layer: Any) -> str:
+    """Say what kind of thing a layer is, by its very class: one of the kinds that a ledger's layers have."""
+    if operation(layer) is not None:
+        return "operation"
+    if is_input(layer):
+        return "input"
+    if type(layer).__name__ == "BasicDecoder" and _is_addons(layer, ""):
+        return "decoder"
+    return _KIND_OF.get(type(layer), "layer")
+
+
+def is_variable(value: Any) -> bool:
+    """Say whether a value is a variable."""
+    return isinstance(value, (KerasVariable, tf.Variable))
+
+
+def is_seed(variable: Any) -> bool:
+    """Say whether a variable holds the state of a random generator: it is no weight."""
+    return str(getattr(variable, "name", "")).rpartition("/")[2] == SEED
+
+
+def is_ready(layer: Any) -> bool:
+    """Say whether a layer's base constructor came to its end."""
+    return not isinstance(layer, Layer) or "_trainable_variables" in vars(layer)
+
+
+def operation(layer: Any) -> str | None:
+    """Name the operation of `keras.ops` that an object stands for, or None for a layer."""
+    if isinstance(layer, Layer):
+        return None
+    name = type(layer).__name__
+    spelled = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
+    named = next((each for each in (spelled, name.lower()) if hasattr(keras.ops, each)), None)
+    return f"keras.ops.{named}" if named is not None else layer.name if name == "TensorFlowFunction" else name
+
+
+def is_tensor(value: Any) -> bool:
+    """Say whether a value is a wire: symbolic, eager, ragged or sparse."""
+    return isinstance(value, (KerasTensor, tf.Tensor, tf.RaggedTensor, tf.SparseTensor))
+
+
+def is_keras_tensor(value: Any) -> bool:
+    """Say whether a value is one of Keras's symbolic tensors, which remember the layer that made them."""
+    return isinstance(value, KerasTensor)
+
+
+def is_wire(value: Any) -> bool:
+    """Say whether a value can go into a call as a wire: a tensor, or an array of numbers."""
+    return is_tensor(value) or isinstance(value, np.ndarray)
+
+
+def is_wiring(arguments: Any) -> bool:
+    """Say whether a call is given symbols for tensors, so that no numbers flow."""
+    return any(
+        is_keras_tensor(leaf) or (isinstance(leaf, tf.Tensor) and not hasattr(leaf, "numpy"))
+        for leaf in tf.nest.flatten(arguments)
+    )
+
+
+def shape_of(value: Any) -> tuple[int | None, ...] | None:
+    """Give a wire's or a variable's shape; None where not even the rank is known."""
+    shape = value.shape
+    if isinstance(shape, tf.TensorShape):
+        return tuple(shape) if shape.rank is not None else None
+    return tuple(shape)
+
+
+def dtype_of(value: Any) -> str:
+    """Give a wire's or a variable's dtype by name."""
+    return str(getattr(value.dtype, "name", value.dtype))
+
+
+def is_copied(layer: Any, holders: Iterable[Any]) -> bool:
+    """Say whether one of the holders made copies of a layer, and uses those instead: here none keeps what it copied."""
+    return False
+
+
+def is_stock(layer: Any) -> bool:
+    """Say whether a layer is of a class of Keras's or of the addons, with nothing replaced on the object."""
+    home = type(layer).__module__
+    return home.partition(".")[0] in ("keras", "tensorflow") or (_is_addons(layer, "") and "call" not in vars(layer))
+
+
+def is_lambda(layer: Any) -> bool:
+    """Say whether a layer runs a function of the user's."""
+    return isinstance(layer, keras.layers.Lambda)
+
+
+def makes_ids(layer: Any) -> bool:
+    """Say whether a layer turns text into rows of ids by a vocabulary of its own."""
+    return isinstance(layer, keras.layers.TextVectorization) and layer.get_config()["output_mode"] == "int"

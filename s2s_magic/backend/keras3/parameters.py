@@ -1,0 +1,115 @@
+"""The variables of a layer: which are its own, what they hold, and what fills them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from s2s_magic.backend import holding
+from s2s_magic.backend.keras3 import objects
+
+
+def bare(variable: Any) -> Any:
+    """Give what a variable's identity is: Keras's own variable, whatever holds its numbers."""
+    return variable
+
+
+def weights(layer: Any) -> tuple[list[Any], list[Any]]:
+    """Give all variables that a layer and what it holds list: trainable ones, and the others."""
+    if not isinstance(layer, objects.Layer):
+        return [], []
+    return list(layer.trainable_weights), _weights(layer.non_trainable_weights)
+
+
+def meant_to_train(layer: Any) -> list[Any]:
+    """Give the layer's own variables that would be trained if nothing were frozen."""
+    return list(getattr(layer, "_trainable_variables", ()))
+
+
+def meant_to_stay(layer: Any) -> list[Any]:
+    """Give the layer's own variables that are never trained, such as a batch normalization's averages."""
+    return _weights(getattr(layer, "_non_trainable_variables", ()))
+
+
+def _weights(listed: Any) -> list[Any]:
+    return [variable for variable in listed if not objects.is_seed(variable)]
+
+
+def direct_weights(layer: Any) -> list[Any]:
+    """Give the variables of the layer itself, without those of layers it holds."""
+    return [*meant_to_train(layer), *meant_to_stay(layer)]
+
+
+def direct_owner(layer: Any, variable: Any) -> Any:
+    """Find the layer within ``layer`` that lists a variable as its own."""
+    for part in holding.reached(layer):
+        if any(one is variable for one in direct_weights(part)):
+            return part
+    return layer
+
+
+def attribute_of(layer: Any, variable: Any) -> str:
+    """Find the attribute by which a layer holds a variable, else the last part of the variable's own name.
+
+    Where a public attribute is read through a private one, as ``Dense.kernel`` is, it is the public one.
+    """
+    for name, value in holding.attributes(layer):
+        if value is variable:
+            public = name.lstrip("_")
+            return public if isinstance(getattr(type(layer), public, None), property) else name
+        if isinstance(value, (list, tuple)):
+            for number, part in enumerate(value):
+                if part is variable:
+                    return f"{name}[{number}]"
+        elif isinstance(value, objects.Metric) and any(one is variable for one in value.variables):
+            return f"{name}.{attribute_of(value, variable)}"
+    return str(variable.name).rpartition("/")[2].partition(":")[0]
+
+
+def initializer_name(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """Name what fills a new variable, from the arguments of `Layer.add_weight`."""
+    given = dict(zip(("shape", "initializer", "dtype"), args, strict=False)) | kwargs
+    found = given.get("initializer")
+    if found is None:
+        dtype = given.get("dtype")
+        return "GlorotUniform" if dtype is None or "float" in str(dtype) else "Zeros"
+    found = keras.initializers.get(found)
+    return str(getattr(found, "__name__", None) or type(found).__name__)
+
+
+def value(variable: Any) -> Any:
+    """Give what a variable holds now, as a tensor; None where it has no value yet or no numbers.
+
+    The tensor shares the variable's memory until the variable changes, and keeps what it holds when it does.
+    """
+    held = variable._value if isinstance(variable, objects.KerasVariable) else variable
+    if not (tf.executing_eagerly() and hasattr(held, "numpy")):
+        return None
+    dtype = tf.as_dtype(held.dtype)
+    if not (dtype.is_floating or dtype.is_integer or dtype.is_complex or dtype.is_bool):
+        return None
+    return held.value() if isinstance(held, tf.Variable) else tf.convert_to_tensor(held)
+
+
+def norm(value: Any) -> float:
+    """Measure the Euclidean norm of a tensor of numbers."""
+    return float(np.linalg.norm(value.numpy().astype(np.float32, copy=False).ravel()))
+
+
+def item_size(variable: Any) -> int:
+    """Give the bytes of one number of a variable."""
+    return int(tf.as_dtype(variable.dtype).size)
+
+
+def size_of(variable: Any) -> int:
+    """Count the numbers in a variable."""
+    return math.prod(size or 0 for size in objects.shape_of(variable) or ())
+
+
+def regularized(layer: Any) -> list[Any]:
+    """Give the layer's own variables whose regularizer adds a loss."""
+    return [variable for variable in meant_to_train(layer) if getattr(variable, "regularizer", None) is not None]

@@ -1,0 +1,31 @@
+"""What running and training a model changes: noted, and put back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from s2s_magic.backend import holding
+from s2s_magic.backend.keras3 import objects
+from s2s_magic.undoing import Changes
+
+
+def leave_as_it_is(changes: Changes, layer: Any) -> None:
+    """Have put back what a call of a layer for trial changes: the losses that it lists, and the seeds it counts up."""
+    for part in holding.reached(layer):
+        if objects.is_ready(part) and isinstance(part, objects.Layer):
+            changes.undo_by(partial(part._losses.__setitem__, slice(None), list(part._losses)))
+            seeds = [generator.state for generator in getattr(part, "_seed_generators", ())]
+            changes.undo_by(values_of(seeds))
+
+
+def values_of(variables: Iterable[Any]) -> Callable[[], None]:
+    """Note what variables hold, in the host's memory; what is given puts it back."""
+    values = [(variable, variable.numpy()) for variable in variables]
+
+    def put_back() -> None:
+        for variable, value in values:
+            variable.assign(value)
+
+    return put_back

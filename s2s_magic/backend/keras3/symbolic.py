@@ -1,0 +1,59 @@
+"""How this Keras records the calls that make symbolic tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from s2s_magic.backend.keras3 import objects
+from s2s_magic.backend.keras3.own import private
+
+functional, function = private("models.functional"), private("ops.function")
+
+
+def graph_of(model: Any) -> Any:
+    """Give what holds the wires of a model: a functional model does so itself; None for a model without wires."""
+    if isinstance(model, objects.Sequential):
+        return model._functional
+    return model if isinstance(model, objects.Functional) else None
+
+
+def wires_into(node: Any) -> list[Any]:
+    """List the symbolic tensors that a recorded call was given."""
+    return list(node.input_tensors)
+
+
+def called_in(node: Any) -> Any:
+    """Give the layer or the operation of a recorded call."""
+    return node.operation
+
+
+def output_keys(model: Any) -> list[str] | None:
+    """Give the keys of a model wired with a dict of outputs, in the order of its outputs; None for any other."""
+    wired = getattr(graph_of(model), "_outputs_struct", None)
+    return sorted(wired) if isinstance(wired, dict) else None
+
+
+def disconnected(error: BaseException) -> tuple[list[Any], list[Any]] | None:
+    """Give the inputs and outputs of a model that could not be made since its outputs need other inputs.
+
+    None for any other error.
+    """
+    finding = function.map_graph, functional.find_nodes_by_inputs_and_outputs
+    words = ("disconnected", "cannot be reached")
+    traceback = error.__traceback__
+    while traceback is not None:
+        frame = traceback.tb_frame
+        if any(frame.f_code is one.__code__ for one in finding) and any(word in str(error) for word in words):
+            return _flat(frame.f_locals["inputs"]), _flat(frame.f_locals["outputs"])
+        traceback = traceback.tb_next
+    return None
+
+
+def _flat(tensors: Any) -> list[Any]:
+    return list(private("tree").flatten(tensors))
+
+
+def arguments_of(layer: Any, number: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Give the arguments of one of the calls by which a layer sits in the graph."""
+    made = layer._inbound_nodes[number].arguments
+    return tuple(made.args), dict(made.kwargs)
