@@ -267,10 +267,12 @@ def explain(model: Seq2Seq, what: str, *, which: str | None = None) -> Explanati
 def _norms(model: Seq2Seq) -> dict[str, float]:
     import numpy as np
 
+    from s2s_magic import backend
+
     return {
         key: float(np.linalg.norm(np.asarray(variable.numpy(), dtype=np.float64)))
         for key, variable in model.live.variables.items()
-        if variable.dtype.is_floating
+        if backend.floats(variable)
     }
 
 

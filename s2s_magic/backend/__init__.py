@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from s2s_magic.backend.holding import *  # noqa: F403
     from s2s_magic.backend.keras2.arithmetic import *  # noqa: F403
     from s2s_magic.backend.keras2.compiled import *  # noqa: F403
+    from s2s_magic.backend.keras2.functions import *  # noqa: F403
     from s2s_magic.backend.keras2.hooks import *  # noqa: F403
     from s2s_magic.backend.keras2.objects import *  # noqa: F403
     from s2s_magic.backend.keras2.optimizers import *  # noqa: F403
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 SUBJECTS = (
     *("objects", "parameters", "symbolic", "hooks"),
-    *("compiled", "optimizers", "state", "randomness", "arithmetic"),
+    *("compiled", "optimizers", "state", "randomness", "arithmetic", "functions"),
 )
 """The modules that each Keras has."""
 

@@ -17,7 +17,8 @@ def nodes(layer: Any) -> int:
 
 def input_tensor(layer: Any) -> Any:
     """Give an input layer's tensor; None where its constructor failed."""
-    return layer._inbound_nodes[0].outputs if nodes(layer) else None
+    made = layer._inbound_nodes[0].outputs if nodes(layer) else None
+    return made[0] if isinstance(made, list) and len(made) == 1 else made
 
 
 def ends(model: Any) -> tuple[list[Any], list[Any]]:

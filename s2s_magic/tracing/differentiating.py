@@ -100,7 +100,9 @@ def _alike(event: Called, layer: Any, arguments: Any) -> Any:
         return None
     leaves = tf.nest.flatten(arguments)
     given = tuple(
-        (backend.dtype_of(leaf), len(backend.shape_of(leaf) or ())) if backend.is_keras_tensor(leaf) else (type(leaf).__name__, str(leaf)[:80])
+        (backend.dtype_of(leaf), len(backend.shape_of(leaf) or ()))
+        if backend.is_keras_tensor(leaf)
+        else (type(leaf).__name__, str(leaf)[:80])
         for leaf in leaves
     )
     wires = tuple((wire.from_event is None, wire.dtype) for wire in event.inputs)
@@ -117,7 +119,7 @@ def _stops(
     for number, wire in enumerate(event.inputs):
         if wire.from_event is not None:
             numbers.setdefault(id(live.tensors.get((wire.from_event, wire.output))), []).append(number)
-    if any(not isinstance(symbol.type_spec, tf.TensorSpec) for symbol in symbols.values()):
+    if not all(map(backend.is_dense, symbols.values())):
         return None
     weights = [backend.bare(variable) for variable in backend.weights(layer)[0]]
     try:
@@ -239,7 +241,8 @@ class Probe:
 
 
 def _floats(value: Any) -> bool:
-    return bool(value.dtype.is_floating or value.dtype.is_complex)
+    dtype = tf.as_dtype(value.dtype)
+    return bool(dtype.is_floating or dtype.is_complex)
 
 
 def _ends_gradient(operation: Any) -> bool:

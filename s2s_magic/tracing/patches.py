@@ -35,6 +35,7 @@ def recorded(recorder: Recorder, work: Callable[[], None]) -> None:
     with Changes() as changes, changes, changes:
         changes.undo_by(recorder.stop)
         changes.undo_by(unhook)
+        backend.take_symbols(changes)
         backend.hear_variables(changes, recorder.creating)
         for place in backend.CONSTRUCTORS:
             _hook(place, _constructing(recorder, _now(place)))

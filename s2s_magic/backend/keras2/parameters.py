@@ -109,6 +109,11 @@ def norm(value: Any) -> float:
     return float(np.linalg.norm(value.numpy().astype(np.float32, copy=False).ravel()))
 
 
+def floats(variable: Any) -> bool:
+    """Say whether a variable holds floating-point numbers."""
+    return bool(tf.as_dtype(variable.dtype).is_floating)
+
+
 def item_size(variable: Any) -> int:
     """Give the bytes of one number of a variable."""
     return int(tf.as_dtype(variable.dtype).size)

@@ -16,6 +16,11 @@ def graph_of(model: Any) -> Any:
     return model if isinstance(model, functional.Functional) else None
 
 
+def is_dense(tensor: Any) -> bool:
+    """Say whether a symbolic tensor stands for a plain one, which is neither ragged nor sparse."""
+    return isinstance(tensor.type_spec, tf.TensorSpec)
+
+
 def wires_into(node: Any) -> list[Any]:
     """List the symbolic tensors that a recorded call was given."""
     return list(tf.nest.flatten(node.keras_inputs))

@@ -60,7 +60,7 @@ def known_to_optimizer(model: Any, asked: Iterable[Any]) -> list[bool] | None:
     An optimizer makes its places once, for the variables of its first step, and refuses all others. What a training
     step of the model's own gives it is not known.
     """
-    held = getattr(model, "optimizer", None)
+    held: Any = getattr(model, "optimizer", None)
     held = getattr(held, "inner_optimizer", held)
     if has_own_step(model) or not getattr(held, "built", False):
         return None

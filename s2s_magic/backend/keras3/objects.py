@@ -121,10 +121,12 @@ def operation(layer: Any) -> str | None:
     """Name the operation of `keras.ops` that an object stands for, or None for a layer."""
     if isinstance(layer, Layer):
         return None
+    if (function := getattr(layer, "function", None)) is not None and isinstance(function, str):
+        return f"tf.{function}"
     name = type(layer).__name__
     spelled = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
     named = next((each for each in (spelled, name.lower()) if hasattr(keras.ops, each)), None)
-    return f"keras.ops.{named}" if named is not None else layer.name if name == "TensorFlowFunction" else name
+    return f"keras.ops.{named}" if named is not None else name
 
 
 def is_tensor(value: Any) -> bool:

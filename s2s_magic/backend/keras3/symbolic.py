@@ -17,6 +17,11 @@ def graph_of(model: Any) -> Any:
     return model if isinstance(model, objects.Functional) else None
 
 
+def is_dense(tensor: Any) -> bool:
+    """Say whether a symbolic tensor stands for a plain one, which is neither ragged nor sparse."""
+    return not (getattr(tensor, "sparse", False) or getattr(tensor, "ragged", False))
+
+
 def wires_into(node: Any) -> list[Any]:
     """List the symbolic tensors that a recorded call was given."""
     return list(node.input_tensors)

@@ -1,0 +1,64 @@
+"""TensorFlow's functions on symbolic tensors: operations of the graph, as they are with Keras 2."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tensorflow.python.util import dispatch, tf_export
+
+from s2s_magic.backend.keras3 import objects
+from s2s_magic.undoing import Changes
+
+
+@keras.saving.register_keras_serializable(package="s2s_magic")
+class TensorFlowFunction(objects.Operation):  # type: ignore[misc]
+    """A function of TensorFlow's as an operation of a Keras graph.
+
+    Parameters
+    ----------
+    function
+        Its name below ``tf``, such as ``nn.softmax``: that is what is saved.
+    name
+        The operation's name in the graph.
+    """
+
+    def __init__(self, function: str, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.function = function
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the function."""
+        return functools.reduce(getattr, self.function.split("."), tf)(*args, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """Give what `from_config` takes."""
+        return {"function": self.function, "name": self.name}
+
+
+class _Dispatcher(dispatch.GlobalOpDispatcher):  # type: ignore[misc]
+    """Answers for TensorFlow's public functions where an argument is a symbolic tensor."""
+
+    def handle(self, op: Any, args: Any, kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        name = tf_export.get_canonical_name_for_symbol(op)
+        if name is None or not any(map(objects.is_keras_tensor, tf.nest.flatten((args, kwargs)))):
+            return self.NOT_SUPPORTED
+        return TensorFlowFunction(name)(*args, **kwargs)
+
+
+_DISPATCHER = _Dispatcher()
+
+
+def take_symbols(changes: Changes) -> None:
+    """Let TensorFlow's functions take symbolic tensors until changes are undone."""
+    known = dispatch._GLOBAL_DISPATCHERS
+    if _DISPATCHER not in known:
+        changes.undo_by(functools.partial(_forget, known))
+        known.append(_DISPATCHER)
+
+
+def _forget(known: list[Any]) -> None:
+    known[:] = [each for each in known if each is not _DISPATCHER]

@@ -1,0 +1,56 @@
+"""Optimizers: those of a model, those within others, and their variables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+
+def bare_optimizer(optimizer: Any) -> Any:
+    """Give the optimizer that Keras wrapped for mixed precision, or the optimizer itself."""
+    return optimizer.inner_optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else optimizer
+
+
+def optimizers_of(model: Any) -> list[Any]:
+    """List the optimizers that a model's steps may ask to apply gradients: its own, and others among its attributes."""
+    held = [vars(model).get("optimizer"), *vars(model).values()]
+    found = {id(one): one for value in held for one in _flat(value) if isinstance(one, keras.optimizers.Optimizer)}
+    return list(found.values())
+
+
+def _flat(value: Any) -> list[Any]:
+    if isinstance(value, list | tuple):
+        return list(value)
+    return list(value.values()) if isinstance(value, dict) else [value]
+
+
+def parts(optimizer: Any) -> Iterator[Any]:
+    """Yield an optimizer and those it hands its work on to."""
+    yield optimizer
+    inner = bare_optimizer(optimizer)
+    if inner is not optimizer:
+        yield from parts(inner)
+
+
+def optimizer_variables(model: Any) -> list[Any]:
+    """List the variables of all of a model's optimizers, with a loss scale's."""
+    listed = (
+        variable for optimizer in optimizers_of(model) for part in parts(optimizer) for variable in part.variables
+    )
+    return list({id(variable): variable for variable in listed}.values())
+
+
+def learning_rate_of(optimizer: Any) -> str | None:
+    """Give an optimizer's learning rate in a word; None where it has none of its own."""
+    held = getattr(optimizer, "_learning_rate", None)
+    if held is None:
+        return None
+    return type(held).__name__ if callable(held) else f"{float(held):g}"
+
+
+def put_averages(model: Any) -> None:
+    """Put the moving averages into the variables, where the optimizer keeps some: so a fit of Keras's ends."""
+    if isinstance(model.optimizer, keras.optimizers.Optimizer):
+        model.optimizer.finalize_variable_values(model.trainable_weights)
