@@ -37,7 +37,7 @@ def children(layer: Any) -> list[tuple[str, Any]]:
             for path, part in _layers_in(value, name):
                 if part is not layer:
                     found.setdefault(id(part), (path, part))
-    if isinstance(layer, backend.Functional):
+    if isinstance(layer, (backend.Functional, backend.Sequential)):
         others = [(f"layers[{number}]", part) for number, part in enumerate(layer.layers)]
     else:  # what Keras tracks though no attribute leads to it, or only through deeply nested ones
         others = [(part.name, part) for part in tracked(layer)]

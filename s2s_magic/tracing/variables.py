@@ -27,15 +27,19 @@ class Weights:
     def created(self, variable: Any, owner: Any, event: RawEvent | None, initializer: str | None = None) -> RawVariable:
         """Take in a variable that has just come into being; no event made it where the user's own code did."""
         raw = RawVariable(variable, owner, backend.size_of(variable), initializer, event=event)
-        value = backend.value(variable)
-        if value is not None:
-            raw.norm = backend.norm(value)
-            self._kept += raw.size * backend.item_size(variable)
-            raw.start = value if self._kept <= KEPT_BYTES else None
+        self._keep_start(raw)
         self._keep(raw)
         if event is not None:
             event.created.append(raw)
         return raw
+
+    def _keep_start(self, raw: RawVariable) -> None:
+        """Note what a variable begins with, once it has a value."""
+        value = backend.value(raw.variable)
+        if value is not None:
+            raw.norm = backend.norm(value)
+            self._kept += raw.size * backend.item_size(raw.variable)
+            raw.start = value if self._kept <= KEPT_BYTES else None
 
     def forget(self, event: RawEvent) -> None:
         """Leave out the variables of an event that came to nothing."""
@@ -55,6 +59,8 @@ class Weights:
         event.listed += [raw for raw in self._beside(event) if id(raw) not in listed]
         unseen = {id(part) for layer in event.inside for part in backend.reached(layer)}
         for raw in event.created:
+            if raw.norm is None:  # Keras 3 fills some variables only after the call that makes them
+                self._keep_start(raw)
             if id(raw) not in listed and raw.owner is not None and id(raw.owner) not in unseen:
                 trains = any(v is raw.variable for v in backend.weights(raw.owner)[0])
                 self._count(raw, trains)

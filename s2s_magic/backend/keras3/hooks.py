@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from s2s_magic.backend.keras3 import objects
@@ -29,35 +30,66 @@ _ENGINE = {
 }
 
 
+# What makes variables that are none of a layer's: averages of metrics, moments of optimizers, states of random numbers;
+# and what fills a variable later, in another one of TensorFlow's.
+_QUIET = (
+    (private("backend").Variable, "_deferred_initialize"),
+    (objects.Metric, "add_variable"),
+    (keras.optimizers.Optimizer, "add_variable"),
+    (keras.random.SeedGenerator, "__init__"),
+)
+
+
 def hear_variables(changes: Changes, creating: Callable[..., Any]) -> None:
     """Let ``creating(next_creator, ...)`` make each variable until changes are undone: Keras's, and TensorFlow's own.
 
-    What holds the numbers of Keras's variable is no variable of its own, and the state of a random generator is none.
+    What holds the numbers of Keras's variable is no variable of its own.
     """
     within: list[Any] = []
-    original = objects.KerasVariable.__init__
 
-    @functools.wraps(original)
-    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+    def quietly(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        within.append(original)
+        try:
+            return original(*args, **kwargs)
+        finally:
+            within.pop()
+
+    def make(original: Callable[..., Any], self: Any, *args: Any, **kwargs: Any) -> None:
         def made(**_: Any) -> Any:
-            within.append(self)
-            try:
-                original(self, *args, **kwargs)
-            finally:
-                within.pop()
+            quietly(original, self, *args, **kwargs)
             return self
 
-        if kwargs.get("name") == objects.SEED:
-            made()
-        else:
-            creating(made)
+        made() if within else creating(made)
 
     def create(next_creator: Callable[..., Any], **kwargs: Any) -> Any:
         return next_creator(**kwargs) if within else creating(next_creator, **kwargs)
 
-    changes.undo_by(functools.partial(setattr, objects.KerasVariable, "__init__", original))
-    setattr(objects.KerasVariable, "__init__", init)  # noqa: B010
+    for owner, name in _QUIET:
+        _wrap(changes, owner, name, quietly)
+    _wrap(changes, objects.KerasVariable, "__init__", make)
+    _wrap(changes, keras.layers.Bidirectional, "__init__", _copying)
     changes.enter(tf.variable_creator_scope(create))
+
+
+def _wrap(changes: Changes, owner: type, name: str, around: Callable[..., Any]) -> None:
+    """Let ``around(original, ...)`` stand for a method until changes are undone."""
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
+    def method(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        return around(original, *args, **kwargs)
+
+    method.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]
+    changes.undo_by(functools.partial(setattr, owner, name, original))
+    setattr(owner, name, method)
+
+
+def _copying(original: Callable[..., Any], self: Any, layer: Any = None, *args: Any, **kwargs: Any) -> None:
+    """Note the layer that ``Bidirectional`` makes copies of and forgets."""
+    original(self, layer, *args, **kwargs)
+    if isinstance(layer, objects.Layer) and layer is not self.forward_layer:
+        objects.COPIED.add(layer)
 
 
 def engine_codes() -> frozenset[CodeType]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -36,7 +37,10 @@ _KINDS = {
 }
 _KIND_OF = {getattr(keras.layers, name): kind for kind, names in _KINDS.items() for name in names}
 
-SEED = "seed_generator_state"
+_SEED = "seed_generator_state"
+
+COPIED: weakref.WeakSet[Any] = weakref.WeakSet()
+"""The layers of which copies were made while it was heard."""
 
 
 def is_layer(value: Any) -> bool:
@@ -109,7 +113,7 @@ def is_variable(value: Any) -> bool:
 
 def is_seed(variable: Any) -> bool:
     """Say whether a variable holds the state of a random generator: it is no weight."""
-    return str(getattr(variable, "name", "")).rpartition("/")[2] == SEED
+    return str(getattr(variable, "name", "")).rpartition("/")[2] == _SEED
 
 
 def is_ready(layer: Any) -> bool:
@@ -166,8 +170,8 @@ def dtype_of(value: Any) -> str:
 
 
 def is_copied(layer: Any, holders: Iterable[Any]) -> bool:
-    """Say whether one of the holders made copies of a layer, and uses those instead: here none keeps what it copied."""
-    return False
+    """Say whether copies were made of a layer and are used instead; whoever made them does not hold it."""
+    return layer in COPIED
 
 
 def is_stock(layer: Any) -> bool:
