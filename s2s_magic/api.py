@@ -170,11 +170,16 @@ def fit(
         When the body cannot be read.
     DataError
         When the data do not fit the model; nothing is changed then.
+    SetupError
+        Where the Keras at hand is Keras 3.
     FitError
         When there is no model, or the loss became non-finite (the last finite epoch's weights are put back).
     KeyboardInterrupt
         When interrupted; weights, optimizer and history are kept.
     """
+    from s2s_magic import backend
+
+    backend.check_beyond_tracing("fitting")
     from s2s_magic.display import surroundings
     from s2s_magic.spec import parse_fit
     from s2s_magic.training import fit as train

@@ -22,6 +22,13 @@ for cell in CELLS:
     shell.run_cell(cell)
 """
 CELLS = ["%%seq2seq trace m\nx = 1", "%%seq2seq build m\nvocab: 9\nembed: 2\nencoder: gru(4)\ndecoder: gru(4)"]
+ONE_LAYER = """\
+from tensorflow import keras
+x = keras.Input([3])
+model = keras.Model(x, keras.layers.Dense(2)(x))
+model.compile("sgd", "mse")
+S = [[1.0, 2.0, 3.0]]
+"""
 BLOCKING = """
 import sys
 from importlib.machinery import PathFinder
@@ -71,12 +78,14 @@ def test_where_tf_keras_is_asked_for_and_missing_the_first_use_says_how_to_insta
 
 
 @pytest.mark.skipif(find_spec("tf_keras") is None, reason="TensorFlow's own Keras here is Keras 2 in any case")
-def test_where_keras_3_runs_the_first_use_says_in_a_line_what_is_needed():
-    said = ran(f"CELLS = {CELLS!r}\n{SHELL}").splitlines()
-    assert len(said) == 2
-    for line in said:
-        assert line.startswith("SetupError: this process runs Keras 3.")
+def test_where_keras_3_runs_a_fit_and_a_decoding_say_in_a_line_what_is_needed():
+    cells = ["%%seq2seq trace m\n" + ONE_LAYER, "%%seq2seq fit m\nsource: S\ntarget: S", "%seq2seq decode m S"]
+    said = ran(f"CELLS = {cells!r}\n{SHELL}").splitlines()
+    lines = [line for line in said if line.startswith("SetupError: ")]
+    assert [line.partition(" works")[0] for line in lines] == ["SetupError: fitting", "SetupError: decoding"]
+    for line in lines:
         assert re.search(r"pip install tf_keras==2\.\d+\.\*, restart, and set TF_USE_LEGACY_KERAS=1", line)
+    assert not any("Traceback" in line for line in said)
 
 
 @pytest.mark.parametrize(
@@ -155,9 +164,11 @@ def test_a_layer_of_another_keras_is_told_of_where_nothing_failed():
 )
 def test_an_error_where_two_kerases_met_is_told_in_a_line(line, what):
     other = other_keras()
-    from s2s_magic import api
+    from s2s_magic import api, backend
     from s2s_magic.errors import BuildError
 
+    if backend.active() == "keras3" and "z" in line.replace("optimizers", ""):
+        pytest.skip("Keras 3 takes another Keras's tensor without an error; a finding tells of it")
     with pytest.raises(BuildError, match=what.format(other=other)) as caught:
         api.trace(OTHER.format(other=other) + line.format(other=other))
     assert "mixes two Kerases" in str(caught.value)
@@ -175,8 +186,10 @@ def test_an_error_within_one_keras_is_left_as_it_is():
 
 def test_a_model_is_decoded_with_tensorflows_own_keras_where_another_has_the_name():
     other = other_keras()
-    from s2s_magic import api
+    from s2s_magic import api, backend
 
+    if backend.active() == "keras3":
+        pytest.skip("decoding works with Keras 2 so far")
     seen = api.trace(
         f"import {other} as keras\nfrom tensorflow.keras import Input, Model, layers\n"
         "given, wanted = Input([None], dtype='int32'), Input([None], dtype='int32')\n"

@@ -13,6 +13,9 @@ def __getattr__(name: str) -> Any:
     """Give what runs TensorFlow, which is loaded when it is first asked for."""
     if name not in ("decode", "inference_model"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from s2s_magic import backend
+
+    backend.check_beyond_tracing("decoding")
     from s2s_magic.decoding import inference
 
     return getattr(inference, name)
@@ -20,9 +23,11 @@ def __getattr__(name: str) -> Any:
 
 def reads_text(seq2seq: Seq2Seq) -> bool:
     """Say whether a model's sources are texts: by its tokenizers, or because it vectorizes them itself."""
+    from s2s_magic import backend
+
     model = seq2seq.model
     tensors = [] if seq2seq.tokenizers or model is None else getattr(model, "inputs", None) or []
-    return bool(seq2seq.tokenizers) or any(tensor.dtype.name == "string" for tensor in tensors)
+    return bool(seq2seq.tokenizers) or any(backend.dtype_of(tensor) == "string" for tensor in tensors)
 
 
 __all__ = ["decode", "inference_model", "reads_text"]

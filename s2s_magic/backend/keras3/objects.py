@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from s2s_magic.backend.keras3.own import private
+from s2s_magic.kinds import KIND_OF_CLASS
 
 Functional, Sequential = private("models.functional").Functional, keras.Sequential
 InputLayer, KerasTensor = keras.layers.InputLayer, keras.KerasTensor
@@ -28,14 +29,7 @@ BOOKKEEPING = frozenset({
     *("_self_unconditional_dependency_names", "_unconditional_checkpoint_dependencies", "_dtype_policy"),
 })  # fmt: skip
 
-_KINDS = {
-    "embedding": ("Embedding",),
-    "recurrent": ("LSTM", "GRU", "SimpleRNN", "RNN"),
-    "bidirectional": ("Bidirectional",),
-    "attention": ("Attention", "AdditiveAttention", "MultiHeadAttention", "GroupQueryAttention", "Dot"),
-    "dense": ("Dense", "EinsumDense", "TimeDistributed"),
-}
-_KIND_OF = {getattr(keras.layers, name): kind for kind, names in _KINDS.items() for name in names}
+_KIND_OF = {getattr(keras.layers, name): kind for name, kind in KIND_OF_CLASS.items() if hasattr(keras.layers, name)}
 
 _SEED = "seed_generator_state"
 
