@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from s2s_magic import backend
 from s2s_magic.errors import BuildError, DataError, Fault, FitError, LookupFailed, SetupError, first_line_of
 from s2s_magic.undoing import Changes
 
@@ -50,8 +51,6 @@ def build(
     SetupError
         Where there is no Keras, or no TensorFlow Addons, that the generated source runs on.
     """
-    from s2s_magic import backend
-
     backend.active()
     from s2s_magic.data.special_ids import spec_ids
     from s2s_magic.data.tokens import count_vocabularies
@@ -177,8 +176,6 @@ def fit(
     KeyboardInterrupt
         When interrupted; weights, optimizer and history are kept.
     """
-    from s2s_magic import backend
-
     backend.check_beyond_tracing("fitting")
     from s2s_magic.display import surroundings
     from s2s_magic.spec import parse_fit
@@ -271,8 +268,6 @@ def explain(model: Seq2Seq, what: str, *, which: str | None = None) -> Explanati
 
 def _norms(model: Seq2Seq) -> dict[str, float]:
     import numpy as np
-
-    from s2s_magic import backend
 
     return {
         key: float(np.linalg.norm(np.asarray(variable.numpy(), dtype=np.float64)))

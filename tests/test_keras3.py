@@ -57,7 +57,9 @@ def test_an_encoder_decoder_has_its_owners_whatever_makes_its_probabilities(soft
     seen = traced(TRANSLATOR.format(softmax=softmax))
     cell = ["kernel", "recurrent_kernel", "bias"]
     assert owners(seen) == {
-        **{"embeddings": ["embeddings"], "encoder.cell": cell, "decoder.cell": cell},
+        "embeddings": ["embeddings"],
+        "encoder.cell": cell,
+        "decoder.cell": cell,
         "output_layer": ["kernel", "bias"],
     }
     totals = seen.model.count_params()
