@@ -83,16 +83,16 @@ def build(
 
 def _import_addons() -> None:
     """Import TensorFlow Addons without its end-of-life warning: nobody chose to import it here."""
-    with Changes() as changes, changes, changes:
-        changes.enter(warnings.catch_warnings())
-        warnings.filterwarnings("ignore", module="tensorflow_addons")
-        try:
+    try:
+        with Changes() as changes, changes, changes:
+            changes.enter(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", module="tensorflow_addons")
             import tensorflow_addons  # noqa: F401
-        except ModuleNotFoundError as error:
-            raise SetupError(
-                "the code of a spec's model needs TensorFlow Addons, which is not installed, and has releases for "
-                "TensorFlow up to 2.15 in Python up to 3.11 alone; %%seq2seq trace runs code without it"
-            ) from error
+    except ModuleNotFoundError as error:
+        raise SetupError(
+            "the code of a spec's model needs TensorFlow Addons, which is not installed, and has releases for "
+            "TensorFlow up to 2.15 in Python up to 3.11 alone; %%seq2seq trace runs code without it"
+        ) from error
 
 
 def trace(
