@@ -19,7 +19,7 @@ def __getattr__(name: str) -> Any:
 
 
 def reads_text(seq2seq: Seq2Seq) -> bool:
-    """Say whether a model's sources are texts: by its tokenizers, or because it vectorizes them itself."""
+    """Return whether a model's sources are texts: by its tokenizers, or because it vectorizes them itself."""
     model = seq2seq.model
     tensors = [] if seq2seq.tokenizers or model is None else getattr(model, "inputs", None) or []
     return bool(seq2seq.tokenizers) or any(tensor.dtype.name == "string" for tensor in tensors)

@@ -26,7 +26,7 @@ _BOOKKEEPING = frozenset({
 
 
 def rows(model: Any) -> list[Any]:
-    """Give the layers that ``model.summary()`` has a row for."""
+    """Return the layers that ``model.summary()`` has a row for."""
     return [part for part in model.layers if objects.is_layer(part)]
 
 
@@ -36,7 +36,7 @@ def reached(model: Any) -> Iterator[Any]:
 
 
 def children(layer: Any) -> list[tuple[str, Any]]:
-    """Give (attribute path, layer) of the layers that an object holds, each once; public attributes come first.
+    """Return (attribute path, layer) of the layers that an object holds, each once; public attributes come first.
 
     The layers of a functional model are on its wires: it holds none. Those of ``Sequential`` and of models that
     wire themselves in their own constructor go by their number.
@@ -65,7 +65,7 @@ def tracked(layer: Any) -> Iterator[Any]:
 
 
 def attributes(layer: Any, *, public_only: bool = False) -> list[tuple[str, Any]]:
-    """Give the attributes that can hold something of the user's, the public ones first."""
+    """Return the attributes that can hold something of the user's, the public ones first."""
     pairs = [
         (name, value)
         for name, value in vars(layer).items()

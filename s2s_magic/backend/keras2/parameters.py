@@ -20,12 +20,12 @@ _LISTS = objects.Layer.trainable_weights
 
 
 def bare(variable: Any) -> Any:
-    """Give the variable itself where Keras wrapped it for mixed precision: identity is the bare one's."""
+    """Return the variable itself where Keras wrapped it for mixed precision: identity is the bare one's."""
     return variable._variable if isinstance(variable, AutoCastVariable) else variable
 
 
 def weights(layer: Any) -> tuple[list[Any], list[Any]]:
-    """Give all variables that a layer and what it holds list: trainable ones, and the others."""
+    """Return all variables that a layer and what it holds list: trainable ones, and the others."""
     if not getattr(layer, "_self_tracked_trackables", True) and type(layer).trainable_weights is _LISTS:
         own = meant_to_train(layer), meant_to_stay(layer)  # a leaf, which most layers are
         return own if layer.trainable else ([], [*own[0], *own[1]])
@@ -39,12 +39,12 @@ def weights(layer: Any) -> tuple[list[Any], list[Any]]:
 
 
 def meant_to_train(layer: Any) -> list[Any]:
-    """Give the layer's own variables that would be trained if nothing were frozen."""
+    """Return the layer's own variables that would be trained if nothing were frozen."""
     return _variables(layer._trainable_weights)
 
 
 def meant_to_stay(layer: Any) -> list[Any]:
-    """Give the layer's own variables that are never trained, such as a batch normalization's averages."""
+    """Return the layer's own variables that are never trained, such as a batch normalization's averages."""
     return _variables(layer._non_trainable_weights)
 
 
@@ -54,7 +54,7 @@ def _variables(listed: list[Any]) -> list[Any]:
 
 
 def direct_weights(layer: Any) -> list[Any]:
-    """Give the variables of the layer itself, without those of layers it holds."""
+    """Return the variables of the layer itself, without those of layers it holds."""
     return [*meant_to_train(layer), *meant_to_stay(layer)]
 
 
@@ -93,7 +93,7 @@ def initializer_name(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
 
 
 def value(variable: Any) -> Any:
-    """Give what a variable holds now, as a tensor; None where it has no value yet or no numbers.
+    """Return what a variable holds now, as a tensor; None where it has no value yet or no numbers.
 
     The tensor shares the variable's memory until the variable changes, and keeps what it holds when it does.
     """
@@ -111,7 +111,7 @@ def norm(value: Any) -> float:
 
 
 def item_size(variable: Any) -> int:
-    """Give the bytes of one number of a variable."""
+    """Return the bytes of one number of a variable."""
     return int(tf.as_dtype(variable.dtype).size)
 
 
@@ -121,7 +121,7 @@ def size_of(variable: Any) -> int:
 
 
 def regularized(layer: Any) -> list[Any]:
-    """Give the layer's own variables whose regularizer adds a loss."""
+    """Return the layer's own variables whose regularizer adds a loss."""
     found = []
     for function in getattr(layer, "_callable_losses", ()):
         while isinstance(function, functools.partial):

@@ -19,25 +19,25 @@ def nodes(layer: Any) -> int:
 
 
 def input_tensor(layer: Any) -> Any:
-    """Give an input layer's tensor; None where its constructor failed."""
+    """Return an input layer's tensor; None where its constructor failed."""
     return layer._inbound_nodes[0].outputs if nodes(layer) else None
 
 
 def ends(model: Any) -> tuple[list[Any], list[Any]]:
-    """Give a functional model's input and output tensors; a model without wires has none."""
+    """Return a functional model's input and output tensors; a model without wires has none."""
     if not isinstance(model, functional.Functional):
         return [], []
     return list(tf.nest.flatten(model.inputs or [])), list(tf.nest.flatten(model.outputs or []))
 
 
 def output_keys(model: Any) -> list[str] | None:
-    """Give the keys of a model wired with a dict of outputs, in the order of its outputs; None for any other."""
+    """Return the keys of a model wired with a dict of outputs, in the order of its outputs; None for any other."""
     wired = getattr(model, "_nested_outputs", None)
     return sorted(wired) if isinstance(wired, dict) else None
 
 
 def disconnected(error: BaseException) -> tuple[list[Any], list[Any]] | None:
-    """Give the inputs and outputs of a model that could not be made since its outputs need other inputs.
+    """Return the inputs and outputs of a model that could not be made since its outputs need other inputs.
 
     Keras finds it in one place where all inputs are made by ``Input``, and in another where one is made by a layer.
     None for any other error.
@@ -76,7 +76,7 @@ def inputs_behind(tensors: Iterable[Any], known: Iterable[Any] = ()) -> list[Any
 
 
 def leads_to(tensor: Any, outputs: Iterable[Any], given: Iterable[Any]) -> bool:
-    """Say whether wires lead from a tensor to some outputs, without going past given tensors."""
+    """Return whether wires lead from a tensor to some outputs, without going past given tensors."""
     others = [one for one in given if one is not tensor]
     return any(one is tensor for one in tensors_behind(outputs, others))
 
@@ -88,13 +88,13 @@ def calls_behind(tensor: Any) -> list[tuple[Any, tuple[Any, ...], dict[str, Any]
 
 
 def _node(tensor: Any) -> Any:
-    """Give Keras's record of the call that made a symbolic tensor."""
+    """Return Keras's record of the call that made a symbolic tensor."""
     layer, number, _ = tensor._keras_history
     return layer._inbound_nodes[number]
 
 
 def links(model: Any) -> list[tuple[Any, Any, Any]]:
-    """Give (layer, tensor, layer) of the wires within a model, in the order of its calls; None at an output's end."""
+    """Return (layer, tensor, layer) of the wires within a model, in the order of its calls; None at an output's end."""
     found = [
         (tensor._keras_history[0], tensor, node.layer)
         for node in _nodes_in_order(model)
@@ -105,7 +105,7 @@ def links(model: Any) -> list[tuple[Any, Any, Any]]:
 
 
 def _nodes_in_order(model: Any) -> list[Any]:
-    """Give Keras's records of the calls within a model, in the order in which it runs them; none without wires."""
+    """Return Keras's records of the calls within a model, in the order in which it runs them; none without wires."""
     by_depth = getattr(model, "_nodes_by_depth", None) or {}
     return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
 
@@ -120,7 +120,7 @@ def history(tensor: Any) -> tuple[Any, int, int]:
 
 
 def call_of(tensor: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Give the arguments of the call that made a symbolic tensor, as the layer's ``call`` was given them.
+    """Return the arguments of the call that made a symbolic tensor, as the layer's ``call`` was given them.
 
     A recurrent layer's initial state stands in the list of its first argument.
     """
@@ -129,18 +129,18 @@ def call_of(tensor: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 def arguments_of(layer: Any, number: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Give the arguments of one of the calls by which a layer sits in the graph."""
+    """Return the arguments of one of the calls by which a layer sits in the graph."""
     made = layer._inbound_nodes[number]
     return tuple(made.call_args), dict(made.call_kwargs)
 
 
 def is_masked(tensor: Any) -> bool:
-    """Say whether a mask goes with a symbolic tensor."""
+    """Return whether a mask goes with a symbolic tensor."""
     return getattr(tensor, "_keras_mask", None) is not None
 
 
 def is_wired(model: Any) -> bool:
-    """Say whether a model is a graph of layers with inputs and outputs; a `Sequential` is one once it is built."""
+    """Return whether a model is a graph of layers with inputs and outputs; a `Sequential` is one once it is built."""
     return isinstance(model, functional.Functional) and bool(ends(model)[1])
 
 
