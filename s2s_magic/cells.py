@@ -16,7 +16,7 @@ _OURS = re.compile(r"%%seq2seq(?:\s+(?P<verb>\S+)(?:\s.*)?)?(?<!\?)\s*")
 
 
 def python_of(code: str, first_line: int, shell: Any) -> str:
-    """Give a cell's code as Python: magics written as calls, and line ``first_line`` the first that is not blank.
+    """Return a cell's code as Python: magics written as calls, and line ``first_line`` the first that is not blank.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def python_of(code: str, first_line: int, shell: Any) -> str:
 
 
 def number_of(shell: Any) -> int:
-    """Give the number of the cell that runs, or will run next: what it is known by in tracebacks."""
+    """Return the number of the cell that runs, or will run next: what it is known by in tracebacks."""
     running = getattr(shell.displayhook, "exec_result", None)  # IPython counts on as a cell begins, once as it ended
     return int(getattr(running, "execution_count", None) or shell.execution_count)
 

@@ -12,7 +12,7 @@ Candidates = Callable[[str, str], Sequence[str]]
 
 
 def matchers(shell: Any) -> list[Any]:
-    """Give the list that a shell's completer has its matchers in, those that keep all others silent."""
+    """Return the list that a shell's completer has its matchers in, those that keep all others silent."""
     completer = shell.Completer
     found: list[Any] = completer.custom_matchers if _has_contexts() else completer.magic_arg_matchers
     return found
@@ -35,7 +35,7 @@ def matcher(candidates: Candidates) -> Callable[..., Any]:
 
 
 def _has_contexts() -> bool:
-    """Say whether a matcher is told the whole cell, as since IPython 8.6."""
+    """Return whether a matcher is told the whole cell, as since IPython 8.6."""
     from IPython.core import completer
 
     return hasattr(completer, "context_matcher")
@@ -54,12 +54,12 @@ def _by_line(candidates: Candidates) -> Callable[[str], Sequence[str]]:
 
 
 def _before(text: str, line: int, position: int) -> str:
-    """Give a cell's text up to the cursor."""
+    """Return a cell's text up to the cursor."""
     lines = text.split("\n")[: line + 1]
     return "\n".join([*lines[:-1], lines[-1][:position]])
 
 
 def named_by(shell: Any, code: CodeType) -> CodeType:
-    """Give a cell's code the name by which tracebacks call it: an older IPython chooses one by its first line."""
+    """Return a cell's code the name by which tracebacks call it: an older IPython chooses one by its first line."""
     rename = getattr(shell, "_update_code_co_name", None)
     return code if rename is None else rename(code)

@@ -94,7 +94,7 @@ def write_views(ledger: Ledger, options: Namespace) -> list[Path]:
 
 
 def decoded_display(model: Seq2Seq, sources: Any, outputs: Sequence[Any]) -> Display:
-    """Give the display of sources and what was decoded from them, the first 100 of them."""
+    """Return the display of sources and what was decoded from them, the first 100 of them."""
     decoded = beside_sources(model, sources, outputs)
     return show_pairs(f"Decoded by {decoded.name}", ("source", "output"), decoded.pairs, decoded.below)
 

@@ -35,7 +35,7 @@ class Fault:
 
 
 def _rendered(error: Any) -> list[str]:
-    """Give IPython the lines to show; see IPython's ``InteractiveShell.showtraceback``."""
+    """Return the lines that IPython shows; see IPython's ``InteractiveShell.showtraceback``."""
     if error.full_traceback:
         from IPython.core.getipython import get_ipython
 
@@ -198,5 +198,5 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def first_line_of(error: BaseException) -> str:
-    """Give the first line of an error's text, or the name of its class where it has none."""
+    """Return the first line of an error's text, or the name of its class where it has none."""
     return next(iter(str(error).splitlines()), type(error).__name__)

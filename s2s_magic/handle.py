@@ -144,7 +144,7 @@ class Seq2Seq:
         return {record.name: self.live.models[record.name] for record in self.ledger.models}
 
     def source_of(self, name: str) -> str:
-        """Give the code up to where one of the models is made.
+        """Return the code up to where one of the models is made.
 
         Raises
         ------

@@ -151,7 +151,7 @@ def keys_text(verb: str) -> str:
 
 
 def help_text() -> str:
-    """Give the overview of all verbs, with an example each."""
+    """Return the overview of all verbs, with an example each."""
     lines = ["See a sequence-to-sequence model while it is built and trained.", "", "verbs:"]
     for verb, (summary, example, _, _) in VERBS.items():
         lines += [f"  {prefix(verb)} {verb}", f"      {summary}"]

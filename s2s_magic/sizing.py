@@ -36,5 +36,5 @@ def _gigabytes(size: int) -> str:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Say whether memory was refused, by Python or by TensorFlow."""
+    """Return whether memory was refused, by Python or by TensorFlow."""
     return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"

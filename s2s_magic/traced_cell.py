@@ -65,7 +65,7 @@ def trace_cell(
 
 
 def _going_on(seen: Seq2Seq, before: Seq2Seq) -> Seq2Seq:
-    """Give what was seen together with what is known of the model that it goes on with."""
+    """Return what was seen together with what is known of the model that it goes on with."""
     return replace(
         seen,
         ledger=seen.ledger.with_training(before.evidence),

@@ -170,7 +170,7 @@ BODIES = {
 
 
 def prefix(verb: str) -> str:
-    """Give the magic as it is written before a verb."""
+    """Return the magic as it is written before a verb."""
     return "%%seq2seq" if verb in CELL_VERBS else "%seq2seq"
 
 

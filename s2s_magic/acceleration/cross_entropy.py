@@ -98,7 +98,7 @@ def accelerate_loss(changes: Changes, model: Any, projections: Projections) -> N
 
 
 def _by_blocks(by_keras: Any, projections: Projections) -> Any:
-    """Give a loss function that looks through probabilities and logits to the dense layer that made them."""
+    """Return a loss function that looks through probabilities and logits to the dense layer that made them."""
 
     def loss(y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         found = projections.get(_logits_key(y_pred, backend.loss_settings(by_keras).get("from_logits", False)))
@@ -134,7 +134,7 @@ def _by_blocks(by_keras: Any, projections: Projections) -> Any:
 
 
 def _logits_key(y_pred: Any, from_logits: bool) -> tuple[int, str]:
-    """Give graph and name of the logits that an output is, or is the softmax of."""
+    """Return graph and name of the logits that an output is, or is the softmax of."""
     if not tf.is_symbolic_tensor(y_pred):
         return 0, ""
     logits = y_pred
@@ -146,7 +146,7 @@ def _logits_key(y_pred: Any, from_logits: bool) -> tuple[int, str]:
 
 
 def _is_generated(loss: Any) -> bool:
-    """Say whether a loss is what generated source compiles a model with: the same code over the same names."""
+    """Return whether a loss is what generated source compiles a model with: the same code over the same names."""
     if not isinstance(loss, FunctionType) or loss.__closure__ or loss.__defaults__ or loss.__kwdefaults__:
         return False
     names = loss.__globals__

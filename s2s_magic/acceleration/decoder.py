@@ -22,12 +22,12 @@ _BY_POSITION = tuple(
 
 
 def _tfa() -> Any:
-    """Give TFA's seq2seq package where somebody imported it: without that, no layer is one of its decoders."""
+    """Return TFA's seq2seq package where somebody imported it: without that, no layer is one of its decoders."""
     return getattr(sys.modules.get("tensorflow_addons"), "seq2seq", None)
 
 
 def is_decoder(layer: Any) -> bool:
-    """Say whether a layer is a decoder of TFA, of whatever kind."""
+    """Return whether a layer is a decoder of TFA, of whatever kind."""
     tfa = _tfa()
     return tfa is not None and isinstance(layer, tfa.BaseDecoder)
 
@@ -110,6 +110,6 @@ def accelerate_decoder(changes: Changes, decoder: Any, fixed_lengths: Mapping[in
 
 
 def _column(lengths: Any) -> int:
-    """Give which column of a batch a tensor is, just as it came; -1 where it is none."""
+    """Return which column of a batch a tensor is, just as it came; -1 where it is none."""
     came = tf.is_symbolic_tensor(lengths) and lengths.op.type == "IteratorGetNext"
     return int(lengths.value_index) if came else -1

@@ -62,7 +62,7 @@ def _obstacle(cell: Any) -> str | None:
 
 
 def _are_its_weights(cell: Any) -> bool:
-    """Say whether a cell's weights are variables of the shapes that its settings call for."""
+    """Return whether a cell's weights are variables of the shapes that its settings call for."""
     weights = _own_weights(cell)
     if not all(isinstance(weight, tf.Variable) for weight in weights):
         return False
@@ -84,7 +84,7 @@ def _shown(activation: Any) -> str:
 
 
 def state_count(cell: Any) -> int:
-    """Give how many tensors the state of one cell is."""
+    """Return how many tensors the state of one cell is."""
     return int(kernel_cell(cell).states)
 
 
@@ -152,7 +152,7 @@ def run_cells(
 
 
 def gate_count(cell: Any) -> int:
-    """Give how many masks Keras draws for a cell's inputs: one a gate, of which it takes the first."""
+    """Return how many masks Keras draws for a cell's inputs: one a gate, of which it takes the first."""
     return 4 if type(cell) is keras.layers.LSTMCell else 3
 
 
@@ -206,14 +206,14 @@ def _masks_of_steps(cells: list[Any], x: Any, training: Any, *, outside: bool) -
 
 
 def kernel_cell(cell: Any) -> Any:
-    """Give the kernels' twin of a Keras cell."""
+    """Return the kernels' twin of a Keras cell."""
     if type(cell) is keras.layers.LSTMCell:
         return LstmCell()
     return GruCell() if cell.reset_after else ResetBeforeGruCell()
 
 
 def weights_of(cell: Any) -> tuple[Any, Any, Any]:
-    """Give kernel, recurrent kernel and bias of a cell in the type it computes in; None for no bias."""
+    """Return kernel, recurrent kernel and bias of a cell in the type it computes in; None for no bias."""
     weights = _own_weights(cell)
     kernel, recurrent, *bias = (tf.cast(tf.convert_to_tensor(weight), cell.compute_dtype) for weight in weights)
     return kernel, recurrent, bias[0] if bias else None

@@ -74,7 +74,7 @@ def accelerate_step(changes: Changes, optimizer: Any) -> None:
 
 
 def _excess(beta_2: float, dtype: Any) -> float:
-    """Give by how much more Keras takes of a squared gradient than the fused operation does.
+    """Return by how much more Keras takes of a squared gradient than the fused operation does.
 
     Keras rounds ``1 - beta_2``; the operation takes the rounded ``beta_2`` from 1. In float32, at 0.999, its velocities
     would be 1.3e-5 too small. Gradients that are greater by the cube root of that share the error out between both

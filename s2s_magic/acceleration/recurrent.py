@@ -14,7 +14,7 @@ from s2s_magic.undoing import Changes
 
 
 def halves(layer: Any) -> list[Any]:
-    """Give the two layers of a Bidirectional one, or the layer itself."""
+    """Return the two layers of a Bidirectional one, or the layer itself."""
     if backend.kind_of(layer) == "bidirectional":
         return [layer.forward_layer, layer.backward_layer]
     return [layer]

@@ -41,7 +41,7 @@ def strangeness(thing: Any) -> str | None:
 
 
 def is_known_function(function: Any) -> bool:
-    """Say whether a function is one that Keras or TensorFlow came with, all of it."""
+    """Return whether a function is one that Keras or TensorFlow came with, all of it."""
     return isinstance(function, FunctionType) and _is_known(function)
 
 
@@ -56,7 +56,7 @@ def _functions(value: Any) -> Iterator[Any]:
 
 
 def _is_known(function: Any) -> bool:
-    """Say whether a function, and what it wraps, is code of the packages that are known."""
+    """Return whether a function, and what it wraps, is code of the packages that are known."""
     while function is not None:
         code = getattr(function, "__code__", None)
         if code is None:

@@ -24,7 +24,7 @@ def reached(model: Any) -> Iterator[Any]:
 
 
 def children(layer: Any) -> list[tuple[str, Any]]:
-    """Give (attribute path, layer) of the layers that an object holds, each once; public attributes come first.
+    """Return (attribute path, layer) of the layers that an object holds, each once; public attributes come first.
 
     The layers of a functional model are on its wires: it holds none. Those of ``Sequential`` and of models that
     wire themselves in their own constructor go by their number.
@@ -53,7 +53,7 @@ def tracked(layer: Any) -> Iterator[Any]:
 
 
 def attributes(layer: Any, *, public_only: bool = False) -> list[tuple[str, Any]]:
-    """Give the attributes that can hold something of the user's, the public ones first."""
+    """Return the attributes that can hold something of the user's, the public ones first."""
     pairs = [
         (name, value)
         for name, value in vars(layer).items()

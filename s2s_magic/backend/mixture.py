@@ -13,7 +13,7 @@ _OWN = str(keras.Model.__module__).partition(".")[0]
 
 
 def has_another() -> bool:
-    """Say whether another Keras than TensorFlow's own, which is the one that is traced, was imported."""
+    """Return whether another Keras than TensorFlow's own, which is the one that is traced, was imported."""
     return _OTHER in sys.modules
 
 

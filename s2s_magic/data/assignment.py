@@ -43,7 +43,7 @@ class Part:
 
 
 def training_part(plan: FitPlan) -> Part:
-    """Give the data that are fitted on."""
+    """Return the data that are fitted on."""
 
     def asked(key: str, name: str | None) -> Asked | None:
         return None if name is None else Asked(key, name)
@@ -60,7 +60,7 @@ def training_part(plan: FitPlan) -> Part:
 
 
 def validation_part(plan: FitPlan) -> Part | None:
-    """Give the data of the validation where the body names some."""
+    """Return the data of the validation where the body names some."""
     held = plan.validation
     if isinstance(held, tuple):
         return Part("validation.", source=Asked("validation.0", held[0]), target=held[1], target_key="validation.1")
@@ -128,7 +128,7 @@ def named_weights(desk: Desk, part: Part, outputs: Sequence[ModelOutput]) -> lis
 
 
 def _by_output(desk: Desk, names: Names, key: str, outputs: Sequence[ModelOutput]) -> dict[str, Asked]:
-    """Give the variable of each output by Keras's name for it; one name alone is for all of them, as for Keras."""
+    """Return the variable of each output by Keras's name for it; one name alone is for all of them, as for Keras."""
     known = ", ".join(output.name for output in outputs)
     if isinstance(names, str):
         return {output.keras_name: Asked(key, names) for output in outputs}

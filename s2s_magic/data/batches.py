@@ -212,12 +212,12 @@ def _among(dataset: Any, alone: Sequence[Numbers], others: Numbers, size: int, s
 
 
 def by_length(table: Table) -> Table:
-    """Give the rows in order of their lengths, so that batches without a shuffle hold little padding."""
+    """Return the rows in order of their lengths, so that batches without a shuffle hold little padding."""
     return table.select(np.argsort(_length_keys(table), kind="stable")) if table.ragged else table
 
 
 def _length_keys(table: Table) -> Numbers:
-    """Give each row a number to sort by: the target's length first, since the output layer costs most."""
+    """Return a number for each row to sort by: the target's length first, since the output layer costs most."""
     keys = np.zeros(table.rows, np.int64)
     for column in table.ragged:
         keys = keys * (int(column.lengths.max()) + 1) + column.lengths
@@ -225,7 +225,7 @@ def _length_keys(table: Table) -> Numbers:
 
 
 def _tensor(column: Column | ByClass | None) -> Any:
-    """Give the numbers of a column; rows of one length as a matrix, so that the graph knows their steps."""
+    """Return the numbers of a column; rows of one length as a matrix, so that the graph knows their steps."""
     if isinstance(column, Rows) and column.length is None:
         return tf.RaggedTensor.from_row_splits(tf.constant(column.values), tf.constant(column.splits), validate=False)
     if isinstance(column, Rows | np.ndarray | tf.RaggedTensor):
@@ -266,7 +266,7 @@ def _batch(table: Table, rows: Any, data: Mapping[str, Any]) -> Any:
 
 
 def _batch_weights(column: Numbers | ByClass | None, target: Any, data: Any, rows: Any) -> Any:
-    """Give one batch's weights for one target: for each row, or for each position that the batch has."""
+    """Return one batch's weights for one target: for each row, or for each position that the batch has."""
     if column is None:
         return tf.ones([tf.shape(rows)[0]])
     if isinstance(column, ByClass):

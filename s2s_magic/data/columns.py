@@ -89,7 +89,7 @@ def _composite(desk: Desk, asked: Asked, holds: str, dtype: str | None, rank: in
 
 
 def _differ(desk: Desk, asked: Asked) -> bool:
-    """Whether a variable is a list of flat rows that differ in length."""
+    """Return whether a variable is a list of flat rows that differ in length."""
     value = desk.value(*asked)
     flat = isinstance(value, list) and bool(value) and dimensions(value) == 2
     return flat and len({len(row) for row in value if hasattr(type(row), "__len__")}) > 1

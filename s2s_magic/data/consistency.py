@@ -94,7 +94,7 @@ def _check_input(desk: Desk, table: Table, model_input: ModelInput, column: Any,
 
 
 def _takes(expected: Shape, given: Shape) -> bool:
-    """Whether an input takes an array of this shape; one dimension of rows is as good as one number a row."""
+    """Return whether an input takes an array of this shape; one dimension of rows is as good as one number a row."""
     if len(given) == 1 and expected[1:] == (1,):
         return True
     return len(given) == len(expected) and all(
@@ -197,7 +197,7 @@ def check_target_shape(desk: Desk, shape: Shape, asked: Asked, output: ModelOutp
 
 
 def _ids_fit(target: Shape, output: Shape) -> bool:
-    """Whether ids of this shape (per row) may go with scores whose last dimension is that of the classes."""
+    """Return whether ids of this shape (per row) may go with scores whose last dimension is that of the classes."""
     positions = output[:-1]
     if None not in positions:
         return math.prod(n or 0 for n in target) == math.prod(n or 0 for n in positions)  # Keras flattens both
@@ -205,7 +205,7 @@ def _ids_fit(target: Shape, output: Shape) -> bool:
 
 
 def _values_fit(target: Shape, output: Shape, broadcast: bool) -> bool:
-    """Whether numbers of this shape (per row) may be taken from an output of that shape."""
+    """Return whether numbers of this shape (per row) may be taken from an output of that shape."""
     if len(target) == len(output) + 1 and target[-1] == 1:  # Keras drops a last dimension of 1 on either side
         target = target[:-1]
     elif len(output) == len(target) + 1 and output[-1] == 1:

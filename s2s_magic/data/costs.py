@@ -25,7 +25,7 @@ MOST = 0.9
 
 
 def usual_length(lengths: Numbers) -> int:
-    """Give the length that most rows do not exceed."""
+    """Return the length that most rows do not exceed."""
     return int(np.quantile(lengths, MOST, method="lower")) if len(lengths) else 0
 
 
@@ -56,7 +56,7 @@ def long_batches(lengths: Numbers, size: int) -> list[Numbers]:
 
 
 def row_lengths(columns: Sequence[Rows]) -> Numbers:
-    """Give for each row the length of the longest of its columns."""
+    """Return for each row the length of the longest of its columns."""
     found: Numbers = np.max([column.lengths for column in columns], axis=0)
     return found
 
@@ -105,7 +105,7 @@ def _warn(desk: Desk, asked: Asked, longest: Rows, alone: Sequence[Numbers], siz
 
 
 def _steps(seq2seq: Seq2Seq, table: Table, numbers: Numbers) -> dict[int, int]:
-    """Give the steps of each input in a batch of these rows, by the event that made the input."""
+    """Return the steps of each input in a batch of these rows, by the event that made the input."""
     found = {}
     for model_input, column in zip(inputs_of(seq2seq), table.inputs, strict=True):
         rows = table.target if isinstance(column, Shifted) else column
@@ -115,7 +115,7 @@ def _steps(seq2seq: Seq2Seq, table: Table, numbers: Numbers) -> dict[int, int]:
 
 
 def bytes_of_a_row(seq2seq: Seq2Seq, steps: Mapping[int, int]) -> int:
-    """Give the bytes that a row's layer outputs surely take: each is kept until its gradient was taken.
+    """Return the bytes that a row's layer outputs surely take: each is kept until its gradient was taken.
 
     Only calls of layers that own weights count, each with the steps of the input that its first input comes from.
     """
@@ -132,7 +132,7 @@ def bytes_of_a_row(seq2seq: Seq2Seq, steps: Mapping[int, int]) -> int:
 
 
 def memory() -> int | None:
-    """Give the machine's memory in bytes, or what of it this process may use; None where it is not known."""
+    """Return the machine's memory in bytes, or what of it this process may use; None where it is not known."""
     found = []
     with suppress(ValueError, OSError, AttributeError):
         found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))

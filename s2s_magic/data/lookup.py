@@ -50,12 +50,12 @@ class Desk:
             raise DataError(set(self.faults)) from self.cause
 
     def value(self, key: str, name: str) -> Any:
-        """Give the plain value of a notebook variable; None after a fault."""
+        """Return the plain value of a notebook variable; None after a fault."""
         value, padding = self.found(key, name), self.seq2seq.ids.padding
         return value and self.reading(Asked(key, name), lambda: sequences.plain(value[0], padding))
 
     def found(self, key: str, name: str) -> tuple[Any] | None:
-        """Give a notebook variable as it is, in brackets of its own; None after a fault."""
+        """Return a notebook variable as it is, in brackets of its own; None after a fault."""
         try:
             return (find(name, self.namespace),)
         except Unknown as error:

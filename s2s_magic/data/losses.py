@@ -72,7 +72,7 @@ def compares(loss: Any) -> Compares:
 
 
 def broadcasts(loss: Any, tensor: Any) -> bool:
-    """Say whether a loss of numbers holds one number of a target against several of an output's.
+    """Return whether a loss of numbers holds one number of a target against several of an output's.
 
     Cross-entropy does not where it works on logits; of an output whose layer ends in a sigmoid Keras takes those.
     """

@@ -124,7 +124,7 @@ def prepare(seq2seq: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any]) -> Pr
 
 
 def _is_sequence(desk: Desk) -> bool:
-    """Whether the loss compares one output with ids, so that a decoder's input can be made of the target."""
+    """Return whether the loss compares one output with ids, so that a decoder's input can be made of the target."""
     if len(compared_outputs(desk)) != 1:
         return False
     kinds = {compares(loss) for loss in losses_of(desk.seq2seq, desk.plan)} - {"nothing"}
@@ -132,7 +132,7 @@ def _is_sequence(desk: Desk) -> bool:
 
 
 def _is_of_vectors(desk: Desk) -> bool:
-    """Whether the target holds several numbers for each position, as only a loss of the user's own can tell."""
+    """Return whether the target holds several numbers for each position, as only a loss of the user's own can tell."""
     target = desk.plan.target or ()
     names = [target] if isinstance(target, str) else target.values() if isinstance(target, Mapping) else target
     try:

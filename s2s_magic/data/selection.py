@@ -54,7 +54,7 @@ def _found(tree: ast.expr, namespace: Mapping[str, Any]) -> Any:
 
 
 def _literal(tree: ast.expr) -> Any:
-    """Give the key that is written: a constant, a list of them, a slice, or several for the axes of an array."""
+    """Return the key that is written: a constant, a list of them, a slice, or several for the axes of an array."""
     if isinstance(tree, ast.Tuple):
         return tuple(_literal(part) for part in tree.elts)
     if isinstance(tree, ast.Slice):

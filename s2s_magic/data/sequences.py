@@ -83,7 +83,7 @@ class Rows:
         return Rows(values, _splits(self.lengths + missing))
 
     def taken(self, order: Numbers) -> Rows:
-        """Give the rows of these numbers, in this order."""
+        """Return the rows of these numbers, in this order."""
         lengths = self.lengths[order]
         splits = _splits(lengths)
         places = np.repeat(self.splits[:-1][order] - splits[:-1], lengths) + np.arange(splits[-1])

@@ -26,7 +26,7 @@ END_WORDS = ("[end]", "<end>", "[eos]", "<eos>", "</s>", "endseq", "eos", "end")
 
 
 def spec_ids(spec: Spec) -> SpecialIds:
-    """Give the ids that a spec says."""
+    """Return the ids that a spec says."""
     tokens = {side: unit for side in ("source", "target") if (unit := spec.tokens_of(side)) != "none"}
     unknown = UNKNOWN if tokens else None
     return SpecialIds(spec.start, spec.end, spec.padding, unknown, tokens=tokens, added=True)
@@ -90,7 +90,7 @@ def ids_to_decode(
 
 
 def _begun(seq2seq: Seq2Seq, source: Any) -> Edge:
-    """Give what the decoder's input began with when the model was fitted; None where that is not known."""
+    """Return what the decoder's input began with when the model was fitted; None where that is not known."""
     begins = seq2seq.ids.begins
     pairs = zip(begins, backend.ends(seq2seq.model)[0] or begins, strict=False)
     known = [begin for begin, tensor in pairs if tensor is not source and begin is not None]
@@ -112,7 +112,7 @@ def _number(seq2seq: Seq2Seq, edge: Edge, vocabulary: list[str], key: str) -> in
 
 
 def _begins_with(column: Any) -> Edge:
-    """Give what all rows of an input begin with: an id, the symbol of a one-hot vector, a text's first word."""
+    """Return what all rows of an input begin with: an id, the symbol of a one-hot vector, a text's first word."""
     if isinstance(column, Shifted):
         return column.start
     firsts = _firsts(column)
@@ -145,7 +145,7 @@ def _ids(array: Any) -> Any:
 
 
 def _ends_with(target: Any) -> int | None:
-    """Give the id that every row of a target ends with and has nowhere else; behind it, one id may fill rows up."""
+    """Return the id that every row of a target ends with and has nowhere else; behind it, one id may fill rows up."""
     rows = _rows(target)
     if len(rows) < 2 or not all(len(row) for row in rows):
         return None
@@ -174,7 +174,7 @@ def _without(row: Any, filling: int) -> Any:
 
 
 def steps_of(target: Any) -> int | None:
-    """Give the number of positions of the longest row of a target; None where it has no positions."""
+    """Return the number of positions of the longest row of a target; None where it has no positions."""
     if isinstance(target, Rows):
         return int(target.lengths.max(initial=0))
     shape = target.shape if isinstance(target, np.ndarray) else ()

@@ -124,7 +124,7 @@ class Table:
         return (self.target_form or Form(alone=len(columns) == 1)).of(columns)
 
     def arrays(self) -> tuple[Any, ...]:
-        """Give inputs, target and weights as ``Model.fit`` takes them, where rows have one length.
+        """Return inputs, target and weights as ``Model.fit`` takes them, where rows have one length.
 
         Returns
         -------
@@ -150,7 +150,7 @@ class Table:
         return (*found, self.packed_targets(weights))
 
     def select(self, order: Numbers) -> Table:
-        """Give some of the rows, in the order of their numbers."""
+        """Return some of the rows, in the order of their numbers."""
 
         def taken(column: Any) -> Any:
             if isinstance(column, Rows):
@@ -172,7 +172,7 @@ def rows_in(column: Any) -> int:
 
 
 def whole(column: Any) -> Any:
-    """Give a column as Keras takes it: rows of one length as a matrix, text as a tensor."""
+    """Return a column as Keras takes it: rows of one length as a matrix, text as a tensor."""
     if isinstance(column, Rows):
         return column.values.reshape(len(column), -1)
     return tf.constant(column) if isinstance(column, np.ndarray) and column.dtype == object else column
@@ -185,7 +185,7 @@ def _weights(weights: Numbers | ByClass | None, target: Any) -> Numbers:
 
 
 def _sparse_rows(column: Any, order: Numbers) -> Any:
-    """Give some rows of a sparse tensor."""
+    """Return some rows of a sparse tensor."""
     places = np.full(column.shape[0], -1, np.int64)
     places[order] = np.arange(len(order))
     indices = column.indices.numpy()

@@ -85,7 +85,7 @@ class Tokenizer:
         return Counter(token for text in texts for token in _split(text, self.unit) if token not in self._ids)
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Give the text of some ids, up to the first end; padding and start are left out, words joined by one space.
+        """Return the text of some ids, up to the first end; padding and start are left out, words joined by one space.
 
         Raises
         ------
@@ -103,7 +103,7 @@ class Tokenizer:
         return ("" if self.unit == "char" else " ").join(found)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give a JSON document of the vocabulary."""
+        """Return a JSON document of the vocabulary."""
         return {"unit": self.unit, "tokens": list(self.tokens)}
 
     @classmethod
@@ -113,7 +113,7 @@ class Tokenizer:
 
 
 def listed(tokens: Counter[str], most: int = 5) -> str:
-    """Give the most frequent tokens in one line: ``z, q, …``."""
+    """Return the most frequent tokens in one line: ``z, q, …``."""
     shown = [token if token.isprintable() and token.strip() else repr(token) for token, _ in tokens.most_common(most)]
     return ", ".join([*shown, "…"] if len(tokens) > most else shown)
 

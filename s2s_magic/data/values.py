@@ -29,7 +29,7 @@ class Unreadable(Exception):
 
 
 def one_line(error: BaseException) -> str:
-    """Give an exception in one line: its class, and the first line of what it says."""
+    """Return an exception in one line: its class, and the first line of what it says."""
     try:
         said = next(iter(str(error).splitlines()), "")
     except Exception:
@@ -39,7 +39,7 @@ def one_line(error: BaseException) -> str:
 
 
 def short(value: Any, most: int = 60) -> str:
-    """Give a value as Python writes it, in at most so many characters."""
+    """Return a value as Python writes it, in at most so many characters."""
     try:
         text = ascii(value) if is_kind(value, _TEXT) and not _printable(value) else repr(value)
     except Exception:
@@ -143,7 +143,7 @@ def _single(value: Any) -> str:
 
 
 def comes_from(package: str, value: Any) -> bool:
-    """Whether one of the classes of an object is from a package, which need not be imported for that."""
+    """Return whether one of the classes of an object is from a package, which need not be imported for that."""
     bases = type(value).__mro__ if package in sys.modules else ()
     return any(str(base.__module__).partition(".")[0] == package for base in bases)
 
@@ -213,7 +213,7 @@ def _unmasked(value: Any, padding: int | None) -> Numbers:
 
 
 def is_text(value: Any) -> bool:
-    """Whether a value that `plain` gave holds text rather than numbers."""
+    """Return whether a value that `plain` gave holds text rather than numbers."""
     if isinstance(value, np.ndarray):
         return value.dtype.kind in "US"
     return any(is_kind(item, _TEXT) for item in value)

@@ -55,7 +55,7 @@ def _asked(desk: Desk, table: Table, part: Part) -> list[Asked | None]:
 
 
 def _is_alone(table: Table) -> bool:
-    """Whether there is one target, which several outputs may share: its weights are theirs too."""
+    """Return whether there is one target, which several outputs may share: its weights are theirs too."""
     return len(table.targets) == 1
 
 

@@ -102,7 +102,7 @@ def _search_greedily(changes: Changes, decoder: Any) -> None:
 
 
 def step_of(decoder: Any) -> Step:
-    """Give one step of a decoder whose cell and output layer are understood; its weights are read once."""
+    """Return one step of a decoder whose cell and output layer are understood; its weights are read once."""
     embed, layer, cells = decoder.sampler.embedding_fn, decoder.output_layer, cells_of(decoder.cell)
     steps = [one_step(kernel_cell(cell), *weights_of(cell)) for cell in cells]
     weights = [tf.cast(tf.convert_to_tensor(weight), layer.compute_dtype) for weight in layer.weights] if layer else []

@@ -82,7 +82,7 @@ def _as_texts(seq2seq: Seq2Seq, way: Way, found: list[list[int]]) -> list[Any]:
 
 
 def _text(tokenizer: Tokenizer, row: Sequence[int]) -> str:
-    """Give a row's text; a model's vocabulary may have room for ids that no token was counted for."""
+    """Return a row's text; a model's vocabulary may have room for ids that no token was counted for."""
     return tokenizer.decode([number if number < tokenizer.size else UNKNOWN for number in row])
 
 

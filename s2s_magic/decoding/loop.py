@@ -82,13 +82,13 @@ class Loop:
         )
 
     def state(self, encoder: Any, source: Any) -> list[Any]:
-        """Give what rows start from: what the encoder gives of a batch, and zeros."""
+        """Return what rows start from: what the encoder gives of a batch, and zeros."""
         given = tf.nest.flatten(encoder(source, training=False))
         rows = tf.shape(given[0])[0]
         return [*given, *(tf.zeros([rows, *shape], dtype) for _, shape, dtype in self.zeros)]
 
     def step(self, decoder: Any) -> Step:
-        """Give the decoder's step: what the encoder gives to be looked at goes with the state, and stays."""
+        """Return the decoder's step: what the encoder gives to be looked at goes with the state, and stays."""
         names = [*self.begin, *(name for name, _, _ in self.zeros)]
 
         def step(ids: Any, state: Sequence[Any]) -> tuple[Any, Sequence[Any]]:

@@ -83,7 +83,7 @@ def _fits(one: Any, other: Any) -> bool:
 
 
 def _takes_symbols(fed: Any, scores: Any) -> bool:
-    """Say whether a decoder's input is one id a row, or one vector of as many numbers as there are scores."""
+    """Return whether a decoder's input is one id a row, or one vector of as many numbers as there are scores."""
     if len(fed.shape) == 3:
         return fed.shape[1] in (1, None) and fed.shape[2] is not None and fed.shape[2] == scores.shape[-1]
     return len(fed.shape) == 2 and fed.shape[1] in (1, None)
@@ -200,7 +200,7 @@ def _classes(seq2seq: Seq2Seq, maker: Any, fed: Any, output: Any) -> int | None:
 
 
 def _kept(names: Names, step: Step) -> tuple[list[str], list[str]]:
-    """Give expressions for what the decoder needs of the encoder, and the names that it has in the loop."""
+    """Return expressions for what the decoder needs of the encoder, and the names that it has in the loop."""
     firsts = [state for state in step.states if state.first is not None]
     kept = [*(names.tensor(tensor) for tensor, _ in step.memory.values()), *(made for made, _ in step.masks.values())]
     begin = [name for _, name in (*step.memory.values(), *step.masks.values())]

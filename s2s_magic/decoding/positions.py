@@ -50,7 +50,7 @@ def _operation_stays(layer: Any, arguments: tuple[Any, ...], settings: dict[str,
 
 
 def _is_last(axis: Any) -> bool:
-    """Say whether an axis of (batch, time, features) is that of the features."""
+    """Return whether an axis of (batch, time, features) is that of the features."""
     return isinstance(axis, int) and axis in (-1, 2)
 
 

@@ -169,7 +169,7 @@ def _check(source: Rows, vocabulary: int | None) -> None:
 
 
 def vocabulary_of(seq2seq: Seq2Seq, source: Any) -> int | None:
-    """Give the number of ids that the embedding fed by an input can look up; None where it feeds none."""
+    """Return the number of ids that the embedding fed by an input can look up; None where it feeds none."""
     sizes = [
         int(layer.input_dim)
         for layer in seq2seq.live.layers.values()
@@ -179,6 +179,6 @@ def vocabulary_of(seq2seq: Seq2Seq, source: Any) -> int | None:
 
 
 def _feeds(tensor: Any, layer: Any) -> bool:
-    """Say whether a symbolic tensor is an argument of one of a layer's calls."""
+    """Return whether a symbolic tensor is an argument of one of a layer's calls."""
     calls = (backend.arguments_of(layer, number) for number in range(backend.nodes(layer)))
     return any(leaf is tensor for call in calls for leaf in tf.nest.flatten(call))

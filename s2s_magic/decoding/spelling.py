@@ -32,19 +32,19 @@ class Names:
         ]
 
     def fresh(self, name: str) -> str:
-        """Give a name that the code does not use, and that was not given before."""
+        """Return a name that the code does not use, and that was not given before."""
         while name in self._namespace or name in self._given:
             name += "_"
         self._given.add(name)
         return name
 
     def after(self, layer: Any, ending: str) -> str:
-        """Give a fresh name that speaks of a layer."""
+        """Return a fresh name that speaks of a layer."""
         name = self.bound(layer) or layer.name
         return self.fresh(f"{name if name.isidentifier() else type(layer).__name__.lower()}_{ending}")
 
     def bound(self, value: Any) -> str | None:
-        """Give the name that the code has for an object, or for the named tuple that it is a field of; else None."""
+        """Return the name that the code has for an object, or for the named tuple that it is a field of; else None."""
         usable = [(name, bound) for name, bound in self._namespace.items() if not name.startswith("_")]
         names = [name for name, bound in usable if bound is value]
         fields = [
@@ -56,7 +56,7 @@ class Names:
         return next(reversed(names or fields), None)
 
     def imports(self, *modules: str) -> str:
-        """Give the imports that the code has not got under these names: ``tf``, ``keras``, ``tfa``."""
+        """Return the imports that the code has not got under these names: ``tf``, ``keras``, ``tfa``."""
         missing = [_IMPORTS[module][1] for module in modules if not self._has(module)]
         return "\n".join([*missing, ""]) if missing else ""
 
@@ -74,7 +74,7 @@ class Names:
         return f"{self.bound(layer) or layer.name} ({type(layer).__name__})"
 
     def layer(self, layer: Any, holder: Any = None, attribute: str = "") -> str:
-        """Give an expression for a layer object, if need be as an attribute of the one that holds it."""
+        """Return an expression for a layer object, if need be as an attribute of the one that holds it."""
         if layer is None:
             return "None"
         name = self.bound(layer)
@@ -91,11 +91,11 @@ class Names:
         return name
 
     def found(self, layer: Any) -> bool:
-        """Say whether a name or a path of the code leads to a layer."""
+        """Return whether a name or a path of the code leads to a layer."""
         return bool(self.bound(layer) or self._path(layer))
 
     def _path(self, layer: Any) -> str | None:
-        """Give the ledger's name for a layer where it is a path through the code's own objects."""
+        """Return the ledger's name for a layer where it is a path through the code's own objects."""
         for key, value in self._seq2seq.live.layers.items():
             if value is layer:
                 name = self._seq2seq.ledger.layers[key].name
@@ -103,7 +103,7 @@ class Names:
         return None
 
     def tensor(self, tensor: Any) -> str:
-        """Give an expression for a symbolic tensor: its name, else the output of a layer's call."""
+        """Return an expression for a symbolic tensor: its name, else the output of a layer's call."""
         name = self.bound(tensor)
         if name is not None:
             return name
@@ -124,7 +124,7 @@ class Names:
         return found[0]
 
     def structure(self, value: Any) -> str:
-        """Give an expression for nested lists of tensors, by one name where there is one."""
+        """Return an expression for nested lists of tensors, by one name where there is one."""
         if not isinstance(value, list | tuple):
             return self.tensor(value)
         for name, bound in self._namespace.items():
@@ -141,7 +141,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _place(made: Any, number: int) -> str:
-    """Give the indexes that lead to the part of this number, counted as the nested parts stand in a row."""
+    """Return the indexes that lead to the part of this number, counted as the nested parts stand in a row."""
     for place, part in enumerate(made):
         size = len(tf.nest.flatten(part))
         if number < size:

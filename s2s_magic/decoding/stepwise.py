@@ -47,14 +47,14 @@ class Writer:
         return DecodeError(f"{self.step.name} cannot be decoded: {self._names.shown(layer)} {why}")
 
     def _wire(self, tensor: Any) -> str:
-        """Give the name of a tensor's stand-in in the step, writing all that it needs."""
+        """Return the name of a tensor's stand-in in the step, writing all that it needs."""
         tensor = self._outside(tensor)
         if id(tensor) not in self._written:
             self._written[id(tensor)] = self._made(tensor)
         return self._written[id(tensor)]
 
     def _outside(self, tensor: Any) -> Any:
-        """Give what an input of a model within the model stands for."""
+        """Return what an input of a model within the model stands for."""
         while id(tensor) in self._outer:
             tensor = self._outer[id(tensor)]
         return tensor
@@ -207,12 +207,12 @@ class Writer:
         return name
 
     def _follows_ids(self, tensor: Any) -> bool:
-        """Say whether a tensor comes of the input that the decoder reads."""
+        """Return whether a tensor comes of the input that the decoder reads."""
         read = {id(made) for made in backend.inputs_behind([self.step.fed])}
         return any(id(made) in read for made in backend.inputs_behind([tensor]))
 
     def _memory(self, layer: Any, tensor: Any) -> str:
-        """Give the name of an encoder's tensor that the layer looks at in each step."""
+        """Return the name of an encoder's tensor that the layer looks at in each step."""
         tensor = self._outside(tensor)
         if self._follows_ids(tensor):
             raise self.refuse(layer, "looks at more than one position of what the decoder reads")
@@ -225,7 +225,7 @@ class Writer:
         return kept[1]
 
     def _step_mask(self, tensor: Any) -> str:
-        """Give the name of a step's mask where one goes with a tensor; empty where none does."""
+        """Return the name of a step's mask where one goes with a tensor; empty where none does."""
         tensor = self._outside(tensor)
         if not backend.is_masked(tensor):
             return ""
@@ -266,13 +266,13 @@ class Writer:
 
 
 def _policy(layer: Any) -> str:
-    """Give the setting by which a new layer computes in what this one computes in; empty where it does so anyway."""
+    """Return the setting by which a new layer computes in what this one computes in; empty where it does so anyway."""
     policy = layer.dtype_policy.name
     return "" if policy == tf.keras.mixed_precision.global_policy().name else f", dtype={policy!r}"
 
 
 def _nested(structure: Any, names: list[str]) -> list[str]:
-    """Give the names of states, bracketed as a cell has them, one string for each of its parts."""
+    """Return the names of states, bracketed as a cell has them, one string for each of its parts."""
     parts = structure if isinstance(structure, list | tuple) else [structure]
     given, shown = list(names), []
     for part in parts:

@@ -180,7 +180,7 @@ def greedy_decoder(seq2seq: Seq2Seq, names: Names, call: Called) -> Way:
 
 
 def _number(seq2seq: Seq2Seq, call: Called) -> int:
-    """Give the number of a call among those of its object that entered the graph."""
+    """Return the number of a call among those of its object that entered the graph."""
     earlier = seq2seq.ledger.events[: call.index]
     return sum(isinstance(e, Called) and e.object == call.object and e.in_graph for e in earlier)
 

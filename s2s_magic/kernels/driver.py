@@ -60,7 +60,7 @@ class Cell(Protocol):
         """Prepare ``back(gradients of the states, kept values, states before) -> (gradients, found values)``."""
 
     def gradients(self, found: Sequence[Any], kept: Sequence[Any], before: Any) -> tuple[Any, Any, Any]:
-        """Give the gradients of ``net``, of the recurrent kernel and of the bias after the loop.
+        """Return the gradients of ``net``, of the recurrent kernel and of the bias after the loop.
 
         Parameters
         ----------
@@ -125,7 +125,7 @@ def run(
     started = states is not None
 
     def parted(more: Sequence[Any]) -> tuple[Any, Sequence[Any] | None]:
-        """Give the bias and the initial states, of the further arguments."""
+        """Return the bias and the initial states, of the further arguments."""
         b, rest = (more[0], more[1:]) if bias is not None else (None, more)
         return b, rest if started else None
 
@@ -158,7 +158,7 @@ def _forward(
     sequences: bool,
     unrolled: int,
 ) -> tuple[Any, Callable[..., list[Any]]]:
-    """Give the outputs, and the function from their gradients to those of the arguments."""
+    """Return the outputs, and the function from their gradients to those of the arguments."""
     units = recurrent.shape[0]
     steps = step_count(x, 1, unrolled)
     bias_x, bias_h = cell.biases(bias)
@@ -222,7 +222,7 @@ def _once(values: Any) -> Callable[[], Any]:
 def _plain(
     cell: Cell, x: Any, kernel: Any, recurrent: Any, bias: Any, states: Sequence[Any] | None, mask: Any, sequences: bool
 ) -> tuple[Any, ...]:
-    """Give the same outputs by operations that TensorFlow differentiates itself, as often as it is asked to."""
+    """Return the same outputs by operations that TensorFlow differentiates itself, as often as it is asked to."""
     bias_x, bias_h = cell.biases(bias)
     net = tf.tensordot(x, kernel, 1)
     net = tf.transpose(net if bias_x is None else net + bias_x, [1, 0, 2])

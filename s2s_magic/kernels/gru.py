@@ -70,7 +70,7 @@ class GruCell:
         return back
 
     def gradients(self, found: Sequence[Any], kept: Sequence[Any], before: Any) -> tuple[Any, Any, Any]:
-        """Give the gradients of net input, recurrent kernel and bias."""
+        """Return the gradients of net input, recurrent kernel and bias."""
         da_gates, da_state, dm_state = found
         d_net, dm = tf.concat([da_gates, da_state], 0), tf.concat([da_gates, dm_state], 0)
         d_bias = tf.stack([tf.reduce_sum(d_net, 1), tf.reduce_sum(dm, 1)])
@@ -116,7 +116,7 @@ class ResetBeforeGruCell(GruCell):
         return back
 
     def gradients(self, found: Sequence[Any], kept: Sequence[Any], before: Any) -> tuple[Any, Any, Any]:
-        """Give the gradients of net input, recurrent kernel and bias."""
+        """Return the gradients of net input, recurrent kernel and bias."""
         da_gates, da_state = found
         d_gates = tf.matmul(before, da_gates, transpose_b=True)
         d_state = tf.matmul(kept[2](), da_state, transpose_b=True)
@@ -163,10 +163,10 @@ def gru(
 
 
 def _parts(recurrent: Any) -> list[int]:
-    """Give the sizes of both gates together, and of the candidate."""
+    """Return the sizes of both gates together, and of the candidate."""
     return [2 * recurrent.shape[0], recurrent.shape[0]]
 
 
 def _of_candidate(dh: Any, z: Any, candidate: Any, h: Any) -> tuple[Any, Any]:
-    """Give the gradients of the candidate's net input and of the update gate."""
+    """Return the gradients of the candidate's net input and of the update gate."""
     return tf.raw_ops.TanhGrad(y=candidate, dy=dh * (1 - z)), dh * (h - candidate)

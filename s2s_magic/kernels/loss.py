@@ -27,7 +27,7 @@ weights into the order it reads them in; above 32 MiB, an allocation is memory t
 def projected_cross_entropy(
     rows: Any, kernel: Any, bias: Any, labels: Any, weights: Any, *, with_gradient: bool = True
 ) -> Any:
-    """Give the weighted sum of the cross entropy of ``softmax(rows @ kernel + bias)``.
+    """Return the weighted sum of the cross entropy of ``softmax(rows @ kernel + bias)``.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def projected_cross_entropy(
 
 
 def _blocks(rows: Any, kernel: Any, bias: Any, labels: Any, weights: Any, with_gradient: bool) -> list[Any]:
-    """Give the loss and, if wanted, its gradients for rows, kernel and bias."""
+    """Return the loss and, if wanted, its gradients for rows, kernel and bias."""
     units, classes = kernel.shape
     count = tf.shape(rows)[0]
     extended = kernel

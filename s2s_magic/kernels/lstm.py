@@ -76,7 +76,7 @@ class LstmCell:
         return back
 
     def gradients(self, found: Sequence[Any], kept: Sequence[Any], before: Any) -> tuple[Any, Any, Any]:
-        """Give the gradients of net input, recurrent kernel and bias."""
+        """Return the gradients of net input, recurrent kernel and bias."""
         (d_net,) = found
         return d_net, tf.matmul(before, d_net, transpose_b=True), tf.reduce_sum(d_net, 1)
 

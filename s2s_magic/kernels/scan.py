@@ -19,7 +19,7 @@ UNROLLED = 32
 
 
 def step_count(x: Any, axis: int, most: int = UNROLLED) -> Any:
-    """Give the number of steps: an ``int`` where a loop of at most ``most`` is written out, else a scalar tensor."""
+    """Return the number of steps: an ``int`` where a loop of at most ``most`` is written out, else a scalar tensor."""
     known = x.shape[axis]
     return known if known is not None and 0 < known <= most else tf.shape(x)[axis]
 

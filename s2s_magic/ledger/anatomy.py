@@ -131,13 +131,13 @@ def _beginnings(events: Iterable[AnyEvent]) -> frozenset[int]:
 
 
 def _counts(event: AnyEvent) -> bool:
-    """Say whether an input has one whole number a row, as lengths and ids to start with are."""
+    """Return whether an input has one whole number a row, as lengths and ids to start with are."""
     made = event.outputs[0] if event.outputs else None
     return made is not None and made.dtype.startswith("int") and made.shape is not None and len(made.shape) == 1
 
 
 def _held(trace: Trace, holder: str, attribute: str) -> str | None:
-    """Give the layer that another one holds by an attribute."""
+    """Return the layer that another one holds by an attribute."""
     path = f"{trace.layers[holder].name}.{attribute}"
     for key, layer in trace.layers.items():
         if (layer.parent, layer.attribute) == (holder, attribute) or path in layer.held_by:

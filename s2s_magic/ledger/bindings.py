@@ -62,7 +62,7 @@ def parts_of(ledger: Ledger, name: str) -> list[str]:
 
 
 def end_of_statement(text: str, line: int) -> int:
-    """Give the last line of the statement at the top of a cell that a line is in; lines count from 1."""
+    """Return the last line of the statement at the top of a cell that a line is in; lines count from 1."""
     try:
         body = ast.parse(text).body
     except SyntaxError:  # a cell with magics in it

@@ -126,7 +126,7 @@ def _pairs(*held: dict[tuple[str, str, int], Held]) -> tuple[Pair, ...]:
 
 
 def _held(ledger: Ledger, since: int = 0) -> dict[tuple[str, str, int], Held]:
-    """Give a ledger's variables by owner, name, and a number where several have the same name.
+    """Return a ledger's variables by owner, name, and a number where several have the same name.
 
     With ``since``, only the events from that one on count: variables that none of them uses are left out.
     """

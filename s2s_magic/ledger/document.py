@@ -37,7 +37,7 @@ class _Document(BaseModel):
 
 
 def write(trace: Trace, findings: Sequence[Finding], totals: Totals) -> dict[str, Any]:
-    """Give the JSON document of some records and of what follows from them."""
+    """Return the JSON document of some records and of what follows from them."""
     parts = {"cells": trace.cells, "events": trace.events, "models": trace.models, "findings": findings}
     document: dict[str, Any] = {"schema": SCHEMA, "name": trace.name}
     document |= {part: [_dumped(record) for record in records] for part, records in parts.items()}

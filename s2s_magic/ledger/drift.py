@@ -23,7 +23,7 @@ def drift_of(trace: Trace, model: ModelRecord) -> list[Finding]:
 
     Kinds: ``changed since compile``, ``not in the optimizer``, ``nothing to train``, ``frozen output``.
     """
-    if model.trained is None:  # a document of before
+    if model.trained is None:  # an older document
         return []
     nothing = nothing_to_train(trace, model)
     return [
@@ -62,7 +62,7 @@ def _changed(trace: Trace, model: ModelRecord) -> Iterator[Finding]:
 
 
 def _meant_for_another(trace: Trace, model: ModelRecord, key: str) -> bool:
-    """Say whether a model that was compiled later saw the switch as it is: it was turned for that one."""
+    """Return whether a model that was compiled later saw the switch as it is: it was turned for that one."""
     return any(
         other.compiled is not None
         and other.compiled > (model.compiled or 0)

@@ -30,7 +30,7 @@ class Effect(Record):
     fit
         Which fit, from 1.
     model
-        Key into the ledger's layers of the model that was fitted; None in documents of before it was kept.
+        Key into the ledger's layers of the model that was fitted; None in documents from before it was kept.
     given
         Whether the model's optimizer was given the variable, with a gradient or with None.
     connected
@@ -86,7 +86,7 @@ class VariableEvidence(Record):
     rows_moved
         Of a variable that is read by rows: rows that any fit changed.
     fits
-        What each fit did, in order; empty in documents of before it was kept.
+        What each fit did, in order; empty in documents from before it was kept.
     """
 
     gradient_norm: tuple[float, ...] = ()

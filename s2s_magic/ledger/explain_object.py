@@ -196,7 +196,7 @@ def _variable_story(ledger: Ledger, key: str, variable: Variable) -> Iterator[st
 
 
 def _whether_trained(ledger: Ledger, key: str, variable: Variable) -> str:
-    """Say whether a fit of the model that is meant trains a variable: by the switches that its compile saw."""
+    """Return whether a fit of the model that is meant trains a variable: by the switches that its compile saw."""
     main = ledger.main_model
     if not variable.tracked:
         return "No layer of a model lists it: the optimizer never sees it."

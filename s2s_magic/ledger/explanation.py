@@ -35,7 +35,7 @@ class Explanation(Record):
 
 
 def owned_and_held(trace: Trace, key: str) -> tuple[list[Variable], dict[str, list[Variable]]]:
-    """Give the variables that a layer object owns itself, and those it has through others, by owner."""
+    """Return the variables that a layer object owns itself, and those it has through others, by owner."""
     held: dict[str, list[Variable]] = {}
     for name in trace.layers[key].own_weights:
         if (variable := trace.variables.get(name)) is not None and variable.object != key:

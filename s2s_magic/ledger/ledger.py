@@ -30,7 +30,7 @@ class Ledger(Trace):
         return find(self)
 
     def about(self, name: str | None) -> Ledger:
-        """Give the same ledger about another of its models; None for the one that is meant by itself.
+        """Return the same ledger about another of its models; None for the one that is meant by itself.
 
         Raises
         ------
@@ -41,12 +41,12 @@ class Ledger(Trace):
         return self if chosen == self.chosen else self.changed(chosen=chosen)
 
     def changed(self, **changes: Any) -> Ledger:
-        """Give the same ledger with other parts."""
+        """Return the same ledger with other parts."""
         parts = ("cells", "events", "layers", "variables", "models", "training", "chosen")
         return Ledger(self.name, **({part: getattr(self, part) for part in parts} | changes))
 
     def with_training(self, training: Evidence | None) -> Ledger:
-        """Give the same ledger with other evidence."""
+        """Return the same ledger with other evidence."""
         return self.changed(training=training)
 
     def created_until(self, after: int | None = None) -> dict[str, Variable]:
@@ -96,7 +96,7 @@ class Ledger(Trace):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the JSON document, complete enough to draw every view again."""
+        """Return the JSON document, complete enough to draw every view again."""
         return document.write(self, self.findings, self.totals())
 
     @classmethod

@@ -49,7 +49,7 @@ class ModelRecord(Record):
         Rank among the models by when each was compiled last, from 1; None for one that never was.
     trained
         Keys of the variables that its ``fit`` would train: by the switches that its last ``compile`` saw, which is
-        what Keras 2 goes by, else by the present ones. None in documents of before.
+        what Keras 2 goes by, else by the present ones. None in older documents.
     listed
         Keys of the variables that it lists as trainable by the present switches, where they are others than
         ``trained``: its next ``compile`` would see them. None where they are the same.
@@ -121,7 +121,7 @@ def named(models: Sequence[ModelRecord], layers: Mapping[str, Layer], name: str)
 
 
 def described(model: ModelRecord) -> str:
-    """Give a model's name with its roles: ``decoder_model (inference)``."""
+    """Return a model's name with its roles: ``decoder_model (inference)``."""
     return f"{model.name} ({', '.join(model.roles)})" if model.roles else model.name
 
 

@@ -89,7 +89,7 @@ class Trace:
         """Keys of the variables that a fit trains: of a model that was compiled, or of the one that is meant."""
         main = self.main_model
         models = [model for model in self.models if model.compiled is not None or model is main]
-        if not models or any(model.trained is None for model in models):  # a document of before has switches only
+        if not models or any(model.trained is None for model in models):  # an older document has switches only
             return frozenset(key for key, variable in self.variables.items() if variable.trainable and variable.tracked)
         return frozenset(key for model in models for key in model.trained or ())
 

@@ -21,7 +21,7 @@ def untrained(trace: Trace) -> Iterator[Finding]:
 
 
 def _ran_to_its_end(trace: Trace, event: int) -> bool:
-    """Say whether the cell of an event is past: a layer may yet be called in one that an error ended."""
+    """Return whether the cell of an event is past: a layer may yet be called in one that an error ended."""
     last = trace.cells[-1] if trace.cells else None
     return last is None or last.ended is None or trace.events[event].cell != last.number
 

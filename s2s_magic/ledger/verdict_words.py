@@ -47,17 +47,17 @@ class Told:
 
 
 def meant(variable: Variable) -> bool:
-    """Say whether a variable was made to be trained, frozen or not."""
+    """Return whether a variable was made to be trained, frozen or not."""
     return variable.trainable or variable.frozen_by is not None
 
 
 def title(variable: Variable) -> str:
-    """Give the name by which a sentence speaks of a variable."""
+    """Return the name by which a sentence speaks of a variable."""
     return variable.paths[0] if variable.paths else f"{variable.owner} ({variable.name})"
 
 
 def fitted_in(ledger: Ledger, effect: Effect) -> ModelRecord | None:
-    """Give the model that a fit fitted; the one that is meant where that was not kept."""
+    """Return the model that a fit fitted; the one that is meant where that was not kept."""
     return next((model for model in ledger.models if model.object == effect.model), ledger.main_model)
 
 

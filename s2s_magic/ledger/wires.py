@@ -10,12 +10,12 @@ from s2s_magic.ledger.records import Variable
 from s2s_magic.ledger.trace import Trace
 
 # Operations whose derivative is zero or not defined, though what they give may be of a floating type: for documents
-# of before calls were differentiated.
+# from before calls were differentiated.
 _STOPS_GRADIENT = ("stop_gradient", "argmax", "argmin", "round", "sign", "floor", "ceil", "one_hot")
 
 
 def carries_gradient(dtype: str) -> bool:
-    """Say whether a tensor of this dtype lets a gradient through: floating and complex ones do."""
+    """Return whether a tensor of this dtype lets a gradient through: floating and complex ones do."""
     return dtype.startswith(("float", "bfloat", "complex"))
 
 
@@ -70,7 +70,7 @@ def events_behind(
 
 
 def _inner(trace: Trace) -> dict[str, tuple[Wire, ...]]:
-    """Give the outputs that a model has inside, by its key: where the walk goes on behind a call of it."""
+    """Return the outputs that a model has inside, by its key: where the walk goes on behind a call of it."""
     return {model.object: model.outputs for model in trace.models}
 
 

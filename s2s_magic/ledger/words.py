@@ -15,12 +15,12 @@ def times(count: int) -> str:
 
 
 def plural(noun: str, count: int) -> str:
-    """Give a noun as it goes with a count: variable, variables."""
+    """Return a noun as it goes with a count: variable, variables."""
     return noun if count == 1 else f"{noun}s"
 
 
 def counted(count: int, noun: str) -> str:
-    """Give a count with its noun: 1 variable, 3 variables."""
+    """Return a count with its noun: 1 variable, 3 variables."""
     return f"{count:,} {plural(noun, count)}"
 
 
@@ -46,13 +46,13 @@ def steps_text(steps: Sequence[int]) -> str:
 
 
 def short_name(variable: Variable) -> str:
-    """Give the variable's own last name: ``kernel`` of ``decoder_cell.kernel``."""
+    """Return the variable's own last name: ``kernel`` of ``decoder_cell.kernel``."""
     path = variable.paths[0] if variable.paths else variable.name.partition(":")[0].replace("/", ".")
     return path.rpartition(".")[2]
 
 
 def full_name(variable: Variable) -> str:
-    """Give the owner's name and the variable's own, ``decoder_cell.kernel``; its own alone where no layer owns it."""
+    """Return the owner's name and the variable's own, ``decoder_cell.kernel``; its own alone where no layer owns it."""
     return variable.owner if variable.object is None else f"{variable.owner}.{short_name(variable)}"
 
 

@@ -38,7 +38,7 @@ def _layers(part: Recurrent) -> range:
 
 
 def numbered(name: str, layer: int, part: Recurrent) -> str:
-    """Give a layer's name: numbered from 1 in a stack, as it is where there is only one."""
+    """Return a layer's name: numbered from 1 in a stack, as it is where there is only one."""
     return name if part.layers == 1 else f"{name}_{layer}"
 
 
@@ -116,7 +116,7 @@ def _zero_bridge(spec: Spec) -> str:
 
 
 def initial_state(spec: Spec) -> str:
-    """Give the name of what the decoder starts from."""
+    """Return the name of what the decoder starts from."""
     return "decoder_state" if _is_bridged(spec) else "encoder_state"
 
 

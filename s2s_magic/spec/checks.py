@@ -56,7 +56,7 @@ def _like_encoder(spec: Spec, *, layers: int) -> Recurrent:
 
 
 def same_states(encoder: Recurrent, decoder: Recurrent) -> bool:
-    """Say whether the encoder's final states can be the decoder's first as they are."""
+    """Return whether the encoder's final states can be the decoder's first as they are."""
     return encoder.layers == decoder.layers == states_handed_on(encoder, decoder)
 
 

@@ -37,7 +37,7 @@ class Value:
         ]
 
     def part(self, tree: ast.expr) -> Value:
-        """Give a part of this value."""
+        """Return a part of this value."""
         return Value(tree, self.scalar)
 
 
@@ -75,7 +75,7 @@ def read_value(node: Node, faults: Faults, expected: str) -> Value | None:
 
 
 def number_in(value: Value) -> int | float | None:
-    """Give the number written, with its sign; None where there is none."""
+    """Return the number written, with its sign; None where there is none."""
     tree = value.tree
     sign = -1 if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub) else 1
     if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub | ast.UAdd):
@@ -85,7 +85,7 @@ def number_in(value: Value) -> int | float | None:
 
 
 def name_in(value: Value) -> str | None:
-    """Give the bare name written; None where there is none."""
+    """Return the bare name written; None where there is none."""
     return value.tree.id if isinstance(value.tree, ast.Name) else None
 
 

@@ -63,7 +63,7 @@ def _sides(key: str, check: Check, expected: str) -> Read:
 
 
 def _flat(node: Node) -> str:
-    """Give what is written as one text: a list's items with commas between."""
+    """Return what is written as one text: a list's items with commas between."""
     if isinstance(node, Items):
         return ", ".join(item.text for item in node.items if isinstance(item, Scalar))
     return node.text if isinstance(node, Scalar) else ""
@@ -190,7 +190,7 @@ SPEC_KEYS: Mapping[str, Key] = {
 
 
 def _required(written: Mapping[str, str]) -> Mapping[str, str]:
-    """Give the keys that must be there, with examples that go with what is written."""
+    """Return the keys that must be there, with examples that go with what is written."""
     examples = {key: SPEC_KEYS[key].example for key in REQUIRED}
     if written.get("tokens", "none") != "none":
         examples["vocab"] = "{source: sources, target: targets}"  # variables to count the tokens in

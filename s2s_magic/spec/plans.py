@@ -168,7 +168,7 @@ class Spec(Placed):
         return {side: size for side, size in sides.items() if isinstance(size, str)}
 
     def with_vocab(self, *, source: int | None = None, target: int | None = None) -> Spec:
-        """Give the same plan with vocabulary sizes filled in.
+        """Return the same plan with vocabulary sizes filled in.
 
         Parameters
         ----------

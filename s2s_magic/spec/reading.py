@@ -51,7 +51,7 @@ class Scalar:
     exact: bool = True
 
     def place_at(self, offset: int) -> Place:
-        """Give the place of the character at an offset into the text."""
+        """Return the place of the character at an offset into the text."""
         if not self.exact:
             return self.place
         before = self.text[:offset]

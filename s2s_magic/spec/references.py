@@ -28,7 +28,7 @@ def reference(value: Value, faults: Faults) -> str | None:
 
 
 def is_reference(tree: ast.expr) -> bool:
-    """Say whether what is written is a name with attributes, keys and slices of literals behind it, or without."""
+    """Return whether what is written is a name with attributes, keys and slices of literals behind it, or without."""
     while isinstance(tree, ast.Attribute | ast.Subscript):
         if isinstance(tree, ast.Subscript) and not _is_index(tree.slice):
             return False

@@ -147,7 +147,7 @@ def _mixed(traced: Traced, error: BaseException) -> str | None:
 
 
 def _names(traced: Traced, error: BaseException) -> list[dict[str, Any]]:
-    """Give what the names of the cell's functions mean where an error came through, the innermost first."""
+    """Return what the names of the cell's functions mean where an error came through, the innermost first."""
     found: list[dict[str, Any]] = []
     traceback = error.__traceback__
     while traceback is not None:

@@ -21,7 +21,7 @@ _LONGEST = 200
 
 
 def recorder_after(before: Traced, filenames: dict[str, int]) -> Recorder:
-    """Give a recorder that knows what an earlier cell made: its objects, wires and counts."""
+    """Return a recorder that knows what an earlier cell made: its objects, wires and counts."""
     recorder = Recorder(filenames)
     ledger, live = before.ledger, before.live
     for layer in live.layers.values():

@@ -89,13 +89,13 @@ def _worth_asking(layer: Any) -> bool:
 
 
 def _is_large(layer: Any) -> bool:
-    """Say whether a layer of the user's holds so much that tracing it once more would take long."""
+    """Return whether a layer of the user's holds so much that tracing it once more would take long."""
     parts = [part for part in backend.reached(layer) if part is not layer]
     return any(hasattr(part, "cell") or hasattr(part, "state_size") for part in parts) or len(parts) > _LARGE
 
 
 def _alike(event: Called, layer: Any, arguments: Any) -> Any:
-    """Give what calls of an operation have in common that stop a gradient alike; None for a layer of the user's."""
+    """Return what calls of an operation have in common that stop a gradient alike; None for a layer of the user's."""
     if backend.operation(layer) is None:
         return None
     leaves = tf.nest.flatten(arguments)

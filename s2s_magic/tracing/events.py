@@ -36,11 +36,11 @@ class Keys:
     found: Mapping[int, list[str]]
 
     def of(self, raws: Iterable[RawVariable]) -> tuple[str, ...]:
-        """Give the keys of variables."""
+        """Return the keys of variables."""
         return tuple(self.variables[id(backend.bare(raw.variable))] for raw in raws)
 
     def name(self, given: Names, value: Any) -> str | None:
-        """Give the best name of an object that is no layer."""
+        """Return the best name of an object that is no layer."""
         found = self.found.get(id(value), ())
         names = preferred(given, found) if given or found else ()
         return names[0] if names else None

@@ -134,7 +134,7 @@ def _steps(body: list[ast.stmt], interactivity: str, text: str, shell: Any) -> I
 
 
 def _ends_in_semicolon(text: str) -> bool:
-    """Say whether code ends in a semicolon, by which a cell shows nothing; what comments say is not code."""
+    """Return whether code ends in a semicolon, by which a cell shows nothing; what comments say is not code."""
     silent = (tokenize.ENDMARKER, tokenize.NEWLINE, tokenize.NL, tokenize.COMMENT)
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     return [token.string for token in tokens if token.type not in silent][-1:] == [";"]
@@ -187,7 +187,7 @@ def _passes_on(here: TracebackType, folder: str, stopped: bool) -> bool:
 
 
 def causes(error: BaseException) -> list[BaseException]:
-    """Give an error and all that it came from, each once."""
+    """Return an error and all that it came from, each once."""
     found: dict[int, BaseException] = {}
     waiting: list[BaseException | None] = [error]
     while waiting:

@@ -123,12 +123,12 @@ class Places:
 
 
 def at_top(frame: FrameType) -> bool:
-    """Say whether a frame runs a cell's own statements rather than a function's."""
+    """Return whether a frame runs a cell's own statements rather than a function's."""
     return frame.f_code.co_name == "<module>" or frame.f_code.co_name.startswith("<cell line")
 
 
 def _position(code: CodeType, instruction: int) -> tuple[int | None, ...] | None:
-    """Give where the running instruction's expression stands, which Python keeps since 3.11; None before."""
+    """Return where the running instruction's expression stands, which Python keeps since 3.11; None before."""
     positions = getattr(code, "co_positions", None)
     return next(itertools.islice(positions(), instruction // 2, None)) if positions is not None else None
 
@@ -165,7 +165,7 @@ def _statement_at(source: Source, line: int) -> Any:
 
 
 def around_comprehensions(node: Any) -> Any:
-    """Give the outermost comprehension that runs a node, as a frame before Python 3.12 would be at; else the node.
+    """Return the outermost comprehension that runs a node, as a frame before Python 3.12 would be at; else the node.
 
     What a comprehension first goes over is not run by it, and a generator expression has a frame of its own.
     """

@@ -51,7 +51,7 @@ def model_records(ledger: Ledger, now: Standing) -> list[ModelRecord]:
 
 
 def _links(model: Any, outputs: list[Any], made: Mapping[int, tuple[int, int]], now: Standing) -> tuple[Link, ...]:
-    """Give the wires that a model laid itself: then no event made its outputs."""
+    """Return the wires that a model laid itself: then no event made its outputs."""
     if any(id(tensor) in made for tensor in outputs):
         return ()
     return tuple(

@@ -90,7 +90,7 @@ def name_layers(
     known: Mapping[int, str],
     now: Mapping[str, int] | None = None,
 ) -> Named:
-    """Give every layer its name, and the further names the user has for it.
+    """Name every layer, and list the further names the user has for it.
 
     The name is the user's own; else the path from the nearest named object; else Keras's. Where a name was bound
     again, the object that has it now has it plain, and the others are told apart by the order in which they came:
@@ -204,7 +204,7 @@ def _name_the_rest(layers: Sequence[Any], held_by: Mapping[int, list[tuple[str, 
 
 
 def all_layers(first: Iterable[Any]) -> list[Any]:
-    """Give the layers and all that they hold, each once, in order."""
+    """Return the layers and all that they hold, each once, in order."""
     found: dict[int, Any] = {}
     waiting = list(first)[::-1]
     while waiting:

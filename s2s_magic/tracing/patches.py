@@ -86,7 +86,7 @@ def _hook(place: tuple[type, str], hook: Any) -> None:
 
 
 def _like(original: Any, hook: Any) -> Any:
-    """Give ``hook`` the face of ``original``: Keras reads signatures, and autograph the module."""
+    """Let ``hook`` look like ``original``: Keras reads signatures, and autograph the module."""
     functools.update_wrapper(hook, original)
     hook.__signature__ = inspect.signature(original)
     setattr(hook, _MARK, (hook, threading.get_ident()))
@@ -94,7 +94,7 @@ def _like(original: Any, hook: Any) -> Any:
 
 
 def _is_hook(method: Any) -> bool:
-    """Say whether a method is a hook itself: a decorator of the user's may have taken over its attributes."""
+    """Return whether a method is a hook itself: a decorator of the user's may have taken over its attributes."""
     return getattr(method, _MARK, (None,))[0] is method
 
 

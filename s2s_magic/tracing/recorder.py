@@ -166,7 +166,7 @@ class Recorder:
         return self._muted or self._stopped or threading.get_ident() != self._thread
 
     def _construction(self, sight: Sight, layer: Any) -> RawEvent:
-        """Give the construction that ``sight`` is within, beginning it where it is new."""
+        """Return the construction that ``sight`` is within, beginning it where it is new."""
         root = layer if sight.constructor is None else sight.constructor
         if self._open is not None and self._open.layer is root and self._open.kind == "constructed":
             return self._open
@@ -192,7 +192,7 @@ class Recorder:
         return self._drive(sight, sight.engine or sight.method or (layer, "add_weight"))
 
     def _drive(self, sight: Sight, engine: tuple[Any, str]) -> RawEvent:
-        """Give the event for what Keras does by itself; it joins the ledger only where a variable comes of it."""
+        """Return the event for what Keras does by itself; it joins the ledger only where a variable comes of it."""
         layer, method = engine
         last = self._open
         if last is not None and last.layer is layer and last.via == method and last.place is sight.spot.place:

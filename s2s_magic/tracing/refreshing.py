@@ -165,7 +165,7 @@ def _paths(layers: Mapping[str, Layer], pairs: list[tuple[str, str]]) -> tuple[s
 
 
 def _variable_paths(key: str, owner: str | None, layers: Mapping[str, Layer], now: Standing) -> tuple[str, ...]:
-    """Give every attribute path to a variable, the owner's first, those of layers that only share it last."""
+    """Return every attribute path to a variable, the owner's first, those of layers that only share it last."""
     variable = now.live.variables[key]
     paths = []
     for holder in sorted(now.listed_by[key], key=lambda holder: holder != owner):

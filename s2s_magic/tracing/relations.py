@@ -57,17 +57,17 @@ class Standing:
     in_models: dict[str, list[str]]
 
     def listing(self, variable: str) -> tuple[str, ...]:
-        """Give the names of models whose weights have a variable."""
+        """Return the names of models whose weights have a variable."""
         listed_by = self.listed_by[variable]
         return tuple(name for name, model in self.models.items() if self.keys[id(model)] in listed_by)
 
     def held_by(self, layer: Any) -> frozenset[str]:
-        """Give the keys of all variables that a layer and what it holds list."""
+        """Return the keys of all variables that a layer and what it holds list."""
         trained, others = self.lists[self.keys[id(layer)]]
         return frozenset((*trained, *others))
 
     def variable_keys(self, variables: Iterable[Any]) -> tuple[str, ...]:
-        """Give the keys of those variables that the ledger has, each once."""
+        """Return the keys of those variables that the ledger has, each once."""
         return _known(variables, self.variables)
 
     def freezer(self, owner: str) -> str | None:
@@ -118,7 +118,7 @@ def _known(variables: Iterable[Any], keys: dict[int, str]) -> tuple[str, ...]:
 
 
 def _models(ledger: Ledger, live: Live) -> dict[str, Any]:
-    """Give the models that are built or compiled, else all, in the order of their construction.
+    """Return the models that are built or compiled, else all, in the order of their construction.
 
     Parts that another object's constructor made are not among them. A model that is built by its first step is there
     before it where it was compiled, or where there is no other.

@@ -118,7 +118,7 @@ class Tracing:
             trim(raised, filename, _HERE)
 
     def traced(self) -> Traced:
-        """Give the ledger and the live objects: the same each time."""
+        """Return the ledger and the live objects: the same each time."""
         if self._seen is None:
             self._recorder.finish(self.error)
             self._seen = self._written_down()

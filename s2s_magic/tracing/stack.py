@@ -145,14 +145,14 @@ class Sights:
         return kind
 
     def _outer(self, cells: list[FrameType], spot: Spot, generated: bool) -> Place | None:
-        """Give the outermost place where a function of the cell stands between; a comprehension is no function."""
+        """Return the outermost place where a function of the cell stands between; a comprehension is no function."""
         if generated or any(frame.f_code.co_name not in COMPREHENSIONS for frame in cells[:-1]):
             place = self._places.outermost(cells[-1])
             return place if place is not spot.place else None
         return None
 
     def _targets(self, cells: list[FrameType], spot: Spot) -> Targets:
-        """Give what an expression's value is assigned to, by the caller where a function returns it at once."""
+        """Return what an expression's value is assigned to, by the caller where a function returns it at once."""
         for inner, outer in pairwise(cells):
             if not spot.returned or inner.f_back is not outer:
                 break
@@ -173,6 +173,6 @@ class Sights:
 
 
 def _first_argument(frame: FrameType) -> Any:
-    """Give ``self``: a method's first argument."""
+    """Return ``self``: a method's first argument."""
     code = frame.f_code
     return frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None

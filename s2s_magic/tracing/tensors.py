@@ -22,11 +22,11 @@ class Wires:
         self._known[id(tensor)] = raw
 
     def into(self, value: Any) -> list[RawTensor]:
-        """Give the wires within a call's arguments, in their order."""
+        """Return the wires within a call's arguments, in their order."""
         return [self._wire(leaf) for _, leaf in flatten(value) if backend.is_wire(leaf)]
 
     def out_of(self, event: RawEvent, result: Any, claims: Claims) -> list[RawTensor]:
-        """Give the wires that an event made, and the names that its expression's value is bound to."""
+        """Return the wires that an event made, and the names that its expression's value is bound to."""
         made: list[RawTensor] = []
         for _, leaf in flatten(result):
             if backend.is_tensor(leaf):

@@ -67,7 +67,7 @@ class Weights:
         event.trainable = self.trainable
 
     def _beside(self, event: RawEvent) -> list[RawVariable]:
-        """Give the variables that an event uses though its layer does not list them; they do not count as trained."""
+        """Return the variables that an event uses though its layer does not list them; they do not count as trained."""
         found: list[tuple[Any, Any]] = [(variable, None) for variable in event.given]
         for layer in event.inside:
             trained, others = backend.weights(layer)

@@ -52,7 +52,7 @@ def build_on(seq2seq: Seq2Seq, given: Feed, seed: int | None) -> None:
 
 
 def _one_batch(given: Feed) -> Any:
-    """Give the inputs of one batch; of batches that must not be looked at, one row of nothing."""
+    """Return the inputs of one batch; of batches that must not be looked at, one row of nothing."""
     if given.first is not None:
         return given.first()[0]
     return tf.nest.map_structure(

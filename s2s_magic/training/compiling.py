@@ -85,7 +85,7 @@ def _check_own_compile(seq2seq: Seq2Seq, plan: FitPlan) -> None:
 
 
 def _goes_on(optimizer: Any, wanted: Any, model: Any) -> bool:
-    """Say whether a compiled optimizer is the one that is wanted, and has a place for all that would be trained."""
+    """Return whether a compiled optimizer is the one that is wanted, and has a place for all that would be trained."""
     known = backend.known_to_optimizer(model, backend.trained_by_fit(model))
     return _alike(wanted, backend.bare_optimizer(optimizer)) and (known is None or all(known))
 
@@ -97,7 +97,7 @@ def _alike(one: Any, other: Any) -> bool:
 
 
 def _made_of(metrics: Any) -> Any:
-    """Give what metrics were asked for, where it was by a fit body."""
+    """Return what metrics were asked for, where it was by a fit body."""
     return [getattr(metric, "asked_for", metric) for metric in metrics] if isinstance(metrics, list) else metrics
 
 
@@ -114,7 +114,7 @@ def _loss(seq2seq: Seq2Seq, named: Named | None, table: Table | Stream) -> Any:
 def _metrics(
     seq2seq: Seq2Seq, names: tuple[str, ...], table: Table | Stream, weighted: Any
 ) -> tuple[list[Any] | None, Any]:
-    """Give the metrics that see everything, and those that are weighted; padding counts in neither.
+    """Return the metrics that see everything, and those that are weighted; padding counts in neither.
 
     Keras finds out what a name means for each output, by its shape and the target's. What is weighted as compiled stays
     so, unless the rows' filling gives weights to those that are named.

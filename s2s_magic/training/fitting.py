@@ -250,7 +250,7 @@ def _remember(seq2seq: Seq2Seq, prepared: Prepared, noted: Watched) -> None:
 
 
 def _fixed_lengths(prepared: Prepared) -> Mapping[int, int]:
-    """Give the lengths that are the same in all rows, of the validation as well; see `Table.fixed_lengths`."""
+    """Return the lengths that are the same in all rows, of the validation as well; see `Table.fixed_lengths`."""
     fixed = prepared.train.fixed_lengths
     return fixed if prepared.validation is None or prepared.validation.fixed_lengths == fixed else {}
 

@@ -131,7 +131,7 @@ def _effects(recorder: Recorder, number: int, model: str | None) -> list[Effect]
 
 
 def _rows(seq2seq: Seq2Seq, recorder: Recorder, keys: Sequence[str]) -> dict[str, Numbers]:
-    """Give by key which rows any fit moved so far, of the variables that are read by rows."""
+    """Return by key which rows any fit moved so far, of the variables that are read by rows."""
     found = dict(seq2seq.fitted.rows) if seq2seq.fitted else {}
     for place, moved in recorder.rows_moved().items():
         earlier = found.get(keys[place])

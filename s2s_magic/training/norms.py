@@ -51,7 +51,7 @@ class Steps:
 
 
 def stride(steps: int) -> int:
-    """Give how many steps lie between two that are measured, in an epoch of so many."""
+    """Return how many steps lie between two that are measured, in an epoch of so many."""
     return max(LEAST_STRIDE, -(-steps // SAMPLES))
 
 
@@ -179,7 +179,7 @@ class Recorder:
         return result
 
     def _copies(self, sampled: Any, variables: Sequence[Any]) -> list[Any]:
-        """Give what variables hold now where a step is sampled, else empty tensors."""
+        """Return what variables hold now where a step is sampled, else empty tensors."""
         if self._compiled or not variables:
             return [tf.identity(real(variable)) for variable in variables]
         copies = tf.cond(
@@ -197,7 +197,7 @@ class Recorder:
         return tf.scatter_nd(where, numbers, [len(self.variables)])
 
     def _half_squares(self, tensors: Sequence[Any]) -> Any:
-        """Give half the sum of squares of each of some tensors, in float64, without underflow or overflow."""
+        """Return half the sum of squares of each of some tensors, in float64, without underflow or overflow."""
         if not tensors:
             return tf.zeros([0], tf.float64)
         if self._compiled:
@@ -223,16 +223,16 @@ class Recorder:
         self._squares.assign(tf.zeros_like(self._squares))
 
     def end_epoch(self) -> Epoch:
-        """Give the norms of the epoch that ends here, or of the part of it that was done."""
+        """Return the norms of the epoch that ends here, or of the part of it that was done."""
         squares = self._squares.numpy() / np.maximum(1, self._samples.numpy())
         return Epoch(np.sqrt(squares[0]), np.sqrt(squares[1]), *self.standing())
 
     def standing(self) -> tuple[Numbers, Numbers]:
-        """Give the variables' norms as they are now, and their distances from where they started."""
+        """Return the variables' norms as they are now, and their distances from where they started."""
         return norms_of(self.variables), norms_of(self.variables, self._starts)
 
     def moved(self) -> Numbers:
-        """Give the distances of the variables, as they are now, from what they held when the fit began."""
+        """Return the distances of the variables, as they are now, from what they held when the fit began."""
         return norms_of(self.variables, self._before)
 
     def rows_moved(self) -> dict[int, Numbers]:
@@ -244,13 +244,13 @@ class Recorder:
         return np.asarray(tf.reduce_any(changed, axis=list(range(1, changed.shape.rank))))
 
     def steps(self) -> Steps:
-        """Give the counts of the fit so far."""
+        """Return the counts of the fit so far."""
         finite, live, given = self._counts.numpy()
         applied = self._applied_before + int(self._step)
         return Steps(applied, applied - finite, live, given, tuple(self._connected))
 
     def first_broken(self) -> tuple[int, list[int]] | None:
-        """Give the step of this epoch, from 0, on which gradients first broke, and the numbers of their variables."""
+        """Return the step of this epoch, from 0, on which gradients first broke, and the numbers of their variables."""
         sound = self._counts.numpy()[0] - self._finite_before
         first = int(sound.min(initial=int(self._step)))
         return None if first == int(self._step) else (first, np.flatnonzero(sound == first).tolist())

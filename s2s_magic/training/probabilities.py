@@ -56,7 +56,7 @@ def _by_numbers(model: Any, table: Table) -> bool:
 
 
 def _by_wires(seq2seq: Seq2Seq, wire: Wire) -> bool | None:
-    """Say whether a wire comes from a softmax; None where it does not show."""
+    """Return whether a wire comes from a softmax; None where it does not show."""
     if wire.from_event is None:
         return None
     event = seq2seq.ledger.events[wire.from_event]
@@ -83,7 +83,7 @@ def _by_wires(seq2seq: Seq2Seq, wire: Wire) -> bool | None:
 
 
 def _by_last(stack: Any) -> bool | None:
-    """Say whether the last layer of a stack that changes more than the shape is a softmax."""
+    """Return whether the last layer of a stack that changes more than the shape is a softmax."""
     for one in reversed(stack.layers):
         last = one.layer if isinstance(one, keras.layers.TimeDistributed) else one
         if isinstance(last, keras.Sequential):
@@ -96,7 +96,7 @@ def _by_last(stack: Any) -> bool | None:
 
 
 def _by_layer(layer: Any, made_by: str) -> bool | None:
-    """Say whether what a layer gives is a softmax: of Keras's own layers and their activations that is known."""
+    """Return whether what a layer gives is a softmax: of Keras's own layers and their activations that is known."""
     if made_by in _SOFTMAX:
         return True
     if made_by in _ACTIVATED:

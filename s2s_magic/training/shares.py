@@ -76,7 +76,7 @@ def call_shares(seq2seq: Seq2Seq, batch: Sequence[Any]) -> tuple[CallShare, ...]
 
 
 def gradient_parts(seq2seq: Seq2Seq, batch: Sequence[Any]) -> dict[str, dict[int, Any]]:
-    """Give the gradient's parts by event, for each variable that is used by more than one call; see `call_shares`."""
+    """Return the gradient's parts by event, for each variable that is used by more than one call; see `call_shares`."""
     sharing = shared_uses(seq2seq)
     inputs, target, weights = (*batch, None)[:3]
     model = seq2seq.model
@@ -161,7 +161,7 @@ def _used(event: Called) -> tuple[str, ...]:
 
 
 def _runs(seq2seq: Seq2Seq) -> dict[str, list[Called]]:
-    """Give the calls of each object in the order in which the main model runs them, where all of them were seen."""
+    """Return the calls of each object in the order in which the main model runs them, where all of them were seen."""
     order = backend.run_order(seq2seq.model)
     found = {}
     for key, layer in seq2seq.live.layers.items():
@@ -194,7 +194,7 @@ def _use_own_copies(changes: Changes, one: Sharing, zeros: Mapping[Part, Any], r
     calls = 0
 
     def copy(value: Any, event: int) -> Any:
-        """Give the copy of one of the variables, and of everything else the thing itself."""
+        """Return the copy of one of the variables, and of everything else the thing itself."""
         part = key_of.get(id(backend.bare(value)), ""), event
         if part not in zeros:
             return value

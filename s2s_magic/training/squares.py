@@ -14,7 +14,7 @@ TRUSTED = (1e-20, 1e30)
 
 
 def squarable(dtype: Any) -> Any:
-    """Give the type in which numbers of a type are squared."""
+    """Return the type in which numbers of a type are squared."""
     if dtype.is_integer or dtype.is_bool:
         return tf.float64
     real = tf.as_dtype(dtype).real_dtype
@@ -22,7 +22,7 @@ def squarable(dtype: Any) -> Any:
 
 
 def real(value: Any) -> Any:
-    """Give the numbers of a tensor or a variable in a type in which they can be squared."""
+    """Return the numbers of a tensor or a variable in a type in which they can be squared."""
     tensor = tf.convert_to_tensor(value)
     if tensor.dtype.is_complex:
         return tf.stack([tf.math.real(tensor), tf.math.imag(tensor)])
@@ -31,7 +31,7 @@ def real(value: Any) -> Any:
 
 
 def half_squares(tensors: Sequence[Any]) -> Any:
-    """Give half the sum of squares of each of some tensors, as it comes out in their own types, in float64."""
+    """Return half the sum of squares of each of some tensors, as it comes out in their own types, in float64."""
     sums = [tf.nn.l2_loss(tensor) for tensor in tensors]
     if len({value.dtype for value in sums}) == 1:
         return tf.cast(tf.stack(sums), tf.float64)
@@ -54,10 +54,10 @@ def norms_of(values: Sequence[Any], origins: Sequence[Any] | None = None) -> Num
 
 
 def numbers_of(gradient: Any) -> Any:
-    """Give the numbers of a gradient, dense or by rows."""
+    """Return the numbers of a gradient, dense or by rows."""
     return real(gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient)
 
 
 def rows_summed(gradient: Any, variable: Any) -> Any:
-    """Give the numbers of a sparse gradient; rows that mean the same row of the variable are added up."""
+    """Return the numbers of a sparse gradient; rows that mean the same row of the variable are added up."""
     return real(tf.math.unsorted_segment_sum(gradient.values, gradient.indices, variable.shape[0]))

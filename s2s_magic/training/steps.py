@@ -50,7 +50,7 @@ class Steps:
         return cls(model, backend.compiled_as(model), watched, how, recorder, backend.traces_of(model), without_xla)
 
     def serve(self, model: Any, noted: Watched, how: Hashable) -> bool:
-        """Say whether another fit can go on with these steps."""
+        """Return whether another fit can go on with these steps."""
         same_variables = len(self.variables) == len(noted.variables) and all(
             one is other for one, other in zip(self.variables, noted.variables.values(), strict=True)
         )

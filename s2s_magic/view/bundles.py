@@ -39,12 +39,12 @@ class Display:
         return self.text()
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
-        """Give all forms at once; the front-end takes the best that it can show."""
+        """Return all forms at once; the front-end takes the best that it can show."""
         return {"text/plain": self.text(), "text/html": self.html(), **self.more}
 
 
 def report_display(ledger: Ledger, *, after: int | None = None, training: bool = False) -> Display:
-    """Give the display of a ledger's report.
+    """Return the display of a ledger's report.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def report_display(ledger: Ledger, *, after: int | None = None, training: bool =
 
 
 def page_display(shown: Report) -> Display:
-    """Give the display of a report: its text and its page."""
+    """Return the display of a report: its text and its page."""
     from s2s_magic.view import to_html, to_text
 
     number = next(_NUMBERS)
@@ -65,14 +65,14 @@ def page_display(shown: Report) -> Display:
 
 
 def show_explanation(explanation: Explanation) -> Display:
-    """Give the display of an explanation."""
+    """Return the display of an explanation."""
     from s2s_magic.view.explained import explanation_html, explanation_text
 
     return Display(lambda: explanation_text(explanation), lambda: explanation_html(explanation))
 
 
 def show_pairs(caption: str, head: tuple[str, str], pairs: Sequence[tuple[str, str]], below: Sequence[str]) -> Display:
-    """Give the display of pairs of texts in two columns, with lines below."""
+    """Return the display of pairs of texts in two columns, with lines below."""
     width = max((len(first) for first, _ in pairs), default=0)
     left = "text-align:left"
     heads = [tag("th", name, scope="col", style=left) for name in head]
@@ -86,7 +86,7 @@ def show_pairs(caption: str, head: tuple[str, str], pairs: Sequence[tuple[str, s
 
 
 def progress_bundle(said: str, part: float | None) -> dict[str, str]:
-    """Give the forms of how far some work is: a line, and the part that is done; None where it is over."""
+    """Return the forms of how far some work is: a line, and the part that is done; None where it is over."""
     bar = None
     if part is not None:
         bar = join([tag("progress", value=f"{part:.4f}", max="1", aria_label="progress of the fit"), " "])
@@ -94,7 +94,7 @@ def progress_bundle(said: str, part: float | None) -> dict[str, str]:
 
 
 def show_comparison(comparison: Comparison) -> Display:
-    """Give the display of two ledgers compared, or of a training model beside its decoding model."""
+    """Return the display of two ledgers compared, or of a training model beside its decoding model."""
     from s2s_magic.view.comparison import comparison_html, comparison_text
 
     return Display(lambda: comparison_text(comparison), lambda: comparison_html(comparison))

@@ -27,5 +27,5 @@ def in_a_line(text: str) -> str:
 
 
 def escape(text: str) -> str:
-    """Give text as HTML and XML in which nothing is markup, and every character is one that XML allows."""
+    """Return text as HTML and XML in which nothing is markup, and every character is one that XML allows."""
     return html.escape(visible(text))

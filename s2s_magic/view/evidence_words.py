@@ -15,7 +15,7 @@ NAMED = 3
 
 
 def told(report: Report, evidence: Evidence) -> list[str]:
-    """Give the sentences about what needs saying; variables of which the same is true have one together."""
+    """Return the sentences about what needs saying; variables of which the same is true have one together."""
     same: dict[str, list[str]] = {}
     for key, seen in evidence.variables.items():
         if not _goes_without_saying(seen):
@@ -36,7 +36,7 @@ def _together(names: Sequence[str], words: str) -> str:
 
 
 def _goes_without_saying(seen: VariableEvidence) -> bool:
-    """Say whether a variable was trained, on every step of every fit, as a whole."""
+    """Return whether a variable was trained, on every step of every fit, as a whole."""
     if seen.verdict != "trained":
         return False
     whole = all(effect.verdict == "trained" and effect.with_gradient == effect.steps for effect in seen.fits)
@@ -44,7 +44,7 @@ def _goes_without_saying(seen: VariableEvidence) -> bool:
 
 
 def measured(report: Report, evidence: Evidence) -> Table:
-    """Give the table of all variables; the column of rows stands only where a variable is read by rows."""
+    """Return the table of all variables; the column of rows stands only where a variable is read by rows."""
     by_rows = any(seen.rows_moved is not None for seen in evidence.variables.values())
     head = (
         *("Variable", "Made in", "Gradient norm", "On steps", "Update", "Update / weight", "Distance"),
@@ -72,7 +72,7 @@ def _on_steps(seen: VariableEvidence) -> str:
 
 
 def _gradient(seen: VariableEvidence) -> str:
-    """Give the gradient's norm in the first epoch and in the last; a dash where the optimizer was given none."""
+    """Return the gradient's norm in the first epoch and in the last; a dash where the optimizer was given none."""
     if not seen.gradient_norm or (seen.fits and not any(effect.given for effect in seen.fits)):
         return "–"
     return f"{number_text(seen.gradient_norm[0])} → {number_text(seen.gradient_norm[-1])}"

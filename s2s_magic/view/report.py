@@ -128,7 +128,7 @@ class Report:
         return counted(len(self.steps), "step"), counted(len(self.variables), "variable"), trainable
 
     def tree(self, after: int | None = None) -> list[TreeRow]:
-        """Give the owner tree once step ``after`` is done: each owner, then its variables, then the objects it holds.
+        """Return the owner tree once step ``after`` is done: each owner, then its variables, then the objects it holds.
 
         Parameters
         ----------

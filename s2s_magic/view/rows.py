@@ -79,7 +79,7 @@ def marks_of(findings: Sequence[Finding]) -> dict[str, list[int]]:
 
 
 def variable_row(ledger: Ledger, key: str, uses: dict[str, list[int]], marks: dict[str, list[int]]) -> VariableRow:
-    """Give the row of a variable, with the calls that used it and the findings about any of its names."""
+    """Return the row of a variable, with the calls that used it and the findings about any of its names."""
     variable = ledger.variables[key]
     names = (full_name(variable), variable.name, variable.frozen_by or "")
     return VariableRow(
@@ -139,7 +139,7 @@ def owner_rows(
     uses: dict[str, list[int]],
     marks: dict[str, list[int]],
 ) -> dict[str, OwnerRow]:
-    """Give the rows of all layer objects that own variables or may come to own some, as of step ``last``."""
+    """Return the rows of all layer objects that own variables or may come to own some, as of step ``last``."""
     own: dict[str, list[str]] = defaultdict(list)
     for row in variables.values():
         own[row.owner].append(row.key)
@@ -176,7 +176,7 @@ def owner_rows(
 
 
 def _nameless_owner(key: str, held: list[VariableRow]) -> OwnerRow:
-    """Give the row of what owns variables and is no layer object: a closure, a plain object."""
+    """Return the row of what owns variables and is no layer object: a closure, a plain object."""
     return OwnerRow(
         key=key,
         name=held[0].owner_name,

@@ -33,6 +33,6 @@ class Table:
     marks: Sequence[str] = ()
 
     def columns(self, *names: str) -> list[list[Cell]]:
-        """Give the rows with these columns alone."""
+        """Return the rows with these columns alone."""
         places = [self.head.index(name) for name in names]
         return [[row[place] for place in places] for row in self.rows]

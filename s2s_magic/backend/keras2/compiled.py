@@ -24,17 +24,17 @@ _TRACES = ("train_function", "train_tf_function", "test_function", "predict_func
 
 
 def is_compiled(model: Any) -> bool:
-    """Say whether a model was compiled."""
+    """Return whether a model was compiled."""
     return bool(getattr(model, "_is_compiled", False))
 
 
 def compiled_as(model: Any) -> Any:
-    """Give an object that is another one after each compiling; None before the first."""
+    """Return an object that is another one after each compiling; None before the first."""
     return vars(model).get("compiled_loss")
 
 
 def compiled_at(model: Any) -> int | None:
-    """Give a number that is the greater the later a model was compiled; None for one that never was.
+    """Return a number that is the greater the later a model was compiled; None for one that never was.
 
     Each compiling makes a variable, and TensorFlow numbers variables as they come.
     """
@@ -52,13 +52,13 @@ def _number(variable: Any) -> int:
 
 
 def has_trained(model: Any) -> bool:
-    """Say whether `fit` or `train_on_batch` took a step with a model, in whatever cell."""
+    """Return whether `fit` or `train_on_batch` took a step with a model, in whatever cell."""
     counter = getattr(model, "_train_counter", None)
     return counter is not None and int(counter) > 0
 
 
 def changed_since_compile(model: Any) -> list[tuple[Any, bool]]:
-    """Give the layers of a compiled model whose switch is another now, with what compile saw."""
+    """Return the layers of a compiled model whose switch is another now, with what compile saw."""
     saw = model._compiled_trainable_state if is_compiled(model) else {}
     return [
         (layer, saw[layer]) for layer in holding.reached(model) if saw.get(layer, layer.trainable) != layer.trainable
@@ -66,13 +66,13 @@ def changed_since_compile(model: Any) -> list[tuple[Any, bool]]:
 
 
 def trained_by_fit(model: Any) -> list[Any]:
-    """Give the variables that `fit` would train now: by the switches that compile saw, where there was one."""
+    """Return the variables that `fit` would train now: by the switches that compile saw, where there was one."""
     changed = {id(layer): saw for layer, saw in changed_since_compile(model)}
     return parameters.weights(model)[0] if not changed else _trained_with(model, changed)
 
 
 def _trained_with(layer: Any, switches: dict[int, bool]) -> list[Any]:
-    """Give the variables that a layer would list as trainable with other switches."""
+    """Return the variables that a layer would list as trainable with other switches."""
     if not any(id(part) in switches for part in holding.reached(layer)):
         return parameters.weights(layer)[0]
     if not switches.get(id(layer), layer.trainable):
@@ -104,7 +104,7 @@ def known_to_optimizer(model: Any, asked: Iterable[Any]) -> list[bool] | None:
 
 
 def traces_of(model: Any) -> dict[str, Any]:
-    """Give a model's steps as they are traced, by name; None where one is not yet."""
+    """Return a model's steps as they are traced, by name; None where one is not yet."""
     return {name: vars(model).get(name) for name in _TRACES}
 
 
@@ -140,7 +140,7 @@ def set_traces_aside(changes: Changes, model: Any) -> None:
 
 
 def loss_weights(model: Any) -> list[float | None] | None:
-    """Give the weight of the loss of each of a model's outputs, None for an output without one.
+    """Return the weight of the loss of each of a model's outputs, None for an output without one.
 
     None as a whole where that is not known: the model is not compiled, or its class has a training step of its own.
     """
@@ -160,7 +160,7 @@ def loss_weights(model: Any) -> list[float | None] | None:
 
 
 def adds_loss(layer: Any) -> bool:
-    """Say whether calling a layer adds a loss of its inputs or outputs."""
+    """Return whether calling a layer adds a loss of its inputs or outputs."""
     return isinstance(layer, AddLoss) or any(
         getattr(part, "_activity_regularizer", None) is not None or getattr(part, "_losses", None)
         for part in holding.reached(layer)
@@ -168,7 +168,7 @@ def adds_loss(layer: Any) -> bool:
 
 
 def added_losses(layer: Any) -> list[Any]:
-    """Give the tensors that the last call of a layer, and of what it holds, handed to ``add_loss``."""
+    """Return the tensors that the last call of a layer, and of what it holds, handed to ``add_loss``."""
     return [
         loss
         for part in holding.reached(layer)
@@ -192,12 +192,12 @@ def compiled_settings(model: Any) -> dict[str, Any]:
 
 
 def has_own_compile(model: Any) -> bool:
-    """Say whether a model's class compiles in a way of its own."""
+    """Return whether a model's class compiles in a way of its own."""
     return type(model).compile is not training.Model.compile or "compile" in vars(model)
 
 
 def compiles_by_xla(model: Any) -> bool:
-    """Say whether XLA compiles a model's step."""
+    """Return whether XLA compiles a model's step."""
     return bool(getattr(model, "_jit_compile", False))
 
 

@@ -40,17 +40,17 @@ def hear_variables(changes: Changes, creating: Callable[..., Any]) -> None:
 
 
 def engine_codes() -> frozenset[CodeType]:
-    """Give the code of Keras's own drivers: a call beneath them is a retracing or a probe, not the user's."""
+    """Return the code of Keras's own drivers: a call beneath them is a retracing or a probe, not the user's."""
     methods = [getattr(owner, name, None) for owner, names in _ENGINE.items() for name in names.split()]
     codes = {inspect.unwrap(method).__code__ for method in methods if method is not None}
     return frozenset({*codes, inspect.unwrap(tf.saved_model.save).__code__})
 
 
 def is_bookkeeping(method: str) -> bool:
-    """Say whether a method makes variables that belong to no layer: a model counts its batches in some."""
+    """Return whether a method makes variables that belong to no layer: a model counts its batches in some."""
     return method == _COUNTERS
 
 
 def calls_for_training() -> bool:
-    """Say whether the call of a model that goes on is one for training."""
+    """Return whether the call of a model that goes on is one for training."""
     return call_context().training is True

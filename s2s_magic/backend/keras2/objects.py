@@ -43,7 +43,7 @@ _KIND_OF[base_layer.AddLoss] = KIND_OF_CLASS["AddLoss"]
 
 
 def is_layer(value: Any) -> bool:
-    """Say whether a value can be a ledger's layer; metrics are Keras layers too, and are none here."""
+    """Return whether a value can be a ledger's layer; metrics are Keras layers too, and are none here."""
     return isinstance(value, Layer) and not isinstance(value, Metric)
 
 
@@ -53,7 +53,7 @@ def flattened(layer: Any, *, direct: bool = False) -> Iterable[Any]:
 
 
 def is_model(layer: Any) -> bool:
-    """Say whether a layer is a model."""
+    """Return whether a layer is a model."""
     return isinstance(layer, Model)
 
 
@@ -63,17 +63,17 @@ def is_functional(layer: Any) -> bool:
 
 
 def is_input(layer: Any) -> bool:
-    """Say whether a layer is an input."""
+    """Return whether a layer is an input."""
     return isinstance(layer, InputLayer)
 
 
 def is_attention(layer: Any) -> bool:
-    """Say whether a layer is one of TensorFlow Addons' attention mechanisms, which keep a memory."""
+    """Return whether a layer is one of TensorFlow Addons' attention mechanisms, which keep a memory."""
     return type(layer).__module__.startswith("tensorflow_addons.seq2seq.attention") and hasattr(layer, "setup_memory")
 
 
 def is_written(layer: Any) -> bool:
-    """Say whether the user wrote a layer: it is no input, and stands for no operation."""
+    """Return whether the user wrote a layer: it is no input, and stands for no operation."""
     return not is_input(layer) and operation(layer) is None
 
 
@@ -95,12 +95,12 @@ def stock_class(layer: Any) -> str:
 
 
 def is_variable(value: Any) -> bool:
-    """Say whether a value is a variable."""
+    """Return whether a value is a variable."""
     return isinstance(value, (tf.Variable, AutoCastVariable))
 
 
 def is_ready(layer: Any) -> bool:
-    """Say whether a layer's base constructor came to its end."""
+    """Return whether a layer's base constructor came to its end."""
     return "_trainable_weights" in vars(layer)
 
 
@@ -117,22 +117,22 @@ def operation(layer: Any) -> str | None:
 
 
 def is_tensor(value: Any) -> bool:
-    """Say whether a value is a wire: symbolic, eager, ragged or sparse."""
+    """Return whether a value is a wire: symbolic, eager, ragged or sparse."""
     return isinstance(value, (KerasTensor, tf.Tensor, tf.RaggedTensor, tf.SparseTensor))
 
 
 def is_keras_tensor(value: Any) -> bool:
-    """Say whether a value is one of Keras's symbolic tensors, which remember the layer that made them."""
+    """Return whether a value is one of Keras's symbolic tensors, which remember the layer that made them."""
     return isinstance(value, KerasTensor)
 
 
 def is_wire(value: Any) -> bool:
-    """Say whether a value can go into a call as a wire: a tensor, or an array of numbers."""
+    """Return whether a value can go into a call as a wire: a tensor, or an array of numbers."""
     return is_tensor(value) or isinstance(value, np.ndarray)
 
 
 def is_wiring(arguments: Any) -> bool:
-    """Say whether a call is given symbols for tensors, so that no numbers flow."""
+    """Return whether a call is given symbols for tensors, so that no numbers flow."""
     return any(
         is_keras_tensor(leaf) or (isinstance(leaf, tf.Tensor) and not hasattr(leaf, "numpy"))
         for leaf in tf.nest.flatten(arguments)
@@ -140,7 +140,7 @@ def is_wiring(arguments: Any) -> bool:
 
 
 def shape_of(value: Any) -> tuple[int | None, ...] | None:
-    """Give a wire's or a variable's shape; None where not even the rank is known."""
+    """Return a wire's or a variable's shape; None where not even the rank is known."""
     shape = value.shape
     if isinstance(shape, tf.TensorShape):
         return tuple(shape) if shape.rank is not None else None
@@ -148,12 +148,12 @@ def shape_of(value: Any) -> tuple[int | None, ...] | None:
 
 
 def dtype_of(value: Any) -> str:
-    """Give a wire's or a variable's dtype by name."""
+    """Return a wire's or a variable's dtype by name."""
     return str(value.dtype.name)
 
 
 def is_copied(layer: Any, holders: Iterable[Any]) -> bool:
-    """Say whether one of the holders made copies of a layer, and uses those instead."""
+    """Return whether one of the holders made copies of a layer, and uses those instead."""
     return any(
         isinstance(holder, keras.layers.Bidirectional)
         and holder.layer is layer
@@ -164,16 +164,16 @@ def is_copied(layer: Any, holders: Iterable[Any]) -> bool:
 
 
 def is_stock(layer: Any) -> bool:
-    """Say whether a layer is of a class of Keras's or TFA's, with nothing replaced on the object."""
+    """Return whether a layer is of a class of Keras's or TFA's, with nothing replaced on the object."""
     packages = (PACKAGE, "tensorflow", "tensorflow_addons")
     return type(layer).__module__.partition(".")[0] in packages and "call" not in vars(layer)
 
 
 def is_lambda(layer: Any) -> bool:
-    """Say whether a layer runs a function of the user's."""
+    """Return whether a layer runs a function of the user's."""
     return isinstance(layer, keras.layers.Lambda)
 
 
 def makes_ids(layer: Any) -> bool:
-    """Say whether a layer turns text into rows of ids by a vocabulary of its own."""
+    """Return whether a layer turns text into rows of ids by a vocabulary of its own."""
     return isinstance(layer, keras.layers.TextVectorization) and layer.get_config()["output_mode"] == "int"

@@ -14,7 +14,7 @@ _KINDS = (current._BaseOptimizer, legacy.OptimizerV2)
 
 
 def bare_optimizer(optimizer: Any) -> Any:
-    """Give the optimizer that Keras wrapped for mixed precision, or the optimizer itself."""
+    """Return the optimizer that Keras wrapped for mixed precision, or the optimizer itself."""
     return (
         optimizer.inner_optimizer if isinstance(optimizer, loss_scale_optimizer.BaseLossScaleOptimizer) else optimizer
     )
@@ -57,7 +57,7 @@ def optimizer_variables(model: Any) -> list[Any]:
 
 
 def learning_rate_of(optimizer: Any) -> str | None:
-    """Give an optimizer's learning rate in a word; None where it has none of its own."""
+    """Return an optimizer's learning rate in a word; None where it has none of its own."""
     try:
         rate = optimizer.learning_rate
     except AttributeError:

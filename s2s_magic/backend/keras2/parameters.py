@@ -24,7 +24,7 @@ def bare(variable: Any) -> Any:
 
 
 def weights(layer: Any) -> tuple[list[Any], list[Any]]:
-    """Give all variables that a layer and what it holds list: trainable ones, and the others."""
+    """Return all variables that a layer and what it holds list: trainable ones, and the others."""
     if not getattr(layer, "_self_tracked_trackables", True) and type(layer).trainable_weights is _LISTS:
         own = meant_to_train(layer), meant_to_stay(layer)  # a leaf, which most layers are
         return own if layer.trainable else ([], [*own[0], *own[1]])
@@ -38,12 +38,12 @@ def weights(layer: Any) -> tuple[list[Any], list[Any]]:
 
 
 def meant_to_train(layer: Any) -> list[Any]:
-    """Give the layer's own variables that would be trained if nothing were frozen."""
+    """Return the layer's own variables that would be trained if nothing were frozen."""
     return _variables(layer._trainable_weights)
 
 
 def meant_to_stay(layer: Any) -> list[Any]:
-    """Give the layer's own variables that are never trained, such as a batch normalization's averages."""
+    """Return the layer's own variables that are never trained, such as a batch normalization's averages."""
     return _variables(layer._non_trainable_weights)
 
 
@@ -53,7 +53,7 @@ def _variables(listed: list[Any]) -> list[Any]:
 
 
 def direct_weights(layer: Any) -> list[Any]:
-    """Give the variables of the layer itself, without those of layers it holds."""
+    """Return the variables of the layer itself, without those of layers it holds."""
     return [*meant_to_train(layer), *meant_to_stay(layer)]
 
 
@@ -92,7 +92,7 @@ def initializer_name(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
 
 
 def value(variable: Any) -> Any:
-    """Give what a variable holds now, as a tensor; None where it has no value yet or no numbers.
+    """Return what a variable holds now, as a tensor; None where it has no value yet or no numbers.
 
     The tensor shares the variable's memory until the variable changes, and keeps what it holds when it does.
     """
@@ -115,7 +115,7 @@ def floats(variable: Any) -> bool:
 
 
 def item_size(variable: Any) -> int:
-    """Give the bytes of one number of a variable."""
+    """Return the bytes of one number of a variable."""
     return int(tf.as_dtype(variable.dtype).size)
 
 
@@ -125,7 +125,7 @@ def size_of(variable: Any) -> int:
 
 
 def regularized(layer: Any) -> list[Any]:
-    """Give the layer's own variables whose regularizer adds a loss."""
+    """Return the layer's own variables whose regularizer adds a loss."""
     found = []
     for function in getattr(layer, "_callable_losses", ()):
         while isinstance(function, functools.partial):

@@ -13,5 +13,5 @@ PACKAGE = _ROOT.partition(".")[0]
 
 
 def private(module: str) -> Any:
-    """Give a module of Keras's own source, such as ``engine.base_layer``."""
+    """Return a module of Keras's own source, such as ``engine.base_layer``."""
     return import_module(f"{_ROOT}.{module}")

@@ -61,7 +61,7 @@ def running_state(model: Any) -> list[Any]:
 
 
 def _held(value: Any) -> Any:
-    """Give the variables that one attribute of a layer holds by itself, not through a layer."""
+    """Return the variables that one attribute of a layer holds by itself, not through a layer."""
     if isinstance(value, RandomGenerator):
         value = getattr(value, "_generator", None)  # made at the first use; Attention without dropout uses none
     if isinstance(value, tf.random.Generator):
@@ -100,7 +100,7 @@ def steps_taken(model: Any) -> int:
 
 
 def metric_results(model: Any) -> dict[str, Any]:
-    """Give what a model's metrics say now, as `fit` would after a step."""
+    """Return what a model's metrics say now, as `fit` would after a step."""
     found = {}
     for metric in metrics_of(model):
         result = metric.result()

@@ -32,13 +32,13 @@ def called_in(node: Any) -> Any:
 
 
 def output_keys(model: Any) -> list[str] | None:
-    """Give the keys of a model wired with a dict of outputs, in the order of its outputs; None for any other."""
+    """Return the keys of a model wired with a dict of outputs, in the order of its outputs; None for any other."""
     wired = getattr(model, "_nested_outputs", None)
     return sorted(wired) if isinstance(wired, dict) else None
 
 
 def disconnected(error: BaseException) -> tuple[list[Any], list[Any]] | None:
-    """Give the inputs and outputs of a model that could not be made since its outputs need other inputs.
+    """Return the inputs and outputs of a model that could not be made since its outputs need other inputs.
 
     Keras finds it in one place where all inputs are made by ``Input``, and in another where one is made by a layer.
     None for any other error.
@@ -56,6 +56,6 @@ def disconnected(error: BaseException) -> tuple[list[Any], list[Any]] | None:
 
 
 def arguments_of(layer: Any, number: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Give the arguments of one of the calls by which a layer sits in the graph."""
+    """Return the arguments of one of the calls by which a layer sits in the graph."""
     made = layer._inbound_nodes[number]
     return tuple(made.call_args), dict(made.call_kwargs)

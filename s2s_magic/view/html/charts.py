@@ -61,7 +61,7 @@ def _said(name: str, curve: Curve) -> str:
 
 
 def _place(number: float, low: float, high: float, logarithmic: bool) -> float:
-    """Give the height of a number on the drawing, in its pixels from above."""
+    """Return the height of a number on the drawing, in its pixels from above."""
     if logarithmic:
         number, low, high = math.log10(number), math.log10(low), math.log10(high)
     share = (number - low) / (high - low) if high > low else 0.5

@@ -70,7 +70,7 @@ def _line(report: Report, lines: list[TreeRow], place: int) -> list[Content]:
 
 
 def _marks(line: TreeRow, names: set[str]) -> str:
-    """Give the words by which CSS tells which steps make and use a line, and which filters it passes."""
+    """Return the words by which CSS tells which steps make and use a line, and which filters it passes."""
     born = line.row.born
     uses = [] if isinstance(line.row, OwnerRow) else [f"u{step}" for step in line.row.steps if step != born]
     kinds = [f"s2s-is-{name}" for name in sorted(names)]
@@ -88,7 +88,7 @@ def tree_table(
 
 
 def tree_cells(report: Report, line: TreeRow, *, now: Content, parameters: Content) -> list[Content]:
-    """Give the cells of one line of the tree; ``now`` says what the chosen step did to it."""
+    """Return the cells of one line of the tree; ``now`` says what the chosen step did to it."""
     seen = line.row
     if isinstance(seen, OwnerRow):
         name = [tag("span", seen.name), tag("span", f" {seen.class_name}", class_="s2s-small")]
@@ -108,7 +108,7 @@ def tree_cells(report: Report, line: TreeRow, *, now: Content, parameters: Conte
 
 
 def _grown(lines: list[TreeRow], place: int) -> Markup:
-    """Give an owner's sum at each stage: every number is there from one step until the next."""
+    """Return an owner's sum at each stage: every number is there from one step until the next."""
     below: dict[int, int] = {}
     for line in lines[place + 1 :]:
         if line.depth <= lines[place].depth:

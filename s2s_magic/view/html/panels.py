@@ -12,7 +12,7 @@ MADE, NEW, AGAIN, PLAIN = "○", "+", "↻", "·"
 
 
 def sign(step: Step) -> str:
-    """Give the sign of what a step did to variables."""
+    """Return the sign of what a step did to variables."""
     if step.kind == "constructed":
         return NEW if step.created else MADE
     return NEW if step.created else AGAIN if step.reused else PLAIN

@@ -132,7 +132,7 @@ class Inspector(ipywidgets.VBox):  # type: ignore[misc]
         return ipywidgets.HBox([*made, self._slider], layout=ipywidgets.Layout(flex_flow="row wrap"))
 
     def _play(self, layout: ipywidgets.Layout) -> list[ipywidgets.Widget]:
-        """Give a button that plays the steps.
+        """Return a button that plays the steps.
 
         The buttons of ipywidgets' own control have no names, so its clock alone is used, where one can start it.
         """
@@ -251,6 +251,6 @@ class Inspector(ipywidgets.VBox):  # type: ignore[misc]
     _ipython_display_ = None  # ipywidgets 7.7 shows the widget alone through this
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
-        """Give the widget with its text and its page beside it, for front-ends and files that have no kernel."""
+        """Return the widget with its text and its page beside it, for front-ends and files that have no kernel."""
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
         return {**self._page._repr_mimebundle_(), WIDGET_VIEW: view}

@@ -150,7 +150,7 @@ def _links(ledger: Ledger, nodes: dict[str, Node]) -> tuple[Link, ...]:
 
 
 def _number(nodes: dict[str, Node], event: Constructed | Called) -> int:
-    """Give the number of a call where its layer is called more than once, and not too often to tell wires apart."""
+    """Return the number of a call where its layer is called more than once, and not too often to tell wires apart."""
     several = 1 < len(nodes[event.object].calls) <= 9
     return event.call if several and isinstance(event, Called) else 0
 

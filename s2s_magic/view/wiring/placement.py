@@ -107,7 +107,7 @@ def _width(node: Node) -> float:
 
 
 def _ranks(order: Sequence[str], links: Iterable[Link]) -> dict[str, int]:
-    """Give each node its row: the longest way from a source; then pull the sources down to their nearest user.
+    """Assign each node its row: the longest way from a source; then pull the sources down to their nearest user.
 
     A link that closes a cycle (a layer called on what came out of it) does not count.
     """
@@ -187,7 +187,7 @@ def _middles(
 
 
 def _backwards(order: Sequence[str], ranks: dict[str, int], middles: dict[str, float]) -> bool:
-    """Say whether to mirror the drawing, so that its top row goes from left to right in the order of the code."""
+    """Return whether to mirror the drawing, so that its top row goes from left to right in the order of the code."""
     rows: dict[int, list[float]] = defaultdict(list)
     for key in order:
         rows[ranks[key]].append(middles[key])

@@ -33,7 +33,7 @@ class Moment:
     focus: int
 
     def has(self, event: int) -> bool:
-        """Say whether an event has happened."""
+        """Return whether an event has happened."""
         return event <= self.after
 
 
@@ -58,7 +58,7 @@ def group(title: str, body: str, style: str = "") -> str:
 
 
 def pen(in_focus: bool, *, width: float, focused: float, faint: float) -> str:
-    """Give the style of a line: in focus it is accented, and heavier too."""
+    """Return the style of a line: in focus it is accented, and heavier too."""
     colour, width, opacity = (ACCENT, focused, 1.0) if in_focus else ("currentColor", width, faint)
     return f'stroke="{colour}" stroke-width="{width:g}" stroke-opacity="{opacity:g}"'
 
@@ -106,7 +106,7 @@ def gradient(route: tuple[Point, ...]) -> str:
 
 
 def _curve(route: tuple[Point, ...], shift: float) -> str:
-    """Give the path of a route: straight down through rows, curved between them."""
+    """Return the path of a route: straight down through rows, curved between them."""
     (x, y), *rest = route
     steps = [f"M{x + shift:.1f} {y:.1f}"]
     sideways = _is_sideways(route)
@@ -166,7 +166,7 @@ def _places_on(route: tuple[Point, ...], half: float) -> Iterator[Point]:
 
 
 def _label(graph: Graph, link: Link, moment: Moment) -> str:
-    """Give a link's label: nothing where a node at its end says it already."""
+    """Return a link's label: nothing where a node at its end says it already."""
     names = tensor_names(link, moment)
     if names in (graph.nodes[link.source].label, graph.nodes[link.target].label):
         names = ""
