@@ -26,12 +26,6 @@ if TYPE_CHECKING:
     from s2s_magic.backend.keras2.symbolic import *  # noqa: F403
     from s2s_magic.backend.originals import *  # noqa: F403
 
-SUBJECTS = (
-    *("objects", "parameters", "symbolic", "hooks"),
-    *("compiled", "optimizers", "state", "randomness", "arithmetic", "functions"),
-)
-"""The modules that each Keras has."""
-
 SHARED = ("holding", "graphs", "originals")
 """The modules for every Keras, in the terms of those."""
 
@@ -89,7 +83,8 @@ def _installing() -> str:
 def __getattr__(name: str) -> Any:
     """Ask the Keras at hand, which is loaded when it is first asked."""
     if not name.startswith("_"):
-        for place in (*SHARED, *(f"{active()}.{subject}" for subject in SUBJECTS)):
+        keras = active()
+        for place in (*SHARED, *(f"{keras}.{subject}" for subject in import_module(f"{__name__}.{keras}").SUBJECTS)):
             module = import_module(f"{__name__}.{place}")
             if name in vars(module):
                 globals()[name] = found = vars(module)[name]

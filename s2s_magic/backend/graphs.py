@@ -16,13 +16,13 @@ def nodes(layer: Any) -> int:
 
 
 def input_tensor(layer: Any) -> Any:
-    """Give an input layer's tensor; None where its constructor failed."""
+    """Return an input layer's tensor; None where its constructor failed."""
     made = layer._inbound_nodes[0].outputs if nodes(layer) else None
     return made[0] if isinstance(made, list) and len(made) == 1 else made
 
 
 def ends(model: Any) -> tuple[list[Any], list[Any]]:
-    """Give a functional model's input and output tensors; a model without wires has none."""
+    """Return a functional model's input and output tensors; a model without wires has none."""
     graph = backend.graph_of(model)
     if graph is None:
         return [], []
@@ -30,13 +30,13 @@ def ends(model: Any) -> tuple[list[Any], list[Any]]:
 
 
 def node_of(tensor: Any) -> Any:
-    """Give Keras's record of the call that made a symbolic tensor."""
+    """Return Keras's record of the call that made a symbolic tensor."""
     layer, number, _ = tensor._keras_history
     return layer._inbound_nodes[number]
 
 
 def nodes_in_order(model: Any) -> list[Any]:
-    """Give Keras's records of the calls within a model, in the order in which it runs them; none without wires."""
+    """Return Keras's records of the calls within a model, in the order in which it runs them; none without wires."""
     by_depth = getattr(backend.graph_of(model), "_nodes_by_depth", None) or {}
     return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
 
@@ -63,7 +63,7 @@ def inputs_behind(tensors: Iterable[Any], known: Iterable[Any] = ()) -> list[Any
 
 
 def leads_to(tensor: Any, outputs: Iterable[Any], given: Iterable[Any]) -> bool:
-    """Say whether wires lead from a tensor to some outputs, without going past given tensors."""
+    """Return whether wires lead from a tensor to some outputs, without going past given tensors."""
     others = [one for one in given if one is not tensor]
     return any(one is tensor for one in tensors_behind(outputs, others))
 
@@ -75,7 +75,7 @@ def calls_behind(tensor: Any) -> list[tuple[Any, tuple[Any, ...], dict[str, Any]
 
 
 def links(model: Any) -> list[tuple[Any, Any, Any]]:
-    """Give (layer, tensor, layer) of the wires within a model, in the order of its calls; None at an output's end."""
+    """Return (layer, tensor, layer) of the wires within a model, in the order of its calls; None at an output's end."""
     found = [
         (tensor._keras_history[0], tensor, backend.called_in(node))
         for node in nodes_in_order(model)
@@ -95,7 +95,7 @@ def history(tensor: Any) -> tuple[Any, int, int]:
 
 
 def call_of(tensor: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Give the arguments of the call that made a symbolic tensor, as the layer's ``call`` was given them.
+    """Return the arguments of the call that made a symbolic tensor, as the layer's ``call`` was given them.
 
     A recurrent layer's initial state stands in the list of its first argument.
     """
@@ -104,17 +104,17 @@ def call_of(tensor: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 def is_masked(tensor: Any) -> bool:
-    """Say whether a mask goes with a symbolic tensor."""
+    """Return whether a mask goes with a symbolic tensor."""
     return getattr(tensor, "_keras_mask", None) is not None
 
 
 def is_wired(model: Any) -> bool:
-    """Say whether a model is a graph of layers with inputs and outputs; a `Sequential` is one once it is built."""
+    """Return whether a model is a graph of layers with inputs and outputs; a `Sequential` is one once it is built."""
     return bool(ends(model)[1])
 
 
 def run_order(model: Any) -> dict[int, list[int]]:
-    """Give the calls of each layer that a model runs, by the layer's id: their numbers in the graph, in that order."""
+    """Return the calls of each layer that a model runs, by the layer's id: their numbers in the graph, in order."""
     found: dict[int, list[int]] = {}
     for node in nodes_in_order(model):
         layer = backend.called_in(node)

@@ -14,7 +14,7 @@ _PLAIN = frozenset({type(None), bool, int, float, str, threading.local})
 
 
 def rows(model: Any) -> list[Any]:
-    """Give the layers that ``model.summary()`` has a row for."""
+    """Return the layers that ``model.summary()`` has a row for."""
     return [part for part in model.layers if backend.is_layer(part)]
 
 

@@ -18,7 +18,7 @@ def has_another() -> bool:
 
 
 def is_own(value: Any) -> bool | None:
-    """Say whether a class or an object is TensorFlow's own Keras's rather than the other's; None where it is neither.
+    """Return whether a class or an object is TensorFlow's own Keras's rather than the other's; None if neither's.
 
     A class of the user's own is of the Keras that its base is of.
     """

@@ -99,7 +99,7 @@ def _is_hook(method: Any) -> bool:
 
 
 def _is_running(hook: Any) -> bool:
-    """Say whether the trace that a hook is for goes on in its thread: what an accident left is in the way of none."""
+    """Return whether the trace that a hook is for goes on in its thread; a hook left behind is in nobody's way."""
     frame: FrameType | None = sys._current_frames().get(getattr(hook, _MARK)[1])
     while frame is not None and frame.f_code is not _CODE:
         frame = frame.f_back

@@ -1,1 +1,7 @@
 """Keras 2 in TensorFlow 2.13 to 2.15, and `tf_keras`."""
+
+SUBJECTS = (
+    *("objects", "parameters", "symbolic", "hooks", "functions"),
+    *("compiled", "optimizers", "state", "randomness", "arithmetic"),
+)
+"""The modules whose functions are to be had from `s2s_magic.backend`."""

@@ -84,7 +84,7 @@ def _trained_with(layer: Any, switches: dict[int, bool]) -> list[Any]:
 
 
 def has_own_step(model: Any) -> bool:
-    """Say whether a model's training step is not Keras's: which variables its optimizer is given is the user's own."""
+    """Return whether a model's training step is not Keras's: its optimizer may then be given any variables."""
     return type(model).train_step is not objects.Model.train_step or "train_step" in vars(model)
 
 
@@ -184,7 +184,7 @@ _BY_XLA = re.compile(r"XLA|tf2xla|compile-time constant|trying to compile graph"
 
 
 def compiled_settings(model: Any) -> dict[str, Any]:
-    """Give what a model was compiled with beside optimizer and loss, as `compile` takes it; empty where it was not."""
+    """Return what a model was compiled with beside optimizer and loss, as `compile` takes it; empty if it was not."""
     if not is_compiled(model):
         return {}
     given: Mapping[str, Any] = model._compile_config.config

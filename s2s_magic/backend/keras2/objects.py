@@ -48,7 +48,7 @@ def is_layer(value: Any) -> bool:
 
 
 def flattened(layer: Any, *, direct: bool = False) -> Iterable[Any]:
-    """Give a layer and all that is within it by Keras's own count, or only what is directly within it."""
+    """Return a layer and all that is within it by Keras's own count, or only what is directly within it."""
     return layer._flatten_layers(recursive=not direct, include_self=not direct)  # type: ignore[no-any-return]
 
 
@@ -58,7 +58,7 @@ def is_model(layer: Any) -> bool:
 
 
 def is_functional(layer: Any) -> bool:
-    """Say whether a layer is a graph of layers that the user wired, and so holds them by no attribute."""
+    """Return whether a layer is a graph of layers that the user wired, and so holds them by no attribute."""
     return isinstance(layer, Functional) and not isinstance(layer, Sequential)
 
 

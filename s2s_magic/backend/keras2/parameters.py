@@ -19,7 +19,7 @@ _LISTS = objects.Layer.trainable_weights
 
 
 def bare(variable: Any) -> Any:
-    """Give the variable itself where Keras wrapped it for mixed precision: identity is the bare one's."""
+    """Return the variable itself where Keras wrapped it for mixed precision: identity is the bare one's."""
     return variable._variable if isinstance(variable, objects.AutoCastVariable) else variable
 
 
@@ -110,7 +110,7 @@ def norm(value: Any) -> float:
 
 
 def floats(variable: Any) -> bool:
-    """Say whether a variable holds floating-point numbers."""
+    """Return whether a variable holds floating-point numbers."""
     return bool(tf.as_dtype(variable.dtype).is_floating)
 
 

@@ -12,12 +12,12 @@ functional, functional_utils = private("engine.functional"), private("engine.fun
 
 
 def graph_of(model: Any) -> Any:
-    """Give what holds the wires of a model: a functional model does so itself; None for a model without wires."""
+    """Return what holds the wires of a model: a functional model does so itself; None for a model without wires."""
     return model if isinstance(model, functional.Functional) else None
 
 
 def is_dense(tensor: Any) -> bool:
-    """Say whether a symbolic tensor stands for a plain one, which is neither ragged nor sparse."""
+    """Return whether a symbolic tensor stands for a plain one, which is neither ragged nor sparse."""
     return isinstance(tensor.type_spec, tf.TensorSpec)
 
 
@@ -27,7 +27,7 @@ def wires_into(node: Any) -> list[Any]:
 
 
 def called_in(node: Any) -> Any:
-    """Give the layer of a recorded call."""
+    """Return the layer of a recorded call."""
     return node.layer
 
 

@@ -12,17 +12,17 @@ from s2s_magic.backend.keras3 import objects, parameters
 
 
 def is_compiled(model: Any) -> bool:
-    """Say whether a model was compiled."""
+    """Return whether a model was compiled."""
     return bool(getattr(model, "compiled", False))
 
 
 def compiled_as(model: Any) -> Any:
-    """Give an object that is another one after each compiling; None before the first."""
+    """Return an object that is another one after each compiling; None before the first."""
     return vars(model).get("_compile_config")
 
 
 def compiled_at(model: Any) -> int | None:
-    """Give a number that is the greater the later a model was compiled; None for one that never was.
+    """Return a number that is the greater the later a model was compiled; None for one that never was.
 
     Each compiling makes a metric of the loss, whose variables TensorFlow numbers as they come.
     """
@@ -34,23 +34,23 @@ def compiled_at(model: Any) -> int | None:
 
 
 def has_trained(model: Any) -> bool:
-    """Say whether `fit` or `train_on_batch` took a step with a model, in whatever cell."""
+    """Return whether `fit` or `train_on_batch` took a step with a model, in whatever cell."""
     counter = getattr(getattr(model, "optimizer", None), "iterations", None)
     return counter is not None and int(counter) > 0
 
 
 def changed_since_compile(model: Any) -> list[tuple[Any, bool]]:
-    """Give the layers whose switch `fit` would not heed: none, for it heeds the switches as they are."""
+    """Return the layers whose switch `fit` would not heed: none, for it heeds the switches as they are."""
     return []
 
 
 def trained_by_fit(model: Any) -> list[Any]:
-    """Give the variables that `fit` would train now."""
+    """Return the variables that `fit` would train now."""
     return parameters.weights(model)[0]
 
 
 def has_own_step(model: Any) -> bool:
-    """Say whether a model's training step is not Keras's: which variables its optimizer is given is the user's own."""
+    """Return whether a model's training step is not Keras's: its optimizer may then be given any variables."""
     return type(model).train_step is not objects.Model.train_step or "train_step" in vars(model)
 
 
@@ -69,7 +69,7 @@ def known_to_optimizer(model: Any, asked: Iterable[Any]) -> list[bool] | None:
 
 
 def loss_weights(model: Any) -> list[float | None] | None:
-    """Give the weight of the loss of each of a model's outputs, None for an output without one.
+    """Return the weight of the loss of each of a model's outputs, None for an output without one.
 
     None as a whole where that is not known: the model is not compiled, or its class has a training step of its own.
     """
@@ -85,7 +85,7 @@ def loss_weights(model: Any) -> list[float | None] | None:
 
 
 def adds_loss(layer: Any) -> bool:
-    """Say whether calling a layer adds a loss of its inputs or outputs."""
+    """Return whether calling a layer adds a loss of its inputs or outputs."""
     return any(
         getattr(part, "activity_regularizer", None) is not None or getattr(part, "_losses", None)
         for part in holding.reached(layer)
@@ -93,5 +93,5 @@ def adds_loss(layer: Any) -> bool:
 
 
 def added_losses(layer: Any) -> list[Any]:
-    """Give the tensors that the last call of a layer, and of what it holds, handed to ``add_loss``."""
+    """Return the tensors that the last call of a layer, and of what it holds, handed to ``add_loss``."""
     return [loss for part in holding.reached(layer) for loss in getattr(part, "_losses", ())]

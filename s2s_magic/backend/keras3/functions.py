@@ -34,7 +34,7 @@ class TensorFlowFunction(objects.Operation):  # type: ignore[misc]
         return functools.reduce(getattr, self.function.split("."), tf)(*args, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        """Give what `from_config` takes."""
+        """Return what `from_config` takes."""
         return {"function": self.function, "name": self.name}
 
 

@@ -93,18 +93,18 @@ def _copying(original: Callable[..., Any], self: Any, layer: Any = None, *args: 
 
 
 def engine_codes() -> frozenset[CodeType]:
-    """Give the code of Keras's own drivers: a call beneath them is a retracing or a probe, not the user's."""
+    """Return the code of Keras's own drivers: a call beneath them is a retracing or a probe, not the user's."""
     methods = [getattr(owner, name, None) for owner, names in _ENGINE.items() for name in names.split()]
     codes = {inspect.unwrap(method).__code__ for method in methods if method is not None}
     return frozenset({*codes, inspect.unwrap(tf.saved_model.save).__code__})
 
 
 def is_bookkeeping(method: str) -> bool:
-    """Say whether a method makes variables that belong to no layer: none does here."""
+    """Return whether a method makes variables that belong to no layer: none does here."""
     return False
 
 
 def calls_for_training() -> bool:
-    """Say whether the call of a model that goes on is one for training."""
+    """Return whether the call of a model that goes on is one for training."""
     context = global_state.get_global_attribute("current_call_ctx")
     return getattr(context, "training", None) is True

@@ -38,12 +38,12 @@ COPIED: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def is_layer(value: Any) -> bool:
-    """Say whether a value can be a ledger's layer: a layer, or an operation on symbolic tensors."""
+    """Return whether a value can be a ledger's layer: a layer, or an operation on symbolic tensors."""
     return isinstance(value, Operation)
 
 
 def flattened(layer: Any, *, direct: bool = False) -> Iterator[Any]:
-    """Give a layer and all that is within it by Keras's own count, or only what is directly within it."""
+    """Return a layer and all that is within it by Keras's own count, or only what is directly within it."""
     if not isinstance(layer, Layer):
         yield from () if direct else (layer,)
         return
@@ -60,22 +60,22 @@ def _operations_in(model: Any) -> list[Any]:
 
 
 def is_model(layer: Any) -> bool:
-    """Say whether a layer is a model."""
+    """Return whether a layer is a model."""
     return isinstance(layer, Model)
 
 
 def is_functional(layer: Any) -> bool:
-    """Say whether a layer is a graph of layers that the user wired, and so holds them by no attribute."""
+    """Return whether a layer is a graph of layers that the user wired, and so holds them by no attribute."""
     return isinstance(layer, Functional)
 
 
 def is_input(layer: Any) -> bool:
-    """Say whether a layer is an input."""
+    """Return whether a layer is an input."""
     return isinstance(layer, InputLayer)
 
 
 def is_attention(layer: Any) -> bool:
-    """Say whether a layer is an attention mechanism that keeps a memory."""
+    """Return whether a layer is an attention mechanism that keeps a memory."""
     return _is_addons(layer, "attention") and hasattr(layer, "setup_memory")
 
 
@@ -85,7 +85,7 @@ def _is_addons(layer: Any, part: str) -> bool:
 
 
 def is_written(layer: Any) -> bool:
-    """Say whether the user wrote a layer: it is no input, and stands for no operation."""
+    """Return whether the user wrote a layer: it is no input, and stands for no operation."""
     return isinstance(layer, Layer) and not is_input(layer)
 
 
@@ -101,17 +101,17 @@ def kind_of(layer: Any) -> str:
 
 
 def is_variable(value: Any) -> bool:
-    """Say whether a value is a variable."""
+    """Return whether a value is a variable."""
     return isinstance(value, (KerasVariable, tf.Variable))
 
 
 def is_seed(variable: Any) -> bool:
-    """Say whether a variable holds the state of a random generator: it is no weight."""
+    """Return whether a variable holds the state of a random generator: it is no weight."""
     return str(getattr(variable, "name", "")).rpartition("/")[2] == _SEED
 
 
 def is_ready(layer: Any) -> bool:
-    """Say whether a layer's base constructor came to its end."""
+    """Return whether a layer's base constructor came to its end."""
     return not isinstance(layer, Layer) or "_trainable_variables" in vars(layer)
 
 
@@ -128,22 +128,22 @@ def operation(layer: Any) -> str | None:
 
 
 def is_tensor(value: Any) -> bool:
-    """Say whether a value is a wire: symbolic, eager, ragged or sparse."""
+    """Return whether a value is a wire: symbolic, eager, ragged or sparse."""
     return isinstance(value, (KerasTensor, tf.Tensor, tf.RaggedTensor, tf.SparseTensor))
 
 
 def is_keras_tensor(value: Any) -> bool:
-    """Say whether a value is one of Keras's symbolic tensors, which remember the layer that made them."""
+    """Return whether a value is one of Keras's symbolic tensors, which remember the layer that made them."""
     return isinstance(value, KerasTensor)
 
 
 def is_wire(value: Any) -> bool:
-    """Say whether a value can go into a call as a wire: a tensor, or an array of numbers."""
+    """Return whether a value can go into a call as a wire: a tensor, or an array of numbers."""
     return is_tensor(value) or isinstance(value, np.ndarray)
 
 
 def is_wiring(arguments: Any) -> bool:
-    """Say whether a call is given symbols for tensors, so that no numbers flow."""
+    """Return whether a call is given symbols for tensors, so that no numbers flow."""
     return any(
         is_keras_tensor(leaf) or (isinstance(leaf, tf.Tensor) and not hasattr(leaf, "numpy"))
         for leaf in tf.nest.flatten(arguments)
@@ -151,7 +151,7 @@ def is_wiring(arguments: Any) -> bool:
 
 
 def shape_of(value: Any) -> tuple[int | None, ...] | None:
-    """Give a wire's or a variable's shape; None where not even the rank is known."""
+    """Return a wire's or a variable's shape; None where not even the rank is known."""
     shape = value.shape
     if isinstance(shape, tf.TensorShape):
         return tuple(shape) if shape.rank is not None else None
@@ -159,26 +159,26 @@ def shape_of(value: Any) -> tuple[int | None, ...] | None:
 
 
 def dtype_of(value: Any) -> str:
-    """Give a wire's or a variable's dtype by name."""
+    """Return a wire's or a variable's dtype by name."""
     return str(getattr(value.dtype, "name", value.dtype))
 
 
 def is_copied(layer: Any, holders: Iterable[Any]) -> bool:
-    """Say whether copies were made of a layer and are used instead; whoever made them does not hold it."""
+    """Return whether copies were made of a layer and are used instead; whoever made them does not hold it."""
     return layer in COPIED
 
 
 def is_stock(layer: Any) -> bool:
-    """Say whether a layer is of a class of Keras's or of the addons, with nothing replaced on the object."""
+    """Return whether a layer is of a class of Keras's or of the addons, with nothing replaced on the object."""
     home = type(layer).__module__
     return home.partition(".")[0] in ("keras", "tensorflow") or (_is_addons(layer, "") and "call" not in vars(layer))
 
 
 def is_lambda(layer: Any) -> bool:
-    """Say whether a layer runs a function of the user's."""
+    """Return whether a layer runs a function of the user's."""
     return isinstance(layer, keras.layers.Lambda)
 
 
 def makes_ids(layer: Any) -> bool:
-    """Say whether a layer turns text into rows of ids by a vocabulary of its own."""
+    """Return whether a layer turns text into rows of ids by a vocabulary of its own."""
     return isinstance(layer, keras.layers.TextVectorization) and layer.get_config()["output_mode"] == "int"

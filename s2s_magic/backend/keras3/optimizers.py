@@ -9,7 +9,7 @@ import keras
 
 
 def bare_optimizer(optimizer: Any) -> Any:
-    """Give the optimizer that Keras wrapped for mixed precision, or the optimizer itself."""
+    """Return the optimizer that Keras wrapped for mixed precision, or the optimizer itself."""
     return optimizer.inner_optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else optimizer
 
 
@@ -43,7 +43,7 @@ def optimizer_variables(model: Any) -> list[Any]:
 
 
 def learning_rate_of(optimizer: Any) -> str | None:
-    """Give an optimizer's learning rate in a word; None where it has none of its own."""
+    """Return an optimizer's learning rate in a word; None where it has none of its own."""
     held = getattr(optimizer, "_learning_rate", None)
     if held is None:
         return None

@@ -7,5 +7,5 @@ from typing import Any
 
 
 def private(module: str) -> Any:
-    """Give a module of Keras's own source, such as ``ops.operation``."""
+    """Return a module of Keras's own source, such as ``ops.operation``."""
     return import_module(f"keras.src.{module}")

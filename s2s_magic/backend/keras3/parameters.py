@@ -14,24 +14,24 @@ from s2s_magic.backend.keras3 import objects
 
 
 def bare(variable: Any) -> Any:
-    """Give what a variable's identity is: Keras's own variable, whatever holds its numbers."""
+    """Return what a variable's identity is: Keras's own variable, whatever holds its numbers."""
     return variable
 
 
 def weights(layer: Any) -> tuple[list[Any], list[Any]]:
-    """Give all variables that a layer and what it holds list: trainable ones, and the others."""
+    """Return all variables that a layer and what it holds list: trainable ones, and the others."""
     if not isinstance(layer, objects.Layer):
         return [], []
     return list(layer.trainable_weights), _weights(layer.non_trainable_weights)
 
 
 def meant_to_train(layer: Any) -> list[Any]:
-    """Give the layer's own variables that would be trained if nothing were frozen."""
+    """Return the layer's own variables that would be trained if nothing were frozen."""
     return list(getattr(layer, "_trainable_variables", ()))
 
 
 def meant_to_stay(layer: Any) -> list[Any]:
-    """Give the layer's own variables that are never trained, such as a batch normalization's averages."""
+    """Return the layer's own variables that are never trained, such as a batch normalization's averages."""
     return _weights(getattr(layer, "_non_trainable_variables", ()))
 
 
@@ -40,7 +40,7 @@ def _weights(listed: Any) -> list[Any]:
 
 
 def direct_weights(layer: Any) -> list[Any]:
-    """Give the variables of the layer itself, without those of layers it holds."""
+    """Return the variables of the layer itself, without those of layers it holds."""
     return [*meant_to_train(layer), *meant_to_stay(layer)]
 
 
@@ -82,7 +82,7 @@ def initializer_name(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
 
 
 def value(variable: Any) -> Any:
-    """Give what a variable holds now, as a tensor; None where it has no value yet or no numbers.
+    """Return what a variable holds now, as a tensor; None where it has no value yet or no numbers.
 
     The tensor shares the variable's memory until the variable changes, and keeps what it holds when it does.
     """
@@ -101,12 +101,12 @@ def norm(value: Any) -> float:
 
 
 def floats(variable: Any) -> bool:
-    """Say whether a variable holds floating-point numbers."""
+    """Return whether a variable holds floating-point numbers."""
     return bool(tf.as_dtype(variable.dtype).is_floating)
 
 
 def item_size(variable: Any) -> int:
-    """Give the bytes of one number of a variable."""
+    """Return the bytes of one number of a variable."""
     return int(tf.as_dtype(variable.dtype).size)
 
 
@@ -116,5 +116,5 @@ def size_of(variable: Any) -> int:
 
 
 def regularized(layer: Any) -> list[Any]:
-    """Give the layer's own variables whose regularizer adds a loss."""
+    """Return the layer's own variables whose regularizer adds a loss."""
     return [variable for variable in meant_to_train(layer) if getattr(variable, "regularizer", None) is not None]

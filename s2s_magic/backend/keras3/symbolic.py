@@ -11,14 +11,14 @@ functional, function = private("models.functional"), private("ops.function")
 
 
 def graph_of(model: Any) -> Any:
-    """Give what holds the wires of a model: a functional model does so itself; None for a model without wires."""
+    """Return what holds the wires of a model: a functional model does so itself; None for a model without wires."""
     if isinstance(model, objects.Sequential):
         return model._functional
     return model if isinstance(model, objects.Functional) else None
 
 
 def is_dense(tensor: Any) -> bool:
-    """Say whether a symbolic tensor stands for a plain one, which is neither ragged nor sparse."""
+    """Return whether a symbolic tensor stands for a plain one, which is neither ragged nor sparse."""
     return not (getattr(tensor, "sparse", False) or getattr(tensor, "ragged", False))
 
 
@@ -28,18 +28,18 @@ def wires_into(node: Any) -> list[Any]:
 
 
 def called_in(node: Any) -> Any:
-    """Give the layer or the operation of a recorded call."""
+    """Return the layer or the operation of a recorded call."""
     return node.operation
 
 
 def output_keys(model: Any) -> list[str] | None:
-    """Give the keys of a model wired with a dict of outputs, in the order of its outputs; None for any other."""
+    """Return the keys of a model wired with a dict of outputs, in the order of its outputs; None for any other."""
     wired = getattr(graph_of(model), "_outputs_struct", None)
     return sorted(wired) if isinstance(wired, dict) else None
 
 
 def disconnected(error: BaseException) -> tuple[list[Any], list[Any]] | None:
-    """Give the inputs and outputs of a model that could not be made since its outputs need other inputs.
+    """Return the inputs and outputs of a model that could not be made since its outputs need other inputs.
 
     None for any other error.
     """
@@ -59,6 +59,6 @@ def _flat(tensors: Any) -> list[Any]:
 
 
 def arguments_of(layer: Any, number: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Give the arguments of one of the calls by which a layer sits in the graph."""
+    """Return the arguments of one of the calls by which a layer sits in the graph."""
     made = layer._inbound_nodes[number].arguments
     return tuple(made.args), dict(made.kwargs)
