@@ -91,7 +91,7 @@ def gather_tree(step_ids: Any, parent_ids: Any, max_sequence_lengths: Any, end_t
     end = tf.cast(end_token, step_ids.dtype)
     ids = tf.gather(step_ids, _ancestors(parent_ids, lengths), batch_dims=2)
     beyond = tf.range(tf.shape(ids)[0])[:, None] >= lengths[None, :]
-    ended = tf.cumsum(tf.cast(tf.equal(ids, end), tf.int32), axis=0, exclusive=True) > 0
+    ended = tf.cumsum(tf.cast(tf.equal(ids, end), tf.int32), axis=0) > 0
     return tf.where(beyond[:, :, None] | ended, end, ids)
 
 
