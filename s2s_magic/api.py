@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from s2s_magic import backend
-from s2s_magic.errors import BuildError, DataError, Fault, FitError, LookupFailed, SetupError, first_line_of
+from s2s_magic import addons, backend
+from s2s_magic.errors import BuildError, DataError, Fault, FitError, LookupFailed, first_line_of
 from s2s_magic.undoing import Changes
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def build(
     BuildError
         When the model does not fit into memory: before anything of it is made, as far as that can be told.
     SetupError
-        Where there is no Keras, or no TensorFlow Addons, that the generated source runs on.
+        Where there is no Keras that the generated source runs on.
     """
     backend.active()
     from s2s_magic.data.special_ids import spec_ids
@@ -82,17 +82,13 @@ def build(
 
 
 def _import_addons() -> None:
-    """Import TensorFlow Addons without its end-of-life warning: nobody chose to import it here."""
-    try:
-        with Changes() as changes, changes, changes:
-            changes.enter(warnings.catch_warnings())
-            warnings.filterwarnings("ignore", module="tensorflow_addons")
-            import tensorflow_addons  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise SetupError(
-            "the code of a spec's model needs TensorFlow Addons, which is not installed, and has releases for "
-            "TensorFlow up to 2.15 in Python up to 3.11 alone; %%seq2seq trace runs code without it"
-        ) from error
+    """Import TensorFlow Addons, where it is installed, without its end-of-life warning: nobody chose to import it."""
+    if addons.is_needed():
+        return  # ours stands in for it
+    with Changes() as changes, changes, changes:
+        changes.enter(warnings.catch_warnings())
+        warnings.filterwarnings("ignore", module="tensorflow_addons")
+        import tensorflow_addons  # noqa: F401
 
 
 def trace(

@@ -19,3 +19,6 @@ _CLASSES: dict[LayerKind, tuple[str, ...]] = {
     "added loss": ("AddLoss",),
 }
 KIND_OF_CLASS = {name: kind for kind, names in _CLASSES.items() for name in names}
+
+OF_ADDONS = ("tensorflow_addons.seq2seq.", "s2s_magic.addons.")
+"""How the modules of TensorFlow Addons' classes, and of ours that stand in for them, begin."""

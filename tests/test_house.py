@@ -26,7 +26,7 @@ ARROWS = {
     "kernels": "",
     "ledger": "kinds",
     "view": "ledger",
-    "tracing": "backend ledger cells compatibility",
+    "tracing": "addons backend ledger cells compatibility",
     "data": "backend ledger handle",
     "acceleration": "backend kernels source",
     "training": "backend data ledger tracing acceleration handle",

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from s2s_magic.addons import seq2seq
-    from s2s_magic.addons.standing_in import install, stand_in
+    from s2s_magic.addons.standing_in import install, is_needed, stand_in
 
-__all__ = ["install", "seq2seq", "stand_in"]
+__all__ = ["install", "is_needed", "seq2seq", "stand_in"]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from importlib import import_module
 from types import ModuleType
 
-from s2s_magic.addons import seq2seq
 from s2s_magic.undoing import Changes
 
 NAME = "tensorflow_addons"
@@ -15,12 +15,17 @@ PLACES = ("attention_wrapper", "basic_decoder", "beam_search_decoder", "decoder"
 
 def modules() -> dict[str, ModuleType]:
     """Give what stands for ``tensorflow_addons`` and the modules in it, by the names under which they are imported."""
+    seq2seq = _ours()
     package = ModuleType(NAME, "The part of TensorFlow Addons that s2s_magic has: `seq2seq`.")
     package.__path__ = []
     found = {NAME: package, f"{NAME}.seq2seq": seq2seq}
     found |= {f"{NAME}.seq2seq.{place}": getattr(seq2seq, place) for place in PLACES}
     vars(package)["seq2seq"] = seq2seq
     return found
+
+
+def _ours() -> ModuleType:
+    return import_module("s2s_magic.addons.seq2seq")  # which loads TensorFlow
 
 
 def is_needed() -> bool:
@@ -43,7 +48,7 @@ def install(force: bool = False) -> bool:
     """
     if force or is_needed():
         sys.modules.update(modules())
-    return sys.modules.get(f"{NAME}.seq2seq") is seq2seq
+    return sys.modules.get(f"{NAME}.seq2seq") is _ours()
 
 
 def stand_in(changes: Changes) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from s2s_magic import addons
 from s2s_magic.ledger import Cell, Ledger
 from s2s_magic.tracing.assemble import assemble, recorder_after
 from s2s_magic.tracing.execute import execute, filename_of, trim
@@ -102,7 +103,9 @@ class Tracing:
 
     def go(self) -> None:
         """Run the cell; what it raises is kept in ``error``. Whatever else comes out did not come from the cell."""
-        recorded(self._recorder, self._run)
+        with Changes() as changes, changes, changes:
+            addons.stand_in(changes)
+            recorded(self._recorder, self._run)
 
     def _run(self) -> None:
         self.began = True

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from s2s_magic.backend.keras2.private import PACKAGE, private
-from s2s_magic.kinds import KIND_OF_CLASS, LayerKind
+from s2s_magic.kinds import KIND_OF_CLASS, OF_ADDONS, LayerKind
 
 base_layer, tf_op_layer = private("engine.base_layer"), private("layers.core.tf_op_layer")
 Functional, Sequential = private("engine.functional").Functional, private("engine.sequential").Sequential
@@ -69,7 +69,7 @@ def is_input(layer: Any) -> bool:
 
 def is_attention(layer: Any) -> bool:
     """Return whether a layer is one of TensorFlow Addons' attention mechanisms, which keep a memory."""
-    return type(layer).__module__.startswith("tensorflow_addons.seq2seq.attention") and hasattr(layer, "setup_memory")
+    return type(layer).__module__.startswith(OF_ADDONS) and hasattr(layer, "setup_memory")
 
 
 def is_written(layer: Any) -> bool:
@@ -83,7 +83,7 @@ def kind_of(layer: Any) -> LayerKind:
         return "operation"
     if is_input(layer):
         return "input"
-    if type(layer).__module__.startswith("tensorflow_addons.seq2seq."):
+    if type(layer).__module__.startswith(OF_ADDONS):
         return KIND_OF_CLASS.get(type(layer).__name__, "layer")
     return _KIND_OF.get(type(layer), "layer")
 

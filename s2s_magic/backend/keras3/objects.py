@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from s2s_magic.backend.keras3.own import private
-from s2s_magic.kinds import KIND_OF_CLASS
+from s2s_magic.kinds import KIND_OF_CLASS, OF_ADDONS
 
 Functional, Sequential = private("models.functional").Functional, keras.Sequential
 InputLayer, KerasTensor = keras.layers.InputLayer, keras.KerasTensor
@@ -75,13 +75,8 @@ def is_input(layer: Any) -> bool:
 
 
 def is_attention(layer: Any) -> bool:
-    """Return whether a layer is an attention mechanism that keeps a memory."""
-    return _is_addons(layer, "attention") and hasattr(layer, "setup_memory")
-
-
-def _is_addons(layer: Any, part: str) -> bool:
-    home = type(layer).__module__
-    return home.startswith("s2s_magic.addons") and part in home
+    """Return whether a layer is an attention mechanism that keeps a memory, as TensorFlow Addons has them."""
+    return type(layer).__module__.startswith(OF_ADDONS) and hasattr(layer, "setup_memory")
 
 
 def is_written(layer: Any) -> bool:
@@ -95,8 +90,8 @@ def kind_of(layer: Any) -> str:
         return "operation"
     if is_input(layer):
         return "input"
-    if type(layer).__name__ == "BasicDecoder" and _is_addons(layer, ""):
-        return "decoder"
+    if type(layer).__module__.startswith(OF_ADDONS):
+        return KIND_OF_CLASS.get(type(layer).__name__, "layer")
     return _KIND_OF.get(type(layer), "layer")
 
 
@@ -171,7 +166,8 @@ def is_copied(layer: Any, holders: Iterable[Any]) -> bool:
 def is_stock(layer: Any) -> bool:
     """Return whether a layer is of a class of Keras's or of the addons, with nothing replaced on the object."""
     home = type(layer).__module__
-    return home.partition(".")[0] in ("keras", "tensorflow") or (_is_addons(layer, "") and "call" not in vars(layer))
+    ours = home.partition(".")[0] in ("keras", "tensorflow") or home.startswith(OF_ADDONS)
+    return ours and "call" not in vars(layer)
 
 
 def is_lambda(layer: Any) -> bool:
