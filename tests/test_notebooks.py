@@ -15,10 +15,6 @@ NOTEBOOKS = sorted(path.stem for path in EXAMPLES.glob("*.ipynb"))
 @cache
 def executed(name):
     notebook = nbformat.read(EXAMPLES / f"{name}.ipynb", as_version=4)
-    if any(
-        words in cell.source for cell in notebook.cells for words in ("%%seq2seq build", "import tensorflow_addons")
-    ):
-        pytest.importorskip("tensorflow_addons")
     NotebookClient(notebook, timeout=600, kernel_name="python3").execute()  # raises where a cell raises
     return notebook
 
@@ -94,3 +90,14 @@ def test_each_way_to_stay_untrained_is_found_in_words(first_words, expected):
 
 def test_training_shows_what_did_not_move():
     assert "no gradient" in shown(executed("stays_untrained"), "%seq2seq inspect hard_choice --training")
+
+
+def test_the_notebook_for_colab_answers_the_question_and_every_owner_moves():
+    notebook = executed("colab")
+    assert "It holds no weights" in shown(notebook, "%seq2seq explain translator source_vectors")
+    assert "it is the decoder's cell" in shown(notebook, "%seq2seq explain translator decoder_cell")
+    moved = dict(re.findall(r"(\S+) +moved by ([\d.]+)", shown(notebook, "import numpy")))
+    assert {"embedding", "encoder.cell", "decoder_cell", "output_layer"} <= moved.keys()
+    assert all(float(distance) > 0 for distance in moved.values())
+    assert "frozen by encoder.trainable = False" in shown(notebook, "%seq2seq explain translator encoder.cell.kernel")
+    assert "3,432 trainable of 5,544 parameters" in shown(notebook, "%seq2seq inspect translator")
