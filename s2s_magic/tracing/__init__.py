@@ -1,4 +1,4 @@
-"""Running code under capture: the ledger of every construction and call, and of who owns which variable."""
+"""Run code under capture: the resulting ledger records every construction and call, and who owns which variable."""
 
 from __future__ import annotations
 

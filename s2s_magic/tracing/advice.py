@@ -1,4 +1,4 @@
-"""What to do about the errors of Keras and TensorFlow Addons that do not say it: in the user's names, with code."""
+"""Advice for errors of Keras and TensorFlow Addons that do not say what to do: in the user's names, with code."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class AttentionDecoder(keras.layers.Layer):
 
 
 def advised(traced: Traced) -> BuildError | None:
-    """Return an error that says what to change, where a cell ended in a known error that does not.
+    """Return an error that says what to change if a cell ended in a known error that does not say so.
 
-    The cell's own error is its cause. None for every other error.
+    The cell's own error becomes its cause. Return None for every other error.
     """
     error = traced.error
     if error is None:
@@ -48,7 +48,7 @@ def advised(traced: Traced) -> BuildError | None:
 
 
 def _line(traced: Traced, error: BaseException) -> str:
-    """Say in which line of the cell an error came up."""
+    """Say in which line of the cell an error occurred."""
     found, traceback = "", error.__traceback__
     while traceback is not None:
         cell = traced.live.filenames.get(traceback.tb_frame.f_code.co_filename)
@@ -83,7 +83,7 @@ def _disconnected(traced: Traced, error: BaseException) -> str | None:
 
 
 def _unused(traced: Traced, error: BaseException, given: list[Any], outputs: list[Any]) -> str | None:
-    """Say which inputs do nothing beside the others: Keras takes such only where all are made by ``Input``."""
+    """Say which inputs are redundant: Keras accepts redundant inputs only if all of them were made by ``Input``."""
     used = [tensor for tensor in given if backend.leads_to(tensor, outputs, given)]
     idle = [_name(traced, tensor) for tensor in given if not any(tensor is one for one in used)]
     if not idle or not used:
@@ -116,7 +116,7 @@ def _calls_with(traced: Traced, tensor: Any) -> list[Called]:
 
 
 def _attention(traced: Traced, error: BaseException) -> str | None:
-    """Say how attention gets into a functional model: in one layer's ``call``."""
+    """Say how to use attention in a functional model: inside one layer's ``call``."""
     mechanisms = [layer for layer in traced.live.layers.values() if backend.is_attention(layer)]
     if type(error) is not TypeError or not mechanisms:
         return None
@@ -133,7 +133,7 @@ def _attention(traced: Traced, error: BaseException) -> str | None:
 
 
 def _mixed(traced: Traced, error: BaseException) -> str | None:
-    """Say that an expression of two Kerases failed, and what in it is of which."""
+    """Say that a failed expression mixes two Kerases, and which of its parts belong to which."""
     ended = traced.ledger.cells[-1].ended
     if ended is None:
         return None
@@ -147,7 +147,7 @@ def _mixed(traced: Traced, error: BaseException) -> str | None:
 
 
 def _names(traced: Traced, error: BaseException) -> list[dict[str, Any]]:
-    """Return what the names of the cell's functions mean where an error came through, the innermost first."""
+    """Return the local namespaces of the cell's functions that an error came through, the innermost first."""
     found: list[dict[str, Any]] = []
     traceback = error.__traceback__
     while traceback is not None:

@@ -1,4 +1,4 @@
-"""From what was seen to the records of a ledger."""
+"""Turn what was observed into the records of a ledger."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LONGEST = 200
 
 
 def recorder_after(before: Traced, filenames: dict[str, int]) -> Recorder:
-    """Return a recorder that knows what an earlier cell made: its objects, wires and counts."""
+    """Return a recorder that knows the objects, wires and counts of an earlier cell."""
     recorder = Recorder(filenames)
     ledger, live = before.ledger, before.live
     for layer in live.layers.values():
@@ -49,10 +49,10 @@ def assemble(
     filenames: dict[str, int],
     error: BaseException | None = None,
 ) -> tuple[Ledger, Live]:
-    """Write down what a cell did, after what earlier cells (``before``) did.
+    """Record what a cell did, after what earlier cells (``before``) did.
 
     ``namespace`` has the cell's names as they are now, ``filenames`` the numbers of the cells by file name. ``error``
-    is what ended the cell.
+    is the exception that ended the cell.
     """
     earlier, old = before.ledger, before.live
     live = Live(
@@ -68,7 +68,7 @@ def assemble(
     layers = all_layers([*live.layers.values(), *filter(backend.is_ready, [*recorder.layers.values(), *owners])])
     layer_keys = _layer_keys(live, layers)
     variable_keys = _variable_keys(live, recorder)
-    # an interrupt may have come between an event and its layer's constructor
+    # an interrupt may have come between an event and the end of its layer's constructor
     events = [event for event in recorder.events if id(event.layer) in layer_keys]
     index = {id(event): number for number, event in enumerate(events, len(earlier.events))}
     found = scan(namespace, _wanted(recorder, layers))
@@ -101,7 +101,7 @@ def assemble(
 
 
 def _renamed(earlier: Ledger, layers: Mapping[str, Layer]) -> Iterator[Constructed | Called]:
-    """Give the events of earlier cells with the names that their objects have now: a cell may have bound one again."""
+    """Yield the events of earlier cells with the current names of their objects: this cell may have rebound one."""
     changed = {key for key, layer in earlier.layers.items() if layers[key].name != layer.name}
     for event in earlier.events:
         if event.object in changed or any(part.object in changed for part in event.parts):
@@ -121,7 +121,7 @@ def _ended(cell: Cell, recorder: Recorder, keys: dict[int, str], error: BaseExce
 
 
 def _mixed(cell: Cell, namespace: Mapping[str, Any], filenames: Mapping[str, int]) -> Cell:
-    """Note what in a cell is another Keras's."""
+    """Note what in a cell belongs to another Keras."""
     code = "".join(line for name, number in filenames.items() if number == cell.number for line in getlines(name))
     return cell.model_copy(update={"mixed": mixture_in(code, namespace)})
 
@@ -129,7 +129,7 @@ def _mixed(cell: Cell, namespace: Mapping[str, Any], filenames: Mapping[str, int
 def _in_a_line(error: BaseException | None) -> str:
     try:
         said = str(error).strip().partition("\n")[0]
-    except Exception:  # the user's class, and there is nothing to say of it here
+    except Exception:  # the user's class may fail here; then there is no message
         said = ""
     return f"{type(error).__name__}{': ' if said else ''}{said[:_LONGEST]}"
 
@@ -172,7 +172,7 @@ def _layers(
     found: dict[int, list[str]],
     index: dict[int, int],
 ) -> dict[str, Layer]:
-    """Describe every layer; what can change is filled in by `refresh`."""
+    """Describe every layer; `refresh` fills in what can change."""
     known = {id(layer): earlier.layers[keys[id(layer)]].name for layer in layers if keys[id(layer)] in earlier.layers}
     given = {id(layer): preferred(recorder.names.get(id(layer), ()), found.get(id(layer), ())) for layer in layers}
     for event in events:

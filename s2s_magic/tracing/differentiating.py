@@ -1,7 +1,7 @@
 """Where a gradient ends inside a call: found by differentiating the call on its own, not from names.
 
-Keras's own layers are taken to let a gradient through. Asked are operations, ``Lambda`` layers, and layers of the
-user's classes: each is called once more on placeholders, in a graph that is thrown away.
+Keras's own layers are assumed to let gradients through. Operations, ``Lambda`` layers and layers of the user's classes
+are examined: each is called once more on placeholders, in a graph that is thrown away.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _STOPPING = {
     "Sign": "tf.sign",
     "StopGradient": "tf.stop_gradient",
 }
-"""Operations whose result is a number, and whose derivative is zero everywhere or not defined."""
+"""Operations with a numeric result whose derivative is zero everywhere or undefined."""
 
 _SPOKEN = {
     "Cast": "tf.cast to {dtype}",
@@ -43,16 +43,16 @@ _SPOKEN = {
     "LessEqual": "<= (a comparison)",
     "NotEqual": "!= (a comparison)",
 }
-"""Names of operations whose result is of a type that has no derivative."""
+"""Operations whose result has a type without derivatives, with the names to show."""
 
 _LARGE = 20
-"""Layers held by another from which on its calls are not differentiated on their own: that would take long."""
+"""A layer that holds more layers than this is not differentiated on its own: that would take too long."""
 
 
 def examined(ledger: Ledger, live: Live) -> Ledger:
-    """Return the same ledger with the places where gradients end in the calls that were not examined yet.
+    """Return the same ledger, with the places where gradients end in the calls not examined yet.
 
-    Which calls were examined is noted in ``live``.
+    The examined calls are noted in ``live``.
     """
     asked = [
         event
@@ -63,7 +63,7 @@ def examined(ledger: Ledger, live: Live) -> Ledger:
         return ledger
     keys = {id(backend.bare(variable)): key for key, variable in live.variables.items()}
     made = {index: tensor for (index, _), tensor in live.tensors.items()}
-    known: dict[Any, tuple[Stop, ...] | None] = {}  # of operations that are called with the like again and again
+    known: dict[Any, tuple[Stop, ...] | None] = {}  # by operation: the same one is often called with similar arguments
     events = list(ledger.events)
     for event in asked:
         layer = live.layers[event.object]
@@ -89,13 +89,13 @@ def _worth_asking(layer: Any) -> bool:
 
 
 def _is_large(layer: Any) -> bool:
-    """Return whether a layer of the user's holds so much that tracing it once more would take long."""
+    """Return whether a user-defined layer holds so much that tracing it once more would take too long."""
     parts = [part for part in backend.reached(layer) if part is not layer]
     return any(hasattr(part, "cell") or hasattr(part, "state_size") for part in parts) or len(parts) > _LARGE
 
 
 def _alike(event: Called, layer: Any, arguments: Any) -> Any:
-    """Return what calls of an operation have in common that stop a gradient alike; None for a layer of the user's."""
+    """Return a key that is equal for operation calls that stop gradients alike; None for a user-defined layer."""
     if backend.operation(layer) is None:
         return None
     leaves = tf.nest.flatten(arguments)
@@ -112,7 +112,7 @@ def _alike(event: Called, layer: Any, arguments: Any) -> Any:
 def _stops(
     event: Called, layer: Any, arguments: tuple[Any, dict[str, Any]], live: Live, keys: dict[int, str]
 ) -> tuple[Stop, ...] | None:
-    """Find where a gradient ends in one call; None where that cannot be found out."""
+    """Find where a gradient ends in one call; None if that cannot be determined."""
     args, kwargs = arguments
     symbols = {id(leaf): leaf for leaf in tf.nest.flatten((args, kwargs)) if backend.is_keras_tensor(leaf)}
     numbers: dict[int, list[int]] = {}
@@ -128,7 +128,7 @@ def _stops(
             probe = Probe(layer, args, kwargs, symbols, weights)
     except MemoryError:
         raise
-    except Exception:  # the user's own code may refuse a call that it did not make; nothing is then known of it
+    except Exception:  # the user's code may refuse a call it did not make; then nothing is known about it
         return None
     found = []
     for identity, source in probe.cut_inputs():
@@ -142,7 +142,7 @@ def _stops(
 
 
 def _told(operations: Sequence[Any], live: Live, line: int) -> Iterator[tuple[str | None, int | None]]:
-    """Name operations as the user knows them, each with the line of the cell where it stands."""
+    """Name operations as the user knows them, each with its line in the cell."""
     if not operations:
         yield None, None
     for operation in operations:
@@ -158,9 +158,9 @@ class Probe:
     Parameters
     ----------
     layer, args, kwargs
-        The layer and what it was called with.
+        The layer and the arguments of its call.
     symbols
-        The symbolic tensors among that, by identity.
+        The symbolic tensors among the arguments, by identity.
     weights
         Variables that the layer lists as trainable.
     """
@@ -197,14 +197,14 @@ class Probe:
         self._reached = self._behind(self._ends)
 
     def cut_inputs(self) -> Iterator[tuple[int, Any]]:
-        """Yield, by their symbols' identity, the placeholders of floating inputs that no gradient comes to."""
+        """Yield each floating input that no gradient reaches: its symbol's identity and its placeholder."""
         for identity, gradient in zip(self._floating, self._gradients, strict=False):
             source = self._placed[identity]
             if gradient is None or id(source) not in self._reached:
                 yield identity, source
 
     def cut_weights(self) -> Iterator[tuple[Any, Any]]:
-        """Yield the variables that the call reads and no gradient comes to, with what stands for them in the graph."""
+        """Yield each variable that the call reads and no gradient reaches, with its tensor in the graph."""
         inner = {id(outer): tensor for outer, tensor in self._graph.captures}
         for variable, gradient in zip(self._weights, self._gradients[len(self._floating) :], strict=True):
             source = inner.get(id(variable.handle))
@@ -212,7 +212,7 @@ class Probe:
                 yield variable, source
 
     def enders(self, source: Any) -> list[Any]:
-        """List the operations at which a way from a tensor towards the results ends, the first on each way."""
+        """List the operations that end the paths from a tensor to the results, the first on each path."""
         found: dict[int, Any] = {}
         seen = {id(source)}
         waiting = [source]
@@ -228,7 +228,7 @@ class Probe:
         return list(found.values())
 
     def _behind(self, ends: Iterable[Any]) -> set[int]:
-        """Find the tensors that a gradient of some tensors can come to, as far as the kinds of operations tell."""
+        """Find the tensors that a gradient of ``ends`` can reach, judging by operation types only."""
         reached: set[int] = set()
         waiting = list(ends)
         while waiting:

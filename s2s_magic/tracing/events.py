@@ -15,16 +15,16 @@ from s2s_magic.tracing.refreshing import variable_record
 
 @dataclass(frozen=True)
 class Keys:
-    """What identities are called in the ledger.
+    """The ledger's keys by identity.
 
     Attributes
     ----------
     layers, variables
-        Keys by identity; a variable's is that of the bare one.
+        Keys by identity; for a variable, the identity of the bare one.
     names
         Names of layers by key.
     index
-        Numbers of events by the identity of what was seen.
+        Numbers of events by the identity of the raw event.
     found
         Names in the cell's namespace by identity.
     """
@@ -40,7 +40,7 @@ class Keys:
         return tuple(self.variables[id(backend.bare(raw.variable))] for raw in raws)
 
     def name(self, given: Names, value: Any) -> str | None:
-        """Return the best name of an object that is no layer."""
+        """Return the best name of an object that is not a layer."""
         found = self.found.get(id(value), ())
         names = preferred(given, found) if given or found else ()
         return names[0] if names else None
@@ -82,7 +82,7 @@ def event_of(raw: RawEvent, keys: Keys) -> Constructed | Called:
 
 
 def variable_of(raw: RawVariable, keys: Keys) -> Variable:
-    """Make the record of a variable; what depends on other objects is filled in by `refresh`."""
+    """Make the record of a variable; `refresh` fills in what depends on other objects."""
     key = keys.layers[id(raw.owner)] if raw.owner is not None else None
     owner = keys.names[key] if key is not None else keys.name(raw.names, raw.variable)
     return variable_record(

@@ -1,4 +1,4 @@
-"""Running a cell's code as the notebook would, apart from showing its error."""
+"""Run a cell's code as the notebook would, except for showing its error."""
 
 from __future__ import annotations
 import __future__
@@ -43,16 +43,16 @@ def filename_of(code: str, first_line: int, number: int, shell: Any) -> tuple[st
     else:
         digest = hashlib.sha1(text.encode(errors="surrogatepass")).hexdigest()[:12]
         filename = f"<ipython-input-{number}-{digest}>"
-    # IPython puts lines there as `str.splitlines` ends them; Python ends none at a form feed or U+2028
+    # IPython splits lines there as `str.splitlines` does; Python does not end a line at a form feed or U+2028
     linecache.cache[filename] = (len(text), None, [line + "\n" for line in lines_of(text)], filename)
     return text, filename
 
 
 def execute(text: str, filename: str, namespace: dict[str, Any], shell: Any) -> None:
-    """Run what `filename_of` returned in a namespace; whatever it raises comes out.
+    """Run what `filename_of` returned in a namespace; exceptions propagate.
 
-    ``shell`` is the IPython shell whose ways to follow (display, ``__future__``, top-level ``await``); None for plain
-    Python.
+    ``shell`` is the IPython shell whose conventions apply (display, ``__future__``, top-level ``await``); None for
+    plain Python.
     """
     if shell is None:
         namespace.setdefault("__name__", "__main__")
@@ -81,8 +81,8 @@ def _run(code: CodeType, shell: Any, namespace: dict[str, Any]) -> None:
 def _drive(coroutine: Coroutine[Any, Any, Any], shell: Any) -> None:
     """Run a cell's coroutine to its end in this thread.
 
-    Under ipykernel the thread's event loop is running already, with the magic's call on its stack, and cannot be
-    entered again: it is set aside, and a loop of its own runs the coroutine.
+    Under ipykernel the thread's event loop is already running, with the magic's call on its stack, and cannot be
+    re-entered: it is set aside while a new loop runs the coroutine.
     """
     with Changes() as changes, changes, changes:
         changes.undo_by(coroutine.close)
@@ -110,7 +110,7 @@ def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _steps(body: list[ast.stmt], interactivity: str, text: str, shell: Any) -> Iterator[tuple[ast.AST, str]]:
-    """Yield what to compile, and how: statements whose value the shell displays are compiled as "single"."""
+    """Yield each node to compile, with its mode: "single" for statements whose value the shell displays."""
     if (
         interactivity == "last_expr_or_assign"
         and body
@@ -134,17 +134,17 @@ def _steps(body: list[ast.stmt], interactivity: str, text: str, shell: Any) -> I
 
 
 def _ends_in_semicolon(text: str) -> bool:
-    """Return whether code ends in a semicolon, by which a cell shows nothing; what comments say is not code."""
+    """Return whether code ends in a semicolon, which suppresses a cell's output; comments are ignored."""
     silent = (tokenize.ENDMARKER, tokenize.NEWLINE, tokenize.NL, tokenize.COMMENT)
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     return [token.string for token in tokens if token.type not in silent][-1:] == [";"]
 
 
 def trim(error: BaseException, filename: str, folder: str) -> None:
-    """Let an error's traceback begin in the cell, without the frames in this package's ``folder`` that only pass on.
+    """Let an error's traceback begin in the cell, without the frames in this package's ``folder`` that only pass it on.
 
-    Its causes are trimmed too. An error that never came through the cell, or that began in this package, is a fault of
-    ours: it keeps its frames. ``filename`` is the name under which the cell was compiled.
+    The tracebacks of its causes are trimmed too. An error that never came through the cell, or that began in this
+    package, is a bug of this package and keeps its frames. ``filename`` is the name under which the cell was compiled.
     """
     frames = list(
         itertools.dropwhile(lambda f: f.tb_frame.f_code.co_filename != filename, _frames(error.__traceback__))
@@ -152,7 +152,7 @@ def trim(error: BaseException, filename: str, folder: str) -> None:
     if frames:
         _put(error, _rebuilt(frames))
     elif isinstance(error, SyntaxError):
-        _put(error, None)  # the cell cannot be read
+        _put(error, None)  # the cell cannot be parsed
     for each in causes(error):
         stopped = isinstance(each, (KeyboardInterrupt, MemoryError))
         _put(each, _rebuilt(f for f in _frames(each.__traceback__) if not _passes_on(f, folder, stopped)))
@@ -161,9 +161,9 @@ def trim(error: BaseException, filename: str, folder: str) -> None:
 
 
 def _without_frames_in(folder: str, message: str) -> str:
-    """Take a folder's frames out of a message into which TensorFlow wrote those of code that it converted.
+    """Remove a folder's frames from a message in which TensorFlow lists the frames of converted code.
 
-    Each has two lines; the first that was not converted is marked with two asterisks.
+    Each frame has two lines; the first unconverted one is marked with two asterisks.
     """
     frames = rf'((?: *File "{re.escape(folder)}[^"\n]*", line \d+, in [^\n]*\n[^\n]*\n)+)( *File [^\n]*)?'
 
@@ -176,18 +176,18 @@ def _without_frames_in(folder: str, message: str) -> str:
 
 
 def _put(error: BaseException, traceback: TracebackType | None) -> None:
-    """Give an error a traceback, also one whose class lets nobody set attributes."""
+    """Set an error's traceback, even if its class forbids setting attributes."""
     BaseException.with_traceback(error, traceback)
 
 
 def _passes_on(here: TracebackType, folder: str, stopped: bool) -> bool:
-    """Say whether a frame is this package's and says nothing to the reader; where a program is stopped, none does."""
+    """Return whether a frame is this package's and useless to the reader; if the program was stopped, they all are."""
     frame = here.tb_frame
     return frame.f_code.co_filename.startswith(folder) and (stopped or "__tracebackhide__" in frame.f_locals)
 
 
 def causes(error: BaseException) -> list[BaseException]:
-    """Return an error and all that it came from, each once."""
+    """Return an error and all its causes and contexts, each once."""
     found: dict[int, BaseException] = {}
     waiting: list[BaseException | None] = [error]
     while waiting:

@@ -1,4 +1,4 @@
-"""From a running frame to the exact expression in the cell, and to the names that expression is bound to."""
+"""Find the exact expression in the cell that a running frame is at, and the names that its value is bound to."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Spot:
 
 
 class Places:
-    """Places of running frames, each found once: a loop asks ten thousand times for the same expression.
+    """Places of running frames, each found only once: a loop may look up the same expression ten thousand times.
 
     Parameters
     ----------
@@ -49,13 +49,13 @@ class Places:
         self._sources: dict[str, tuple[Source, dict[tuple[int | None, ...], Any]]] = {}
 
     def spot(self, at: FrameType | TracebackType) -> Spot:
-        """Find the expression that a frame of a traced cell is at, or at which an error left it."""
+        """Find the expression that a frame of a traced cell is at, or that an error left it at."""
         if isinstance(at, TracebackType):
             frame, instruction, line = at.tb_frame, at.tb_lasti, at.tb_lineno
         else:
             frame, instruction, line = at, at.f_lasti, at.f_lineno
         code = frame.f_code
-        key = code, id(code), instruction  # equal code may stand in several places of a line
+        key = code, id(code), instruction  # equal code may occur several times in a line
         found = self._spots.get(key)
         if found is None:
             node = self._node(at, code, instruction, line)
@@ -63,9 +63,9 @@ class Places:
         return found
 
     def outermost(self, frame: FrameType) -> Place:
-        """Find the expression that a frame is at, as a whole where it is within a comprehension.
+        """Find the expression that a frame is at; within a comprehension, the whole comprehension.
 
-        Since Python 3.12 comprehensions run in the frame of the code around them.
+        Since Python 3.12 comprehensions run in the frame of the enclosing code.
         """
         spot = self.spot(frame)
         node = self._node(frame, frame.f_code, frame.f_lasti, frame.f_lineno)
@@ -80,7 +80,7 @@ class Places:
         return nodes.get(position) or _statement_at(source, line)
 
     def line(self, filename: str, line: int, called: Collection[str]) -> Spot:
-        """Find the place on a line where no frame tells the expression: the call of one of those names, else any."""
+        """Find the place on a line if no frame tells it: the call of a name in ``called``, else any call."""
         nodes = self._source(filename)[1].values()
         calls = [node for node in nodes if isinstance(node, ast.Call) and node.lineno == line]
         named = [node for node in calls if isinstance(node.func, ast.Name) and node.func.id in called]
@@ -88,7 +88,7 @@ class Places:
 
     def _source(self, filename: str) -> tuple[Source, dict[tuple[int | None, ...], Any]]:
         if filename not in self._sources:
-            source = Source(filename, linecache.getlines(filename))  # not one that is kept for ever
+            source = Source(filename, linecache.getlines(filename))  # uncached, unlike `Source.for_filename`
             self._sources[filename] = source, _by_position(source)
         return self._sources[filename]
 
@@ -128,13 +128,13 @@ def at_top(frame: FrameType) -> bool:
 
 
 def _position(code: CodeType, instruction: int) -> tuple[int | None, ...] | None:
-    """Return where the running instruction's expression stands, which Python keeps since 3.11; None before."""
+    """Return the position of the running instruction's expression, which Python keeps since 3.11; None before."""
     positions = getattr(code, "co_positions", None)
     return next(itertools.islice(positions(), instruction // 2, None)) if positions is not None else None
 
 
 def _by_bytecode(at: FrameType | TracebackType) -> Any:
-    """Find the expression by what the bytecode could have come from: slower, and right on Python 3.10 as well."""
+    """Find the expression from the bytecode: slower, but also correct on Python 3.10."""
     found = Source.executing(at)
     if found.node is not None:
         return found.node
@@ -144,7 +144,7 @@ def _by_bytecode(at: FrameType | TracebackType) -> Any:
 
 
 def _by_position(source: Source) -> dict[tuple[int | None, ...], Any]:
-    """Index a source's expressions by where they stand."""
+    """Index a source's expressions by position."""
     return {
         (node.lineno, node.end_lineno, node.col_offset, node.end_col_offset): node
         for node in ast.walk(source.tree or ast.Module([], []))
@@ -153,7 +153,7 @@ def _by_position(source: Source) -> dict[tuple[int | None, ...], Any]:
 
 
 def _statement_at(source: Source, line: int) -> Any:
-    """Find the innermost statement that a line belongs to; of several on the line the first."""
+    """Find the innermost statement on a line; if there are several, the first."""
     statements = [
         node
         for node in ast.walk(source.tree or ast.Module([], []))
@@ -165,9 +165,9 @@ def _statement_at(source: Source, line: int) -> Any:
 
 
 def around_comprehensions(node: Any) -> Any:
-    """Return the outermost comprehension that runs a node, as a frame before Python 3.12 would be at; else the node.
+    """Return the outermost comprehension around a node, where a frame before Python 3.12 would be; else the node.
 
-    What a comprehension first goes over is not run by it, and a generator expression has a frame of its own.
+    A comprehension's first iterable is evaluated outside it, and a generator expression has a frame of its own.
     """
     found = here = node
     while (parent := getattr(here, "parent", None)) is not None and not isinstance(parent, _FRAMES):
@@ -188,12 +188,12 @@ def _start(node: Any) -> tuple[int, int]:
 
 
 def _characters(line: str, offset: int) -> int:
-    """Turn an offset in UTF-8 bytes, as `ast` counts, into one in characters."""
+    """Convert an offset in UTF-8 bytes, as in `ast`, to one in characters."""
     return offset if line.isascii() else len(line.encode()[:offset].decode(errors="ignore"))
 
 
 def _targets(node: Any) -> Iterator[ast.expr]:
-    """Yield the assignment targets that get exactly the value of ``node``."""
+    """Yield the targets that are assigned exactly the value of ``node``."""
     parent = getattr(node, "parent", None)
     if (isinstance(parent, ast.IfExp) and node is not parent.test) or isinstance(parent, ast.Await):
         yield from _targets(parent)
@@ -212,9 +212,9 @@ def _targets(node: Any) -> Iterator[ast.expr]:
 
 
 def leaves(target: ast.expr, value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield (name, object) for all that an assignment of ``value`` to ``target`` gives a name.
+    """Yield (name, object) for everything that assigning ``value`` to ``target`` names.
 
-    Nested containers are named by the path into them: ``final_outputs.rnn_output``, ``states[0]``.
+    Elements of nested containers are named by their path: ``final_outputs.rnn_output``, ``states[0]``.
     """
     if isinstance(target, (ast.Tuple, ast.List)):
         if not isinstance(value, (tuple, list)):
@@ -235,7 +235,7 @@ def leaves(target: ast.expr, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (path, leaf) of nested tuples, lists, dictionaries and named tuples, in their own order."""
+    """Yield (path, leaf) for nested tuples, lists, dictionaries and named tuples, in their own order."""
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         for field in value._fields:
             yield from flatten(getattr(value, field), f"{path}.{field}")
@@ -250,7 +250,7 @@ def flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _plain(target: ast.expr, local: bool) -> bool:
-    """Say whether a target is a name for the reader: a function's local, at the top also ``coder.x`` or ``xs[0]``."""
+    """Return whether a target is a good name: in functions a plain one, at the top also ``coder.x`` or ``xs[0]``."""
     if isinstance(target, ast.Attribute):
         return not local and _plain(target.value, local)
     if isinstance(target, ast.Subscript):

@@ -1,4 +1,4 @@
-"""The live objects behind a ledger's keys, held so that identities stay true."""
+"""The live objects behind a ledger's keys, kept alive so that identities stay valid."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Live:
     tensors
         Symbolic tensors by (event index, output number).
     models
-        Keras models by the names they have in the ledger's ``models``.
+        Keras models by their names in the ledger's ``models``.
     filenames
         Numbers of the traced cells by the file names their code was compiled under: functions of an earlier cell
         keep their place.
     starts
-        What variables held when they came into being, as tensors by ledger key, where that was seen and is kept.
+        Initial values of variables, as tensors by ledger key, where they were seen and kept.
     examined
-        Indexes of the calls of which it was asked where a gradient ends in them.
+        Indexes of the calls already examined for where gradients end.
     """
 
     layers: dict[str, Any] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class Live:
 
 @dataclass
 class Traced:
-    """What running a cell under capture gave.
+    """The result of running a cell under capture.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Traced:
     namespace
         Where the code's names live.
     error
-        What the code raised, KeyboardInterrupt included; the ledger then goes up to there. None when it ran through.
+        What the code raised, KeyboardInterrupt included; the ledger then ends there. None if it ran to its end.
     """
 
     ledger: Ledger

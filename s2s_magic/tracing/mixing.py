@@ -1,4 +1,4 @@
-"""What in a cell is another Keras's than the one that is traced."""
+"""Find what in a cell belongs to a Keras other than the traced one."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from s2s_magic.ledger import Mixture
 
 
 def mixture_in(code: str, names: Mapping[str, Any]) -> Mixture | None:
-    """Find the classes and objects that code names, and of which Keras they are.
+    """Find the classes and objects that code names, and which Keras each belongs to.
 
     Parameters
     ----------
     code
-        Python code; what cannot be read has none.
+        Python code; code that cannot be parsed names nothing.
     names
-        What its names mean.
+        The values of its names.
 
     Returns
     -------
     Mixture or None
-        None where there is nothing of another Keras.
+        None if nothing belongs to another Keras.
     """
     if not mixture.has_another():
         return None
@@ -39,7 +39,7 @@ def mixture_in(code: str, names: Mapping[str, Any]) -> Mixture | None:
 
 
 def _named(code: str, names: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield in reading order what names stand for in code, and what modules have: ``x``, ``keras.layers.Dense``."""
+    """Yield names and module attributes in reading order, each with its value: ``x``, ``keras.layers.Dense``."""
     try:
         tree = ast.parse(code)
     except (SyntaxError, ValueError):

@@ -1,4 +1,4 @@
-"""The models of a ledger as they are now: their ends, their roles, and what their fit would train."""
+"""The models of a ledger as they are now: their ends, their roles, and what fitting them would train."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def model_records(ledger: Ledger, now: Standing) -> list[ModelRecord]:
 
 
 def _links(model: Any, outputs: list[Any], made: Mapping[int, tuple[int, int]], now: Standing) -> tuple[Link, ...]:
-    """Return the wires that a model laid itself: then no event made its outputs."""
+    """Return the wires that a model laid itself, for a model whose outputs no event made."""
     if any(id(tensor) in made for tensor in outputs):
         return ()
     return tuple(
@@ -67,10 +67,10 @@ def _links(model: Any, outputs: list[Any], made: Mapping[int, tuple[int, int]], 
 
 
 def _roles(now: Standing) -> dict[str, tuple[Role, ...]]:
-    """Say what each model is there for.
+    """Determine each model's roles.
 
-    One that was never compiled is for inference where another model has all its weights and more, or has the same
-    and was made before it.
+    A model that was never compiled is for inference if another model has all its weights and more, or has the same
+    weights and was made earlier.
     """
     roles: dict[str, list[Role]] = {name: [] for name in now.models}
     for name, model in now.models.items():

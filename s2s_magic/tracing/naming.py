@@ -11,12 +11,12 @@ from s2s_magic import backend
 
 _LARGEST = 10_000
 _DEEPEST = 3
-_DATA = (int, float, str, bytes)  # a container of these is data: there may be millions
+_DATA = (int, float, str, bytes)  # a container of these is data, with possibly millions of elements
 _SHELL_NAMES = frozenset({"In", "Out", "exit", "quit", "get_ipython", "open"})
 
 
 def scan(namespace: Mapping[str, Any], wanted: Container[int]) -> dict[int, list[str]]:
-    """Find the names under which a namespace reaches objects: itself, in containers, in the user's own objects.
+    """Find the names under which a namespace reaches objects: directly, in containers, in the user's own objects.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def _inside(path: str, value: Any, module: str) -> Iterator[tuple[str, Any]]:
 
 
 def preferred(from_code: Iterable[tuple[str, bool]], from_namespace: Iterable[str]) -> list[str]:
-    """Order an object's names: bound by the cell's statements, held by the namespace at its end, local to functions."""
+    """Order an object's names: bound by the cell's statements, in its namespace at the end, local to functions."""
     code = list(from_code)
     ordered = [
         *(name for name, local in code if not local),
@@ -77,7 +77,7 @@ def preferred(from_code: Iterable[tuple[str, bool]], from_namespace: Iterable[st
 
 
 def bound_now(found: Mapping[int, Sequence[str]]) -> dict[str, int]:
-    """Turn what `scan` found around: the identity of the object that each name has now."""
+    """Invert the result of `scan`: return the identity of the object that each name has now."""
     return {name: identity for identity, names in found.items() for name in names}
 
 
@@ -90,11 +90,11 @@ def name_layers(
     known: Mapping[int, str],
     now: Mapping[str, int] | None = None,
 ) -> Named:
-    """Name every layer, and list the further names the user has for it.
+    """Name every layer, and list the user's other names for it.
 
-    The name is the user's own; else the path from the nearest named object; else Keras's. Where a name was bound
-    again, the object that has it now has it plain, and the others are told apart by the order in which they came:
-    ``dense (1st)``, ``dense (2nd)``. Operations are counted: ``tf.nn.softmax#2``.
+    A layer has the user's name; else the path from the nearest named object; else Keras's name. If a name was rebound,
+    the object that has it now has the plain name, and the others are numbered in order of appearance: ``dense (1st)``,
+    ``dense (2nd)``. Operations are counted: ``tf.nn.softmax#2``.
 
     Parameters
     ----------
@@ -103,9 +103,9 @@ def name_layers(
     given
         Identity to the user's names, the best first.
     known
-        Identity to the names that an earlier cell's ledger has given.
+        Identity to the names given in an earlier cell's ledger.
     now
-        The identity of what each name of the namespace is bound to now. Without it, known names stay as they are.
+        The identity of the object that each name in the namespace is bound to now. If None, known names stay.
     """
     held_by = {id(layer): [*backend.children(layer)] for layer in layers}
     _add_unseen(held_by, [layer for layer in layers if not given.get(id(layer)) and id(layer) not in known], layers)
@@ -155,7 +155,7 @@ def _ordinal(number: int) -> str:
 
 
 def _add_unseen(held_by: dict[int, list[tuple[str, Any]]], nameless: Sequence[Any], layers: Sequence[Any]) -> None:
-    """Let what stands alone be named by the objects that reach it unseen by Keras: a path is a name all the same."""
+    """Let layers that no layer holds be named by the path from an object that reaches them unseen by Keras."""
     held = {id(child) for children in held_by.values() for _, child in children}
     alone = {id(layer) for layer in nameless if id(layer) not in held and backend.is_written(layer)}
     if alone:
@@ -164,7 +164,7 @@ def _add_unseen(held_by: dict[int, list[tuple[str, Any]]], nameless: Sequence[An
 
 
 def _named_by_holder(held_by: Mapping[int, list[tuple[str, Any]]], known: Mapping[int, str]) -> set[int]:
-    """Find the known layers whose name is the path from a holder: it changes with the holder's."""
+    """Find the known layers named by the path from a holder: their names change with the holder's."""
     return {
         id(child)
         for holder, children in held_by.items()
@@ -174,7 +174,7 @@ def _named_by_holder(held_by: Mapping[int, list[tuple[str, Any]]], known: Mappin
 
 
 def _name_the_rest(layers: Sequence[Any], held_by: Mapping[int, list[tuple[str, Any]]], names: Named) -> None:
-    """Name the layers that the user has no name for: by the nearest holder, else as Keras does."""
+    """Name the layers without a user's name: by the nearest holder, else as Keras does."""
     taken = {name for name, _ in names.values()}
 
     def settle(layer: Any, name: str) -> None:

@@ -1,4 +1,4 @@
-"""What was seen while a cell ran, with the live objects in it; `assemble` makes records of it."""
+"""Raw observations of a running cell, with live objects in them; `assemble` makes records of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Names = list[tuple[str, bool]]  # a name, and whether it is local to a function
 
 @dataclass(eq=False)
 class RawTensor:
-    """One end of a wire: its data, how to reach the live tensor, the names that the code gave it, and what made it."""
+    """One end of a wire: its data, access to the live tensor, its names in the code, and the event that made it."""
 
     shape: tuple[int | None, ...] | None
     dtype: str
@@ -28,7 +28,7 @@ class RawTensor:
 
 @dataclass(eq=False)
 class RawVariable:
-    """A variable, the layer that owns it, and how it began: the norm, and the value where that is kept."""
+    """A variable, the layer that owns it, and its initial norm; also its initial value, if that is kept."""
 
     variable: Any
     owner: Any
@@ -43,7 +43,7 @@ class RawVariable:
 
 @dataclass(eq=False)
 class RawEvent:
-    """A construction or a call; ``via`` names the method where Keras called a layer by itself, as in ``fit``."""
+    """A construction or a call; ``via`` names the Keras method, such as ``fit``, that called a layer by itself."""
 
     kind: Literal["constructed", "called"]
     layer: Any
@@ -56,7 +56,7 @@ class RawEvent:
     folded: int = 0
     parts: list[Any] = field(default_factory=list)
     beneath: dict[int, Any] = field(default_factory=dict)  # layers called within it, by identity
-    inside: list[Any] = field(default_factory=list)  # those among them that its own layer does not hold
+    inside: list[Any] = field(default_factory=list)  # those of ``beneath`` that its own layer does not hold
     given: list[Any] = field(default_factory=list)  # variables among its arguments
     inputs: list[RawTensor] = field(default_factory=list)
     outputs: list[RawTensor] = field(default_factory=list)
@@ -68,10 +68,10 @@ class RawEvent:
 
 
 class Claims:
-    """Names that expressions give to what they return.
+    """Names that expressions give to their values.
 
-    A library function may make several layers and tensors in one expression of the user's, as ``clone_model`` does:
-    the last one is what it returns, so each takes the name from the one before.
+    A library function such as ``clone_model`` may make several layers and tensors in one expression of the user's. It
+    returns the last one, so each takes the name from the one before.
     """
 
     def __init__(self) -> None:
@@ -86,13 +86,13 @@ class Claims:
         self._entry, self._made = entry, []
 
     def give(self, names: Names, name: str, local: bool) -> None:
-        """Give a name for now."""
+        """Give a name, which a later event of the same expression may take over."""
         names.append((name, local))
         self._made.append((names, (name, local)))
 
 
 def leave_out(event: RawEvent, events: list[RawEvent]) -> None:
-    """Take an event, which is among the last ones, out of a list where it is there."""
+    """Remove an event, which is near the end of the list if it is there."""
     for number in range(len(events) - 1, -1, -1):
         if events[number] is event:
             del events[number]

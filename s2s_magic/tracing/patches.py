@@ -1,4 +1,4 @@
-"""A recorder on Keras's base class, for the time of a cell."""
+"""Hook a recorder into Keras's base classes while a cell runs."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _MARK = "_s2s_magic_hook"
 
 
 def recorded(recorder: Recorder, work: Callable[[], None]) -> None:
-    """Run ``work`` while ``recorder`` hears of constructions, calls and variables.
+    """Run ``work`` while ``recorder`` is notified of constructions, calls and variables.
 
-    Only base classes are changed: subclasses that override a method go through it all the same, and so do objects
-    made earlier.
+    Only base classes are changed: subclasses that override a method still go through it, and so do objects made
+    earlier.
 
     Raises
     ------
     UsageError
-        When another trace is running: two would count each other's calls.
+        If another trace is running: two would count each other's calls.
     """
     if any(_is_hook(method) and _is_running(method) for method in map(_now, _hooked())):
         raise UsageError("a trace is running already: a traced cell cannot trace another one")
@@ -70,7 +70,7 @@ def _hooked() -> list[tuple[type, str]]:
 
 
 def unhook() -> None:
-    """Take our hooks off Keras's base classes; a method that the user's code replaced in the meantime stays."""
+    """Remove our hooks from Keras's base classes; a method that the user's code has replaced since stays."""
     for owner, name in _hooked():
         method = _now((owner, name))
         if _is_hook(method):
@@ -86,7 +86,7 @@ def _hook(place: tuple[type, str], hook: Any) -> None:
 
 
 def _like(original: Any, hook: Any) -> Any:
-    """Let ``hook`` look like ``original``: Keras reads signatures, and autograph the module."""
+    """Make ``hook`` look like ``original``: Keras reads signatures, and autograph the module."""
     functools.update_wrapper(hook, original)
     hook.__signature__ = inspect.signature(original)
     setattr(hook, _MARK, (hook, threading.get_ident()))
@@ -94,12 +94,12 @@ def _like(original: Any, hook: Any) -> Any:
 
 
 def _is_hook(method: Any) -> bool:
-    """Return whether a method is a hook itself: a decorator of the user's may have taken over its attributes."""
+    """Return whether a method is itself a hook: a user's decorator may have copied a hook's attributes."""
     return getattr(method, _MARK, (None,))[0] is method
 
 
 def _is_running(hook: Any) -> bool:
-    """Return whether the trace that a hook is for goes on in its thread; a hook left behind is in nobody's way."""
+    """Return whether a hook's trace is still running in its thread; a hook left behind does not block a new trace."""
     frame: FrameType | None = sys._current_frames().get(getattr(hook, _MARK)[1])
     while frame is not None and frame.f_code is not _CODE:
         frame = frame.f_back

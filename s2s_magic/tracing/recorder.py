@@ -1,4 +1,4 @@
-"""What the patched methods tell: every construction and call of a layer, and every new variable, while a cell runs."""
+"""Record every construction and call of a layer, and every new variable, as the hooks report them."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ Method = Callable[..., Any]
 
 
 class Recorder:
-    """Collects raw events, in the thread that made it.
+    """Collects raw events in the thread that created it.
 
-    The outermost call of a layer is the user's; calls beneath it are folded into its event. A construction is one
-    event too, but Keras only says when it begins: it is closed when the next thing happens outside it.
+    The outermost call of a layer is the user's; calls beneath it are folded into its event. A construction is also one
+    event, but Keras only says when it begins: it is closed when the next thing happens outside it.
 
     Parameters
     ----------
     filenames
-        Numbers of the traced cells by file name; the running cell's is among them once it runs.
+        Numbers of the traced cells by file name; the running cell's is added when it starts to run.
 
     Attributes
     ----------
@@ -57,11 +57,11 @@ class Recorder:
         self._failed: tuple[RawEvent, BaseException] | None = None
 
     def stop(self) -> None:
-        """Hear nothing more: a hook may live on in a method that the cell put around it."""
+        """Stop recording: a hook may live on in a method that the cell wrapped around it."""
         self._stopped = True
 
     def know(self, layer: Any) -> None:
-        """Remember a layer; the order of first sight is the order of the ledger's keys."""
+        """Remember a layer; the ledger's keys follow the order of first sight."""
         self.layers.setdefault(id(layer), layer)
 
     def constructing(self, layer: Any) -> None:
@@ -80,7 +80,7 @@ class Recorder:
             event.parts.append(layer)
 
     def calling(self, original: Method, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a layer's call, and note it where it is the user's own."""
+        """Run a layer's call, and record it if it is the user's own."""
         __tracebackhide__ = True
         if self._deaf() or not backend.is_layer(layer):
             return original(layer, *args, **kwargs)
@@ -98,7 +98,7 @@ class Recorder:
         return self._call(sight, original, layer, args, kwargs)
 
     def adding(self, original: Method, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a layer's ``add_weight``: that layer is the exact owner of what it makes."""
+        """Run a layer's ``add_weight``: that layer is the exact owner of the new variable."""
         __tracebackhide__ = True
         if self._deaf() or not backend.is_layer(layer):
             return original(layer, *args, **kwargs)
@@ -116,7 +116,7 @@ class Recorder:
         return variable
 
     def creating(self, next_creator: Method, **kwargs: Any) -> Any:
-        """Run a ``tf.Variable``'s creation, and note it where it did not come from ``add_weight``."""
+        """Run a ``tf.Variable``'s creation, and record it if it did not come from ``add_weight``."""
         __tracebackhide__ = True
         variable = next_creator(**kwargs)
         if self._adding or self._deaf():
@@ -138,7 +138,7 @@ class Recorder:
         return variable
 
     def finish(self, error: BaseException | None) -> None:
-        """Close what is open once the cell is done; drop an object whose constructor did not come to its end."""
+        """Close what is still open at the end of the cell; drop an object whose constructor did not finish."""
         made = self._open
         if made is not None and made.kind == "constructed" and error is not None:
             traceback = error.__traceback__
@@ -149,14 +149,14 @@ class Recorder:
         self._claims.begin(None)
 
     def ended_in(self, error: BaseException) -> tuple[Place, Any] | None:
-        """Find where an error ended the cell: the call that it came out of with its layer, else the innermost line."""
+        """Find where an error ended the cell: the call that raised it, with its layer; else the innermost line."""
         if self._failed is not None and any(self._failed[1] is each for each in causes(error)):
             return self._failed[0].place, self._failed[0].layer
         places = list(self._sights.places_in(error.__traceback__))
         return (places[-1], None) if places else None
 
     def _forget(self, event: RawEvent) -> None:
-        """Leave out a construction that failed, with all that it made."""
+        """Drop a failed construction and everything it made."""
         leave_out(event, self.events)
         for layer in (event.layer, *event.parts):
             self.layers.pop(id(layer), None)
@@ -166,7 +166,7 @@ class Recorder:
         return self._muted or self._stopped or threading.get_ident() != self._thread
 
     def _construction(self, sight: Sight, layer: Any) -> RawEvent:
-        """Return the construction that ``sight`` is within, beginning it where it is new."""
+        """Return the construction that contains ``sight``; begin it if it is new."""
         root = layer if sight.constructor is None else sight.constructor
         if self._open is not None and self._open.layer is root and self._open.kind == "constructed":
             return self._open
@@ -183,7 +183,7 @@ class Recorder:
         return event
 
     def _making(self, layer: Any, frame: FrameType) -> RawEvent | None:
-        """Find the event for a weight made outside any call: in a constructor, in ``fit``, by ``build`` itself."""
+        """Find the event for a weight made outside any call: in a constructor, in ``fit``, or by ``build`` itself."""
         sight = self._sights.look(frame, None, methods=True)
         if sight is None:
             return None
@@ -192,7 +192,7 @@ class Recorder:
         return self._drive(sight, sight.engine or sight.method or (layer, "add_weight"))
 
     def _drive(self, sight: Sight, engine: tuple[Any, str]) -> RawEvent:
-        """Return the event for what Keras does by itself; it joins the ledger only where a variable comes of it."""
+        """Return the event for what Keras does by itself; it joins the ledger only if it creates a variable."""
         layer, method = engine
         last = self._open
         if last is not None and last.layer is layer and last.via == method and last.place is sight.spot.place:
@@ -207,7 +207,7 @@ class Recorder:
             self.events.append(event)
 
     def _close(self) -> None:
-        """See what is open as done: a construction, or what Keras did by itself."""
+        """Close the open event: a construction, or what Keras did by itself."""
         event = self._open
         try:
             self._open = None
@@ -244,7 +244,7 @@ class Recorder:
             result = self._within(event, original, layer, args, kwargs)
         except BaseException as error:
             self._failed = event, error
-            if event.created:  # a call that failed is an event only for what it left behind
+            if event.created:  # a failed call is recorded only if it created variables
                 self._called(event, nodes)
             raise
         self._called(event, nodes)
@@ -252,7 +252,7 @@ class Recorder:
         return result
 
     def _called(self, event: RawEvent, nodes: int) -> None:
-        """Take a call in; it had ``nodes`` places in Keras's graph before."""
+        """Record a finished call; its layer had ``nodes`` nodes in Keras's graph before it."""
         layer = event.layer
         self.know(layer)
         event.call = self.calls.get(id(layer), 0) + 1
@@ -262,7 +262,7 @@ class Recorder:
         self._settle(event)
 
     def _settle(self, event: RawEvent) -> None:
-        """Bring together what an event used: what its layer holds, and what it used inside without holding it."""
+        """Collect what an event used: what its layer holds, and what it used inside without holding it."""
         if event.beneath:
             held = set(map(id, backend.reached(event.layer)))
             free = [layer for key, layer in event.beneath.items() if key not in held and backend.is_written(layer)]
@@ -288,7 +288,7 @@ class Recorder:
             del self._calling[depth:]
 
     def _unheard(self, original: Method, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a call that is not this cell's doing, with all beneath it."""
+        """Run a call that this cell did not cause, and do not record it or anything beneath it."""
         __tracebackhide__ = True
         try:
             self._muted = True

@@ -1,4 +1,4 @@
-"""The ledger as the live objects are now: what is trainable, who holds what, which models reach it."""
+"""Bring the ledger up to date with the live objects: what is trainable, who holds what, which models reach it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from s2s_magic.tracing.unseen import unseen_layers
 
 
 def refresh(ledger: Ledger, live: Live) -> Ledger:
-    """Read again what can change after the cell: trainable switches, holders, models, objects that came late.
+    """Read again what can change after the cell: trainable switches, holders, models, objects made later.
 
-    Returns a ledger with the same events. Layers and variables that came since are added to ``live``, and its models
-    are brought up to date.
+    Return a ledger with the same events. Layers and variables made since are added to ``live``, and its models are
+    updated.
     """
     ledger = examined(_with_late_variables(_with_late_layers(ledger, live), live), live)
     now = standing(ledger, live)
@@ -39,14 +39,14 @@ def refresh(ledger: Ledger, live: Live) -> Ledger:
 
 
 def layer_record(layer: Any, name: str, *, aliases: tuple[str, ...] = (), constructed: int | None = None) -> Layer:
-    """Describe a layer; what can change is filled in by `refresh`."""
+    """Describe a layer; `refresh` fills in what can change."""
     kind = backend.kind_of(layer)
     fields = {"name": name, "class": type(layer).__name__, "kind": kind, "keras_name": layer.name, "aliases": aliases}
     return Layer.model_validate({**fields, "constructed": constructed, "implicit": kind == "operation"})
 
 
 def variable_record(variable: Any, owner: str, key: str | None, **more: Any) -> Variable:
-    """Describe a variable; what depends on other objects is filled in by `refresh`."""
+    """Describe a variable; `refresh` fills in what depends on other objects."""
     shape = tuple(size or 0 for size in backend.shape_of(variable) or ())
     params = backend.size_of(variable)
     return Variable(
@@ -64,7 +64,7 @@ def variable_record(variable: Any, owner: str, key: str | None, **more: Any) -> 
 
 
 def _with_late_layers(ledger: Ledger, live: Live) -> Ledger:
-    """Add layers that known ones hold since, as one whose ``build`` makes more: no event made them."""
+    """Add layers that known ones have come to hold, for example by a ``build`` that makes more: no event made them."""
     known = {id(layer): ledger.layers[key].name for key, layer in live.layers.items()}
     layers = all_layers(live.layers.values())
     late = [layer for layer in layers if id(layer) not in known]
@@ -80,7 +80,7 @@ def _with_late_layers(ledger: Ledger, live: Live) -> Ledger:
 
 
 def _with_late_variables(ledger: Ledger, live: Live) -> Ledger:
-    """Add variables that came into being since, as when a first `fit` built a model: no event made them."""
+    """Add variables created since, for example when a first `fit` built a model: no event made them."""
     variables = dict(ledger.variables)
     known = {id(backend.bare(v)) for v in live.variables.values()}
     for key, layer in list(live.layers.items()):
@@ -94,7 +94,7 @@ def _with_late_variables(ledger: Ledger, live: Live) -> Ledger:
 
 
 def _parents(ledger: Ledger, holders: Holders) -> dict[str, tuple[str, str]]:
-    """Choose each layer's one parent: the holder its name speaks of, else the first; never in a circle."""
+    """Choose one parent for each layer: the holder in its name, else the first; never in a cycle."""
     parents: dict[str, tuple[str, str]] = {}
     for key, pairs in holders.items():
         name = ledger.layers[key].name
@@ -138,9 +138,9 @@ def _variable_now(
     owner, variable = record.object, now.live.variables[key]
     models = now.listing(key)
     listed_by = now.listed_by[key]
-    lister = owner if owner in listed_by else next(iter(listed_by), None)  # a wrapper may take it from its maker
+    lister = owner if owner in listed_by else next(iter(listed_by), None)  # a wrapper may have taken it from its owner
     trains = lister is not None and key in now.lists[lister][0]
-    if main is not None and models:  # the model that is meant, where it has the variable, says whether it is trained
+    if main is not None and models:  # the main model decides whether a variable of its own is trained
         asked = (main.name,) if main.name in models else models
         trains = trains and any(key in now.trained_in[name] for name in asked)
     frozen = None
@@ -165,7 +165,7 @@ def _paths(layers: Mapping[str, Layer], pairs: list[tuple[str, str]]) -> tuple[s
 
 
 def _variable_paths(key: str, owner: str | None, layers: Mapping[str, Layer], now: Standing) -> tuple[str, ...]:
-    """Return every attribute path to a variable, the owner's first, those of layers that only share it last."""
+    """Return every attribute path to a variable: the owner's first, those of layers that only share it last."""
     variable = now.live.variables[key]
     paths = []
     for holder in sorted(now.listed_by[key], key=lambda holder: holder != owner):

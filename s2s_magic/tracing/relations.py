@@ -1,4 +1,4 @@
-"""How the live objects stand to each other now: who holds whom, who lists which variable, which models there are."""
+"""How the live objects relate now: who holds whom, who lists which variable, which models there are."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Holders = dict[str, list[tuple[str, str]]]
 
 @dataclass(frozen=True)
 class Standing:
-    """What was read from the live objects; everything by the ledger's keys, models by their names.
+    """The relations read from the live objects; all by the ledger's keys, models by their names.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class Standing:
     holders
         For every layer its holders, with the attribute path in each.
     lists
-        For every layer the variables that it and all it holds list: trainable ones, and the others.
+        For every layer the variables listed by it and all it holds: the trainable ones, and the others.
     listed_by
         For every variable the layers whose lists have it.
     variables
@@ -35,9 +35,9 @@ class Standing:
     models
         Models that are built or compiled, in the order of their construction.
     trained_in
-        For every model the variables that its training would change.
+        For every model the variables that training it would change.
     rows
-        Layers that stand for themselves: rows of some model's summary, or held by none.
+        Top-level layers: rows of some model's summary, or held by no layer.
     above
         For every layer those that hold it, and models whose wires it is on.
     in_models
@@ -57,12 +57,12 @@ class Standing:
     in_models: dict[str, list[str]]
 
     def listing(self, variable: str) -> tuple[str, ...]:
-        """Return the names of models whose weights have a variable."""
+        """Return the names of the models whose weights include a variable."""
         listed_by = self.listed_by[variable]
         return tuple(name for name, model in self.models.items() if self.keys[id(model)] in listed_by)
 
     def held_by(self, layer: Any) -> frozenset[str]:
-        """Return the keys of all variables that a layer and what it holds list."""
+        """Return the keys of all variables listed by a layer and what it holds."""
         trained, others = self.lists[self.keys[id(layer)]]
         return frozenset((*trained, *others))
 
@@ -71,7 +71,7 @@ class Standing:
         return _known(variables, self.variables)
 
     def freezer(self, owner: str) -> str | None:
-        """Find the outermost object whose switch is off, going up from the owner of a variable."""
+        """Find the outermost object whose ``trainable`` switch is off, going up from the owner of a variable."""
         found, seen, level = None, {owner}, [owner]
         while level:
             found = next((key for key in level if not getattr(self.live.layers[key], "trainable", True)), found)
@@ -81,7 +81,7 @@ class Standing:
 
 
 def standing(ledger: Ledger, live: Live) -> Standing:
-    """Read how the objects behind a ledger's keys stand to each other."""
+    """Read how the objects behind a ledger's keys relate to each other."""
     keys = {id(layer): key for key, layer in live.layers.items()}
     of_variable = {id(backend.bare(variable)): key for key, variable in live.variables.items()}
     holders: Holders = {key: [] for key in live.layers}
@@ -120,8 +120,8 @@ def _known(variables: Iterable[Any], keys: dict[int, str]) -> tuple[str, ...]:
 def _models(ledger: Ledger, live: Live) -> dict[str, Any]:
     """Return the models that are built or compiled, else all, in the order of their construction.
 
-    Parts that another object's constructor made are not among them. A model that is built by its first step is there
-    before it where it was compiled, or where there is no other.
+    Parts made by another object's constructor are left out. A model that only its first step builds is included before
+    that if it was compiled, or if there is no other.
     """
     first: dict[str, int] = {}
     made: dict[str, int] = defaultdict(lambda: -1)

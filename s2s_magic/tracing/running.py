@@ -1,4 +1,4 @@
-"""Running a cell under capture."""
+"""Run a cell under capture."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run(
     Parameters
     ----------
     code
-        Python code; with a shell also what its cells may hold: magics, top-level ``await``.
+        Python code; with a shell also anything its cells may contain: magics, top-level ``await``.
     namespace
         Where its names live; ``shell.user_ns`` in a notebook.
     name
@@ -45,22 +45,22 @@ def run(
     shell
         The IPython shell to run it in as a cell: the last expression is displayed. None runs it as plain Python.
     before
-        What an earlier cell gave: its ledger goes on, with new events after the old ones.
+        The result of an earlier cell: its ledger is continued, with new events after the old ones.
     first_line
         The line number of the code's first line as the notebook's gutter shows it.
     title
-        Where the code came from, for those who read the ledger.
+        Where the code came from, for readers of the ledger.
 
     Returns
     -------
     Traced
-        The ledger and the live objects. What the code raised is in ``error``, its traceback without frames of this
-        package, and the ledger goes up to there; raising it again is the caller's part.
+        The ledger and the live objects. If the code raised, ``error`` has the exception, its traceback without frames
+        of this package, and the ledger ends there; the caller has to raise it again.
 
     Raises
     ------
     KeyboardInterrupt
-        When it comes before or after the cell's own code.
+        If it comes before or after the cell's own code.
     """
     tracing = Tracing(code, namespace, name=name, shell=shell, before=before, first_line=first_line, title=title)
     tracing.go()
@@ -68,16 +68,16 @@ def run(
 
 
 class Tracing:
-    """A cell on its way to a ledger: `go` runs it once; `traced` gives what was seen by then, also after an interrupt.
+    """A cell on its way to a ledger: `go` runs it once; `traced` returns what was seen so far, even after an interrupt.
 
-    Takes what `run` takes.
+    Takes the parameters of `run`.
 
     Attributes
     ----------
     error
-        What the cell raised; None before and where it ran through.
+        What the cell raised; None before it has run and if it ran to its end.
     began
-        Whether the cell was begun: it is not where another trace is running.
+        Whether the cell was started: it is not if another trace is running.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Tracing:
         self._seen: Traced | None = None
 
     def go(self) -> None:
-        """Run the cell; what it raises is kept in ``error``. Whatever else comes out did not come from the cell."""
+        """Run the cell, keeping what it raises in ``error``. Any exception raised here did not come from the cell."""
         with Changes() as changes, changes, changes:
             addons.stand_in(changes)
             recorded(self._recorder, self._run)
@@ -116,12 +116,12 @@ class Tracing:
             self._filenames[filename] = cell.number
             self._recorder.written[filename] = [""] * (cell.first_line - 1) + cell.lines
             execute(text, filename, self._namespace, self._shell)
-        except BaseException as raised:  # the caller raises it again, once the ledger is kept
+        except BaseException as raised:  # the caller raises it again once the ledger is kept
             self.error = raised
             trim(raised, filename, _HERE)
 
     def traced(self) -> Traced:
-        """Return the ledger and the live objects: the same each time."""
+        """Return the ledger and the live objects, the same ones each time."""
         if self._seen is None:
             self._recorder.finish(self.error)
             self._seen = self._written_down()
@@ -134,7 +134,7 @@ class Tracing:
 
 
 def _uncollected(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Put off garbage collection: records that all stay would set it off again and again, over all TensorFlow."""
+    """Run ``work`` without garbage collection, which its many lasting records would trigger again and again."""
     with Changes() as changes, changes, changes:
         if gc.isenabled():
             changes.undo_by(gc.enable)

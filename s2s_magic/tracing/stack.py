@@ -1,4 +1,4 @@
-"""Up the stack from a hook to the cell: whose doing is it, and where does it stand."""
+"""Walk up the stack from a hook to the cell: which code is responsible, and where it is."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Sight:
     Attributes
     ----------
     spot, outer
-        The innermost place in the user's code, and the outermost where that is another.
+        The innermost place in the user's code, and the outermost if that is another one.
     targets
         What the value of that expression is assigned to, and whether that is local to a function.
     entry
@@ -33,11 +33,11 @@ class Sight:
     constructor, innermost
         Outermost and innermost layer whose constructor is running.
     engine
-        The model and the method of Keras's that is running, such as ``fit``.
+        The model and the Keras method that is running, such as ``fit``.
     method
-        The outermost layer and method that is running, where it was asked for.
+        The outermost layer and method that is running, if `look` was called with ``methods``.
     by_hand
-        The user's code itself, not a library, asked TensorFlow for it.
+        Whether the user's code itself, not a library, called TensorFlow.
     """
 
     spot: Spot
@@ -52,7 +52,7 @@ class Sight:
 
 
 class Sights:
-    """Looks up the stack; what a code object is, is decided once.
+    """Looks up the stack; each code object is classified only once.
 
     Parameters
     ----------
@@ -69,14 +69,14 @@ class Sights:
         self._kinds: dict[CodeType, Kind] = {}
 
     def look(self, frame: FrameType | None, layer: Any, *, methods: bool = False) -> Sight | None:
-        """Walk from ``frame`` to the cell; None where no cell is beneath, so that it is not this cell's doing.
+        """Walk from ``frame`` to the cell; return None if there is none beneath: then the cell did not cause it.
 
         Parameters
         ----------
         frame
             Where to begin.
         layer
-            The layer that is made or called: its own ``__call__`` is no place, and no constructor is.
+            The layer being made or called: its own ``__call__`` does not count as a place, nor does any constructor.
         methods
             Also find the outermost layer method that is running.
         """
@@ -122,7 +122,7 @@ class Sights:
         return Sight(spot, outer, targets, entry, constructor, innermost, engine, method, by_hand)
 
     def places_in(self, traceback: TracebackType | None) -> Iterator[Place]:
-        """Give the places in the cell that an error came through."""
+        """Yield the places in the cell that an error came through."""
         while traceback is not None:
             if traceback.tb_frame.f_code.co_filename in self._filenames:
                 yield self._places.spot(traceback).place
@@ -145,14 +145,14 @@ class Sights:
         return kind
 
     def _outer(self, cells: list[FrameType], spot: Spot, generated: bool) -> Place | None:
-        """Return the outermost place where a function of the cell stands between; a comprehension is no function."""
+        """Return the outermost place if a function of the cell is in between; a comprehension does not count as one."""
         if generated or any(frame.f_code.co_name not in COMPREHENSIONS for frame in cells[:-1]):
             place = self._places.outermost(cells[-1])
             return place if place is not spot.place else None
         return None
 
     def _targets(self, cells: list[FrameType], spot: Spot) -> Targets:
-        """Return what an expression's value is assigned to, by the caller where a function returns it at once."""
+        """Return what an expression's value is assigned to; by the caller, if a function returns it at once."""
         for inner, outer in pairwise(cells):
             if not spot.returned or inner.f_back is not outer:
                 break
@@ -162,7 +162,7 @@ class Sights:
     def _generated(self, layer: Any, cell: FrameType, passed: int) -> Spot | None:
         """Find the place in the cell behind code that autograph generated: only TensorFlow knows its line.
 
-        None where the generated code stands for a library's function: then no more frames are the cell's than were
+        Return None if the generated code comes from a library's function: then the cell has no more frames than
         ``passed``.
         """
         lines = [(filename, line) for filename, line in backend.original_lines() if filename in self._filenames]
@@ -173,6 +173,6 @@ class Sights:
 
 
 def _first_argument(frame: FrameType) -> Any:
-    """Return ``self``: a method's first argument."""
+    """Return a method's first argument, ``self``."""
     code = frame.f_code
     return frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None

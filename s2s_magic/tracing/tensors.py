@@ -1,4 +1,4 @@
-"""The tensors of a traced cell: known by identity, whatever they are called."""
+"""The tensors of a traced cell: known by identity, whatever their names."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from s2s_magic.tracing.observed import Claims, RawEvent, RawTensor
 
 
 class Wires:
-    """Tensors by identity; Keras's symbolic ones are held so that it stays true, others while the user holds them."""
+    """Tensors by identity; Keras's symbolic ones are kept alive so that it stays valid, others weakly referenced."""
 
     def __init__(self) -> None:
         self._known: dict[int, RawTensor] = {}
 
     def recall(self, tensor: Any, raw: RawTensor) -> None:
-        """Take in a tensor of an earlier cell."""
+        """Remember a tensor of an earlier cell."""
         self._known[id(tensor)] = raw
 
     def into(self, value: Any) -> list[RawTensor]:
-        """Return the wires within a call's arguments, in their order."""
+        """Return the wires among a call's arguments, in order."""
         return [self._wire(leaf) for _, leaf in flatten(value) if backend.is_wire(leaf)]
 
     def out_of(self, event: RawEvent, result: Any, claims: Claims) -> list[RawTensor]:
-        """Return the wires that an event made, and the names that its expression's value is bound to."""
+        """Return the wires that an event made, and give them the names that its expression's value is bound to."""
         made: list[RawTensor] = []
         for _, leaf in flatten(result):
             if backend.is_tensor(leaf):

@@ -1,4 +1,4 @@
-"""Layers that are used and that Keras does not see: held by plain objects, made in a call, or in a function."""
+"""Layers that are used but not seen by Keras: held by plain objects, or made in a call or a function."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from s2s_magic.tracing.relations import Standing
 
 
 def unseen_layers(ledger: Ledger, now: Standing) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Find the layers that another one uses inside and no model lists: by key, that one's key and the unseen paths.
+    """Find the layers that another one uses inside and no model lists: by key, the user's key and the unseen paths.
 
     Without a model, a layer that the code calls itself is not counted: a model may still find it on its wires.
     """

@@ -1,4 +1,4 @@
-"""The variables of a traced cell: who owns each, which event made it, and how many numbers are trained so far."""
+"""The variables of a traced cell: who owns each, which event made it, and how many parameters are trained so far."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from s2s_magic import backend
 from s2s_magic.tracing.observed import RawEvent, RawVariable
 
 KEPT_BYTES = 2**30
-"""What the variables of a cell held when they came into being is kept up to this size, all of them together."""
+"""Up to this total size, the initial values of a cell's variables are kept."""
 
 
 class Weights:
@@ -20,12 +20,12 @@ class Weights:
         self._kept = 0
 
     def recall(self, variable: Any, owner: Any, trains: bool) -> None:
-        """Take in a variable that an earlier cell's ledger has."""
+        """Remember a variable in an earlier cell's ledger."""
         raw = self._keep(RawVariable(variable, owner, backend.size_of(variable)))
         self._count(raw, trains)
 
     def created(self, variable: Any, owner: Any, event: RawEvent | None, initializer: str | None = None) -> RawVariable:
-        """Take in a variable that has just come into being; no event made it where the user's own code did."""
+        """Record a new variable; ``event`` is None if the user's own code made it."""
         raw = RawVariable(variable, owner, backend.size_of(variable), initializer, event=event)
         self._keep_start(raw)
         self._keep(raw)
@@ -34,7 +34,7 @@ class Weights:
         return raw
 
     def _keep_start(self, raw: RawVariable) -> None:
-        """Note what a variable begins with, once it has a value."""
+        """Record a variable's initial value, once it has one."""
         value = backend.value(raw.variable)
         if value is not None:
             raw.norm = backend.norm(value)
@@ -42,13 +42,13 @@ class Weights:
             raw.start = value if self._kept <= KEPT_BYTES else None
 
     def forget(self, event: RawEvent) -> None:
-        """Leave out the variables of an event that came to nothing."""
+        """Drop the variables of a failed event."""
         for raw in event.created:
             self._count(raw, False)
             self.known.pop(id(backend.bare(raw.variable)), None)
 
     def close(self, event: RawEvent) -> None:
-        """List the variables of an event's layer and of all it holds, and bring the trainable total up to date."""
+        """List the variables of an event's layer and all it holds, and update the trainable total."""
         trained, others = backend.weights(event.layer)
         event.listed = [
             self._listed(variable, trains, event)
@@ -87,7 +87,7 @@ class Weights:
             raw = self._keep(
                 RawVariable(variable, backend.direct_owner(event.layer, variable), backend.size_of(variable))
             )
-        elif raw.owner is None:  # the user's own tf.Variable comes under a layer
+        elif raw.owner is None:  # the user's own tf.Variable is now held by a layer
             raw.owner, raw.event = backend.direct_owner(event.layer, raw.variable), event
             event.created.append(raw)
         self._count(raw, trains)
