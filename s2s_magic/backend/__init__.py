@@ -1,6 +1,6 @@
-"""What must be known of a Keras and is private to it: the other rooms ask here, and name nothing private themselves.
+"""Everything that depends on the internals of a Keras: other rooms call `s2s_magic.backend` and use no internals.
 
-Each Keras has a package of its own; their modules give the same functions, with the same arguments.
+Each Keras has a package of its own; the packages' modules have the same functions, with the same arguments.
 """
 
 from __future__ import annotations
@@ -27,33 +27,33 @@ if TYPE_CHECKING:
     from s2s_magic.backend.originals import *  # noqa: F403
 
 SHARED = ("holding", "graphs", "originals")
-"""The modules for every Keras, in the terms of those."""
+"""The modules for every Keras, written in terms of those packages."""
 
 
 def active() -> str:
-    """Name the package for the Keras that TensorFlow has: Keras 2 and `tf_keras` in its place, or Keras 3.
+    """Return the name of the package for TensorFlow's Keras: Keras 2, or `tf_keras` in its place, or Keras 3.
 
     Raises
     ------
     SetupError
-        Where there is none, with what to install or to set.
+        If there is none, with what to install or to set.
     """
     try:
         from tensorflow import keras
 
         package = sys.modules[keras.Model.__module__.partition(".")[0]]
-    except (ImportError, RecursionError) as error:  # asked again for what it did not find, TensorFlow turns in circles
+    except (ImportError, RecursionError) as error:  # if a failed lookup is repeated, TensorFlow recurses endlessly
         raise SetupError(_missing(error)) from error
     return "keras2" if package.__version__.startswith("2.") else "keras3"
 
 
 def check_beyond_tracing(what: str) -> None:
-    """Refuse what the Keras at hand is not understood well enough for.
+    """Refuse a feature that does not support the current Keras yet.
 
     Raises
     ------
     SetupError
-        On Keras 3, with how to have Keras 2 instead.
+        On Keras 3, with how to use Keras 2 instead.
     """
     if active() == "keras3":
         raise SetupError(
@@ -74,14 +74,14 @@ def _missing(error: Exception) -> str:
 
 
 def _installing() -> str:
-    """Say how to install tf_keras so that TensorFlow stays the one that it is."""
+    """Say how to install tf_keras without changing TensorFlow's version."""
     import tensorflow as tf
 
     return f"pip install tf_keras=={'.'.join(tf.__version__.split('.')[:2])}.*"
 
 
 def __getattr__(name: str) -> Any:
-    """Ask the Keras at hand, which is loaded when it is first asked."""
+    """Look up a name in the package for the current Keras, which is loaded at the first lookup."""
     if not name.startswith("_"):
         keras = active()
         for place in (*SHARED, *(f"{keras}.{subject}" for subject in import_module(f"{__name__}.{keras}").SUBJECTS)):

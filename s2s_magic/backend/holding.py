@@ -1,4 +1,4 @@
-"""Which layers an object holds, by which attributes, and which of them Keras sees."""
+"""Find which layers an object holds, by which attributes, and which of them Keras sees."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def rows(model: Any) -> list[Any]:
 
 
 def reached(model: Any) -> Iterator[Any]:
-    """Yield every layer within a model, itself included."""
+    """Yield every layer within a model, including itself."""
     return (layer for layer in backend.flattened(model) if backend.is_layer(layer))
 
 
 def children(layer: Any) -> list[tuple[str, Any]]:
-    """Return (attribute path, layer) of the layers that an object holds, each once; public attributes come first.
+    """Return (attribute path, layer) for the layers that an object holds, each once, those of public attributes first.
 
-    The layers of a functional model are on its wires: it holds none. Those of ``Sequential`` and of models that
-    wire themselves in their own constructor go by their number.
+    A functional model holds none: its layers are on its wires. Those of ``Sequential`` and of models that wire
+    themselves in their own constructor are numbered.
     """
     if backend.is_functional(layer) and type(layer) in (backend.Functional, backend.Model):
         return []
@@ -39,7 +39,7 @@ def children(layer: Any) -> list[tuple[str, Any]]:
                     found.setdefault(id(part), (path, part))
     if isinstance(layer, (backend.Functional, backend.Sequential)):
         others = [(f"layers[{number}]", part) for number, part in enumerate(layer.layers)]
-    else:  # what Keras tracks though no attribute leads to it, or only through deeply nested ones
+    else:  # those that Keras tracks without an attribute path, or only with a deeply nested one
         others = [(part.name, part) for part in tracked(layer)]
     for path, part in others:
         if backend.is_layer(part):
@@ -53,7 +53,7 @@ def tracked(layer: Any) -> Iterator[Any]:
 
 
 def attributes(layer: Any, *, public_only: bool = False) -> list[tuple[str, Any]]:
-    """Return the attributes that can hold something of the user's, the public ones first."""
+    """Return the attributes that can hold user objects, the public ones first."""
     pairs = [
         (name, value)
         for name, value in vars(layer).items()
@@ -74,9 +74,9 @@ def _layers_in(value: Any, path: str, depth: int = 2) -> Iterator[tuple[str, Any
 
 
 def unseen(layer: Any) -> Iterator[tuple[str, Any]]:
-    """Yield (attribute path, layer) of the layers that an object reaches through objects Keras does not look into.
+    """Yield (attribute path, layer) for the layers that an object reaches through objects Keras does not look into.
 
-    Keras finds layers in attributes, lists and dictionaries, and in what is itself a layer or a `tf.Module`.
+    Keras finds layers in attributes, lists and dictionaries, and inside any layer or `tf.Module`.
     """
     for name, value in attributes(layer):
         for path, part in _opaque_in(value, name):

@@ -1,4 +1,4 @@
-"""Two Kerases in one process: Keras 3 beside tf_keras, or the reverse. What one made is nothing to the other."""
+"""Two Kerases in one process, Keras 3 beside tf_keras or the reverse: neither recognizes the other's objects."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _OWN = str(keras.Model.__module__).partition(".")[0]
 
 
 def has_another() -> bool:
-    """Return whether another Keras than TensorFlow's own, which is the one that is traced, was imported."""
+    """Return whether a Keras other than TensorFlow's own, which is the one traced, was imported."""
     return _OTHER in sys.modules
 
 
 def is_own(value: Any) -> bool | None:
-    """Return whether a class or an object is TensorFlow's own Keras's rather than the other's; None if neither's.
+    """Return whether a class or an object belongs to TensorFlow's own Keras rather than the other; None if to neither.
 
-    A class of the user's own is of the Keras that its base is of.
+    A user-defined class belongs to the Keras of its base class.
     """
     kind = value if isinstance(value, type) else type(value)
     packages = {base.__module__.partition(".")[0] for base in kind.__mro__}
@@ -28,6 +28,6 @@ def is_own(value: Any) -> bool | None:
 
 
 def versions() -> tuple[str, str]:
-    """Name TensorFlow's own Keras and the other one, with their versions."""
+    """Return TensorFlow's own Keras and the other one, each as name and version."""
     own, other = (f"{name} {sys.modules[name].__version__}" for name in (_OWN, _OTHER))
     return own, other

@@ -1,4 +1,4 @@
-"""Where the stack stands."""
+"""Source lines of the running stack."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from tensorflow.python.util import tf_stack
 
 
 def original_lines() -> list[tuple[str, int]]:
-    """Return (file name, line) of the stack from within, with autograph's generated code traced back to its origin."""
+    """Return (file name, line) of each frame, innermost first, mapping autograph's generated code to its origin."""
     return [(frame.filename, frame.lineno) for frame in reversed(list(tf_stack.extract_stack()))]

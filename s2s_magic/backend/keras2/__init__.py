@@ -4,4 +4,4 @@ SUBJECTS = (
     *("objects", "parameters", "symbolic", "hooks", "functions"),
     *("compiled", "optimizers", "state", "randomness", "arithmetic"),
 )
-"""The modules whose functions are to be had from `s2s_magic.backend`."""
+"""The modules whose functions `s2s_magic.backend` offers."""

@@ -1,4 +1,4 @@
-"""What a model was compiled with, the steps that were traced for it, and what they change."""
+"""A model's compile settings, its traced steps, and what they change."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from s2s_magic.undoing import Changes
 AddLoss = private("engine.base_layer").AddLoss
 optimizer, training = private("optimizers.optimizer"), private("engine.training")
 
-# A model's steps as Keras has traced them.
+# A model's steps as traced by Keras.
 _TRACES = ("train_function", "train_tf_function", "test_function", "predict_function")
 
 
-# What `compile` left behind. Keras 2 notes the `trainable` switch of every layer at that moment, and puts the switches
-# back so for as long as `fit` and `train_on_batch` run, whatever they are by then: those switches are what is trained.
-# A layer that came under the model later counts as it is. Only the next `compile` looks again.
+# The state left by `compile`. Keras 2 notes every layer's `trainable` switch then, and restores these switches while
+# `fit` and `train_on_batch` run, whatever they are by then: they determine what is trained. A layer added to the model
+# later counts with its current switch. Only the next `compile` looks again.
 
 
 def is_compiled(model: Any) -> bool:
@@ -29,19 +29,19 @@ def is_compiled(model: Any) -> bool:
 
 
 def compiled_as(model: Any) -> Any:
-    """Return an object that is another one after each compiling; None before the first."""
+    """Return an object that each `compile` replaces; None before the first."""
     return vars(model).get("compiled_loss")
 
 
 def compiled_at(model: Any) -> int | None:
-    """Return a number that is the greater the later a model was compiled; None for one that never was.
+    """Return a number that is greater the later a model was compiled; None if it never was.
 
-    Each compiling makes a variable, and TensorFlow numbers variables as they come.
+    Each `compile` makes a variable, and TensorFlow numbers variables in order of creation.
     """
     if not is_compiled(model):
         return None
     made = [model._steps_per_execution]
-    if isinstance(model.optimizer, optimizer.Optimizer):  # with steps_per_execution="auto", the first is kept
+    if isinstance(model.optimizer, optimizer.Optimizer):  # with steps_per_execution="auto", its variable is kept
         made.append(model.optimizer.iterations)
     return max((_number(variable) for variable in made if variable is not None), default=0)
 
@@ -52,13 +52,13 @@ def _number(variable: Any) -> int:
 
 
 def has_trained(model: Any) -> bool:
-    """Return whether `fit` or `train_on_batch` took a step with a model, in whatever cell."""
+    """Return whether `fit` or `train_on_batch` ever took a step with a model, in whatever cell."""
     counter = getattr(model, "_train_counter", None)
     return counter is not None and int(counter) > 0
 
 
 def changed_since_compile(model: Any) -> list[tuple[Any, bool]]:
-    """Return the layers of a compiled model whose switch is another now, with what compile saw."""
+    """Return the layers of a compiled model whose switch has changed since compile, with the value at compile."""
     saw = model._compiled_trainable_state if is_compiled(model) else {}
     return [
         (layer, saw[layer]) for layer in holding.reached(model) if saw.get(layer, layer.trainable) != layer.trainable
@@ -66,13 +66,13 @@ def changed_since_compile(model: Any) -> list[tuple[Any, bool]]:
 
 
 def trained_by_fit(model: Any) -> list[Any]:
-    """Return the variables that `fit` would train now: by the switches that compile saw, where there was one."""
+    """Return the variables that `fit` would train now: by the switches at compile, if the model was compiled."""
     changed = {id(layer): saw for layer, saw in changed_since_compile(model)}
     return parameters.weights(model)[0] if not changed else _trained_with(model, changed)
 
 
 def _trained_with(layer: Any, switches: dict[int, bool]) -> list[Any]:
-    """Return the variables that a layer would list as trainable with other switches."""
+    """Return the variables that a layer would list as trainable if the switches were as given."""
     if not any(id(part) in switches for part in holding.reached(layer)):
         return parameters.weights(layer)[0]
     if not switches.get(id(layer), layer.trainable):
@@ -84,15 +84,15 @@ def _trained_with(layer: Any, switches: dict[int, bool]) -> list[Any]:
 
 
 def has_own_step(model: Any) -> bool:
-    """Return whether a model's training step is not Keras's: its optimizer may then be given any variables."""
+    """Return whether a model has its own training step: its optimizer may then be given any variables."""
     return type(model).train_step is not objects.Model.train_step or "train_step" in vars(model)
 
 
 def known_to_optimizer(model: Any, asked: Iterable[Any]) -> list[bool] | None:
-    """Say of each variable whether the model's optimizer has its place; None while it takes any.
+    """Return for each variable whether the model's optimizer has slots for it; None while it accepts any.
 
-    An optimizer makes its places once, for the variables of its first step, and refuses all others. What a training
-    step of the model's own gives it is not known.
+    An optimizer makes its slots once, for the variables of its first step, and refuses all others. Which variables a
+    custom training step passes to it is unknown.
     """
     held = getattr(model, "optimizer", None)
     held = getattr(held, "inner_optimizer", held)
@@ -104,24 +104,24 @@ def known_to_optimizer(model: Any, asked: Iterable[Any]) -> list[bool] | None:
 
 
 def traces_of(model: Any) -> dict[str, Any]:
-    """Return a model's steps as they are traced, by name; None where one is not yet."""
+    """Return a model's traced steps by name; None for one not traced yet."""
     return {name: vars(model).get(name) for name in _TRACES}
 
 
 def go_on_with(model: Any, traces: Mapping[str, Any]) -> None:
-    """Let a model whose own steps are set aside use others that were traced earlier."""
+    """Let a model whose own steps are set aside use steps traced earlier."""
     vars(model).update(traces)
 
 
 def set_traces_aside(changes: Changes, model: Any) -> None:
-    """Let a model trace its steps anew until changes are undone; then it goes on with the traces it has now.
+    """Let a model trace its steps anew until changes are undone; then restore its current traces.
 
-    Where it was compiled anew in the meantime, it has none.
+    If it was compiled again before that, it is left without traces.
     """
     attributes = vars(model)
     compiled = compiled_as(model)
     traces = traces_of(model)
-    # Keras notes a trace among what a model saves as well, and would keep the last one there
+    # Keras also tracks a trace among what a model saves, and would keep the last one there
     model._maybe_initialize_trackable()
     noted, by_name = model._unconditional_checkpoint_dependencies, model._unconditional_dependency_names
     noted_traces = [each for each in noted if each.name in _TRACES]
@@ -140,9 +140,9 @@ def set_traces_aside(changes: Changes, model: Any) -> None:
 
 
 def loss_weights(model: Any) -> list[float | None] | None:
-    """Return the weight of the loss of each of a model's outputs, None for an output without one.
+    """Return the loss weight of each of a model's outputs, None for an output without a loss.
 
-    None as a whole where that is not known: the model is not compiled, or its class has a training step of its own.
+    Return None if they are unknown: the model is not compiled, or its class has its own training step.
     """
     kept = training.Model.train_step, training.Model.compute_loss
     if not is_compiled(model) or (type(model).train_step, type(model).compute_loss) != kept:
@@ -160,7 +160,7 @@ def loss_weights(model: Any) -> list[float | None] | None:
 
 
 def adds_loss(layer: Any) -> bool:
-    """Return whether calling a layer adds a loss of its inputs or outputs."""
+    """Return whether calling a layer adds a loss on its inputs or outputs."""
     return isinstance(layer, AddLoss) or any(
         getattr(part, "_activity_regularizer", None) is not None or getattr(part, "_losses", None)
         for part in holding.reached(layer)
@@ -168,7 +168,7 @@ def adds_loss(layer: Any) -> bool:
 
 
 def added_losses(layer: Any) -> list[Any]:
-    """Return the tensors that the last call of a layer, and of what it holds, handed to ``add_loss``."""
+    """Return the tensors passed to ``add_loss`` in the last call of a layer and of the layers it holds."""
     return [
         loss
         for part in holding.reached(layer)
@@ -184,7 +184,7 @@ _BY_XLA = re.compile(r"XLA|tf2xla|compile-time constant|trying to compile graph"
 
 
 def compiled_settings(model: Any) -> dict[str, Any]:
-    """Return what a model was compiled with beside optimizer and loss, as `compile` takes it; empty if it was not."""
+    """Return a model's `compile` arguments except optimizer and loss; empty if it was not compiled."""
     if not is_compiled(model):
         return {}
     given: Mapping[str, Any] = model._compile_config.config
@@ -192,7 +192,7 @@ def compiled_settings(model: Any) -> dict[str, Any]:
 
 
 def has_own_compile(model: Any) -> bool:
-    """Return whether a model's class compiles in a way of its own."""
+    """Return whether a model's class overrides `compile`."""
     return type(model).compile is not training.Model.compile or "compile" in vars(model)
 
 
@@ -202,7 +202,7 @@ def compiles_by_xla(model: Any) -> bool:
 
 
 def xla_obstacle(model: Any, error: Any) -> str | None:
-    """Name what XLA could not compile of a model's step; None where an error is about something else."""
+    """Name what XLA could not compile in a model's step; None if the error has another cause."""
     text = str(error)
     if not compiles_by_xla(model) or not _BY_XLA.search(text):
         return None
@@ -215,5 +215,5 @@ def xla_obstacle(model: Any, error: Any) -> str | None:
 
 
 def leave_xla_out(changes: Changes, model: Any) -> None:
-    """Let a model's step be traced for TensorFlow's own kernels until changes are undone."""
+    """Trace a model's step without XLA until changes are undone."""
     changes.replace(model, "_jit_compile", False)

@@ -1,4 +1,4 @@
-"""TensorFlow's functions on symbolic tensors: Keras makes layers of them by itself."""
+"""TensorFlow's functions on symbolic tensors: Keras 2 turns them into layers by itself."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from s2s_magic.undoing import Changes
 
 
 def take_symbols(changes: Changes) -> None:
-    """Let TensorFlow's functions take symbolic tensors until changes are undone: they do already."""
+    """Let TensorFlow's functions accept symbolic tensors until changes are undone; with Keras 2 they already do."""

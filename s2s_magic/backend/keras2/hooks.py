@@ -1,4 +1,4 @@
-"""What is heard while a cell runs, and which calls are Keras's own and not the user's."""
+"""What tracing hooks into, and which calls are Keras's own rather than the user's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ functional, sequential = private("engine.functional"), private("engine.sequentia
 _COUNTERS = "_init_batch_counters"
 
 
-# Keras's own calls of a model, made for the user's sake: none of these calls stands in the user's code.
+# Keras methods that call a model on the user's behalf: such calls are not in the user's code.
 _ENGINE = {
     objects.Model: "fit evaluate predict train_on_batch test_on_batch predict_on_batch train_step test_step "
     f"predict_step build save export summary {_COUNTERS}",
@@ -31,7 +31,7 @@ _ENGINE = {
 
 CONSTRUCTORS: tuple[tuple[type, str], ...] = ((objects.Layer, "__init__"),)
 CALLS: tuple[tuple[type, str], ...] = ((objects.Layer, "__call__"),)
-"""The methods of Keras that construct and that call a layer."""
+"""The Keras methods that construct and that call a layer."""
 
 
 def hear_variables(changes: Changes, creating: Callable[..., Any]) -> None:
@@ -40,17 +40,17 @@ def hear_variables(changes: Changes, creating: Callable[..., Any]) -> None:
 
 
 def engine_codes() -> frozenset[CodeType]:
-    """Return the code of Keras's own drivers: a call beneath them is a retracing or a probe, not the user's."""
+    """Return the code objects of Keras's own drivers: a call beneath them is a retracing or a probe, not the user's."""
     methods = [getattr(owner, name, None) for owner, names in _ENGINE.items() for name in names.split()]
     codes = {inspect.unwrap(method).__code__ for method in methods if method is not None}
     return frozenset({*codes, inspect.unwrap(tf.saved_model.save).__code__})
 
 
 def is_bookkeeping(method: str) -> bool:
-    """Return whether a method makes variables that belong to no layer: a model counts its batches in some."""
+    """Return whether a method makes variables that belong to no layer, such as a model's batch counters."""
     return method == _COUNTERS
 
 
 def calls_for_training() -> bool:
-    """Return whether the call of a model that goes on is one for training."""
+    """Return whether the current call of a model is for training."""
     return call_context().training is True

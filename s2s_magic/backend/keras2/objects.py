@@ -1,4 +1,4 @@
-"""What a live value is: a layer, a model, a variable, a tensor, or what stands for an operation."""
+"""What a live value is: a layer, a model, a variable, a tensor, or the layer object of an operation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Metric = private("metrics.base_metric").Metric
 Layer = base_layer.Layer
 Model = private("engine.training").Model
 
-# Keras's bookkeeping, which names the same objects a second time.
+# Keras's bookkeeping attributes, which refer to the same objects a second time.
 BOOKKEEPING = frozenset({
     *("_self_tracked_trackables", "_layers", "_metrics", "_obj_reference_counts_dict", "_thread_local", "_call_spec"),
     *("_inbound_nodes", "_outbound_nodes", "_inbound_nodes_value", "_outbound_nodes_value", "_network_nodes"),
@@ -43,12 +43,12 @@ _KIND_OF[base_layer.AddLoss] = KIND_OF_CLASS["AddLoss"]
 
 
 def is_layer(value: Any) -> bool:
-    """Return whether a value can be a ledger's layer; metrics are Keras layers too, and are none here."""
+    """Return whether a value can be a ledger's layer; metrics, though Keras layers too, cannot."""
     return isinstance(value, Layer) and not isinstance(value, Metric)
 
 
 def flattened(layer: Any, *, direct: bool = False) -> Iterable[Any]:
-    """Return a layer and all that is within it by Keras's own count, or only what is directly within it."""
+    """Return a layer and everything Keras finds within it, or only what is directly within it."""
     return layer._flatten_layers(recursive=not direct, include_self=not direct)  # type: ignore[no-any-return]
 
 
@@ -58,7 +58,7 @@ def is_model(layer: Any) -> bool:
 
 
 def is_functional(layer: Any) -> bool:
-    """Return whether a layer is a graph of layers that the user wired, and so holds them by no attribute."""
+    """Return whether a layer is a graph of layers wired by the user, which no attributes hold."""
     return isinstance(layer, Functional) and not isinstance(layer, Sequential)
 
 
@@ -73,12 +73,12 @@ def is_attention(layer: Any) -> bool:
 
 
 def is_written(layer: Any) -> bool:
-    """Return whether the user wrote a layer: it is no input, and stands for no operation."""
+    """Return whether the user wrote a layer: it is neither an input nor an operation."""
     return not is_input(layer) and operation(layer) is None
 
 
 def kind_of(layer: Any) -> LayerKind:
-    """Say what kind of thing a layer is, by its very class: one of the kinds that a ledger's layers have."""
+    """Return a layer's kind, one of those in a ledger, by its exact class."""
     if operation(layer) is not None:
         return "operation"
     if is_input(layer):
@@ -89,7 +89,7 @@ def kind_of(layer: Any) -> LayerKind:
 
 
 def stock_class(layer: Any) -> str:
-    """Name the one of Keras's own classes that a layer is of; empty for a class derived from one, and for others."""
+    """Return the name of a layer's class if it is one of Keras's own; empty for a subclass of one, and for others."""
     name = type(layer).__name__
     return name if type(layer) is getattr(keras.layers, name, None) else ""
 
@@ -100,12 +100,12 @@ def is_variable(value: Any) -> bool:
 
 
 def is_ready(layer: Any) -> bool:
-    """Return whether a layer's base constructor came to its end."""
+    """Return whether a layer's base constructor has finished."""
     return "_trainable_weights" in vars(layer)
 
 
 def operation(layer: Any) -> str | None:
-    """Name the TensorFlow operation a layer stands for, or None for a layer that the user wrote."""
+    """Return the name of the TensorFlow operation that a layer represents; None for a layer the user wrote."""
     if not isinstance(layer, _IMPLICIT):
         return None
     symbol = getattr(layer, "symbol", None)
@@ -127,12 +127,12 @@ def is_keras_tensor(value: Any) -> bool:
 
 
 def is_wire(value: Any) -> bool:
-    """Return whether a value can go into a call as a wire: a tensor, or an array of numbers."""
+    """Return whether a value can be a wire into a call: a tensor, or an array of numbers."""
     return is_tensor(value) or isinstance(value, np.ndarray)
 
 
 def is_wiring(arguments: Any) -> bool:
-    """Return whether a call is given symbols for tensors, so that no numbers flow."""
+    """Return whether a call's arguments include symbolic tensors, so that no numbers flow."""
     return any(
         is_keras_tensor(leaf) or (isinstance(leaf, tf.Tensor) and not hasattr(leaf, "numpy"))
         for leaf in tf.nest.flatten(arguments)
@@ -140,7 +140,7 @@ def is_wiring(arguments: Any) -> bool:
 
 
 def shape_of(value: Any) -> tuple[int | None, ...] | None:
-    """Return a wire's or a variable's shape; None where not even the rank is known."""
+    """Return a wire's or a variable's shape; None if even the rank is unknown."""
     shape = value.shape
     if isinstance(shape, tf.TensorShape):
         return tuple(shape) if shape.rank is not None else None
@@ -148,12 +148,12 @@ def shape_of(value: Any) -> tuple[int | None, ...] | None:
 
 
 def dtype_of(value: Any) -> str:
-    """Return a wire's or a variable's dtype by name."""
+    """Return the name of a wire's or a variable's dtype."""
     return str(value.dtype.name)
 
 
 def is_copied(layer: Any, holders: Iterable[Any]) -> bool:
-    """Return whether one of the holders made copies of a layer, and uses those instead."""
+    """Return whether one of the holders copied a layer and uses the copies instead."""
     return any(
         isinstance(holder, keras.layers.Bidirectional)
         and holder.layer is layer
@@ -164,16 +164,16 @@ def is_copied(layer: Any, holders: Iterable[Any]) -> bool:
 
 
 def is_stock(layer: Any) -> bool:
-    """Return whether a layer is of a class of Keras's or TFA's, with nothing replaced on the object."""
+    """Return whether a layer's class is Keras's or TFA's, and the object does not override ``call``."""
     packages = (PACKAGE, "tensorflow", "tensorflow_addons")
     return type(layer).__module__.partition(".")[0] in packages and "call" not in vars(layer)
 
 
 def is_lambda(layer: Any) -> bool:
-    """Return whether a layer runs a function of the user's."""
+    """Return whether a layer runs a user function."""
     return isinstance(layer, keras.layers.Lambda)
 
 
 def makes_ids(layer: Any) -> bool:
-    """Return whether a layer turns text into rows of ids by a vocabulary of its own."""
+    """Return whether a layer turns text into rows of ids with its own vocabulary."""
     return isinstance(layer, keras.layers.TextVectorization) and layer.get_config()["output_mode"] == "int"

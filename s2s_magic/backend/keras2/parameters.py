@@ -1,4 +1,4 @@
-"""The variables of a layer: which are its own, what they hold, and what fills them."""
+"""The variables of a layer: which are its own, their values, and their initializers."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _LISTS = objects.Layer.trainable_weights
 
 
 def bare(variable: Any) -> Any:
-    """Return the variable itself where Keras wrapped it for mixed precision: identity is the bare one's."""
+    """Return the variable inside Keras's mixed-precision wrapper, if any: identity is the bare one's."""
     return variable._variable if isinstance(variable, objects.AutoCastVariable) else variable
 
 
 def weights(layer: Any) -> tuple[list[Any], list[Any]]:
-    """Return all variables that a layer and what it holds list: trainable ones, and the others."""
+    """Return all variables listed by a layer and what it holds: the trainable ones, and the others."""
     if not getattr(layer, "_self_tracked_trackables", True) and type(layer).trainable_weights is _LISTS:
-        own = meant_to_train(layer), meant_to_stay(layer)  # a leaf, which most layers are
+        own = meant_to_train(layer), meant_to_stay(layer)  # a leaf, as most layers are
         return own if layer.trainable else ([], [*own[0], *own[1]])
     try:
         return _variables(layer.trainable_weights), _variables(layer.non_trainable_weights)
-    except ValueError:  # a model within has no weights yet, and Keras refuses to list those of the rest
+    except ValueError:  # a nested model has no weights yet, and Keras then refuses to list any
         parts = [part for part in holding.reached(layer) if objects.is_ready(part)]
         trained = [v for part in parts if part.trainable for v in meant_to_train(part)]
         frozen = [v for part in parts if not part.trainable for v in meant_to_train(part)]
@@ -38,22 +38,22 @@ def weights(layer: Any) -> tuple[list[Any], list[Any]]:
 
 
 def meant_to_train(layer: Any) -> list[Any]:
-    """Return the layer's own variables that would be trained if nothing were frozen."""
+    """Return the layer's own variables that would be trained if nothing was frozen."""
     return _variables(layer._trainable_weights)
 
 
 def meant_to_stay(layer: Any) -> list[Any]:
-    """Return the layer's own variables that are never trained, such as a batch normalization's averages."""
+    """Return the layer's own variables that are never trained, such as the averages of batch normalization."""
     return _variables(layer._non_trainable_weights)
 
 
 def _variables(listed: list[Any]) -> list[Any]:
-    """Leave out what Keras lists among weights without being one: a vocabulary's table."""
+    """Leave out what Keras lists among weights but is not a variable, such as a vocabulary's table."""
     return [value for value in listed if hasattr(value, "shape")]
 
 
 def direct_weights(layer: Any) -> list[Any]:
-    """Return the variables of the layer itself, without those of layers it holds."""
+    """Return the layer's own variables, without those of layers it holds."""
     return [*meant_to_train(layer), *meant_to_stay(layer)]
 
 
@@ -67,7 +67,7 @@ def direct_owner(layer: Any, variable: Any) -> Any:
 
 
 def attribute_of(layer: Any, variable: Any) -> str:
-    """Find the attribute by which a layer holds a variable, else the last part of the variable's own name."""
+    """Find the attribute that holds a layer's variable, else return the last part of the variable's own name."""
     wanted = bare(variable)
     for name, value in holding.attributes(layer):
         if bare(value) is wanted:
@@ -82,7 +82,7 @@ def attribute_of(layer: Any, variable: Any) -> str:
 
 
 def initializer_name(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-    """Name what fills a new variable, from the arguments of `Layer.add_weight`."""
+    """Return the name of a new variable's initializer, from the arguments of `Layer.add_weight`."""
     given = dict(zip(("name", "shape", "dtype", "initializer"), args, strict=False)) | kwargs
     found = initializers.get(given.get("initializer"))
     if found is None:
@@ -92,9 +92,9 @@ def initializer_name(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
 
 
 def value(variable: Any) -> Any:
-    """Return what a variable holds now, as a tensor; None where it has no value yet or no numbers.
+    """Return a variable's current value as a tensor; None if it has no value yet or is not numeric.
 
-    The tensor shares the variable's memory until the variable changes, and keeps what it holds when it does.
+    The tensor shares the variable's memory until the variable changes, and then keeps the old value.
     """
     if not (tf.executing_eagerly() and hasattr(variable, "numpy")):
         return None
@@ -105,7 +105,7 @@ def value(variable: Any) -> Any:
 
 
 def norm(value: Any) -> float:
-    """Measure the Euclidean norm of a tensor of numbers."""
+    """Return the Euclidean norm of a numeric tensor."""
     return float(np.linalg.norm(value.numpy().astype(np.float32, copy=False).ravel()))
 
 
@@ -115,12 +115,12 @@ def floats(variable: Any) -> bool:
 
 
 def item_size(variable: Any) -> int:
-    """Return the bytes of one number of a variable."""
+    """Return the size of one element of a variable, in bytes."""
     return int(tf.as_dtype(variable.dtype).size)
 
 
 def size_of(variable: Any) -> int:
-    """Count the numbers in a variable."""
+    """Return the number of elements of a variable."""
     return math.prod(size or 0 for size in objects.shape_of(variable) or ())
 
 

@@ -1,4 +1,4 @@
-"""Keras 2 from within: the `keras` that comes with TensorFlow up to 2.15, else `tf_keras`."""
+"""Keras 2's internals: the `keras` that comes with TensorFlow up to 2.15, else `tf_keras`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from tensorflow import keras
 
 _ROOT = str(keras.Model.__module__).partition(".engine")[0]
 PACKAGE = _ROOT.partition(".")[0]
-"""What Keras is imported as: keras, or tf_keras."""
+"""The name that Keras is imported as: keras, or tf_keras."""
 
 
 def private(module: str) -> Any:
-    """Return a module of Keras's own source, such as ``engine.base_layer``."""
+    """Return an internal Keras module, such as ``engine.base_layer``."""
     return import_module(f"{_ROOT}.{module}")

@@ -16,10 +16,10 @@ backend = private("backend")
 
 
 def keep_random_states(changes: Changes) -> None:
-    """Put the random states of Python, NumPy, TensorFlow and Keras back when changes are undone.
+    """Restore the random states of Python, NumPy, TensorFlow and Keras when changes are undone.
 
-    An operation run eagerly with a seed of its own begins its numbers anew after `tf.random.set_seed`: that TensorFlow
-    keeps where nobody can read it.
+    An operation run eagerly with a seed of its own restarts its sequence after `tf.random.set_seed`: TensorFlow keeps
+    that state where it cannot be read.
     """
     python, numpy = random.getstate(), np.random.get_state()
     changes.undo_by(lambda: random.setstate(python))

@@ -1,4 +1,4 @@
-"""What running and training a model changes: noted, and put back."""
+"""Save and restore what running and training a model changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RandomGenerator = private("backend").RandomGenerator
 
 
 def leave_as_it_is(changes: Changes, layer: Any) -> None:
-    """Have put back what a call of a layer for trial changes: the losses that it lists, and the seeds it counts up."""
+    """Undo what a trial call of a layer changes: the losses it lists, and the seeds it increments."""
 
     def put_back(part: Any, losses: list[Any], eager: list[Any], seed: Any) -> None:
         part._losses[:] = losses
@@ -33,7 +33,7 @@ def leave_as_it_is(changes: Changes, layer: Any) -> None:
 
 
 def state_of(model: Any) -> list[Any]:
-    """List the variables that say where a training is: weights, recurrent states, optimizers'; not the metrics'."""
+    """List the variables that define a training's state: weights, recurrent states, optimizers'; not the metrics'."""
     metrics = {id(variable) for metric in metrics_of(model) for variable in metric.variables}
     trained, others = parameters.weights(model)
     found = {id(v): v for v in (*trained, *others, *running_state(model), *optimizers.optimizer_variables(model))}
@@ -41,12 +41,12 @@ def state_of(model: Any) -> list[Any]:
 
 
 def metrics_of(model: Any) -> list[Any]:
-    """List a model's metrics: those of its compile, and those that its layers add."""
+    """List a model's metrics: those from compile, and those that its layers add."""
     return list(getattr(model, "metrics", None) or ())
 
 
 def running_state(model: Any) -> list[Any]:
-    """List what running a model may change though no gradient does: averages, states, random generators, metrics."""
+    """List what running a model may change without a gradient: averages, states, random generators, metrics."""
     found: dict[int, Any] = {}
     for layer in holding.reached(model):
         trained = {id(variable) for variable in layer._trainable_weights}
@@ -61,9 +61,9 @@ def running_state(model: Any) -> list[Any]:
 
 
 def _held(value: Any) -> Any:
-    """Return the variables that one attribute of a layer holds by itself, not through a layer."""
+    """Return the variables that one attribute of a layer holds directly, not through a layer."""
     if isinstance(value, RandomGenerator):
-        value = getattr(value, "_generator", None)  # made at the first use; Attention without dropout uses none
+        value = getattr(value, "_generator", None)  # made at the first use; Attention without dropout makes none
     if isinstance(value, tf.random.Generator):
         return [value.state]
     if isinstance(value, list | tuple):
@@ -72,7 +72,7 @@ def _held(value: Any) -> Any:
 
 
 def values_of(variables: Iterable[Any]) -> Callable[[], None]:
-    """Note what variables hold, in the host's memory; what is given puts it back."""
+    """Save the values of variables in host memory; return a function that restores them."""
     values = [(variable, variable.numpy()) for variable in variables]
 
     def put_back() -> None:
@@ -83,7 +83,7 @@ def values_of(variables: Iterable[Any]) -> Callable[[], None]:
 
 
 def attributes_before(model: Any) -> Callable[[], None]:
-    """Note the attributes of a model and of its optimizers; what is given puts them all back, and takes others away."""
+    """Save the attributes of a model and its optimizers; return a function that restores them and removes new ones."""
     owners = [model, *(part for optimizer in optimizers.optimizers_of(model) for part in optimizers.parts(optimizer))]
     put_back = [attributes_of(owner) for owner in owners]
 
@@ -95,12 +95,12 @@ def attributes_before(model: Any) -> Callable[[], None]:
 
 
 def steps_taken(model: Any) -> int:
-    """Count the steps since the present fit of a model began."""
+    """Return the number of steps since the current fit of a model began."""
     return int(getattr(model, "_train_counter", 0))
 
 
 def metric_results(model: Any) -> dict[str, Any]:
-    """Return what a model's metrics say now, as `fit` would after a step."""
+    """Return the current results of a model's metrics, as `fit` would after a step."""
     found = {}
     for metric in metrics_of(model):
         result = metric.result()

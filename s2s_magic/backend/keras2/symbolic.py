@@ -1,4 +1,4 @@
-"""How this Keras records the calls that make symbolic tensors."""
+"""How Keras 2 records the calls that make symbolic tensors."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ functional, functional_utils = private("engine.functional"), private("engine.fun
 
 
 def graph_of(model: Any) -> Any:
-    """Return what holds the wires of a model: a functional model does so itself; None for a model without wires."""
+    """Return the object with a model's wires: the model itself if it is functional; None for a model without wires."""
     return model if isinstance(model, functional.Functional) else None
 
 
 def is_dense(tensor: Any) -> bool:
-    """Return whether a symbolic tensor stands for a plain one, which is neither ragged nor sparse."""
+    """Return whether a symbolic tensor is dense, that is neither ragged nor sparse."""
     return isinstance(tensor.type_spec, tf.TensorSpec)
 
 
 def wires_into(node: Any) -> list[Any]:
-    """List the symbolic tensors that a recorded call was given."""
+    """List the symbolic tensors passed to a recorded call."""
     return list(tf.nest.flatten(node.keras_inputs))
 
 
@@ -32,16 +32,16 @@ def called_in(node: Any) -> Any:
 
 
 def output_keys(model: Any) -> list[str] | None:
-    """Return the keys of a model wired with a dict of outputs, in the order of its outputs; None for any other."""
+    """Return the keys of a model wired with a dict of outputs, in output order; None for any other."""
     wired = getattr(model, "_nested_outputs", None)
     return sorted(wired) if isinstance(wired, dict) else None
 
 
 def disconnected(error: BaseException) -> tuple[list[Any], list[Any]] | None:
-    """Return the inputs and outputs of a model that could not be made since its outputs need other inputs.
+    """Return the inputs and outputs of a model that could not be made because its outputs need other inputs.
 
-    Keras finds it in one place where all inputs are made by ``Input``, and in another where one is made by a layer.
-    None for any other error.
+    Keras detects this in one place if all inputs are made by ``Input``, and in another if one is made by a layer.
+    Return None for any other error.
     """
     finding = functional._map_graph_network, functional_utils.find_nodes_by_inputs_and_outputs
     words = ("disconnected", "cannot be reached")
@@ -56,6 +56,6 @@ def disconnected(error: BaseException) -> tuple[list[Any], list[Any]] | None:
 
 
 def arguments_of(layer: Any, number: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the arguments of one of the calls by which a layer sits in the graph."""
+    """Return the arguments of one of a layer's calls in the graph, by the call's number."""
     made = layer._inbound_nodes[number]
     return tuple(made.call_args), dict(made.call_kwargs)

@@ -1,4 +1,4 @@
-"""Keras 3 on TensorFlow: what tracing asks for; a fit needs `randomness` and `arithmetic` as well."""
+"""Keras 3 on TensorFlow: the functions that tracing needs; a fit also needs `randomness` and `arithmetic`."""
 
 SUBJECTS = ("objects", "parameters", "symbolic", "hooks", "functions", "compiled", "optimizers", "state")
-"""The modules whose functions are to be had from `s2s_magic.backend`."""
+"""The modules whose functions `s2s_magic.backend` offers."""

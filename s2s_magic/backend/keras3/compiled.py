@@ -1,4 +1,4 @@
-"""What a model was compiled with, the steps that were traced for it, and what they change."""
+"""A model's compile settings, its traced steps, and what they change."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from s2s_magic.backend import graphs, holding
 from s2s_magic.backend.keras3 import objects, parameters
 
-# Keras 3 reads the `trainable` switches when it traces a step, and not when a model is compiled.
+# Keras 3 reads the `trainable` switches when it traces a step, not when a model is compiled.
 
 
 def is_compiled(model: Any) -> bool:
@@ -17,14 +17,14 @@ def is_compiled(model: Any) -> bool:
 
 
 def compiled_as(model: Any) -> Any:
-    """Return an object that is another one after each compiling; None before the first."""
+    """Return an object that each `compile` replaces; None before the first."""
     return vars(model).get("_compile_config")
 
 
 def compiled_at(model: Any) -> int | None:
-    """Return a number that is the greater the later a model was compiled; None for one that never was.
+    """Return a number that is greater the later a model was compiled; None if it never was.
 
-    Each compiling makes a metric of the loss, whose variables TensorFlow numbers as they come.
+    Each `compile` makes a metric for the loss, and TensorFlow numbers its variables in order of creation.
     """
     if not is_compiled(model):
         return None
@@ -34,13 +34,13 @@ def compiled_at(model: Any) -> int | None:
 
 
 def has_trained(model: Any) -> bool:
-    """Return whether `fit` or `train_on_batch` took a step with a model, in whatever cell."""
+    """Return whether `fit` or `train_on_batch` ever took a step with a model, in whatever cell."""
     counter = getattr(getattr(model, "optimizer", None), "iterations", None)
     return counter is not None and int(counter) > 0
 
 
 def changed_since_compile(model: Any) -> list[tuple[Any, bool]]:
-    """Return the layers whose switch `fit` would not heed: none, for it heeds the switches as they are."""
+    """Return the layers whose current switch `fit` would ignore: none, since it uses the switches as they are."""
     return []
 
 
@@ -50,15 +50,15 @@ def trained_by_fit(model: Any) -> list[Any]:
 
 
 def has_own_step(model: Any) -> bool:
-    """Return whether a model's training step is not Keras's: its optimizer may then be given any variables."""
+    """Return whether a model has its own training step: its optimizer may then be given any variables."""
     return type(model).train_step is not objects.Model.train_step or "train_step" in vars(model)
 
 
 def known_to_optimizer(model: Any, asked: Iterable[Any]) -> list[bool] | None:
-    """Say of each variable whether the model's optimizer has its place; None while it takes any.
+    """Return for each variable whether the model's optimizer has slots for it; None while it accepts any.
 
-    An optimizer makes its places once, for the variables of its first step, and refuses all others. What a training
-    step of the model's own gives it is not known.
+    An optimizer makes its slots once, for the variables of its first step, and refuses all others. Which variables a
+    custom training step passes to it is unknown.
     """
     held: Any = getattr(model, "optimizer", None)
     held = getattr(held, "inner_optimizer", held)
@@ -69,9 +69,9 @@ def known_to_optimizer(model: Any, asked: Iterable[Any]) -> list[bool] | None:
 
 
 def loss_weights(model: Any) -> list[float | None] | None:
-    """Return the weight of the loss of each of a model's outputs, None for an output without one.
+    """Return the loss weight of each of a model's outputs, None for an output without a loss.
 
-    None as a whole where that is not known: the model is not compiled, or its class has a training step of its own.
+    Return None if they are unknown: the model is not compiled, or its class has its own training step.
     """
     own = type(model).compute_loss is not objects.Model.compute_loss
     if not is_compiled(model) or has_own_step(model) or own or not graphs.ends(model)[1]:
@@ -85,7 +85,7 @@ def loss_weights(model: Any) -> list[float | None] | None:
 
 
 def adds_loss(layer: Any) -> bool:
-    """Return whether calling a layer adds a loss of its inputs or outputs."""
+    """Return whether calling a layer adds a loss on its inputs or outputs."""
     return any(
         getattr(part, "activity_regularizer", None) is not None or getattr(part, "_losses", None)
         for part in holding.reached(layer)
@@ -93,5 +93,5 @@ def adds_loss(layer: Any) -> bool:
 
 
 def added_losses(layer: Any) -> list[Any]:
-    """Return the tensors that the last call of a layer, and of what it holds, handed to ``add_loss``."""
+    """Return the tensors passed to ``add_loss`` in the last call of a layer and of the layers it holds."""
     return [loss for part in holding.reached(layer) for loss in getattr(part, "_losses", ())]

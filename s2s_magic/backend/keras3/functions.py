@@ -1,4 +1,4 @@
-"""TensorFlow's functions on symbolic tensors: operations of the graph, as they are with Keras 2."""
+"""TensorFlow's functions on symbolic tensors: made operations of the graph, as they are with Keras 2."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from s2s_magic.undoing import Changes
 
 @keras.saving.register_keras_serializable(package="s2s_magic")
 class TensorFlowFunction(objects.Operation):  # type: ignore[misc]
-    """A function of TensorFlow's as an operation of a Keras graph.
+    """A TensorFlow function as an operation of a Keras graph.
 
     Parameters
     ----------
     function
-        Its name below ``tf``, such as ``nn.softmax``: that is what is saved.
+        Its name below ``tf``, such as ``nn.softmax``: this name is saved.
     name
         The operation's name in the graph.
     """
@@ -34,12 +34,12 @@ class TensorFlowFunction(objects.Operation):  # type: ignore[misc]
         return functools.reduce(getattr, self.function.split("."), tf)(*args, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` takes."""
+        """Return the arguments of `from_config`."""
         return {"function": self.function, "name": self.name}
 
 
 class _Dispatcher(dispatch.GlobalOpDispatcher):  # type: ignore[misc]
-    """Answers for TensorFlow's public functions where an argument is a symbolic tensor."""
+    """Handles TensorFlow's public functions if an argument is a symbolic tensor."""
 
     def handle(self, op: Any, args: Any, kwargs: Any) -> Any:
         __tracebackhide__ = True
@@ -53,7 +53,7 @@ _DISPATCHER = _Dispatcher()
 
 
 def take_symbols(changes: Changes) -> None:
-    """Let TensorFlow's functions take symbolic tensors until changes are undone."""
+    """Let TensorFlow's functions accept symbolic tensors until changes are undone."""
     known = dispatch._GLOBAL_DISPATCHERS
     if _DISPATCHER not in known:
         changes.undo_by(functools.partial(_forget, known))

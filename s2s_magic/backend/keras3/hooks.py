@@ -1,4 +1,4 @@
-"""What is heard while a cell runs, and which calls are Keras's own and not the user's."""
+"""What tracing hooks into, and which calls are Keras's own rather than the user's."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ global_state = private("backend.common.global_state")
 
 CONSTRUCTORS: tuple[tuple[type, str], ...] = ((objects.Layer, "__init__"), (objects.Graph, "__init__"))
 CALLS: tuple[tuple[type, str], ...] = ((objects.Layer, "__call__"), (objects.Operation, "symbolic_call"))
-"""The methods of Keras that construct and that call a layer or, on symbolic tensors, an operation."""
+"""The Keras methods that construct and that call a layer or, on symbolic tensors, an operation."""
 
-# Keras's own calls of a model, made for the user's sake: none of these calls stands in the user's code.
+# Keras methods that call a model on the user's behalf: such calls are not in the user's code.
 _ENGINE = {
     objects.Model: "fit evaluate predict train_on_batch test_on_batch predict_on_batch train_step test_step "
     "predict_step build build_from_config save export summary _symbolic_build _maybe_symbolic_build",
@@ -30,8 +30,8 @@ _ENGINE = {
 }
 
 
-# What makes variables that are none of a layer's: averages of metrics, moments of optimizers, states of random numbers;
-# and what fills a variable later, in another one of TensorFlow's.
+# Methods whose variables belong to no layer: averages of metrics, moments of optimizers, states of random generators;
+# and one that later fills a variable, in a TensorFlow variable of its own.
 _QUIET = (
     (private("backend").Variable, "_deferred_initialize"),
     (objects.Metric, "add_variable"),
@@ -41,9 +41,9 @@ _QUIET = (
 
 
 def hear_variables(changes: Changes, creating: Callable[..., Any]) -> None:
-    """Let ``creating(next_creator, ...)`` make each variable until changes are undone: Keras's, and TensorFlow's own.
+    """Let ``creating(next_creator, ...)`` make each variable, Keras's or TensorFlow's, until changes are undone.
 
-    What holds the numbers of Keras's variable is no variable of its own.
+    The TensorFlow variable inside a Keras variable does not count as one of its own.
     """
     within: list[Any] = []
 
@@ -72,7 +72,7 @@ def hear_variables(changes: Changes, creating: Callable[..., Any]) -> None:
 
 
 def _wrap(changes: Changes, owner: type, name: str, around: Callable[..., Any]) -> None:
-    """Let ``around(original, ...)`` stand for a method until changes are undone."""
+    """Replace a method by ``around(original, ...)`` until changes are undone."""
     original = getattr(owner, name)
 
     @functools.wraps(original)
@@ -86,25 +86,25 @@ def _wrap(changes: Changes, owner: type, name: str, around: Callable[..., Any]) 
 
 
 def _copying(original: Callable[..., Any], self: Any, layer: Any = None, *args: Any, **kwargs: Any) -> None:
-    """Note the layer that ``Bidirectional`` makes copies of and forgets."""
+    """Note the layer that ``Bidirectional`` copies without keeping a reference to it."""
     original(self, layer, *args, **kwargs)
     if isinstance(layer, objects.Layer) and layer is not self.forward_layer:
         objects.COPIED.add(layer)
 
 
 def engine_codes() -> frozenset[CodeType]:
-    """Return the code of Keras's own drivers: a call beneath them is a retracing or a probe, not the user's."""
+    """Return the code objects of Keras's own drivers: a call beneath them is a retracing or a probe, not the user's."""
     methods = [getattr(owner, name, None) for owner, names in _ENGINE.items() for name in names.split()]
     codes = {inspect.unwrap(method).__code__ for method in methods if method is not None}
     return frozenset({*codes, inspect.unwrap(tf.saved_model.save).__code__})
 
 
 def is_bookkeeping(method: str) -> bool:
-    """Return whether a method makes variables that belong to no layer: none does here."""
+    """Return whether a method makes variables that belong to no layer; in Keras 3 none does."""
     return False
 
 
 def calls_for_training() -> bool:
-    """Return whether the call of a model that goes on is one for training."""
+    """Return whether the current call of a model is for training."""
     context = global_state.get_global_attribute("current_call_ctx")
     return getattr(context, "training", None) is True

@@ -20,7 +20,7 @@ Graph = private("ops.function").Function
 variables = private("backend.common.variables")
 KerasVariable = getattr(variables, "KerasVariable", None) or variables.Variable  # renamed in Keras 3.8
 
-# Keras's bookkeeping, which names the same objects a second time.
+# Keras's bookkeeping attributes, which refer to the same objects a second time.
 BOOKKEEPING = frozenset({
     *("_tracker", "_layers", "_metrics", "_losses", "_loss_ids", "_tracked", "_auto_config", "_call_signature"),
     *("_inbound_nodes", "_outbound_nodes", "_nodes", "_nodes_by_depth", "_operations", "_operations_by_depth"),
@@ -34,7 +34,7 @@ _KIND_OF = {getattr(keras.layers, name): kind for name, kind in KIND_OF_CLASS.it
 _SEED = "seed_generator_state"
 
 COPIED: weakref.WeakSet[Any] = weakref.WeakSet()
-"""The layers of which copies were made while it was heard."""
+"""The layers that ``Bidirectional`` was seen to copy."""
 
 
 def is_layer(value: Any) -> bool:
@@ -43,7 +43,7 @@ def is_layer(value: Any) -> bool:
 
 
 def flattened(layer: Any, *, direct: bool = False) -> Iterator[Any]:
-    """Return a layer and all that is within it by Keras's own count, or only what is directly within it."""
+    """Return a layer and everything Keras finds within it, or only what is directly within it."""
     if not isinstance(layer, Layer):
         yield from () if direct else (layer,)
         return
@@ -65,7 +65,7 @@ def is_model(layer: Any) -> bool:
 
 
 def is_functional(layer: Any) -> bool:
-    """Return whether a layer is a graph of layers that the user wired, and so holds them by no attribute."""
+    """Return whether a layer is a graph of layers wired by the user, which no attributes hold."""
     return isinstance(layer, Functional)
 
 
@@ -75,17 +75,17 @@ def is_input(layer: Any) -> bool:
 
 
 def is_attention(layer: Any) -> bool:
-    """Return whether a layer is an attention mechanism that keeps a memory, as TensorFlow Addons has them."""
+    """Return whether a layer is an attention mechanism with a memory, like those of TensorFlow Addons."""
     return type(layer).__module__.startswith(OF_ADDONS) and hasattr(layer, "setup_memory")
 
 
 def is_written(layer: Any) -> bool:
-    """Return whether the user wrote a layer: it is no input, and stands for no operation."""
+    """Return whether the user wrote a layer: it is neither an input nor an operation."""
     return isinstance(layer, Layer) and not is_input(layer)
 
 
 def kind_of(layer: Any) -> str:
-    """Say what kind of thing a layer is, by its very class: one of the kinds that a ledger's layers have."""
+    """Return a layer's kind, one of those in a ledger, by its exact class."""
     if operation(layer) is not None:
         return "operation"
     if is_input(layer):
@@ -101,17 +101,17 @@ def is_variable(value: Any) -> bool:
 
 
 def is_seed(variable: Any) -> bool:
-    """Return whether a variable holds the state of a random generator: it is no weight."""
+    """Return whether a variable holds the state of a random generator, which is no weight."""
     return str(getattr(variable, "name", "")).rpartition("/")[2] == _SEED
 
 
 def is_ready(layer: Any) -> bool:
-    """Return whether a layer's base constructor came to its end."""
+    """Return whether a layer's base constructor has finished."""
     return not isinstance(layer, Layer) or "_trainable_variables" in vars(layer)
 
 
 def operation(layer: Any) -> str | None:
-    """Name the operation of `keras.ops` that an object stands for, or None for a layer."""
+    """Return the name of an operation, in `keras.ops` or in ``tf``; None for a layer."""
     if isinstance(layer, Layer):
         return None
     if (function := getattr(layer, "function", None)) is not None and isinstance(function, str):
@@ -133,12 +133,12 @@ def is_keras_tensor(value: Any) -> bool:
 
 
 def is_wire(value: Any) -> bool:
-    """Return whether a value can go into a call as a wire: a tensor, or an array of numbers."""
+    """Return whether a value can be a wire into a call: a tensor, or an array of numbers."""
     return is_tensor(value) or isinstance(value, np.ndarray)
 
 
 def is_wiring(arguments: Any) -> bool:
-    """Return whether a call is given symbols for tensors, so that no numbers flow."""
+    """Return whether a call's arguments include symbolic tensors, so that no numbers flow."""
     return any(
         is_keras_tensor(leaf) or (isinstance(leaf, tf.Tensor) and not hasattr(leaf, "numpy"))
         for leaf in tf.nest.flatten(arguments)
@@ -146,7 +146,7 @@ def is_wiring(arguments: Any) -> bool:
 
 
 def shape_of(value: Any) -> tuple[int | None, ...] | None:
-    """Return a wire's or a variable's shape; None where not even the rank is known."""
+    """Return a wire's or a variable's shape; None if even the rank is unknown."""
     shape = value.shape
     if isinstance(shape, tf.TensorShape):
         return tuple(shape) if shape.rank is not None else None
@@ -154,27 +154,27 @@ def shape_of(value: Any) -> tuple[int | None, ...] | None:
 
 
 def dtype_of(value: Any) -> str:
-    """Return a wire's or a variable's dtype by name."""
+    """Return the name of a wire's or a variable's dtype."""
     return str(getattr(value.dtype, "name", value.dtype))
 
 
 def is_copied(layer: Any, holders: Iterable[Any]) -> bool:
-    """Return whether copies were made of a layer and are used instead; whoever made them does not hold it."""
+    """Return whether a layer was copied and the copies are used instead; the copying object does not hold it."""
     return layer in COPIED
 
 
 def is_stock(layer: Any) -> bool:
-    """Return whether a layer is of a class of Keras's or of the addons, with nothing replaced on the object."""
+    """Return whether a layer's class is Keras's or the addons', and the object does not override ``call``."""
     home = type(layer).__module__
     ours = home.partition(".")[0] in ("keras", "tensorflow") or home.startswith(OF_ADDONS)
     return ours and "call" not in vars(layer)
 
 
 def is_lambda(layer: Any) -> bool:
-    """Return whether a layer runs a function of the user's."""
+    """Return whether a layer runs a user function."""
     return isinstance(layer, keras.layers.Lambda)
 
 
 def makes_ids(layer: Any) -> bool:
-    """Return whether a layer turns text into rows of ids by a vocabulary of its own."""
+    """Return whether a layer turns text into rows of ids with its own vocabulary."""
     return isinstance(layer, keras.layers.TextVectorization) and layer.get_config()["output_mode"] == "int"

@@ -1,4 +1,4 @@
-"""Optimizers: those of a model, those within others, and their variables."""
+"""Optimizers: those of a model, those inside other optimizers, and their variables."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import keras
 
 
 def bare_optimizer(optimizer: Any) -> Any:
-    """Return the optimizer that Keras wrapped for mixed precision, or the optimizer itself."""
+    """Return the optimizer inside Keras's mixed-precision wrapper, or the optimizer itself."""
     return optimizer.inner_optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else optimizer
 
 
 def optimizers_of(model: Any) -> list[Any]:
-    """List the optimizers that a model's steps may ask to apply gradients: its own, and others among its attributes."""
+    """List the optimizers that a model's steps may use: its own, and others among its attributes."""
     held = [vars(model).get("optimizer"), *vars(model).values()]
     found = {id(one): one for value in held for one in _flat(value) if isinstance(one, keras.optimizers.Optimizer)}
     return list(found.values())
@@ -27,7 +27,7 @@ def _flat(value: Any) -> list[Any]:
 
 
 def parts(optimizer: Any) -> Iterator[Any]:
-    """Yield an optimizer and those it hands its work on to."""
+    """Yield an optimizer and those it delegates to."""
     yield optimizer
     inner = bare_optimizer(optimizer)
     if inner is not optimizer:
@@ -35,7 +35,7 @@ def parts(optimizer: Any) -> Iterator[Any]:
 
 
 def optimizer_variables(model: Any) -> list[Any]:
-    """List the variables of all of a model's optimizers, with a loss scale's."""
+    """List the variables of all of a model's optimizers, including those of a loss scale."""
     listed = (
         variable for optimizer in optimizers_of(model) for part in parts(optimizer) for variable in part.variables
     )
@@ -43,7 +43,7 @@ def optimizer_variables(model: Any) -> list[Any]:
 
 
 def learning_rate_of(optimizer: Any) -> str | None:
-    """Return an optimizer's learning rate in a word; None where it has none of its own."""
+    """Return an optimizer's learning rate as text; None if it has none of its own."""
     held = getattr(optimizer, "_learning_rate", None)
     if held is None:
         return None
@@ -51,6 +51,6 @@ def learning_rate_of(optimizer: Any) -> str | None:
 
 
 def put_averages(model: Any) -> None:
-    """Put the moving averages into the variables, where the optimizer keeps some: so a fit of Keras's ends."""
+    """Copy the optimizer's moving averages, if any, into the variables, as Keras does at the end of a fit."""
     if isinstance(model.optimizer, keras.optimizers.Optimizer):
         model.optimizer.finalize_variable_values(model.trainable_weights)

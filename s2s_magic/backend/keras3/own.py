@@ -1,4 +1,4 @@
-"""Keras 3 from within."""
+"""Keras 3's internals."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from typing import Any
 
 
 def private(module: str) -> Any:
-    """Return a module of Keras's own source, such as ``ops.operation``."""
+    """Return an internal Keras module, such as ``ops.operation``."""
     return import_module(f"keras.src.{module}")

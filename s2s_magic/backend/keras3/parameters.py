@@ -1,4 +1,4 @@
-"""The variables of a layer: which are its own, what they hold, and what fills them."""
+"""The variables of a layer: which are its own, their values, and their initializers."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from s2s_magic.backend.keras3 import objects
 
 
 def bare(variable: Any) -> Any:
-    """Return what a variable's identity is: Keras's own variable, whatever holds its numbers."""
+    """Return the object that identifies a variable: Keras's own variable, whatever holds its value."""
     return variable
 
 
 def weights(layer: Any) -> tuple[list[Any], list[Any]]:
-    """Return all variables that a layer and what it holds list: trainable ones, and the others."""
+    """Return all variables listed by a layer and what it holds: the trainable ones, and the others."""
     if not isinstance(layer, objects.Layer):
         return [], []
     return list(layer.trainable_weights), _weights(layer.non_trainable_weights)
 
 
 def meant_to_train(layer: Any) -> list[Any]:
-    """Return the layer's own variables that would be trained if nothing were frozen."""
+    """Return the layer's own variables that would be trained if nothing was frozen."""
     return list(getattr(layer, "_trainable_variables", ()))
 
 
 def meant_to_stay(layer: Any) -> list[Any]:
-    """Return the layer's own variables that are never trained, such as a batch normalization's averages."""
+    """Return the layer's own variables that are never trained, such as the averages of batch normalization."""
     return _weights(getattr(layer, "_non_trainable_variables", ()))
 
 
@@ -40,7 +40,7 @@ def _weights(listed: Any) -> list[Any]:
 
 
 def direct_weights(layer: Any) -> list[Any]:
-    """Return the variables of the layer itself, without those of layers it holds."""
+    """Return the layer's own variables, without those of layers it holds."""
     return [*meant_to_train(layer), *meant_to_stay(layer)]
 
 
@@ -53,9 +53,9 @@ def direct_owner(layer: Any, variable: Any) -> Any:
 
 
 def attribute_of(layer: Any, variable: Any) -> str:
-    """Find the attribute by which a layer holds a variable, else the last part of the variable's own name.
+    """Find the attribute that holds a layer's variable, else return the last part of the variable's own name.
 
-    Where a public attribute is read through a private one, as ``Dense.kernel`` is, it is the public one.
+    If a public property exposes a private attribute, as ``Dense.kernel`` does, return the public name.
     """
     for name, value in holding.attributes(layer):
         if value is variable:
@@ -71,7 +71,7 @@ def attribute_of(layer: Any, variable: Any) -> str:
 
 
 def initializer_name(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-    """Name what fills a new variable, from the arguments of `Layer.add_weight`."""
+    """Return the name of a new variable's initializer, from the arguments of `Layer.add_weight`."""
     given = dict(zip(("shape", "initializer", "dtype"), args, strict=False)) | kwargs
     found = given.get("initializer")
     if found is None:
@@ -82,9 +82,9 @@ def initializer_name(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
 
 
 def value(variable: Any) -> Any:
-    """Return what a variable holds now, as a tensor; None where it has no value yet or no numbers.
+    """Return a variable's current value as a tensor; None if it has no value yet or is not numeric.
 
-    The tensor shares the variable's memory until the variable changes, and keeps what it holds when it does.
+    The tensor shares the variable's memory until the variable changes, and then keeps the old value.
     """
     held = variable._value if isinstance(variable, objects.KerasVariable) else variable
     if not (tf.executing_eagerly() and hasattr(held, "numpy")):
@@ -96,7 +96,7 @@ def value(variable: Any) -> Any:
 
 
 def norm(value: Any) -> float:
-    """Measure the Euclidean norm of a tensor of numbers."""
+    """Return the Euclidean norm of a numeric tensor."""
     return float(np.linalg.norm(value.numpy().astype(np.float32, copy=False).ravel()))
 
 
@@ -106,12 +106,12 @@ def floats(variable: Any) -> bool:
 
 
 def item_size(variable: Any) -> int:
-    """Return the bytes of one number of a variable."""
+    """Return the size of one element of a variable, in bytes."""
     return int(tf.as_dtype(variable.dtype).size)
 
 
 def size_of(variable: Any) -> int:
-    """Count the numbers in a variable."""
+    """Return the number of elements of a variable."""
     return math.prod(size or 0 for size in objects.shape_of(variable) or ())
 
 

@@ -1,4 +1,4 @@
-"""What running and training a model changes: noted, and put back."""
+"""Save and restore what running and training a model changes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from s2s_magic.undoing import Changes
 
 
 def leave_as_it_is(changes: Changes, layer: Any) -> None:
-    """Have put back what a call of a layer for trial changes: the losses that it lists, and the seeds it counts up."""
+    """Undo what a trial call of a layer changes: the losses it lists, and the seeds it increments."""
     for part in holding.reached(layer):
         if objects.is_ready(part) and isinstance(part, objects.Layer):
             changes.undo_by(partial(part._losses.__setitem__, slice(None), list(part._losses)))
@@ -21,7 +21,7 @@ def leave_as_it_is(changes: Changes, layer: Any) -> None:
 
 
 def values_of(variables: Iterable[Any]) -> Callable[[], None]:
-    """Note what variables hold, in the host's memory; what is given puts it back."""
+    """Save the values of variables in host memory; return a function that restores them."""
     values = [(variable, variable.numpy()) for variable in variables]
 
     def put_back() -> None:

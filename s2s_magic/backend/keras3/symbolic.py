@@ -1,4 +1,4 @@
-"""How this Keras records the calls that make symbolic tensors."""
+"""How Keras 3 records the calls that make symbolic tensors."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ functional, function = private("models.functional"), private("ops.function")
 
 
 def graph_of(model: Any) -> Any:
-    """Return what holds the wires of a model: a functional model does so itself; None for a model without wires."""
+    """Return the object with a model's wires: the model itself if it is functional; None for a model without wires."""
     if isinstance(model, objects.Sequential):
         return model._functional
     return model if isinstance(model, objects.Functional) else None
 
 
 def is_dense(tensor: Any) -> bool:
-    """Return whether a symbolic tensor stands for a plain one, which is neither ragged nor sparse."""
+    """Return whether a symbolic tensor is dense, that is neither ragged nor sparse."""
     return not (getattr(tensor, "sparse", False) or getattr(tensor, "ragged", False))
 
 
 def wires_into(node: Any) -> list[Any]:
-    """List the symbolic tensors that a recorded call was given."""
+    """List the symbolic tensors passed to a recorded call."""
     return list(node.input_tensors)
 
 
@@ -33,15 +33,15 @@ def called_in(node: Any) -> Any:
 
 
 def output_keys(model: Any) -> list[str] | None:
-    """Return the keys of a model wired with a dict of outputs, in the order of its outputs; None for any other."""
+    """Return the keys of a model wired with a dict of outputs, in output order; None for any other."""
     wired = getattr(graph_of(model), "_outputs_struct", None)
     return sorted(wired) if isinstance(wired, dict) else None
 
 
 def disconnected(error: BaseException) -> tuple[list[Any], list[Any]] | None:
-    """Return the inputs and outputs of a model that could not be made since its outputs need other inputs.
+    """Return the inputs and outputs of a model that could not be made because its outputs need other inputs.
 
-    None for any other error.
+    Return None for any other error.
     """
     finding = function.map_graph, functional.find_nodes_by_inputs_and_outputs
     words = ("disconnected", "cannot be reached")
@@ -59,6 +59,6 @@ def _flat(tensors: Any) -> list[Any]:
 
 
 def arguments_of(layer: Any, number: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the arguments of one of the calls by which a layer sits in the graph."""
+    """Return the arguments of one of a layer's calls in the graph, by the call's number."""
     made = layer._inbound_nodes[number].arguments
     return tuple(made.args), dict(made.kwargs)
