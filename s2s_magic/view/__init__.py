@@ -1,11 +1,11 @@
-"""Reports of a ledger, as text, HTML, SVG and widgets."""
+"""Render reports of a ledger as text, HTML, SVG and widgets."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# Not lazily: the function has to take the name from the module it lives in.
+# Not lazily: otherwise the name would refer to the submodule and not to the function.
 from s2s_magic.view.report import Report, report
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ __all__ = ["Report", "report", "to_html", "to_png", "to_svg", "to_text", "to_wid
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for and no more: text needs no widgets, and no view needs TensorFlow."""
+    """Import only the requested renderer: text needs no widgets, and no view needs TensorFlow."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,4 +1,4 @@
-"""What a notebook shows: text and HTML always, and more where the front-end can."""
+"""What a notebook shows: always text and HTML, and more if the front-end supports it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from s2s_magic.view.html.markup import join, tag
 if TYPE_CHECKING:
     from s2s_magic.view.report import Report
 
-# Displays of one report in one notebook must differ in their ids; a count is the same in every run of the notebook.
+# Displays of one report in a notebook need different ids; a counter gives the same ids in every run of the notebook.
 _NUMBERS = count(1)
 
 
 @dataclass(frozen=True, eq=False)
 class Display:
-    """Something to show: text and HTML from callables, asked for when a front-end wants them.
+    """Something to show: callables that make its text and HTML when a front-end needs them.
 
     Attributes
     ----------
     text, html
-        Give the two forms that every display has.
+        Return the two forms that every display has.
     more
-        Further forms by MIME type: a widget's view.
+        Further forms by MIME type, such as a widget's view.
     """
 
     text: Callable[[], str]
@@ -39,7 +39,7 @@ class Display:
         return self.text()
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
-        """Return all forms at once; the front-end takes the best that it can show."""
+        """Return all forms at once; the front-end picks the best it can show."""
         return {"text/plain": self.text(), "text/html": self.html(), **self.more}
 
 
@@ -49,7 +49,7 @@ def report_display(ledger: Ledger, *, after: int | None = None, training: bool =
     Raises
     ------
     LookupFailed
-        When there is no event ``after``.
+        If there is no event ``after``.
     """
     from s2s_magic.view import report
 
@@ -86,7 +86,7 @@ def show_pairs(caption: str, head: tuple[str, str], pairs: Sequence[tuple[str, s
 
 
 def progress_bundle(said: str, part: float | None) -> dict[str, str]:
-    """Return the forms of how far some work is: a line, and the part that is done; None where it is over."""
+    """Return the forms of a progress display: a line of text, and a bar for ``part`` (0 to 1); None when it is done."""
     bar = None
     if part is not None:
         bar = join([tag("progress", value=f"{part:.4f}", max="1", aria_label="progress of the fit"), " "])

@@ -1,4 +1,4 @@
-"""Two ledgers beside each other, as text and HTML."""
+"""Render two ledgers side by side, as text and HTML."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from s2s_magic.view.text import WIDTH, joined, table
 
 
 def comparison_text(comparison: Comparison, *, width: int = WIDTH) -> str:
-    """Render a comparison as text: what differs in words, then a line for each variable."""
+    """Render a comparison as text: the differences in words, then a line for each variable."""
     lines = [f"{comparison.first} and {comparison.second}", ""]
     for said in comparison.sentences:
         lines += textwrap.wrap(said, width, subsequent_indent="    ")
@@ -26,7 +26,7 @@ def comparison_text(comparison: Comparison, *, width: int = WIDTH) -> str:
 
 
 def comparison_html(comparison: Comparison) -> str:
-    """Render a comparison as an HTML fragment: one line for what both own."""
+    """Render a comparison as an HTML fragment: one row per variable of either."""
     shown = _variables(comparison)
     total = (tag("b", "total"), f"{comparison.first_total:,}", None, f"{comparison.second_total:,}", None, None)
     return styled(

@@ -1,4 +1,4 @@
-"""Text from a ledger, which may come from a stranger, as text that every front-end can show."""
+"""Make text from a ledger, which may come from a stranger, safe for every front-end to show."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import html
 _KEPT = "\t\n"
 _UNSEEN = [
     *range(0x80, 0xA0),  # further control characters
-    0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A),  # what turns the order of letters around
-    *range(0xD800, 0xE000),  # halves of characters
+    0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A),  # what changes the direction of text
+    *range(0xD800, 0xE000),  # surrogates
     *range(0xFDD0, 0xFDF0), *(plane + end for plane in range(0, 0x110000, 0x10000) for end in (0xFFFE, 0xFFFF)),
 ]  # fmt: skip
 _PICTURES = {code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "\u2421"} | dict.fromkeys(_UNSEEN, "\ufffd")
@@ -17,15 +17,15 @@ _IN_A_LINE = {**_PICTURES, 0x09: " "}
 
 
 def visible(text: str) -> str:
-    """Replace each character that a front-end would obey or refuse by one that stands for it; lines and tabs stay."""
+    """Replace each character that a front-end would obey or reject by a visible one; keep newlines and tabs."""
     return text if text.isascii() and text.isprintable() else text.translate(_IN_TEXT)
 
 
 def in_a_line(text: str) -> str:
-    """Do as `visible`, with ends of lines replaced too."""
+    """Replace characters like `visible`, newlines too."""
     return text if text.isascii() and text.isprintable() else text.translate(_IN_A_LINE)
 
 
 def escape(text: str) -> str:
-    """Return text as HTML and XML in which nothing is markup, and every character is one that XML allows."""
+    """Return text as HTML and XML without markup, with only characters that XML allows."""
     return html.escape(visible(text))

@@ -1,4 +1,4 @@
-"""What is said of the variables of a fit, in the words that text and HTML share."""
+"""Describe the variables of a fit, in the words that text and HTML share."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from s2s_magic.view.report import Report, VariableRow
 from s2s_magic.view.tables import Table
 
 NAMED = 3
-"""So many variables of one fate are named, the rest are counted."""
+"""Of the variables with the same outcome, this many are named and the rest counted."""
 
 
 def told(report: Report, evidence: Evidence) -> list[str]:
-    """Return the sentences about what needs saying; variables of which the same is true have one together."""
+    """Return the sentences about noteworthy variables; those with the same outcome share one sentence."""
     same: dict[str, list[str]] = {}
     for key, seen in evidence.variables.items():
         if not _goes_without_saying(seen):
@@ -36,7 +36,7 @@ def _together(names: Sequence[str], words: str) -> str:
 
 
 def _goes_without_saying(seen: VariableEvidence) -> bool:
-    """Return whether a variable was trained, on every step of every fit, as a whole."""
+    """Return whether a whole variable was trained on every step of every fit."""
     if seen.verdict != "trained":
         return False
     whole = all(effect.verdict == "trained" and effect.with_gradient == effect.steps for effect in seen.fits)
@@ -44,7 +44,7 @@ def _goes_without_saying(seen: VariableEvidence) -> bool:
 
 
 def measured(report: Report, evidence: Evidence) -> Table:
-    """Return the table of all variables; the column of rows stands only where a variable is read by rows."""
+    """Return the table of all variables; it has a column of rows only if some variable is read by rows."""
     by_rows = any(seen.rows_moved is not None for seen in evidence.variables.values())
     head = (
         *("Variable", "Made in", "Gradient norm", "On steps", "Update", "Update / weight", "Distance"),
@@ -72,14 +72,14 @@ def _on_steps(seen: VariableEvidence) -> str:
 
 
 def _gradient(seen: VariableEvidence) -> str:
-    """Return the gradient's norm in the first epoch and in the last; a dash where the optimizer was given none."""
+    """Return the gradient's norm in the first and the last epoch; a dash if the optimizer received no gradient."""
     if not seen.gradient_norm or (seen.fits and not any(effect.given for effect in seen.fits)):
         return "–"
     return f"{number_text(seen.gradient_norm[0])} → {number_text(seen.gradient_norm[-1])}"
 
 
 def _rows_moved(report: Report, key: str, seen: VariableEvidence) -> str:
-    """Say how many of a variable's rows moved; a dash for one that is not read by rows."""
+    """Say how many of a variable's rows moved; a dash if it is not read by rows."""
     variable = report.ledger.variables.get(key)
     if seen.rows_moved is None or variable is None or not variable.shape:
         return "–"
@@ -87,7 +87,7 @@ def _rows_moved(report: Report, key: str, seen: VariableEvidence) -> str:
 
 
 def shares(report: Report, evidence: Evidence) -> Iterator[tuple[CallShare, VariableRow, str]]:
-    """Give what came through each call of a shared variable's gradient, with the variable and the call's text."""
+    """Yield the share of a shared variable's gradient through each call, with the variable and the call's text."""
     sources = {step.index: step.place.source for step in report.steps}
     for share in evidence.by_call:
         if share.variable in report.variables and share.event in sources:
@@ -95,7 +95,7 @@ def shares(report: Report, evidence: Evidence) -> Iterator[tuple[CallShare, Vari
 
 
 def run_name(run: Run, number: int) -> str:
-    """Name a fit by its number, and by its model where several were fitted."""
+    """Name a fit by its number, and by its model if several were fitted."""
     return f"{number} of {run.model}" if run.model else f"{number}"
 
 
@@ -105,12 +105,12 @@ def batch_text(run: Run) -> str:
 
 
 def end_text(run: Run) -> str:
-    """Say how a fit ended; the empty string for one that ran through."""
+    """Say how a fit ended; the empty string if it ran to its end."""
     return "interrupted" if run.interrupted else f"stopped: {run.stopped}" if run.stopped else ""
 
 
 def kernels_text(run: Run) -> str:
-    """Say what ran on faster kernels in a fit, and why the rest did not; the empty string where that is not known."""
+    """Say what ran on faster kernels in a fit, and why the rest did not; the empty string if unknown."""
     fast = [name for name, said in run.accelerated.items() if said == "accelerated"]
     slow = [f"{name} did not: {said}" for name, said in run.accelerated.items() if said != "accelerated"]
     told = [f"{abridged(fast, most=12)} ran on faster kernels"] if fast else []

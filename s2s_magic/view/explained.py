@@ -1,4 +1,4 @@
-"""An explanation as text and HTML."""
+"""Render an explanation as text and HTML."""
 
 from __future__ import annotations
 

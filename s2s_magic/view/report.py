@@ -26,7 +26,7 @@ __all__ = ["OwnerRow", "Port", "Report", "Step", "TreeRow", "VariableRow", "repo
 
 @dataclass(frozen=True)
 class Port:
-    """A tensor that went into an event or came out of it; ``step`` made it (None: from outside the trace)."""
+    """An input or output tensor of an event; ``step`` made it (None: from outside the trace)."""
 
     name: str
     shape: str
@@ -39,7 +39,7 @@ class Step:
     """One event.
 
     ``created`` and ``reused`` are keys into the report's variables; ``trainable`` is the number of trainable parameters
-    once the event is done.
+    after the event.
     """
 
     index: int
@@ -59,7 +59,7 @@ class Step:
 
 @dataclass(frozen=True)
 class TreeRow:
-    """A line of the owner tree as of some step: an owner with the sum of all below it, or one of its variables."""
+    """A line of the owner tree at some step: an owner with the sum of all below it, or one of its variables."""
 
     depth: int
     row: OwnerRow | VariableRow
@@ -74,12 +74,12 @@ class TreeRow:
 
     @property
     def bytes_text(self) -> str:
-        """Its size; the empty string where it has no numbers."""
+        """Its size in bytes, as text; the empty string if it has no parameters."""
         return bytes_text(self.bytes) if self.params else ""
 
     @property
     def used_by(self) -> str:
-        """The steps that use it; a dash where none does."""
+        """The steps that use it; a dash if none does."""
         return steps_text(self.row.steps) if self.row.steps else "–"
 
 
@@ -94,17 +94,17 @@ class Report:
     steps
         One per event, up to ``after``.
     owners, variables
-        All rows, by key; `tree` gives them as of a step.
+        All rows, by key; `tree` returns them as of a step.
     totals
         Parameters as of the last step: row sum − shared = total.
     findings
-        What a reader should know; rows name them by their number.
+        What a reader should know; rows refer to them by number.
     training
-        What fitting showed, where it was asked for.
+        The evidence from fitting, if requested.
     fitted
-        Whether it was asked for.
+        Whether it was requested.
     after
-        The step that the report stops after.
+        The last step of the report.
     ledger
         The records it was made from.
     """
@@ -123,12 +123,12 @@ class Report:
 
     @property
     def sizes(self) -> tuple[str, str, str]:
-        """How much there is of it, in words."""
+        """The numbers of steps, variables and parameters, in words."""
         trainable = f"{self.totals.trainable:,} trainable of {self.totals.total:,} parameters"
         return counted(len(self.steps), "step"), counted(len(self.variables), "variable"), trainable
 
     def tree(self, after: int | None = None) -> list[TreeRow]:
-        """Return the owner tree once step ``after`` is done: each owner, then its variables, then the objects it holds.
+        """Return the owner tree after step ``after``: each owner, then its variables, then the objects it holds.
 
         Parameters
         ----------
@@ -146,7 +146,7 @@ class Report:
         return rows
 
     def _holder(self, owner: OwnerRow, last: int) -> str | None:
-        """Find the nearest holder that exists by then: a cell stands alone until its decoder is made."""
+        """Find the nearest holder that exists at step ``last``: a cell has none until its decoder is made."""
         parent = self.owners.get(owner.parent or "")
         while parent is not None and parent.born > last:
             parent = self.owners.get(parent.parent or "")
@@ -184,12 +184,12 @@ def report(ledger: Ledger, *, after: int | None = None, training: bool = False) 
     after
         Index of the event to stop after; the last one by default.
     training
-        Show what fitting did, too.
+        Also show what fitting did.
 
     Raises
     ------
     LookupFailed
-        When there is no event of that index.
+        If there is no event with that index.
     """
     last = len(ledger.events) - 1
     if after is not None and not 0 <= after <= last:

@@ -11,12 +11,12 @@ from s2s_magic.ledger.words import abridged, full_name, shape_text, short_name
 
 STILL_TRAINED = "trained until compiled again"
 STILL_FROZEN = "frozen until compiled again"
-"""States of variables whose switch was turned after the model was compiled."""
+"""States of variables whose ``trainable`` switch was changed after the model was compiled."""
 
 
 @dataclass(frozen=True)
 class VariableRow:
-    """One variable under its owner; ``born`` is the step that made it, -1 for one older than the trace."""
+    """One variable under its owner; ``born`` is the step that made it, -1 if it is older than the trace."""
 
     key: str
     owner: str
@@ -44,8 +44,8 @@ class VariableRow:
 class OwnerRow:
     """One layer object. ``variables`` are its own, without those of the objects it holds.
 
-    ``parent`` holds it, under the path ``role`` where that is not its name (``decoder.cell`` for ``decoder_cell``);
-    ``shared`` are its further names and holders.
+    ``parent`` holds it, under the path ``role`` if that is not its name (``decoder.cell`` for ``decoder_cell``);
+    ``shared`` are its other names and holders.
     """
 
     key: str
@@ -71,7 +71,7 @@ def uses_of(events: Sequence[Constructed | Called]) -> dict[str, list[int]]:
 
 
 def marks_of(findings: Sequence[Finding]) -> dict[str, list[int]]:
-    """List the numbers of the findings about each name: a layer, a variable, or the switch that froze it."""
+    """List the numbers of the findings about each name: a layer, a variable, or the layer that froze it."""
     marks: dict[str, list[int]] = defaultdict(list)
     for number, finding in enumerate(findings):
         marks[finding.about].append(number)
@@ -102,7 +102,7 @@ def variable_row(ledger: Ledger, key: str, uses: dict[str, list[int]], marks: di
 
 
 def _further_paths(ledger: Ledger, variable: Variable) -> tuple[str, ...]:
-    """List a variable's paths but for those by which its owner is held: the owner's row tells of these."""
+    """List a variable's paths, except those through its owner's holders: the owner's row shows these."""
     owner = ledger.layers.get(variable.object or "")
     held_by = owner.held_by if owner else ()
     return tuple(path for path in variable.paths[1:] if path.rpartition(".")[0] not in held_by)
@@ -118,7 +118,7 @@ def _owner_key(variable: Variable) -> str:
 
 
 def _state(ledger: Ledger, key: str, variable: Variable) -> str:
-    """Say whether a variable is trained by a fit of the model that is meant: by the switches that its compile saw."""
+    """Say whether fitting the main model trains a variable, by the switches at its compile."""
     main = ledger.main_model
     if not variable.tracked:
         return "untracked: never trained"
@@ -139,7 +139,7 @@ def owner_rows(
     uses: dict[str, list[int]],
     marks: dict[str, list[int]],
 ) -> dict[str, OwnerRow]:
-    """Return the rows of all layer objects that own variables or may come to own some, as of step ``last``."""
+    """Return the rows of all layer objects that own or may come to own variables, as of step ``last``."""
     own: dict[str, list[str]] = defaultdict(list)
     for row in variables.values():
         own[row.owner].append(row.key)
@@ -176,7 +176,7 @@ def owner_rows(
 
 
 def _nameless_owner(key: str, held: list[VariableRow]) -> OwnerRow:
-    """Return the row of what owns variables and is no layer object: a closure, a plain object."""
+    """Return the row of an owner that is not a layer object, such as a closure or a plain object."""
     return OwnerRow(
         key=key,
         name=held[0].owner_name,
@@ -192,7 +192,7 @@ def _nameless_owner(key: str, held: list[VariableRow]) -> OwnerRow:
 
 
 def born_in(ledger: Ledger, key: str) -> int:
-    """Find the step in which an object came into being: its own, else that of the object that made it, else -1."""
+    """Return the step that created an object: its own, else that of the nearest holder with a step, else -1."""
     seen = set()
     here: str | None = key
     while here is not None and here not in seen:

@@ -1,4 +1,4 @@
-"""What an event did to variables, in a sentence."""
+"""Describe in a sentence what an event did to variables."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def sentence(
 ) -> str:
     """Say in words what an event did to variables.
 
-    ``held`` has the names of the objects that each layer object holds from the start, by its key; ``created`` and
-    ``reused`` are the keys of the variables that the event made, and of those that were there and that it used.
+    ``held`` has, by the key of each layer object, the names of the objects it holds from the start; ``created`` and
+    ``reused`` are the keys of the variables that the event made, and of the existing ones that it used.
     """
     layer = ledger.layers[event.object]
     new, old = ([ledger.variables[key] for key in keys] for keys in (created, reused))
@@ -41,7 +41,7 @@ def sentence(
 def _wired(
     event: Constructed, model: ModelRecord, ledger: Ledger, new: Sequence[Variable], old: Sequence[Variable]
 ) -> str:
-    """Say what a functional model found between its ends: the layer objects, with all that they own."""
+    """Say what a functional model found between its ends: the layer objects, with all they own."""
     ends = abridged([wire.name or "an unnamed tensor" for wire in event.ends])
     layers = [ledger.layers[key] for key in model.layers]
     found = [layer.name for layer in layers if layer.is_written]
@@ -68,7 +68,7 @@ def _called(event: Called, layer: Layer, new: Sequence[Variable], old: Sequence[
 
 
 def _made(variables: Sequence[Variable], by: str) -> str:
-    """Count variables and their parameters, and name their owners where it is not the object that was called."""
+    """Count variables and their parameters, and name their owners unless all are owned by ``by``."""
     text = f"{counted(len(variables), 'variable')} ({sum(v.params for v in variables):,} parameters)"
     owners = Counter(variable.owner for variable in variables)
     if set(owners) == {by}:

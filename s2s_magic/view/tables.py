@@ -1,4 +1,4 @@
-"""A table as plain data, which text and HTML render."""
+"""A table as plain data, to be rendered as text and HTML."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Table:
     rows
         The cells, the first of which names its row.
     right
-        Numbers of the columns whose cells end together, as numbers do.
+        Numbers of the right-aligned columns.
     marks
-        For each row the words by which a stylesheet tells it from others; empty where none needs it.
+        The CSS classes of each row; empty if none has any.
     """
 
     caption: Cell
@@ -33,6 +33,6 @@ class Table:
     marks: Sequence[str] = ()
 
     def columns(self, *names: str) -> list[list[Cell]]:
-        """Return the rows with these columns alone."""
+        """Return the rows with only these columns."""
         places = [self.head.index(name) for name in names]
         return [[row[place] for place in places] for row in self.rows]

@@ -1,4 +1,4 @@
-"""A report as plain text, for terminals and golden files."""
+"""Render a report as plain text, for terminals and golden files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def to_text(report: Report, *, width: int = WIDTH) -> str:
     report
         What to show.
     width
-        Characters a line; longer expressions are cut with an ellipsis.
+        Characters per line; longer expressions are cut with an ellipsis.
 
     Returns
     -------
@@ -39,13 +39,13 @@ def to_text(report: Report, *, width: int = WIDTH) -> str:
 
 
 def cut(text: str, width: int) -> str:
-    """Put a text on one line of at most ``width`` characters."""
+    """Put text on one line of at most ``width`` characters."""
     line = " ".join(text.split())
     return line if len(line) <= width else line[: max(0, width - 1)] + _CUT
 
 
 def table(shown: Table, *, width: int = WIDTH) -> list[str]:
-    """Align columns; the first gives way where the table is too wide."""
+    """Align columns; if the table is too wide, the first is cut."""
     rows = [["" if cell is None else str(cell) for cell in row] for row in (shown.head, *shown.rows)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     over = sum(widths) + 2 * (len(widths) - 1) - width
@@ -63,7 +63,7 @@ def _cells(row: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> I
 
 
 def joined(lines: Iterable[str]) -> str:
-    """Put lines together, each as one that a terminal can show."""
+    """Join lines, making each safe to show in a terminal."""
     return "\n".join(map(in_a_line, lines)) + "\n"
 
 
@@ -93,7 +93,7 @@ def _steps(report: Report, width: int) -> list[str]:
 
 
 def _details(step: Step, report: Report) -> Iterator[str]:
-    """Say what went through an event, and what it did to variables."""
+    """Yield the tensors in and out of an event, and what it did to variables."""
     if step.inputs or step.outputs:
         wires = " → ".join(filter(None, [_ports(step.inputs), _ports(step.outputs)]))
         yield wires + (" (data flowing)" if step.phase == "data flowing" else "")
@@ -111,7 +111,7 @@ def _ports(ports: Sequence[Port]) -> str:
 
 
 def _grouped(report: Report, keys: Sequence[str]) -> str:
-    """Name variables by their owners: ``decoder_cell (kernel, bias) 1,071,104``."""
+    """Group variables by owner: ``decoder_cell (kernel, bias) 1,071,104``."""
     owners: dict[str, list[str]] = {}
     for key in keys:
         owners.setdefault(report.variables[key].owner, []).append(key)

@@ -1,4 +1,4 @@
-"""Curves over the epochs of all fits, as small multiples in SVG."""
+"""Draw curves over the epochs of all fits, as small multiples in SVG."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _MEASURES = (
 
 
 def chart(title: str, curves: Mapping[str, Curve], *, logarithmic: bool = True, legend: bool = True) -> Markup:
-    """Draw curves over the epochs: one accent, told apart by their dashes and by their names in the legend.
+    """Draw curves over the epochs in one accent colour, distinguished by dashes and by names in the legend.
 
-    ``curves`` has one number an epoch for each name; None and, on a logarithmic axis, what is not positive is left out.
-    A single curve has no legend.
+    ``curves`` has one number per epoch for each name; None and, on a logarithmic axis, non-positive numbers are left
+    out. A single curve has no legend.
     """
     known = [
         number
@@ -61,7 +61,7 @@ def _said(name: str, curve: Curve) -> str:
 
 
 def _place(number: float, low: float, high: float, logarithmic: bool) -> float:
-    """Return the height of a number on the drawing, in its pixels from above."""
+    """Return the vertical position of a number, in pixels from the top."""
     if logarithmic:
         number, low, high = math.log10(number), math.log10(low), math.log10(high)
     share = (number - low) / (high - low) if high > low else 0.5
@@ -116,7 +116,7 @@ def _axes(low: float, high: float, epochs: int, logarithmic: bool, *, empty: boo
 
 
 def loss_charts(evidence: Evidence) -> list[Markup]:
-    """Draw the loss and each metric, with its twin on the validation data."""
+    """Draw the loss and each metric, with its counterpart on the validation data."""
     names = [name for name in evidence.history if not name.startswith("val_")]
     return [
         chart(
@@ -129,7 +129,7 @@ def loss_charts(evidence: Evidence) -> list[Markup]:
 
 
 def owner_charts(report: Report, evidence: Evidence) -> Iterator[tuple[str, list[str], list[Markup]]]:
-    """Draw, owner by owner, gradient norm, update ratio and distance: the owner, its variables' names, the charts."""
+    """Yield for each owner its name, its variables' names, and charts of gradient norm, update ratio and distance."""
     owned: dict[str, dict[str, str]] = {}
     for key, seen in evidence.variables.items():
         if key in report.variables and seen.distance:
@@ -145,7 +145,7 @@ def owner_charts(report: Report, evidence: Evidence) -> Iterator[tuple[str, list
 
 
 def key_html(names: Sequence[str]) -> Markup:
-    """Show which dashes stand for which curve."""
+    """Show which dashes belong to which curve."""
     return tag(
         "ul",
         *(tag("li", Markup(_sample(_DASHES[number % len(_DASHES)])), name) for number, name in enumerate(names)),

@@ -1,4 +1,4 @@
-"""What fitting did, as HTML: the runs, the curves, and what became of each variable."""
+"""Show the effect of fitting as HTML: the runs, the curves, and what became of each variable."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from s2s_magic.view.tables import Table
 
 
 def training_html(report: Report) -> Markup:
-    """Show what fitting did: the runs, the curves, a table of all variables, and what did not train in words."""
+    """Show the effect of fitting: the runs, the curves, a table of all variables, and in words what did not train."""
     evidence = report.training
     if evidence is None or not evidence.runs:
         return join([heading("Training"), tag("p", "Nothing was fitted yet.")])
@@ -42,7 +42,7 @@ def training_html(report: Report) -> Markup:
 
 
 def rules_html() -> Markup:
-    """Show, folded away, the rules by which a verdict is decided."""
+    """Show the rules for verdicts, folded away."""
     terms = [part for rule in RULES for part in (tag("dt", rule.verdict), tag("dd", rule.words))]
     return tag(
         "details",

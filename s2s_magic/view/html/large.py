@@ -1,4 +1,4 @@
-"""Steps and owners of a large report: compact tables, folded."""
+"""Show the steps and owners of a large report: compact tables, folded."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _folded(summary: str, shown: Table) -> Markup:
 
 
 def _summary(page: Sequence[Step]) -> str:
-    """Say what a table holds before it is opened."""
+    """Summarize a table's contents, to be read before it is opened."""
     created = sum(len(step.created) for step in page)
     return (
         f"Steps {page[0].index:,} to {page[-1].index:,}: {counted(created, 'new variable')}, "
@@ -45,7 +45,7 @@ def _steps(report: Report, page: Sequence[Step]) -> Table:
 
 
 def _did(report: Report, step: Step) -> str:
-    """Say in a few words what a step did: ``call 2: ↻ embeddings``."""
+    """Summarize what a step did: ``call 2: ↻ embeddings``."""
     said = [f"call {step.call}"] if step.call is not None else [f"○ {step.layer}"]
     for sign, keys in (("+", step.created), ("↻", step.reused)):
         if keys:
@@ -55,7 +55,7 @@ def _did(report: Report, step: Step) -> str:
 
 
 def large_owners_html(report: Report) -> Markup:
-    """Show one row an owner, its variables in words."""
+    """Show one row per owner, with its variables in words."""
     rows = [_owner(report, line, line.row) for line in report.tree() if isinstance(line.row, OwnerRow)]
     shown = Table("Who owns what at the end", _OWNERS, rows)
     return join([_folded(f"Show all {len(report.owners):,} owners", shown), tag("p", str(report.totals))])

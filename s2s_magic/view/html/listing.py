@@ -1,4 +1,4 @@
-"""The code of the cells with every recorded expression marked, so that a step can point at its own."""
+"""Show the code of the cells with every recorded expression marked, so that a step can point at its own."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Spans = dict[tuple[int, int], list[str]]
 _Steps = dict[tuple[int, int], dict[tuple[int, int, int, int], list[int]]]
 LINES_WHOLE, LINES_AROUND, LINES_NEAR = 24, 8, 3
 LINES_MOST, LINES_MARKED = 2000, 200
-"""So many lines of a cell a page shows, and so many of an expression are marked."""
+"""The most lines of a cell that a page shows, and the most lines of an expression that are marked."""
 
 
 def source_html(report: Report, mark: Callable[[Sequence[int]], str]) -> Markup:
     """Show the cells' code, line by line, in a frame of its own.
 
-    ``mark`` gives the classes of an expression from the steps that it stands for.
+    ``mark`` returns the CSS classes of an expression, given its steps.
     """
     steps = _by_line(report.steps)
     blocks = [tag("div", *_shortened(cell, steps, mark), class_="s2s-cell") for cell in report.cells]
@@ -31,9 +31,9 @@ def source_html(report: Report, mark: Callable[[Sequence[int]], str]) -> Markup:
 
 
 def present_source_html(report: Report, step: Step) -> Markup:
-    """Show the code around one step's expression, with that expression alone marked.
+    """Show the code around one step's expression, with only that expression marked.
 
-    Only some lines around it are shown: it is in sight without a script, and a long cell does not slow stepping down.
+    Only some lines around it are shown: so it is visible without a script, and a long cell does not slow down stepping.
     """
     cell = next((each for each in report.cells if each.number == step.place.cell), None)
     if cell is None:
@@ -56,13 +56,13 @@ def present_source_html(report: Report, step: Step) -> Markup:
 
 
 def _with_far_lines_apart(lines: list[Markup], place: Place, first: int) -> list[Markup]:
-    """Group the lines, the ``first`` of which has that number, that a narrow window can do without."""
+    """Group the lines that a narrow window can omit; ``first`` is the number of the first line."""
     near, past = max(0, place.line - first - LINES_NEAR), place.end_line - first + 1 + LINES_NEAR
     return [tag("div", *lines[:near], class_="s2s-far"), *lines[near:past], tag("div", *lines[past:], class_="s2s-far")]
 
 
 def _by_line(shown: Sequence[Step]) -> _Steps:
-    """Sort steps by cell and line, and there by the place of their expression."""
+    """Group steps by cell and line, then by the place of their expression."""
     steps: _Steps = defaultdict(lambda: defaultdict(list))
     for step in shown:
         for place in (step.place, step.outer) if step.outer else (step.place,):
@@ -73,7 +73,7 @@ def _by_line(shown: Sequence[Step]) -> _Steps:
 
 
 def _shortened(cell: Cell, steps: _Steps, mark: Callable[[Sequence[int]], str]) -> list[Markup]:
-    """Show a cell's lines; of a very long cell those around its expressions, the first ones of them."""
+    """Show a cell's lines; of a very long cell only those around its first expressions."""
     texts = cell.lines
     kept: Iterable[int] = range(len(texts))
     if len(texts) > LINES_MOST:
@@ -109,7 +109,7 @@ def _line(cell: Cell, texts: Sequence[str], place: int, steps: _Steps, mark: Cal
 
 
 def marked(text: str, spans: Spans) -> Markup:
-    """Put ``<span>`` elements around parts of a line; of two that cross, the later one ends with the one around it."""
+    """Put ``<span>`` elements around parts of a line; if two overlap, the later ends where the one around it does."""
     opened: list[int] = []
     pieces: list[str] = []
     done = 0

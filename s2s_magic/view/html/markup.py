@@ -1,4 +1,4 @@
-"""HTML made of escaped text: what is not `Markup` already is text, wherever it came from."""
+"""Make HTML from escaped text: whatever is not `Markup` already is treated as text, wherever it came from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Markup(str):
 
 Content = Cell
 FITS = 3
-"""So many columns fit into any window."""
+"""The number of columns that fit into any window."""
 
 
 def tag(name: str, /, *content: Content, **attributes: str | int | bool | None) -> Markup:
@@ -31,22 +31,22 @@ def tag(name: str, /, *content: Content, **attributes: str | int | bool | None) 
     name
         The element's name.
     *content
-        Its children: `Markup` goes in as it is, everything else is escaped, None is left out.
+        Its children: `Markup` is inserted as is, everything else is escaped, None is left out.
     **attributes
-        ``class_`` and ``for_`` stand for ``class`` and ``for``, ``_`` inside a name for ``-``; False and None leave an
-        attribute out.
+        ``class_`` and ``for_`` become ``class`` and ``for``, ``_`` inside a name becomes ``-``; False and None leave
+        out an attribute.
     """
     opening = "".join([_attribute(key, value) for key, value in attributes.items()])
     return Markup(f"<{name}{opening}>{join(content)}</{name}>")
 
 
 def empty(name: str, /, **attributes: str | int | bool | None) -> Markup:
-    """Make an element that has no content and no end: ``<input>``."""
+    """Make a void element, without content or end tag: ``<input>``."""
     return Markup(f"<{name}{''.join(_attribute(key, value) for key, value in attributes.items())}>")
 
 
 def join(content: Iterable[Content], between: str = "") -> Markup:
-    """Put pieces one after the other, escaping what is not `Markup`."""
+    """Join pieces, escaping those that are not `Markup`."""
     return Markup(
         between.join(
             [piece if isinstance(piece, Markup) else escape(str(piece)) for piece in content if piece is not None]
@@ -55,7 +55,7 @@ def join(content: Iterable[Content], between: str = "") -> Markup:
 
 
 def breakable(name: str) -> Markup:
-    """Let a long name go on in the next line after a dot or an underscore."""
+    """Allow line breaks in a long name after each dot or underscore."""
     return join(re.findall(r"[^._]*[._]?", name)[:-1], between="<wbr>")
 
 
@@ -67,9 +67,9 @@ def _attribute(key: str, value: str | int | bool | None) -> str:
 
 
 def table(shown: Table, *, class_: str = "", head_class: str | None = None) -> Markup:
-    """Make a table with a caption and headers that name their columns, in a frame that scrolls where it is too wide.
+    """Make a table with a caption and column headers, in a frame that scrolls if the table is too wide.
 
-    A table of many columns may have to scroll sideways: its frame takes the focus, so that the keyboard can.
+    A table with many columns may have to scroll sideways: its frame takes the focus, so that the keyboard can.
     """
     classes = ["s2s-number" if number in shown.right else None for number in range(len(shown.head))]
     heads = [tag("th", name, scope="col", class_=kind) for name, kind in zip(shown.head, classes, strict=True)]
@@ -100,17 +100,17 @@ def table(shown: Table, *, class_: str = "", head_class: str | None = None) -> M
 
 
 def heading(text: str) -> Markup:
-    """Make a section's heading: one that a notebook's table of contents does not pick up."""
+    """Make a section heading that a notebook's table of contents does not pick up."""
     return tag("div", text, class_="s2s-heading", role="heading", aria_level=3)
 
 
 def frame(content: Content, label: str, class_: str = "s2s-scroll") -> Markup:
-    """Put wide or long content into a frame that scrolls, by the keyboard too."""
+    """Put wide or long content into a frame that scrolls, also by keyboard."""
     return tag("div", content, class_=class_, tabindex=0, role="region", aria_label=label)
 
 
 def styled(*content: Content, **attributes: str | None) -> Markup:
-    """Make a fragment that brings its stylesheet along."""
+    """Make a fragment that includes its stylesheet."""
     return tag("div", tag("style", Markup(asset("report.css"))), *content, class_="s2s", **attributes)
 
 

@@ -1,4 +1,4 @@
-"""The owner tree as one HTML table whose rows know in which steps they come into being and are used."""
+"""The owner tree as one HTML table; each row is marked with the steps that create and use it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FILTERS = (("shared", "only shared"), ("still", "only untrained"), ("noted", "o
 
 
 def owners_html(report: Report, uid: str) -> Markup:
-    """Show the whole tree; CSS hides what the chosen step has not made yet."""
+    """Show the whole tree; CSS hides what does not exist yet at the chosen step."""
     lines = report.tree()
     noted = _noted(lines)
     boxes = [
@@ -40,7 +40,7 @@ def owners_html(report: Report, uid: str) -> Markup:
 
 
 def passes(row: OwnerRow | VariableRow, state: str) -> set[str]:
-    """Name the filters that a row passes."""
+    """Return the names of the filters that a row passes."""
     named = {"shared"} if row.shared or len(row.steps) > 1 else set()
     if state not in ("trainable", STILL_TRAINED, "owns nothing"):
         named.add("still")
@@ -50,7 +50,7 @@ def passes(row: OwnerRow | VariableRow, state: str) -> set[str]:
 
 
 def _noted(lines: list[TreeRow]) -> list[set[str]]:
-    """Name for each line the filters that it, or a line below it, passes."""
+    """Return for each line the names of the filters that it, or a line below it, passes."""
     named = [passes(line.row, line.state) for line in lines]
     for place in range(len(lines) - 1, -1, -1):
         above = place - 1
@@ -70,7 +70,7 @@ def _line(report: Report, lines: list[TreeRow], place: int) -> list[Content]:
 
 
 def _marks(line: TreeRow, names: set[str]) -> str:
-    """Return the words by which CSS tells which steps make and use a line, and which filters it passes."""
+    """Return the CSS classes that say which steps create and use a line, and which filters it passes."""
     born = line.row.born
     uses = [] if isinstance(line.row, OwnerRow) else [f"u{step}" for step in line.row.steps if step != born]
     kinds = [f"s2s-is-{name}" for name in sorted(names)]
@@ -88,7 +88,7 @@ def tree_table(
 
 
 def tree_cells(report: Report, line: TreeRow, *, now: Content, parameters: Content) -> list[Content]:
-    """Return the cells of one line of the tree; ``now`` says what the chosen step did to it."""
+    """Return the cells of one line of the tree; ``now`` is what the chosen step did to it."""
     seen = line.row
     if isinstance(seen, OwnerRow):
         name = [tag("span", seen.name), tag("span", f" {seen.class_name}", class_="s2s-small")]
@@ -108,7 +108,7 @@ def tree_cells(report: Report, line: TreeRow, *, now: Content, parameters: Conte
 
 
 def _grown(lines: list[TreeRow], place: int) -> Markup:
-    """Return an owner's sum at each stage: every number is there from one step until the next."""
+    """Return an owner's total at each stage: each number is shown from one step until the next."""
     below: dict[int, int] = {}
     for line in lines[place + 1 :]:
         if line.depth <= lines[place].depth:

@@ -1,7 +1,7 @@
-"""A report as self-contained HTML: a fragment for a notebook, or a page. No network, and no script needed.
+"""A report as self-contained HTML: a fragment for a notebook, or a page. It needs no network and no script.
 
-Stepping is a group of radio buttons and CSS: the arrow keys move in it natively, and ``:has()`` shows what belongs
-to the chosen step. A little inline script adds buttons, a slider and a filter where scripts may run.
+Stepping is a group of radio buttons and CSS: the arrow keys move through it natively, and ``:has()`` shows what belongs
+to the chosen step. A small inline script adds buttons, a slider and a filter where scripts are allowed.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ def to_html(report: Report, *, page: bool = False, number: int = 0) -> str:
     Parameters
     ----------
     report
-        What to show. So that the page stays small, past 60 steps the wiring is drawn as it is at the end alone, and
-        past 300 the steps are a folded table.
+        What to show. To keep the page small, with more than 60 steps only the final wiring is drawn, and with more than
+        300 the steps are a folded table.
     page
-        Give a whole document instead of a fragment.
+        Return a whole document instead of a fragment.
     number
-        Tells displays of one report in one document apart: their ids are made of it and of what is shown.
+        Distinguishes displays of one report in one document: their ids are made of it and of what is shown.
 
     Returns
     -------
     str
-        HTML in which every name of the user's is escaped.
+        HTML in which all the user's names are escaped.
     """
     uid = _uid(report, number)
     small = 0 < len(report.steps) <= LARGE
@@ -61,7 +61,7 @@ def _uid(report: Report, number: int) -> str:
 
 
 def title_html(report: Report) -> Markup:
-    """Show the model's name, and how much there is of it."""
+    """Show the model's name and its sizes."""
     name = tag("div", report.name, class_="s2s-name", role="heading", aria_level=2)
     return tag("div", name, tag("div", " · ".join(report.sizes), class_="s2s-small"), class_="s2s-title")
 
@@ -86,7 +86,7 @@ def _large(report: Report) -> list[Markup]:
 
 
 def findings_html(report: Report) -> Markup | None:
-    """List what a reader should know: the first twenty, the others folded."""
+    """List the findings: the first twenty, the others folded."""
     if not report.findings:
         return None
     items = [

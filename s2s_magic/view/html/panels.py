@@ -1,4 +1,4 @@
-"""The steps of a report as HTML: a strip to choose from, a panel each, and the CSS that joins them."""
+"""The steps of a report as HTML: a strip to choose from, a panel for each, and the CSS that connects them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ MADE, NEW, AGAIN, PLAIN = "○", "+", "↻", "·"
 
 
 def sign(step: Step) -> str:
-    """Return the sign of what a step did to variables."""
+    """Return the symbol for what a step did to variables."""
     if step.kind == "constructed":
         return NEW if step.created else MADE
     return NEW if step.created else AGAIN if step.reused else PLAIN
 
 
 def strip_html(report: Report, uid: str) -> Markup:
-    """Make the group of radio buttons that chooses a step; its last one is chosen at first."""
+    """Make the group of radio buttons that chooses a step; initially the last step is chosen."""
     chips = []
     for step in report.steps:
         said = f"Step {step.index}, line {step.place.line}: {step.sentence}"
@@ -36,7 +36,7 @@ def strip_html(report: Report, uid: str) -> Markup:
 
 
 def panels_html(report: Report, uid: str) -> Markup:
-    """Make one panel a step, in one place: CSS shows the chosen one."""
+    """Make one panel per step, all in the same place: CSS shows the chosen one."""
     last = len(report.steps) - 1
     return tag("div", *(_panel(report, step, uid, last) for step in report.steps), class_="s2s-panels")
 
@@ -53,7 +53,7 @@ def _panel(report: Report, step: Step, uid: str, last: int) -> Markup:
 
 
 def step_html(report: Report, step: Step) -> Markup:
-    """Say what one step did: its expression, a sentence, variables, tensors, the growing total, and what was found."""
+    """Show what one step did: its expression, a sentence, variables, tensors, the growing total, and findings."""
     call = f", call {step.call}" if step.call is not None else ""
     where = f" of {len(report.steps) - 1} · line {step.place.line}{call} · {step.phase}"
     return join(
@@ -100,7 +100,7 @@ def _growth(report: Report, step: Step) -> Markup:
 
 
 def step_rules(report: Report, uid: str) -> str:
-    """Write the CSS that joins the chosen step to its panel, its expression, and the owner tree as of then."""
+    """Return the CSS that connects the chosen step to its panel, its expression, and the owner tree at that step."""
     return "\n@supports selector(:has(a)) {\n" + "\n".join(_rules(report, uid)) + "\n}\n"
 
 

@@ -1,1 +1,1 @@
-"""The inspector, with core ipywidgets controls alone."""
+"""The inspector, built only from core ipywidgets controls."""

@@ -1,4 +1,4 @@
-"""The inspector: step through a ledger in a notebook, with ipywidgets' core controls alone (7.7 and 8)."""
+"""The inspector: step through a ledger in a notebook, using only ipywidgets' core controls (7.7 and 8)."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ MOST_NAMES = 2000
 STEPPED = {"Steps", "Owners", "Wiring"}
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
-# ipywidgets gives a slider no name for screen readers and no way to set one, and Notebook 7 takes the arrow keys away
-# from sliders and tabs: attributes mend both, wherever the inspector appears.
+# ipywidgets gives a slider no name for screen readers and no way to set one, and Notebook 7 intercepts the arrow keys
+# of sliders and tabs: attributes fix both, wherever the inspector appears.
 _MEND = """
 const box = this.closest('.s2s-inspector');
 const mend = () => {
@@ -50,17 +50,17 @@ def to_widget(
     Parameters
     ----------
     shown
-        What to show; a ledger stands for its whole report.
+        What to show; for a ledger, its whole report.
     inference
-        The ledger of the model that decodes, to be set beside it.
+        The ledger of the decoding model, to show beside it.
     replace
-        An inspector that this one takes the place of: it is closed with all its parts, so that only one stays alive,
-        and its page stands where it was shown.
+        An inspector to replace: it is closed with all its parts, so that only one stays alive, and its static page is
+        shown in its place.
 
     Returns
     -------
     Inspector
-        A widget; ``update(ledger)`` shows what has been fitted meanwhile.
+        A widget; ``update(ledger)`` shows what has been fitted since.
     """
     if replace is not None:
         if isinstance(replace, Inspector):
@@ -70,7 +70,7 @@ def to_widget(
 
 
 def close_tree(widget: ipywidgets.Widget) -> None:
-    """Close a widget and all it is made of: closing a parent alone leaves its children's models alive."""
+    """Close a widget and all its parts: closing only a parent leaves its children's models alive."""
     for part in list(_parts(widget)):
         part.close()
 
@@ -134,7 +134,7 @@ class Inspector(ipywidgets.VBox):  # type: ignore[misc]
     def _play(self, layout: ipywidgets.Layout) -> list[ipywidgets.Widget]:
         """Return a button that plays the steps.
 
-        The buttons of ipywidgets' own control have no names, so its clock alone is used, where one can start it.
+        The buttons of ipywidgets' own Play control have no names, so only its clock is used, if a program can start it.
         """
         play = ipywidgets.Play(min=0, max=self._slider.max, value=self._slider.value, interval=1200, show_repeat=False)
         link((play, "value"), (self._slider, "value"))
@@ -191,7 +191,7 @@ class Inspector(ipywidgets.VBox):  # type: ignore[misc]
         self._draw()
 
     def _draw(self) -> None:
-        """Draw the page that is seen, where it is out of date; the others wait until they are looked at."""
+        """Draw the visible page if it is out of date; the others wait until they are opened."""
         title = self._titles[self._tabs.selected_index or 0]
         if title in self._stale:
             self._stale.discard(title)
@@ -228,7 +228,7 @@ class Inspector(ipywidgets.VBox):  # type: ignore[misc]
         return Markup(comparison_html(side_by_side(self._report.ledger, self._inference)))
 
     def update(self, ledger: Ledger) -> None:
-        """Show a ledger that has grown in evidence (a fit goes on, or has ended); the step stays."""
+        """Show a ledger with new evidence (a fit is running or has ended), at the same step."""
         shown = self._report
         self._report = report(ledger, after=shown.after if shown.steps else None, training=shown.fitted)
         self._page = page_display(self._report)
@@ -240,17 +240,17 @@ class Inspector(ipywidgets.VBox):  # type: ignore[misc]
     # -- display -----------------------------------------------------------------------------------------------------
 
     def show(self) -> None:
-        """Display the widget in the cell that runs, so that its page can take its place there later."""
+        """Display the widget in the running cell, so that its page can replace it there later."""
         self._handle = display(self, display_id=True)
 
     def leave_page(self) -> None:
-        """Put the page where the widget was shown: an earlier cell is not left empty when its widget is closed."""
+        """Replace the widget by its page, so that an earlier cell is not left empty when the widget is closed."""
         if self._handle is not None:
             self._handle.update(self._page)
 
-    _ipython_display_ = None  # ipywidgets 7.7 shows the widget alone through this
+    _ipython_display_ = None  # through this, ipywidgets 7.7 would show only the widget
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
-        """Return the widget with its text and its page beside it, for front-ends and files that have no kernel."""
+        """Return the widget together with its text and its page, for front-ends and files without a kernel."""
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
         return {**self._page._repr_mimebundle_(), WIDGET_VIEW: view}

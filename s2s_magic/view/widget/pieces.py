@@ -1,4 +1,4 @@
-"""What the inspector shows as of a step: pieces of HTML, each cheap enough to draw while the reader steps."""
+"""HTML pieces that the inspector shows at a step, each cheap enough to draw while the reader steps."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FILTERS = {"all": None, "only shared": "shared", "only untrained": "still", "onl
 
 
 def steps_html(report: Report, now: int) -> Markup:
-    """Show the code with the present expression marked, and what its step did."""
+    """Show the code with the current expression marked, and what its step did."""
     if not report.steps:
         return tag("p", "Nothing was recorded.")
     step = report.steps[now]
@@ -31,16 +31,16 @@ def steps_html(report: Report, now: int) -> Markup:
 
 @dataclass
 class _Branch:
-    """A line of the tree with those below it."""
+    """A line of the tree with the lines below it."""
 
     line: TreeRow
     below: list[_Branch] = field(default_factory=list)
 
 
 def owners_html_at(report: Report, now: int, *, part: str = "", sort: str = "as built", only: str = "all") -> Markup:
-    """Show the owner tree as of step ``now``, sorted by one of `SORTS` among the lines of one owner.
+    """Show the owner tree at step ``now``, with siblings sorted by one of `SORTS`.
 
-    ``part`` keeps the lines with this in their name, with all lines above and below them; ``only`` is one of `FILTERS`.
+    ``part`` keeps the lines with this in their name, and all lines above and below them; ``only`` is one of `FILTERS`.
     """
     if not report.steps:
         return tag("p", "Nothing was recorded.")
@@ -85,7 +85,7 @@ def _grown_up(lines: Sequence[TreeRow]) -> list[_Branch]:
 def _kept(
     branches: Sequence[_Branch], part: str, only: str | None, sort: Callable[[TreeRow], object], found: bool = False
 ) -> Iterator[TreeRow]:
-    """Give the lines that are kept, sorted among their siblings; a line above one that is kept stays."""
+    """Yield the lines to keep, sorted among their siblings; a line above a kept one stays."""
     for branch in sorted(branches, key=lambda each: sort(each.line)):  # type: ignore[arg-type,return-value]
         named = found or part in branch.line.row.name.lower()
         below = list(_kept(branch.below, part, only, sort, named))

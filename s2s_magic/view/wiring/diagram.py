@@ -1,4 +1,4 @@
-"""A wiring diagram as plain data: layer objects as nodes, tensors as links, what one object holds inside its box."""
+"""A wiring diagram as plain data: layer objects as nodes, tensors as links, held objects inside their holder's box."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Kind = Literal["input", "output", "layer", "operation", "block"]
 
 @dataclass(frozen=True)
 class Inner:
-    """An object inside the box of the one that holds it; it has its ``params`` once event ``owns_from`` is done."""
+    """An object inside its holder's box; from event ``owns_from`` on it has its ``params``."""
 
     key: str
     label: str
@@ -33,19 +33,19 @@ class Node:
     key
         Key of the layer object; of the first one for a folded block.
     events
-        Indexes of the events that concern it: its construction, its calls, those of what it holds.
+        Indexes of its events: its construction, its calls, the constructions of what it holds.
     calls
         Indexes of its calls. In a block, the calls of the first layer of each repetition.
     born, made
-        The first event after which any of it is shown, what it holds included; and after which it is there itself.
+        The first event after which it or anything it holds is shown, and the first after which it exists itself.
     params, trainable
-        Numbers in the variables it and all it holds own, and how many of them are trained.
+        Number of parameters that it and all it holds own, and how many of them are trained.
     own
-        Pairs of event and number of those that it owns itself; ``created_by`` has all that it holds.
+        Pairs of event and number of parameters it owns itself; ``created_by`` includes all it holds.
     members
-        Keys of the objects that a block stands for.
+        Keys of the objects in a block.
     part
-        Which part of an encoder-decoder it is, in words; empty where it is none.
+        Which part of an encoder-decoder it is, in words; empty if it is none.
     """
 
     key: str
@@ -65,11 +65,11 @@ class Node:
     part: str = ""
 
     def params_after(self, after: int) -> int:
-        """Count the numbers in its variables that exist once event ``after`` is done."""
+        """Count the parameters of its variables that exist after event ``after``."""
         return sum(size for event, size in self.created_by if event <= after)
 
     def owned_after(self, after: int) -> int:
-        """Count those of them that it owns itself, and not through what it holds."""
+        """Count those that it owns itself, not through what it holds."""
         return sum(size for event, size in self.own if event <= after)
 
 
@@ -77,8 +77,8 @@ class Node:
 class Link:
     """All tensors that go from one node to another in the same calls.
 
-    ``tensors`` pairs the index of the event that consumes with the tensor, so that a link grows with the events.
-    ``source_call`` and ``target_call`` are the calls' numbers, 0 where the node is called once at most.
+    ``tensors`` pairs the index of the consuming event with the tensor, so that a link grows with the events.
+    ``source_call`` and ``target_call`` are the calls' numbers, 0 if the node is called at most once.
     """
 
     source: str
@@ -96,7 +96,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes by key, links, and the event after which there is a model for a gradient to come back from."""
+    """Nodes by key, links, and the event that makes a model from which a gradient can come back."""
 
     nodes: dict[str, Node]
     links: tuple[Link, ...]
@@ -109,7 +109,7 @@ class Graph:
 
 
 def merge(graph: Graph, groups: Sequence[tuple[Node, Sequence[str]]]) -> Graph:
-    """Put one node in the place of each group of nodes; links inside a group disappear, parallel ones become one."""
+    """Replace each group of nodes by one node; links inside a group disappear, parallel links are merged."""
     into = {key: block.key for block, keys in groups for key in keys}
     nodes: dict[str, Node] = {}
     blocks = {block.key: block for block, _ in groups}

@@ -1,4 +1,4 @@
-"""The wiring of a ledger as SVG: which tensor goes where, who owns what, and the way back of the gradient."""
+"""Draw the wiring of a ledger as SVG: which tensor goes where, who owns what, and the path of the gradient back."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from s2s_magic.view.wiring.shapes import (
 
 FONT = "var(--jp-ui-font-family, system-ui, sans-serif)"
 LEGEND_OWNS, LEGEND_RETURNING = 200, 380
-"""Width of the legend's first entry, and of both."""
+"""Width of the legend's first entry, and of both entries."""
 LEGEND = 26
 MOST_SAID = 60
 SHRINKS_TO = 0.72
-"""A narrow window shrinks the drawing to so much of its size, then scrolls."""
+"""The factor to which a narrow window shrinks the drawing before it scrolls."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A ledger's graph with its layout: made once, drawn after any event."""
+    """A ledger's graph with its layout: made once, drawn at any event."""
 
     ledger: Ledger
     graph: Graph
@@ -48,7 +48,7 @@ class Plan:
 
 
 def plan_wiring(ledger: Ledger) -> Plan:
-    """Draw up and lay out the graph of a whole ledger, so that a node keeps its place while the graph grows."""
+    """Make and lay out the graph of a whole ledger, so that a node keeps its place while the graph grows."""
     graph = fold(graph_of(ledger))
     return Plan(ledger, graph, lay_out(graph))
 
@@ -61,9 +61,9 @@ def to_svg(ledger: Ledger, *, after: int | None = None, focus: int | None = None
     ledger
         The records.
     after
-        Draw what is there once this event is done; the end by default.
+        Draw what exists after this event; the last one by default.
     focus
-        The event to point at; none by default.
+        The event to highlight; none by default.
 
     Returns
     -------
@@ -74,14 +74,14 @@ def to_svg(ledger: Ledger, *, after: int | None = None, focus: int | None = None
 
 
 def draw(plan: Plan, *, after: int | None = None, focus: int | None = None) -> str:
-    """Draw a laid-out graph as it is after an event; see `to_svg`."""
+    """Draw a laid-out graph as of an event; see `to_svg`."""
     last = plan.ledger.events[-1].index if plan.ledger.events else 0
     moment = Moment(last if after is None else after, -1 if focus is None else focus)
     return sheet(plan, moment, "".join(parts(plan, moment)))
 
 
 def sheet(plan: Plan, moment: Moment, body: str) -> str:
-    """Put drawn parts on a sheet of the graph's size, with a title and a description in words."""
+    """Put drawn parts into an SVG of the graph's size, with a title and a description in words."""
     legend = GAP + (LEGEND_RETURNING if any(link.gradient for link in plan.graph.links) else LEGEND_OWNS)
     width, height = max(plan.layout.width, legend), plan.layout.height + LEGEND
     style = f"max-width:100%;min-width:{SHRINKS_TO * width:.0f}px;height:auto;font-family:{FONT};font-size:12px"
@@ -112,7 +112,7 @@ def _description(plan: Plan, moment: Moment) -> str:
 
 
 def parts(plan: Plan, moment: Moment) -> Iterator[str]:
-    """Draw the elements of a moment, what lies below first."""
+    """Yield the elements to draw at a moment, from back to front."""
     graph, layout = plan.graph, plan.layout
     pairs = [(link, route) for link, route in zip(graph.links, layout.routes, strict=True) if moment.has(link.born)]
     has_model = graph.model_event is not None and moment.has(graph.model_event)

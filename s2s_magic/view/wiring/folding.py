@@ -1,4 +1,4 @@
-"""Folding repeated blocks of a graph into one node each, so that two hundred layers stay readable."""
+"""Fold repeated blocks of a graph into one node each, so that two hundred layers stay readable."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ FEWEST_REPEATS = 3
 
 
 def fold(graph: Graph, *, above: int = 24) -> Graph:
-    """Fold runs in which the same classes of layers follow each other at least three times into one node each.
+    """Fold each run in which the same layer classes repeat at least three times into one node.
 
-    Twelve times Dense, LayerNormalization becomes "12 × Dense, LayerNormalization". Graphs of at most ``above`` nodes
-    stay as they are: there, each layer is worth its box.
+    Twelve repetitions of Dense, LayerNormalization become "12 × Dense, LayerNormalization". Graphs of at most ``above``
+    nodes stay as they are: there, each layer is worth its own box.
     """
     if len(graph.nodes) <= above:
         return graph
@@ -35,9 +35,9 @@ def fold(graph: Graph, *, above: int = 24) -> Graph:
 
 
 def longest_run(signatures: Sequence[object], start: int) -> tuple[int, int]:
-    """Find the period whose repetition from ``start`` on covers the most, the shortest of equals.
+    """Find the period whose repetitions from ``start`` cover the most; among equals, the shortest.
 
-    Returns the length of the block, and how often it is repeated.
+    Return the length of the block, and its number of repetitions.
     """
     best, covered = (1, 1), 0
     for period in range(1, min(LONGEST_BLOCK, (len(signatures) - start) // FEWEST_REPEATS) + 1):

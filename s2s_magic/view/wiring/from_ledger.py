@@ -1,4 +1,4 @@
-"""From the records of a ledger to its wiring diagram."""
+"""Convert the records of a ledger to its wiring diagram."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from s2s_magic.view.wiring.diagram import Graph, Inner, Link, Node
 def graph_of(ledger: Ledger) -> Graph:
     """Make the graph of a whole ledger: every layer object that the user constructed or called, once.
 
-    It has an "output" node for each output of the main model. Models are left out unless they are called.
+    It has an "output" node for each output of the main model. Models are included only if they are called.
     """
     held = _held(ledger)
     models = {model.object for model in ledger.models}
@@ -51,7 +51,7 @@ def graph_of(ledger: Ledger) -> Graph:
 def _own_links(
     ledger: Ledger, model: ModelRecord, nodes: dict[str, Node], held: dict[str, list[str]], born: int
 ) -> tuple[Link, ...]:
-    """Add the wires that the model laid itself, with the layers at their ends."""
+    """Return the wires that the model laid itself; add missing nodes at their ends to ``nodes``."""
     ends = dict.fromkeys(key for link in model.links for key in (link.source, link.target) if key is not None)
     for key in ends:
         if key not in nodes:
@@ -74,7 +74,7 @@ def _own_links(
 
 
 def _held(ledger: Ledger) -> dict[str, list[str]]:
-    """List what each layer object holds, by keys."""
+    """List the keys of the objects that each layer object holds."""
     held: dict[str, list[str]] = defaultdict(list)
     for key, layer in ledger.layers.items():
         if layer.parent is not None:
@@ -115,7 +115,7 @@ def _born(variable: Variable) -> tuple[int, int]:
 
 
 def _inner(ledger: Ledger, outer: str, held: dict[str, list[str]], prefix: str) -> Iterator[Inner]:
-    """Flatten what an object holds: those with the user's own name, and those that own variables themselves."""
+    """Flatten what an object holds: objects that the user named, and those that own variables themselves."""
     for key in held.get(outer, ()):
         layer = ledger.layers[key]
         own = [ledger.variables[v] for v in layer.own_weights if v in ledger.variables]
@@ -150,13 +150,13 @@ def _links(ledger: Ledger, nodes: dict[str, Node]) -> tuple[Link, ...]:
 
 
 def _number(nodes: dict[str, Node], event: Constructed | Called) -> int:
-    """Return the number of a call where its layer is called more than once, and not too often to tell wires apart."""
+    """Return a call's number if its layer is called several times, but at most nine: more could not be told apart."""
     several = 1 < len(nodes[event.object].calls) <= 9
     return event.call if several and isinstance(event, Called) else 0
 
 
 def _returning(ledger: Ledger) -> set[tuple[int, int]]:
-    """Find the pairs (maker, user) of events between which a gradient comes back to something that is trained."""
+    """Find the pairs (maker, user) of events between which a gradient flows back to something trained."""
     found = ways(ledger)
     if found is None:
         return set()

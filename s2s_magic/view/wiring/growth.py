@@ -1,4 +1,4 @@
-"""One drawing of the wiring that holds every stage of its growth; CSS shows the stage of the chosen step."""
+"""One drawing of the wiring with every stage of its growth; CSS shows the stage of the chosen step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from s2s_magic.view.wiring.shapes import Moment
 def grown_svg(ledger: Ledger, last: int) -> str:
     """Draw the wiring of the steps 0 to ``last`` as one ``<svg>``.
 
-    What is there from step 3 until before step 5 has the classes ``b3 x5 s2s-past``.
+    What exists at steps 3 and 4 only has the classes ``b3 x5 s2s-past``.
     """
     plan = plan_wiring(ledger)
     stages = [list(parts(plan, Moment(step, step))) for step in range(last + 1)]
@@ -29,7 +29,7 @@ def grown_svg(ledger: Ledger, last: int) -> str:
 
 
 def _in_order(stages: list[list[str]]) -> list[str]:
-    """Merge the stages' parts so that what lies below what in a stage still does."""
+    """Merge the stages' parts, keeping the drawing order of each stage."""
     merged: list[str] = []
     known: set[str] = set()
     for stage in reversed(stages):
@@ -45,7 +45,7 @@ def _in_order(stages: list[list[str]]) -> list[str]:
 
 
 def _runs(steps: list[int]) -> Iterator[tuple[int, int]]:
-    """Give the runs of steps that follow each other, from the first to before the end."""
+    """Yield the runs of consecutive steps, each as its first step and the step after its last."""
     first = previous = steps[0]
     for step in steps[1:]:
         if step != previous + 1:

@@ -1,4 +1,4 @@
-"""Places for the boxes and wires of a graph: a layered layout, after K. Sugiyama, S. Tagawa, M. Toda (1981)."""
+"""Place the boxes and wires of a graph: a layered layout, after K. Sugiyama, S. Tagawa, M. Toda (1981)."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Box:
 
     @property
     def middle(self) -> float:
-        """Horizontal middle."""
+        """The x coordinate of its centre."""
         return self.x + self.width / 2
 
     @property
     def bottom(self) -> float:
-        """Lower edge."""
+        """The y coordinate of its lower edge."""
         return self.y + self.height
 
 
@@ -42,17 +42,17 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything goes.
+    """The places of all boxes and wires, in pixels.
 
     Attributes
     ----------
     boxes
         By node key.
     routes
-        One polyline a link, in the order of the graph's links, from the source's lower edge to the target's upper edge.
-        Consecutive points with the same ``x`` are a straight piece.
+        One polyline per link, in the order of the graph's links, from the source's lower edge to the target's upper
+        edge. Consecutive points with the same ``x`` form a straight segment.
     lone
-        Top of the area of nodes without wires; None where there are none.
+        Top of the area of nodes without wires; None if there are none.
     """
 
     boxes: dict[str, Box]
@@ -63,7 +63,7 @@ class Layout:
 
 
 def lay_out(graph: Graph) -> Layout:
-    """Place a graph, inputs at the top, outputs at the bottom. The same graph always gets the same places."""
+    """Place a graph, inputs at the top, outputs at the bottom. The same graph always has the same layout."""
     wired = graph.wired
     order = [key for key in graph.nodes if key in wired]
     ranks = _ranks(order, graph.links)
@@ -107,9 +107,9 @@ def _width(node: Node) -> float:
 
 
 def _ranks(order: Sequence[str], links: Iterable[Link]) -> dict[str, int]:
-    """Assign each node its row: the longest way from a source; then pull the sources down to their nearest user.
+    """Assign each node its row by the longest path from a source; then pull the sources down to their nearest user.
 
-    A link that closes a cycle (a layer called on what came out of it) does not count.
+    A link that closes a cycle (a layer called on its own result) does not count.
     """
     later: dict[str, list[str]] = {key: [] for key in order}
     for link in links:
@@ -132,7 +132,7 @@ def _ranks(order: Sequence[str], links: Iterable[Link]) -> dict[str, int]:
 
 
 def _depth_first(order: Sequence[str], later: dict[str, list[str]]) -> list[str]:
-    """Sort topologically as far as cycles allow: the reverse of a depth-first search's order of leaving."""
+    """Sort topologically as far as cycles allow: in reverse postorder of a depth-first search."""
     left: list[str] = []
     seen: set[str] = set()
     for start in order:
@@ -158,9 +158,9 @@ def _middles(
     Returns
     -------
     list
-        For each link the unseen vertices it passes, with their rows.
+        For each link the invisible vertices it passes, with their rows.
     dict
-        Horizontal middle of every node and unseen vertex in pixels, the leftmost edge at `GAP`.
+        Horizontal centre of every node and invisible vertex in pixels, with the leftmost edge at `GAP`.
     """
     import graphlay
 
@@ -187,7 +187,7 @@ def _middles(
 
 
 def _backwards(order: Sequence[str], ranks: dict[str, int], middles: dict[str, float]) -> bool:
-    """Return whether to mirror the drawing, so that its top row goes from left to right in the order of the code."""
+    """Return whether to mirror the drawing, so that its top row runs from left to right in the order of the code."""
     rows: dict[int, list[float]] = defaultdict(list)
     for key in order:
         rows[ranks[key]].append(middles[key])
@@ -244,7 +244,7 @@ def _routes(
 
 
 def _ports(box: Box, ends: Iterable[tuple[float, int]]) -> list[tuple[int, float]]:
-    """Spread the ends of wires along a box's edge, in the order in which they come in."""
+    """Spread the ends of wires along a box's edge, in the order of where they come from."""
     ordered = sorted(ends)
     gap = min(36.0, box.width * 0.7 / max(1, len(ordered) - 1))
     first = box.middle - gap * (len(ordered) - 1) / 2

@@ -1,4 +1,4 @@
-"""The wiring as a picture in dots: the very drawing that `to_svg` gives, painted by matplotlib."""
+"""Save the wiring as a PNG: the same drawing as from `to_svg`, painted by matplotlib."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def to_png(
     after, focus
         As for `s2s_magic.view.wiring.drawing.to_svg`.
     dots_per_pixel
-        Resolution: 2 is sharp on a dense screen.
+        Resolution: 2 is sharp on a high-density screen.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -49,12 +49,12 @@ def to_png(
         _PAINTERS[element.tag.rpartition("}")[2]](axes, element, style, number)
     buffer: IO[bytes] | str = file
     mark = {"Software": "s2s_magic"}
-    # a letter that the font lacks is drawn as a box, with a warning each
+    # a letter missing from the font is drawn as a box, each with a warning
     without_warnings(UserWarning, canvas.print_png, buffer, metadata=mark)
 
 
 def _drawn(element: ElementTree.Element, outer: Attributes) -> Iterator[tuple[ElementTree.Element, Attributes]]:
-    """Give every shape and text, each with the style that holds for it, in the order of drawing."""
+    """Yield every shape and text with its effective style, in drawing order."""
     style = {key: value for key, value in outer.items() if key in _INHERITED} | element.attrib
     if element.tag.rpartition("}")[2] in _PAINTERS:
         yield element, style
@@ -95,7 +95,7 @@ def _path(axes: Any, element: ElementTree.Element, style: Attributes, order: int
 
 
 def _read_path(text: str) -> Any:
-    """Read the commands that the wiring is drawn with: M L H V C absolute, l h v relative, and z."""
+    """Parse the path commands used in the wiring: M L H V C absolute, l h v relative, and z."""
     from matplotlib.path import Path
 
     points: list[tuple[float, float]] = []

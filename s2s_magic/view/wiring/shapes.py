@@ -1,6 +1,6 @@
 """The shapes that the wiring is drawn with, as SVG elements.
 
-Colours are the page's own: everything is drawn in ``currentColor``, the one accent in the theme's brand colour.
+Colours are the page's own: everything is drawn in ``currentColor``, except for one accent in the theme's brand colour.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PLAIN = 'fill="currentColor"'
 SMALL = 'fill="currentColor" fill-opacity="0.8" font-size="11"'
 BOLD = 'fill="currentColor" font-weight="700"'
 BEHIND = f'paint-order="stroke" stroke="{HALO}" stroke-width="4" stroke-linejoin="round"'
-"""A rim in the page's colour, so that text stays legible on top of wires."""
+"""An outline in the page's colour, so that text stays legible on top of wires."""
 NAME_WIDTH = 150
 
 Area = tuple[float, float, float, float]
@@ -27,7 +27,7 @@ Area = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Moment:
-    """What of the graph is shown: events up to ``after``, with ``focus`` in focus (-1 for none)."""
+    """What to show of the graph: events up to ``after``, with ``focus`` highlighted (-1 for none)."""
 
     after: int
     focus: int
@@ -38,39 +38,39 @@ class Moment:
 
 
 def text(x: float, y: float, words: str, style: str = PLAIN) -> str:
-    """Write words, escaped."""
+    """Return a text element with escaped words."""
     return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{escape(words)}</text>'
 
 
 def path(steps: str, style: str) -> str:
-    """Draw a path."""
+    """Return a path element."""
     return f'<path d="{steps}" {style}/>'
 
 
 def rect(x: float, y: float, width: float, height: float, radius: float, style: str) -> str:
-    """Draw a rectangle with round corners."""
+    """Return a rectangle with round corners."""
     return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="{radius:g}" {style}/>'
 
 
 def group(title: str, body: str, style: str = "") -> str:
-    """Put elements together under a title, which is escaped."""
+    """Group elements under a title, which is escaped."""
     return f"<g{' ' if style else ''}{style}><title>{escape(title)}</title>{body}</g>"
 
 
 def pen(in_focus: bool, *, width: float, focused: float, faint: float) -> str:
-    """Return the style of a line: in focus it is accented, and heavier too."""
+    """Return the style of a line: in focus it has the accent colour and is heavier."""
     colour, width, opacity = (ACCENT, focused, 1.0) if in_focus else ("currentColor", width, faint)
     return f'stroke="{colour}" stroke-width="{width:g}" stroke-opacity="{opacity:g}"'
 
 
 def fit(words: str, width: float, letter: float = 6.6) -> str:
-    """Cut words to a width in pixels; the whole text stands in the title beside it."""
+    """Cut words to a width in pixels; the title beside them has the whole text."""
     most = max(3, int(width / letter))
     return words if len(words) <= most else words[: most - 1] + "…"
 
 
 def badge(box: Box, words: str) -> str:
-    """Set a label on a box's upper edge."""
+    """Put a label on a box's upper edge."""
     plate = rect(box.x - 6, box.y - 13, 12 + 6.2 * len(words), 16, 3, f'fill="{ACCENT}"')
     return plate + text(box.x, box.y - 1, words, f'fill="{HALO}" font-size="10.5" font-weight="700"')
 
@@ -84,7 +84,7 @@ def arrow_back(x: float, y: float, *, up: bool) -> str:
 
 
 def wire(link: Link, route: tuple[Point, ...], moment: Moment) -> str:
-    """Draw the tensors of a link: up to three as a line each."""
+    """Draw the tensors of a link: up to three as one line each."""
     tensors = [tensor for event, tensor in link.tensors if moment.has(event)]
     in_focus = any(event == moment.focus for event, _ in link.tensors)
     shifts = {1: (0.0,), 2: (-2.5, 2.5), 3: (-4.0, 0.0, 4.0)}.get(len(tensors), (0.0,))
@@ -98,7 +98,7 @@ def wire(link: Link, route: tuple[Point, ...], moment: Moment) -> str:
 
 
 def gradient(route: tuple[Point, ...]) -> str:
-    """Draw the gradient's way back beside a wire: dashed, and pointing the other way."""
+    """Draw the gradient's path back beside a wire: dashed, and pointing the other way."""
     x, y = route[0]
     line = path(_curve(route, 9), f'stroke="{ACCENT}" stroke-width="1.5" stroke-dasharray="4 3"')
     sideways = _is_sideways(route)
@@ -129,13 +129,13 @@ def _shape(shape: tuple[int | None, ...] | None) -> str:
 
 
 def tensor_names(link: Link, moment: Moment) -> str:
-    """Name the tensors of a link, two at most."""
+    """Return the names of a link's tensors, at most two."""
     names = list(dict.fromkeys(t.name for event, t in link.tensors if t.name and moment.has(event)))
     return ", ".join(names[:2]) + (" …" if len(names) > 2 else "")
 
 
 def labels(graph: Graph, link: Link, route: tuple[Point, ...], moment: Moment, taken: list[Area]) -> Iterator[str]:
-    """Write the calls' numbers at a wire's ends, and its tensors' names where there is room; note what they cover."""
+    """Draw the calls' numbers at a wire's ends, and its tensors' names if there is room, noted in ``taken``."""
     x0, y0 = route[0]
     if link.source_call:
         yield text(x0 - 11, y0 + 14, str(link.source_call), f'{PLAIN} font-size="10" {BEHIND}')
@@ -157,16 +157,16 @@ def labels(graph: Graph, link: Link, route: tuple[Point, ...], moment: Moment, t
 
 
 def _places_on(route: tuple[Point, ...], half: float) -> Iterator[Point]:
-    """Give the places where a label of twice ``half`` may stand: on the wire from its beginning on, else beside it."""
+    """Yield the places for a label of width ``2 * half``: on the wire from its start on, then beside it."""
     pieces = list(pairwise(route))
-    for aside in (0.0, half + 14, -half - 6):  # on the right, the gradient's way back runs along
+    for aside in (0.0, half + 14, -half - 6):  # more on the right, where the gradient's path runs
         for (x0, y0), (x1, y1) in pieces:
             for share in (0.5, 0.68, 0.34):
                 yield x0 + (x1 - x0) * share + aside, y0 + (y1 - y0) * share + 3
 
 
 def _label(graph: Graph, link: Link, moment: Moment) -> str:
-    """Return a link's label: nothing where a node at its end says it already."""
+    """Return a link's label; without its tensors' names if a node at its end already shows them."""
     names = tensor_names(link, moment)
     if names in (graph.nodes[link.source].label, graph.nodes[link.target].label):
         names = ""
@@ -182,13 +182,13 @@ def _overlap(one: Area, other: Area) -> bool:
 
 
 def to_come(box: Box) -> str:
-    """Keep the place of a node that is still to come, so that the graph does not jump while it grows."""
+    """Mark the place of a node that does not exist yet, so that the graph does not jump while it grows."""
     dots = 'stroke="currentColor" stroke-opacity="0.25" stroke-dasharray="1 4" stroke-linecap="round"'
     return rect(box.x, box.y, box.width, box.height, 6, dots)
 
 
 def node(node: Node, box: Box, moment: Moment) -> str:
-    """Draw a box with what it holds; a layer that is not called yet has a dashed frame."""
+    """Draw a box with what it holds; a layer not called yet has a dashed frame."""
     parts = []
     if moment.has(node.made):
         parts.append(_frame(node, box, moment))
