@@ -18,9 +18,9 @@ optimizer, training = private("optimizers.optimizer"), private("engine.training"
 _TRACES = ("train_function", "train_tf_function", "test_function", "predict_function")
 
 
-# The state left by `compile`. Keras 2 notes every layer's `trainable` switch then, and restores these switches while
-# `fit` and `train_on_batch` run, whatever they are by then: they determine what is trained. A layer added to the model
-# later counts with its current switch. Only the next `compile` looks again.
+# The state left by `compile`. Keras 2 notes every layer's `trainable` switch then, and restores the noted values while
+# `fit` and `train_on_batch` run: they determine what is trained, not the switches as they are by then. A layer added to
+# the model later counts with its current switch. Only the next `compile` looks again.
 
 
 def is_compiled(model: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Make HTML from escaped text: whatever is not `Markup` already is treated as text, wherever it came from."""
+"""Make HTML from escaped text: anything that is not `Markup` already is treated as text and escaped."""
 
 from __future__ import annotations
 
