@@ -1,7 +1,7 @@
 """s2s_magic: see which layers of a sequence-to-sequence model own the weights, and whether they are being trained.
 
-In a notebook: ``%load_ext s2s_magic``, then ``%%seq2seq build NAME`` or ``%%seq2seq trace NAME``; ``%seq2seq?`` tells
-the rest. In Python: `build`, `trace`, `fit`, `decode`, `explain`, `compare`.
+In a notebook: ``%load_ext s2s_magic``, then ``%%seq2seq build NAME`` or ``%%seq2seq trace NAME``; see
+``%seq2seq?`` for the rest. In Python: `build`, `trace`, `fit`, `decode`, `explain`, `compare`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# public name -> the module that has it; loaded when first asked for, so that the import costs next to nothing
+# public name -> its module, loaded on first access so that importing the package is cheap
 _HOMES = {
     **dict.fromkeys(("build", "compare", "decode", "explain", "fit", "trace"), "s2s_magic.api"),
     "accelerate": "s2s_magic.acceleration",
@@ -48,7 +48,7 @@ def load_ipython_extension(shell: Any) -> None:
 
 
 def unload_ipython_extension(shell: Any) -> None:
-    """Take everything back that loading registered; settings made by ``%config`` stay for the next load."""
+    """Remove everything that loading registered; ``%config`` settings are kept for the next load."""
     from s2s_magic.magics import unload
 
     unload(shell)

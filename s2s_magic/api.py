@@ -1,4 +1,4 @@
-"""Everything the magics do, as Python functions. Each takes and gives plain objects; none needs a notebook."""
+"""Everything the magics do, as Python functions that need no notebook."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def build(
     spec_text
         The spec, in YAML.
     name
-        The name the ledger goes by.
+        The ledger's name.
     namespace
-        Where names in the spec are looked up (texts to count a vocabulary from).
+        Where names in the spec are looked up (texts whose vocabulary is counted).
     first_line
-        The line that faults count from; 2 for the body of a cell magic.
+        The line number of the first line, for faults; 2 for the body of a cell magic.
 
     Returns
     -------
@@ -45,11 +45,11 @@ def build(
     Raises
     ------
     SpecError
-        With every fault of the spec, each with its line and column.
+        With every fault in the spec, each with its line and column.
     BuildError
-        When the model does not fit into memory: before anything of it is made, as far as that can be told.
+        When the model does not fit into memory; checked before anything is created, where the limit is known.
     SetupError
-        Where there is no Keras that the generated source runs on.
+        When no installed Keras can run the generated source.
     """
     backend.active()
     from s2s_magic.data.special_ids import spec_ids
@@ -82,7 +82,7 @@ def build(
 
 
 def _import_addons() -> None:
-    """Import TensorFlow Addons, where it is installed, without its end-of-life warning: nobody chose to import it."""
+    """Import TensorFlow Addons, if installed, without its end-of-life warning: the user did not import it."""
     if addons.is_needed():
         return  # ours stands in for it
     with Changes() as changes, changes, changes:
@@ -99,26 +99,26 @@ def trace(
     Parameters
     ----------
     code
-        Python source; its variables land in ``namespace``.
+        Python source; its variables are stored in ``namespace``.
     namespace
-        Where the code runs; a new one by default.
+        The namespace to run in; a new one by default.
     name
-        The name the ledger goes by.
+        The ledger's name.
     before
-        Go on with this ledger.
+        A model whose ledger to continue.
 
     Returns
     -------
     Seq2Seq
-        The last model that the code made (``model`` is None where it made none), and the ledger.
+        The last model that the code made (``model`` is None if it made none), and the ledger.
 
     Raises
     ------
     BuildError
-        Where the code stopped in an error of Keras's or TensorFlow Addons' that does not say what to change, and this
-        one does: inputs that a model lacks, attention wired with symbols. Its cause is that error.
+        In place of an error from Keras or TensorFlow Addons that does not say what to change: inputs missing from a
+        model, attention over symbolic tensors. The original error is its cause.
     BaseException
-        What the code raised, unchanged, in all other cases.
+        Any other exception from the code, unchanged.
     """
     from s2s_magic.traced_cell import trace_cell
 
@@ -142,17 +142,18 @@ def fit(
     Parameters
     ----------
     model
-        What `build` or `trace` gave; it is changed in place.
+        The result of `build` or `trace`; changed in place.
     body
-        The keys of a fit, in YAML: ``source``, ``target``, ``epochs`` and so on; ``model`` names one of several.
+        The keys of a fit, in YAML: ``source``, ``target``, ``epochs`` and so on; ``model`` chooses one of several.
     namespace
         Where the names in the body are looked up.
     first_line
-        The line that faults count from.
+        The line number of the body's first line, for faults.
     progress
-        Takes each `s2s_magic.training.progress.Progress`, at most four a second; None chooses by where this runs.
+        Called with each `s2s_magic.training.progress.Progress`, at most four times a second; None chooses a display for
+        the environment.
     watch
-        Is handed the model after an epoch, at most once a second, with the evidence so far.
+        Called with the model and its evidence so far after an epoch, at most once a second.
 
     Returns
     -------
@@ -164,11 +165,11 @@ def fit(
     SpecError
         When the body cannot be read.
     DataError
-        When the data do not fit the model; nothing is changed then.
+        When the data do not fit the model; nothing has been changed.
     SetupError
-        Where the Keras at hand is Keras 3.
+        On Keras 3.
     FitError
-        When there is no model, or the loss became non-finite (the last finite epoch's weights are put back).
+        When there is no model, or the loss became non-finite (the last finite epoch's weights are restored).
     KeyboardInterrupt
         When interrupted; weights, optimizer and history are kept.
     """
@@ -180,7 +181,7 @@ def fit(
     plan = parse_fit(body, first_line=first_line)
     if model.model is None:
         raise FitError(f"{model.name} has no model to fit: its cell ended before a Model was made")
-    current_ledger(model)  # another cell may have compiled another of the models since
+    current_ledger(model)  # another cell may have compiled a different model since
     with Changes() as changes, changes, changes:
         try:
             changes.enter(model.chosen(plan.model))
@@ -208,11 +209,11 @@ def decode(
     sources
         One text, or a sequence of texts or id sequences, or one-hot vectors of shape (rows, steps, symbols).
     max_length
-        Longest output; by default the spec's, else the longest target that was fitted.
+        Maximum output length; by default the spec's, else the longest target in the fits.
     start, end
-        The id or the word that rows start and end with; by default the spec's, else as the fitted data had them.
+        The id or the word that rows start and end with; by default the spec's, else those of the fitted data.
     which
-        The Keras model that is meant, by name, where the code made several.
+        The name of the Keras model to use, where the code made several.
 
     Returns
     -------
@@ -228,26 +229,26 @@ def decode(
 
     with Changes() as changes, changes, changes:
         changes.enter(model.chosen(which))
-        several = [sources] if issubclass(type(sources), str) else sources  # its ``__class__`` may say anything
+        several = [sources] if issubclass(type(sources), str) else sources  # ``__class__`` may lie
         return list(run_decoding(model, several, max_length=max_length, start=start, end=end))
 
 
 def current_ledger(model: Seq2Seq) -> Ledger:
-    """Return the ledger brought up to date: a layer that was frozen since then is frozen in it."""
+    """Return the ledger, updated to the present state of its objects (a layer frozen since, for example)."""
     return model.refresh()
 
 
 def explain(model: Seq2Seq, what: str, *, which: str | None = None) -> Explanation:
-    """Say who owns what about one tensor, layer or variable, and whether it is trained.
+    """Explain one tensor, layer or variable: who owns what, and whether it is trained.
 
     Parameters
     ----------
     model
-        What `build` or `trace` gave.
+        The result of `build` or `trace`.
     what
-        A name of the cell (``encoder_embeddings``, ``decoder_cell``, ``decoder_cell.kernel``).
+        A name from the cell (``encoder_embeddings``, ``decoder_cell``, ``decoder_cell.kernel``).
     which
-        The Keras model whose training is meant, by name, where the code made several.
+        The name of the Keras model whose training to explain, where the code made several.
 
     Raises
     ------
@@ -280,14 +281,14 @@ def compare(one: Seq2Seq, other: Seq2Seq) -> Comparison:
 
 
 def check_event(ledger: Ledger, after: int | None) -> None:
-    """Raise `LookupFailed` for an event the ledger does not have."""
+    """Raise `LookupFailed` if the ledger has no event ``after``."""
     if after is not None and not 0 <= after < len(ledger.events):
         last = len(ledger.events) - 1
         raise LookupFailed(f"{ledger.name} has no event {after}; expected a number from 0 to {last}")
 
 
 def models_in(namespace: Mapping[str, Any]) -> dict[str, Seq2Seq]:
-    """List the models of a namespace by the names they are bound to."""
+    """Return the models in a namespace, by name."""
     from s2s_magic.handle import Seq2Seq
 
     return {name: value for name, value in namespace.items() if isinstance(value, Seq2Seq) and not name.startswith("_")}

@@ -1,4 +1,4 @@
-"""What differs between the versions of IPython and ipywidgets: 7.34 and 7.7.1, as Colab has them, up to today's."""
+"""Bridge the versions of IPython and ipywidgets, from Colab's 7.34 and 7.7.1 to today's."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from types import CodeType
 from typing import Any
 
 Candidates = Callable[[str, str], Sequence[str]]
-"""From the text before the cursor and the word there: what that may become; nothing where the cursor is not ours."""
+"""Maps the text before the cursor and the word at it to completions; empty outside ``%seq2seq`` lines and cells."""
 
 
 def matchers(shell: Any) -> list[Any]:
-    """Return the list that a shell's completer has its matchers in, those that keep all others silent."""
+    """Return a shell completer's list of the matchers whose results suppress all others."""
     completer = shell.Completer
     found: list[Any] = completer.custom_matchers if _has_contexts() else completer.magic_arg_matchers
     return found
 
 
 def matcher(candidates: Candidates) -> Callable[..., Any]:
-    """Make a matcher for the list that `matchers` gives."""
+    """Return a matcher for the list that `matchers` returns."""
     if not _has_contexts():
         return _by_line(candidates)
     from IPython.core.completer import SimpleCompletion, context_matcher
@@ -35,14 +35,14 @@ def matcher(candidates: Candidates) -> Callable[..., Any]:
 
 
 def _has_contexts() -> bool:
-    """Return whether a matcher is told the whole cell, as since IPython 8.6."""
+    """Return whether matchers receive the whole cell (IPython 8.6 and later)."""
     from IPython.core import completer
 
     return hasattr(completer, "context_matcher")
 
 
 def _by_line(candidates: Candidates) -> Callable[[str], Sequence[str]]:
-    """Make a matcher that is told its line alone: cell, cursor and word are in the variables of what calls it."""
+    """Return a matcher that receives only its line; cell, cursor and word are read from its caller's variables."""
 
     def complete(line: str) -> Sequence[str]:
         seen = sys._getframe(1).f_locals
@@ -60,6 +60,6 @@ def _before(text: str, line: int, position: int) -> str:
 
 
 def named_by(shell: Any, code: CodeType) -> CodeType:
-    """Return a cell's code the name by which tracebacks call it: an older IPython chooses one by its first line."""
+    """Return a cell's code renamed for tracebacks: an older IPython derives the name from its first line."""
     rename = getattr(shell, "_update_code_co_name", None)
     return code if rename is None else rename(code)

@@ -11,7 +11,7 @@ from s2s_magic import api, compatibility
 from s2s_magic.verbs import CELL_VERBS, LINE_VERBS, VERBS, flags_of
 
 _CELL = "%%seq2seq"
-# The line magic may stand alone, or give its value to a name: `shown = %seq2seq explain m x --return`.
+# The line magic may stand alone or be assigned to a name: `shown = %seq2seq explain m x --return`.
 _MAGIC_LINE = re.compile(r"\s*(?:(?P<magic>%%seq2seq)|(?:[^=%#]*[^=%#!<>]=\s*)?%seq2seq) (?P<line>.*)")
 _BODY_VALUE = re.compile(r"(?P<key>\w+):\s+(?P<value>.*)")
 _OPEN_CALL = re.compile(r"(\w+)\([^()]*$")
@@ -20,19 +20,19 @@ _IPYTHONS_OWN = {"In", "Out", "exit", "quit", "open"}
 
 
 def candidates(text_before: str, namespace: Callable[[], Mapping[str, Any]]) -> list[str] | None:
-    """List what could stand at the cursor.
+    """List the completions at the cursor.
 
     Parameters
     ----------
     text_before
         The cell up to the cursor.
     namespace
-        Gives the notebook's variables by name, models among them.
+        Returns the notebook's variables by name, models included.
 
     Returns
     -------
     list of str or None
-        Whole words, not yet filtered by what is typed; None where the cursor is not ours.
+        Whole words, not yet filtered by what is typed; None outside ``%seq2seq`` lines and cells.
     """
     lines = text_before.split("\n")
     here = lines[-1]
@@ -64,7 +64,7 @@ def candidates(text_before: str, namespace: Callable[[], Mapping[str, Any]]) -> 
 
 
 def _positional(verb: str, before: list[str], namespace: Mapping[str, Any]) -> list[str]:
-    """List what can stand behind a verb and the words before."""
+    """List the completions after a verb and the words that follow it."""
     models = api.models_in(namespace)
     if len(before) == 0 or (verb == "compare" and len(before) == 1):
         return list(models) if VERBS[verb][2] else []
@@ -76,13 +76,13 @@ def _positional(verb: str, before: list[str], namespace: Mapping[str, Any]) -> l
 
 
 def _models_of(name: str, namespace: Mapping[str, Any]) -> list[str]:
-    """List the Keras models that the code behind a name made."""
+    """List the Keras models of the model bound to a name."""
     model = api.models_in(namespace).get(name)
     return list(model.models) if model is not None else []
 
 
 def _variables(namespace: Mapping[str, Any]) -> list[str]:
-    """List the variables that can hold data: no modules, functions or models, and nothing that IPython put there."""
+    """List the variables that can hold data: no modules, callables or models, and none of IPython's."""
     others = {*_IPYTHONS_OWN, *api.models_in(namespace)}
     return [
         name
@@ -108,7 +108,7 @@ def _in_body(first_line: str, here: str, namespace: Callable[[], Mapping[str, An
         return _models_of([*first_line.split(), "", "", ""][2], namespace())
     offers = list(key.offers)
     if (inside := _OPEN_CALL.search(found["value"])) is not None:
-        # Settings stand inside the brackets of a kind; only bidirectional has another kind there.
+        # Only bidirectional takes a kind in its brackets; the others take settings.
         offers = [kind for kind in offers if inside[1] == "bidirectional" and kind != "bidirectional("]
     return offers + (_variables(namespace()) if key.offers_variables else [])
 

@@ -1,4 +1,4 @@
-"""How results are shown where code runs: as a widget where somebody can click, as a page, as text; or in files."""
+"""Show results as a widget, a page or text, depending on where the code runs, or write them to files."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 def best_mode(shell: Any) -> str:
     """Choose between "widget", "html" and "text".
 
-    A shell without a kernel is a terminal. A kernel that was told that nobody can answer a prompt (``allow_stdin`` of
-    the execute request in Jupyter's messaging protocol: nbclient, nbconvert, papermill) makes a page, on which a
-    widget would be dead.
+    A shell without a kernel is a terminal. Where the execute request's ``allow_stdin`` (Jupyter's messaging protocol)
+    says that nobody can answer a prompt (nbclient, nbconvert, papermill), the output is a page, in which a widget
+    would be dead.
     """
     kernel = getattr(shell, "kernel", None)
     if kernel is None:
@@ -45,10 +45,10 @@ def show_model(
     training: bool = False,
     replaced: Any = None,
 ) -> Any:
-    """Display a model's report, up to event ``after``, or opened at what training did.
+    """Display a model's report, up to event ``after``, or opened at its training page.
 
-    ``mode`` is "auto", "widget", "html" or "text". ``replaced`` is the widget that showed this model before: it is
-    closed, so that a hundred displays leave one alive. Returns the widget to pass as ``replaced`` the next time.
+    ``mode`` is "auto", "widget", "html" or "text". ``replaced`` is the model's previous widget: it is closed,
+    so that only one stays alive. Returns the widget to pass as ``replaced`` the next time.
     """
     from IPython.display import display
 
@@ -68,7 +68,7 @@ def show_model(
 
 
 def write_views(ledger: Ledger, options: Namespace) -> list[Path]:
-    """Write the files that ``inspect`` is asked for, all of them or none, and say so; give their paths."""
+    """Write the files requested of ``inspect``, all or none, print their names, and return their paths."""
     from s2s_magic import view
 
     after = options.after
@@ -94,13 +94,13 @@ def write_views(ledger: Ledger, options: Namespace) -> list[Path]:
 
 
 def decoded_display(model: Seq2Seq, sources: Any, outputs: Sequence[Any]) -> Display:
-    """Return the display of sources and what was decoded from them, the first 100 of them."""
+    """Return the display of the first 100 sources and their decoded outputs."""
     decoded = beside_sources(model, sources, outputs)
     return show_pairs(f"Decoded by {decoded.name}", ("source", "output"), decoded.pairs, decoded.below)
 
 
 def surroundings() -> Show:
-    """Choose how to show progress: a display of the notebook's, or a line in a terminal."""
+    """Choose how to show progress: in a notebook display, or on a line of the terminal."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     if shell is None or type(shell).__name__ == "TerminalInteractiveShell":
@@ -109,7 +109,7 @@ def surroundings() -> Show:
 
 
 def notebook_display() -> Show:
-    """Show in one display of the running cell, which is updated in place and never wipes another."""
+    """Show progress in one display of the running cell, updated in place without clearing other output."""
     from IPython.display import display
 
     handle = None
@@ -127,7 +127,7 @@ def notebook_display() -> Show:
 
 
 def terminal_line() -> Show:
-    """Show as one line on standard error; where that is no terminal, the final state alone."""
+    """Show progress as one line on standard error; if that is not a terminal, only the final state."""
     width = 0
 
     def show(progress: Progress) -> None:

@@ -1,7 +1,7 @@
-"""The family of expected errors: what is wrong, where, what was expected, the nearest right thing.
+"""The expected errors: each says what is wrong, where, what was expected, and the nearest valid alternative.
 
-Everything a user can cause is a `Seq2SeqError`; anything else that comes out of this package is a bug of ours and keeps
-its full traceback.
+Every error that a user can cause is a `Seq2SeqError`; any other exception from this package is a bug and keeps its
+full traceback.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class Fault:
     Parameters
     ----------
     line, column
-        Place in the cell, both counted from 1; the ``%%seq2seq`` line is line 1. Zero where a fault has no place.
+        Place in the cell, both counted from 1; the ``%%seq2seq`` line is line 1. Zero for a fault without a place.
     message
-        What is wrong, what was expected, and the nearest right thing where there is one.
+        What is wrong, what was expected, and the nearest valid alternative, if any.
     """
 
     line: int
@@ -47,7 +47,7 @@ def _rendered(error: Any) -> list[str]:
 
 
 class Seq2SeqError(Exception):
-    """An expected error: shown as one clean line, and a real error for whoever runs the notebook.
+    """An expected error: shown as one clean line, and still an error to whatever runs the notebook.
 
     Attributes
     ----------
@@ -60,9 +60,9 @@ class Seq2SeqError(Exception):
 
 
 class Interrupted(KeyboardInterrupt):
-    """An interrupt that says in one sentence what was reached, what is kept and how to go on.
+    """An interrupt that says in one sentence what was reached, what is kept and how to continue.
 
-    It is a real ``KeyboardInterrupt``, by its name too: whoever runs a notebook stops at it.
+    It is a real ``KeyboardInterrupt``, in name too, so that whatever runs the notebook stops.
     """
 
     full_traceback: bool = False
@@ -73,26 +73,26 @@ Interrupted.__name__ = Interrupted.__qualname__ = KeyboardInterrupt.__name__
 
 
 def as_plain(error: BaseException, shell: Any) -> BaseException:
-    """Give what a cell raised so that IPython shows it as it does in a plain cell: without a magic's frames around it.
+    """Return a cell's exception in a form that IPython shows as in a plain cell, without a magic's frames.
 
     IPython asks an exception for ``_render_traceback_`` before it formats its traceback.
 
     Parameters
     ----------
     error
-        An exception whose traceback begins in the cell; one that shows itself is left as it is.
+        An exception whose traceback begins in the cell; one that renders itself is unchanged.
     shell
         The shell that shows it.
 
     Returns
     -------
     BaseException
-        The same one, or a `_SyntaxErrorWhileRunning` that stands for it.
+        The same exception, or a `_SyntaxErrorWhileRunning` in its place.
     """
     if error.__traceback__ is None or hasattr(error, "_render_traceback_"):
         return error
     shown = _while_running(error) if isinstance(error, SyntaxError) else error
-    traceback = error.__traceback__  # as it is now; raising the error again puts more frames before these
+    traceback = error.__traceback__  # saved now: raising the error again prepends frames
 
     def render() -> Any:
         if shown is not error:
@@ -105,10 +105,10 @@ def as_plain(error: BaseException, shell: Any) -> BaseException:
 
 
 class _SyntaxErrorWhileRunning(Exception):
-    """Stands for a SyntaxError that running code raised, as by importing a file with a fault.
+    """Represents a SyntaxError raised by running code, such as importing a faulty file.
 
-    IPython lists every frame for a class that derives from SyntaxError, whatever the exception has to say of that. So
-    this one derives from Exception, and says to whoever asks the object that it is what it stands for.
+    For subclasses of SyntaxError IPython lists every frame and ignores ``_render_traceback_``. So this class derives
+    from Exception, and its ``__class__`` is that of the error it represents.
     """
 
     original: SyntaxError
@@ -131,11 +131,11 @@ class UsageError(Seq2SeqError):
 
 
 class SetupError(Seq2SeqError):
-    """What is asked for does not run on what is installed here."""
+    """The request is not supported by the installed packages."""
 
 
 class FaultsError(Seq2SeqError):
-    """Faults of a cell's body, all of them at once.
+    """All faults of a cell's body at once.
 
     Parameters
     ----------
@@ -149,19 +149,19 @@ class FaultsError(Seq2SeqError):
 
 
 class SpecError(FaultsError):
-    """A spec that cannot become a model, or a fit body that cannot be read."""
+    """An invalid spec or fit body."""
 
 
 class DataError(FaultsError):
-    """Data that do not fit the model: found before the first step, with nothing changed."""
+    """Data that do not fit the model; found before the first step, so nothing has changed."""
 
 
 class BuildError(Seq2SeqError):
-    """The code was read, and no model came of it."""
+    """The spec or the code is valid, but building the model failed."""
 
 
 class FitError(Seq2SeqError):
-    """Training could not go on; the model is left at its last sound state."""
+    """Training could not continue; the model is left in its last sound state."""
 
 
 class DecodeError(Seq2SeqError):
@@ -169,23 +169,23 @@ class DecodeError(Seq2SeqError):
 
 
 class LookupFailed(Seq2SeqError):
-    """No tensor, layer, variable, event or model of that name."""
+    """There is no tensor, layer, variable, event or model of that name."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Say what was probably meant; capitals count for nothing.
+    """Return a "did you mean" hint for a misspelled word, ignoring case.
 
     Parameters
     ----------
     word
         What was written.
     known
-        What could have been written.
+        The valid words.
 
     Returns
     -------
     str
-        ``"; did you mean 'encoder'?"``, or the empty string when nothing is near.
+        ``"; did you mean 'encoder'?"``, or the empty string when nothing is close.
     """
     spellings: dict[str, list[str]] = {}
     for name in known:
@@ -194,9 +194,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if not found:
         return ""
     (meant,) = difflib.get_close_matches(word, spellings[found[0]], n=1, cutoff=0)
-    return f"; did you mean {str(meant)!r}?"  # a text of NumPy's own class writes that class, too
+    return f"; did you mean {str(meant)!r}?"  # the repr of a NumPy string includes its class
 
 
 def first_line_of(error: BaseException) -> str:
-    """Return the first line of an error's text, or the name of its class where it has none."""
+    """Return the first line of an error's message, or its class name if the message is empty."""
     return next(iter(str(error).splitlines()), type(error).__name__)

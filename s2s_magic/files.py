@@ -1,4 +1,4 @@
-"""Writing a file whole: it has its new content or its old one, and nobody else's is lost."""
+"""Write files atomically, and never overwrite files of other programs unasked."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ MARKS = (
     b'xmlns="http://www.w3.org/2000/svg" class="s2s-wiring"',
     b"Software\0s2s_magic",
 )
-"""What stands near the beginning of each kind of file that this package writes."""
+"""A mark near the beginning of each kind of file that this package writes."""
 _BEGINNING = 1000
 _LONGEST = 100
 
 
 def check_targets(words: Iterable[str], *, overwrite: bool) -> list[Path]:
-    """Read where files are to be written, before any of them is.
+    """Check the target paths before any file is written.
 
     Parameters
     ----------
     words
-        What stands on the magic's line.
+        The paths as given on the magic's line.
     overwrite
         Whether files that this package did not write may be replaced.
 
     Returns
     -------
     list of Path
-        The files, links followed.
+        The resolved paths.
 
     Raises
     ------
     UsageError
-        For a name that no file can have, one given twice, what is no file, or another's file.
+        For an invalid or repeated name, one that is not a regular file, or a file that this package did not write.
     """
     found: list[Path] = []
     for word in words:
@@ -79,12 +79,12 @@ def _is_ours(path: Path) -> bool:
 
 
 def write_whole(contents: Mapping[Path, bytes]) -> None:
-    """Write files, each under another name first, which then takes its place.
+    """Write files, each to a temporary name that then replaces the target.
 
     Raises
     ------
     LookupFailed
-        When a file cannot be written; it is as it was then.
+        When a file cannot be written; it is left unchanged.
     """
     for path, content in contents.items():
         try:
@@ -99,7 +99,7 @@ def _write(path: Path, content: bytes) -> None:
         changes.undo_by(lambda: beside.unlink(missing_ok=True))
         file = beside.open("xb")
         changes.undo_by(file.close)
-        with suppress(OSError):  # the new file is to be as readable as the one that it replaces
+        with suppress(OSError):  # keep the permissions of the file that it replaces
             beside.chmod(path.stat().st_mode & 0o7777)
         file.write(content)
         file.flush()

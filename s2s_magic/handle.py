@@ -1,4 +1,4 @@
-"""The object that a notebook name is bound to."""
+"""The handle: the object that a notebook's name is bound to."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What fitting left behind for later fits and for decoding.
+    """What fits record for later fits and for decoding.
 
     Attributes
     ----------
     starts : dict
-        Where the distance of each watched variable counts from (a ``tf.Tensor``), by ledger key.
+        By ledger key, the value (a ``tf.Tensor``) from which each watched variable's distance is measured.
     rows : dict
-        Of each variable that is read by rows, which of them any fit moved (a boolean array), by ledger key.
+        By ledger key, for each variable that is read by rows, which rows any fit moved (a boolean array).
     longest : int or None
-        Ids in the longest target seen.
+        Length in ids of the longest target seen.
     """
 
     starts: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -40,22 +40,22 @@ class Fitted:
 
 @dataclass(frozen=True)
 class SpecialIds:
-    """The ids that stand for no token, and what the others stand for: as the spec says, else as a fit's data show.
+    """The special ids, and what the others represent: from the spec, else from a fit's data.
 
     Attributes
     ----------
     start, end : int or None
-        What the decoder's input begins with, and what ends every row of the target and stands nowhere else in it.
+        The id that begins the decoder's input, and the one that ends every target row and occurs nowhere else in it.
     padding : int or None
-        What fills up rows, and is masked.
+        The id that pads rows, and is masked.
     unknown : int or None
-        What stands for tokens outside the vocabulary.
+        The id for tokens outside the vocabulary.
     begins : tuple
-        For each input of the model the id or the word that all of its rows began with; None where they differ.
+        For each input of the model, the id or word that begins all of its rows; None where they differ.
     tokens : dict
-        What an id stands for, by side (``source``, ``target``): ``char`` or ``word``; no entry where that is not known.
+        What an id represents, by side (``source``, ``target``): ``char`` or ``word``; no entry if unknown.
     added : bool
-        Whether a fit puts start and end around the rows itself, as for a model from a spec; else the data have them.
+        Whether a fit adds start and end to the rows, as for a model from a spec; else the data contain them.
     """
 
     start: int | None = None
@@ -69,7 +69,7 @@ class SpecialIds:
 
 @dataclass(eq=False, repr=False)
 class Seq2Seq:
-    """A model with the ledger of how it came to be.
+    """A model with the ledger of its construction.
 
     Attributes
     ----------
@@ -82,25 +82,25 @@ class Seq2Seq:
     source : str
         The code that ran: generated from the spec, or the traced cell's own.
     namespace : dict
-        Where the names of that code live (the notebook's own for a traced cell).
+        The namespace of that code (the notebook's own for a traced cell).
     spec : Spec or None
         The plan it was built from; None for a traced model.
     ids : SpecialIds
-        Which ids start, end and fill up rows.
+        Which ids start, end and pad rows.
     tokenizers : dict
         ``source`` and ``target`` tokenizers once they are known; empty for integer ids.
     evidence : Evidence or None
-        What the fits showed.
+        What was measured during the fits.
     fitted : Fitted or None
-        What the fits left behind.
+        What the fits recorded for later ones.
     inference : Seq2Seq or None
-        The decoding model, once there was one: its ledger shows that it owns nothing of its own.
+        The decoding model, once there is one; its ledger shows that it owns no variables itself.
     steps : Steps or None
-        The training step as the last fit traced it, for the next one.
+        The training step traced by the last fit, for reuse by the next.
     attempt : Ledger or None
-        The ledger of a later traced cell that raised, when this model was kept under the name.
+        The ledger of a later traced cell that raised, in which case the name kept this model.
     replaced : object
-        What the name was bound to before, where that was no model of ours: it is not lost.
+        What the name was bound to before, if that was not a `Seq2Seq`.
     """
 
     name: str
@@ -134,22 +134,22 @@ class Seq2Seq:
 
     @property
     def model(self) -> Any:
-        """The keras Model that is meant, or None where the traced code made none; see `Ledger.main_model`."""
+        """The main Keras Model, or None if the traced code made none; see `Ledger.main_model`."""
         main = self.ledger.main_model
         return self.live.models[main.name] if main else None
 
     @property
     def models(self) -> dict[str, Any]:
-        """All Keras models of the code by name, in the order in which they were made."""
+        """All Keras models of the code by name, in order of construction."""
         return {record.name: self.live.models[record.name] for record in self.ledger.models}
 
     def source_of(self, name: str) -> str:
-        """Return the code up to where one of the models is made.
+        """Return the code up to the construction of one of the models.
 
         Raises
         ------
         LookupFailed
-            When there is no such model, with those there are and the nearest.
+            When there is no such model; the message lists the models and suggests the nearest.
         """
         made = self.ledger.model(name).event
         if made is None:
@@ -163,22 +163,22 @@ class Seq2Seq:
 
     @contextmanager
     def chosen(self, name: str | None) -> Iterator[Any]:
-        """Mean another of the models for a while: `model` and the ledger's `main_model` are that one.
+        """Make one of the models the main one within a ``with``: `model` and the ledger's `main_model` are that one.
 
         Parameters
         ----------
         name
-            The model's name in the code, its Keras name, or the end of either; None for the one meant by itself.
+            The model's name in the code, its Keras name, or the end of either; None for the default.
 
         Yields
         ------
         keras.Model or None
-            The model that is meant now.
+            The chosen model.
 
         Raises
         ------
         LookupFailed
-            When there is no such model, with those there are and the nearest.
+            When there is no such model; the message lists the models and suggests the nearest.
         """
         before = self.ledger.chosen
         self._mean(self.ledger.about(name))
@@ -188,14 +188,14 @@ class Seq2Seq:
             self._mean(self.ledger.changed(chosen=before))
 
     def _mean(self, ledger: Ledger) -> None:
-        """Take another ledger of the same objects; its variables are read again where it is about another model."""
+        """Switch to another ledger of the same objects; reread its variables if its main model differs."""
         same = ledger.chosen == self.ledger.chosen
         self.ledger = ledger
         if not same:
             self.refresh()
 
     def refresh(self) -> Ledger:
-        """Bring the ledger up to date with its objects, such as a layer frozen since, and return it."""
+        """Update the ledger to the present state of its objects (a layer frozen since, for example), and return it."""
         from s2s_magic.tracing import refresh
 
         self.ledger = refresh(self.ledger, self.live)
@@ -208,7 +208,7 @@ class Seq2Seq:
 
     @property
     def tensors(self) -> dict[str, Any]:
-        """Symbolic tensors by the names in the code; the last one where a name was bound again."""
+        """Symbolic tensors by the names in the code; the last one where a name was rebound."""
         return {
             tensor.name: self.live.tensors[event.index, number]
             for event in self.ledger.events
@@ -223,18 +223,18 @@ class Seq2Seq:
 
 
 def drift(seq2seq: Seq2Seq) -> list[Finding]:
-    """Find what the next fit of the main model would do that its present switches do not say, and the remedies.
+    """Find what the main model's next fit would do that its ``trainable`` switches do not show, with remedies.
 
-    The model's ledger is brought up to date. See `s2s_magic.ledger.drift` for what is found.
+    Updates the model's ledger. See `s2s_magic.ledger.drift` for the kinds of findings.
     """
     main = seq2seq.refresh().main_model
     return drift_of(seq2seq.ledger, main) if main is not None else []
 
 
 def nothing_to_train(seq2seq: Seq2Seq) -> Finding | None:
-    """Say that a fit of the model that is meant would train nothing, and who froze it; None where there is something.
+    """Report that a fit of the main model would train nothing, and who froze it; None if it would train something.
 
-    A model that its first step builds may have no variables yet.
+    A model built by its first step may have no variables yet.
     """
     main = seq2seq.refresh().main_model
     return nothing_to_train_in(seq2seq.ledger, main) if main is not None and seq2seq.model.built else None

@@ -1,4 +1,4 @@
-"""The kinds of layers, and which of Keras's and TensorFlow Addons' classes are of which kind."""
+"""The kinds of layers, and the Keras and TensorFlow Addons classes of each kind."""
 
 from __future__ import annotations
 
@@ -21,4 +21,4 @@ _CLASSES: dict[LayerKind, tuple[str, ...]] = {
 KIND_OF_CLASS = {name: kind for kind, names in _CLASSES.items() for name in names}
 
 OF_ADDONS = ("tensorflow_addons.seq2seq.", "s2s_magic.addons.")
-"""How the modules of TensorFlow Addons' classes, and of ours that stand in for them, begin."""
+"""Module prefixes of TensorFlow Addons' classes and of our replacements for them."""

@@ -93,7 +93,7 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
 
         def keep(seen: Seq2Seq, error: BaseException | None) -> None:
             if had is not None and (not seen.ledger.events or (error is not None and had.model is not None)):
-                # a model is not lost to a cell that raised, or that has no layers; what the cell did is kept beside it
+                # a cell that raised or made no layers does not replace a model; its ledger is kept in ``attempt``
                 had.attempt = seen.ledger
                 self._bind(had)
             else:
@@ -182,7 +182,7 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         return None
 
     def _sources(self, model: Seq2Seq, word: str) -> Any:
-        """Read what is to be decoded: text in quotes (ids for a model of ids), or a notebook variable."""
+        """Read the sources to decode: text in quotes (ids for a model of ids), or a notebook variable."""
         from s2s_magic.decoding import reads_text
 
         name = not isinstance(word, Quoted) and word.isidentifier()
@@ -223,7 +223,7 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         raise LookupFailed(f"no model named {name!r}{hint}")
 
     def _check_free(self, name: str) -> None:
-        """Refuse to bind a name that code needs as it is: of a module, a function or a class, of IPython or Python."""
+        """Refuse to rebind a module, a function, a class, or a name of IPython's or Python's."""
         names, own = self.shell.user_ns, self.shell.user_ns_hidden
         bound = names.get(name, getattr(builtins, name, None))
         if name in names and own.get(name, _NOTHING) is bound:
@@ -237,7 +237,7 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
             raise UsageError(f"{name!r} is {kind}, and would be lost: choose another NAME{freed}")
 
     def _bind(self, model: Seq2Seq) -> None:
-        """Bind a model to its name; what the name meant is kept in ``replaced``. Doing it again changes nothing."""
+        """Bind a model to its name; a previous value of another type is kept in ``replaced``. Idempotent."""
         name = model.name
         bound = self.shell.user_ns.get(name)
         if bound is not None and not isinstance(bound, type(model)):
@@ -258,7 +258,7 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         )
 
     def _update(self, model: Seq2Seq) -> None:
-        """Let an inspector that is open show what a fit has done so far, also when it was interrupted."""
+        """Update an open inspector with the fit's progress, also after an interrupt."""
         if (inspector := self.widgets.get(model.name)) is not None:
             inspector.update(model.ledger)
 
@@ -282,7 +282,7 @@ def load(shell: Any) -> None:
 
 
 def unload(shell: Any) -> None:
-    """Take the magics and the completer back; what ``%config`` set is kept in the shell's own configuration."""
+    """Remove the magics and the completer; ``%config`` settings are kept in the shell's configuration."""
     manager = shell.magics_manager
     magics = manager.registry.pop("Seq2SeqMagics", None)
     if magics is None:

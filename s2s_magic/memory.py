@@ -1,4 +1,4 @@
-"""How much memory this process may still take, on Linux; elsewhere nothing is known of it."""
+"""How much more memory this process may allocate; known on Linux only."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ _UNLIMITED = 2**60
 
 
 def memory_left(root: Path = Path("/")) -> tuple[int, str] | None:
-    """Find the limit that this process would meet first: the bytes that it may still take, and what sets the limit.
+    """Return the bytes that this process may still allocate, and what sets that limit (the tightest one).
 
-    ``root`` is where ``proc`` and ``sys`` are. None where nothing is known.
+    ``root`` contains ``proc`` and ``sys``. None if no limit is known.
     """
     known = [(left, said) for left, said in _limits(root) if left < _UNLIMITED]
     return min(known) if known else None
@@ -34,7 +34,7 @@ def _address_space(root: Path) -> Iterator[tuple[int, str]]:
 
 
 def _groups(root: Path) -> Iterator[tuple[int, str]]:
-    """Give what is left in each control group that this process is in, of either version."""
+    """Yield the memory left in each control group (v1 or v2) of this process."""
     for line in _lines(root / "proc/self/cgroup"):
         number, controllers, path = [*line.split(":", 2), "", ""][:3]
         if number == "0":

@@ -1,4 +1,4 @@
-"""The magic's line: verbs, names and options, read with argparse; one table serves parsing, help and completion."""
+"""Parse the magic's line (verb, names and options) with argparse."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from s2s_magic.verbs import BODIES, CELL_VERBS, LINE_VERBS, VERBS, Quoted, flags
 
 
 class HelpShown(Exception):
-    """``--help`` was asked for; the text is the exception's argument."""
+    """Raised for ``--help``; its argument is the help text."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """An argument parser that raises instead of leaving, and knows no abbreviations."""
+    """An argument parser that raises instead of exiting, and accepts no abbreviations."""
 
     def __init__(self, verb: str, **kwargs: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
@@ -31,7 +31,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Once(argparse.Action):
-    """Store a value, and refuse the option the second time."""
+    """Store a value, and refuse a repeated option."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: str | None = None) -> None:
         given = namespace.__dict__.setdefault("given", set())
@@ -54,7 +54,7 @@ def _parser(verb: str) -> _Parser:
 
 
 def words(line: str) -> list[str]:
-    """Split a line as a shell does, with quoted words marked as `Quoted`.
+    """Split a line as a shell does; quoted words become `Quoted`.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def parse_line(line: str, *, has_body: bool) -> tuple[str, argparse.Namespace]:
     Parameters
     ----------
     line
-        What stands behind ``%seq2seq`` or ``%%seq2seq``.
+        The text after ``%seq2seq`` or ``%%seq2seq``.
     has_body
         Whether it is the cell magic.
 
@@ -89,9 +89,9 @@ def parse_line(line: str, *, has_body: bool) -> tuple[str, argparse.Namespace]:
     Raises
     ------
     UsageError
-        For an unknown verb or option, with the nearest right one; an option given twice; a verb without its name.
+        For an unknown verb or option (suggesting the nearest), a repeated option, or a missing name.
     HelpShown
-        When help was asked for.
+        When help is requested.
     """
     given = words(line)
     if not given or given[0] in ("--help", "-h", "help"):
@@ -103,7 +103,7 @@ def parse_line(line: str, *, has_body: bool) -> tuple[str, argparse.Namespace]:
     if not asks_help:
         _check_form(verb, has_body=has_body)
         _check_options(verb, rest)
-    # argparse takes any word that begins with a dash for an option: quoted ones go in under another name
+    # argparse takes any word that begins with a dash for an option, so quoted ones are passed as placeholders
     hidden = {f"\0{n}": word for n, word in enumerate(rest) if isinstance(word, Quoted) and word.startswith("-")}
     back = {word: stand_in for stand_in, word in hidden.items()}
     read = _parser(verb).parse_args([back.get(word, word) if isinstance(word, Quoted) else word for word in rest])
@@ -114,7 +114,7 @@ def parse_line(line: str, *, has_body: bool) -> tuple[str, argparse.Namespace]:
 
 
 def check_body(verb: str, body: str) -> None:
-    """Refuse an empty body, and say what goes into it."""
+    """Refuse an empty body, with an example of a valid one."""
     if not body.strip():
         example = VERBS[verb][1].partition("\n")[2].replace("\n", "; ")
         raise UsageError(
@@ -141,7 +141,7 @@ def _check_options(verb: str, given: Sequence[str]) -> None:
 
 
 def keys_text(verb: str) -> str:
-    """List the keys that the body of ``build`` or ``fit`` can have; nothing for the other verbs."""
+    """Return help on the keys of the body of ``build`` or ``fit``; empty for other verbs."""
     if verb not in ("build", "fit"):
         return ""
     from s2s_magic.spec import FIT_KEYS, SPEC_KEYS
@@ -151,7 +151,7 @@ def keys_text(verb: str) -> str:
 
 
 def help_text() -> str:
-    """Return the overview of all verbs, with an example each."""
+    """Return an overview of all verbs, each with an example."""
     lines = ["See a sequence-to-sequence model while it is built and trained.", "", "verbs:"]
     for verb, (summary, example, _, _) in VERBS.items():
         lines += [f"  {prefix(verb)} {verb}", f"      {summary}"]

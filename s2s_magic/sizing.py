@@ -1,4 +1,4 @@
-"""Whether a planned model fits into the memory that is left, said before anything of it is made."""
+"""Check whether a planned model fits into the available memory before anything is created."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def check_memory(spec: Spec) -> None:
-    """Refuse a plan whose weights do not fit into the memory that this process may still take.
+    """Refuse a plan whose weights do not fit into the memory that this process may still allocate.
 
-    While a weight is made, its first values are there in up to four copies: that much is needed for the largest.
+    While a weight is created, up to four copies of its initial values exist; the largest weight needs that much.
     """
     from s2s_magic.memory import memory_left
     from s2s_magic.spec.sizes import BYTES, params_by_owner
@@ -36,5 +36,5 @@ def _gigabytes(size: int) -> str:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Return whether memory was refused, by Python or by TensorFlow."""
+    """Return whether an error says that Python or TensorFlow ran out of memory."""
     return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"

@@ -1,4 +1,4 @@
-"""A cell run under capture, as the object that its name is bound to."""
+"""Run a cell under capture, and return the handle for its name."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ def trace_cell(
     first_line: int = 1,
     keep: Callable[[Seq2Seq, BaseException | None], None] | None = None,
 ) -> tuple[Seq2Seq, BaseException | None]:
-    """Run code under capture and give the ledger up to where it ended, with what it raised (None where it ran through).
+    """Run code under capture; return the ledger up to where it ended, and the exception it raised, or None.
 
     Parameters
     ----------
     code, namespace, name, before
         As for `trace`.
     shell
-        The InteractiveShell whose cell it is, so that magics and ``await`` work.
+        The InteractiveShell that runs the cell, so that magics and ``await`` work.
     first_line
-        The gutter's number of the first line of code.
+        The gutter's line number of the first line of code.
     keep
-        Is handed both as soon as they are there, also where an interrupt then stops this function; more than once.
+        Called with both as soon as they exist, even if an interrupt then stops this function; perhaps repeatedly.
 
     Raises
     ------
     SetupError
-        Where there is no Keras that can be traced.
+        When no Keras that can be traced is installed.
     """
     backend.active()
     from s2s_magic.handle import Seq2Seq
@@ -65,12 +65,12 @@ def trace_cell(
 
 
 def _going_on(seen: Seq2Seq, before: Seq2Seq) -> Seq2Seq:
-    """Return what was seen together with what is known of the model that it goes on with."""
+    """Return the new handle with what is known of the model that it continues."""
     return replace(
         seen,
         ledger=seen.ledger.with_training(before.evidence),
         source=f"{before.source}\n\n{seen.source}",
-        ids=replace(before.ids, padding=None, unknown=None, tokens={}, added=False),  # its model may be another
+        ids=replace(before.ids, padding=None, unknown=None, tokens={}, added=False),  # the main model may have changed
         tokenizers=before.tokenizers,
         evidence=before.evidence,
         fitted=before.fitted,

@@ -1,4 +1,4 @@
-"""Changes that last for a while and are taken back, at whatever line an interrupt comes."""
+"""Temporary changes that are undone whatever line an interrupt comes at."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 ATTEMPTS = 3
-"""How often one change is tried to be undone: an interrupt may come while that is done."""
+"""How often undoing one change is tried: an interrupt may come during it."""
 
 _NOTHING = object()
 
 
 class Changes:
-    """Notes how to undo each change before it is made, and undoes them all, the last one first.
+    """Records how to undo each change before it is made, and undoes all of them in reverse order.
 
-    What undoes a change can run twice, and where the change was never made, without harm: an interrupt may come
-    between any two lines. One may also come on the way out of a ``with``, before its ``__exit__`` has begun, so enter
-    one object more than once; each further time stands one more interrupt in a row::
+    An undo function must be harmless when run twice, or when the change was never made: an interrupt may come between
+    any two lines. One may also come on leaving a ``with``, before its ``__exit__`` has begun, so enter the same object
+    more than once; each further time withstands one more interrupt in a row::
 
         with Changes() as changes, changes, changes:
             changes.replace(layer, "call", ...)
@@ -32,26 +32,26 @@ class Changes:
         self._undone_by: list[Callable[[], object]] = []
 
     def replace(self, owner: Any, name: str, value: Any) -> None:
-        """Put a value into an object's ``__dict__``; what is put back is what was there, or nothing.
+        """Put a value into an object's ``__dict__``; undoing restores what was there, or removes it.
 
-        It goes past ``__setattr__``, which tracks what it is given in Keras's objects.
+        This bypasses ``__setattr__``, with which Keras's objects track what they are given.
         """
         attributes = vars(owner)
         self.undo_by(partial(_put_back, attributes, name, attributes.get(name, _NOTHING)))
         attributes[name] = value
 
     def undo_by(self, undo: Callable[[], object]) -> None:
-        """Note how to undo what is about to be done."""
+        """Record how to undo a change that is about to be made."""
         self._undone_by.append(undo)
 
     def enter(self, context: AbstractContextManager[T]) -> T:
-        """Enter a context; it is left once, however often that is tried."""
+        """Enter a context; it is exited once, however often undoing is tried."""
         once = ExitStack()
         self.undo_by(once.close)
         return once.enter_context(context)
 
     def undo(self) -> None:
-        """Undo everything; one that fails keeps none of the others from it, and its exception is raised in the end."""
+        """Undo everything; if one undo fails, the others still run, and the first exception is raised at the end."""
         raised: BaseException | None = None
         while self._undone_by:
             for _ in range(ATTEMPTS):
@@ -72,7 +72,7 @@ class Changes:
 
 
 def without_warnings(kind: type[Warning], work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do something without the warnings of a kind that it gives."""
+    """Call ``work`` with its warnings of one kind suppressed."""
     with Changes() as changes, changes, changes:
         changes.enter(warnings.catch_warnings())
         warnings.simplefilter("ignore", kind)
@@ -87,17 +87,17 @@ def _put_back(attributes: dict[str, Any], name: str, before: Any) -> None:
 
 
 def attributes_of(owner: Any) -> Callable[[], None]:
-    """Note an object's attributes, and what the lists and dictionaries among them hold.
+    """Record an object's attributes, and the contents of lists, dictionaries and sets among them.
 
     Returns
     -------
     callable
-        Puts them back, and takes away what came since.
+        Restores them, and removes attributes added since.
     """
     attributes = vars(owner)
     kept = dict(attributes)
     held = {name: type(value)(value) for name, value in kept.items() if type(value) in (list, dict, set)}
-    # TensorFlow's own lists note each change but appending, and are no longer saved then: they are made anew
+    # TensorFlow's tracked lists record each change but appending, and then can't be saved: they are replaced
     tracked = {name: list(v) for name, v in kept.items() if isinstance(v, list) and type(v) is not list}
 
     def put_back() -> None:

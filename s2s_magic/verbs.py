@@ -14,20 +14,20 @@ LINE_VERBS = ("inspect", "explain", "code", "decode", "compare", "list")
 
 
 class Quoted(str):
-    """A word that stood in quotes on the line: text, never a name."""
+    """A quoted word on the line: text, never a name."""
 
     __slots__ = ()
 
 
 def model_name(word: str) -> str:
-    """Read a NAME: a Python identifier that is no keyword and is not quoted."""
+    """Read a NAME: an unquoted Python identifier that is not a keyword."""
     if isinstance(word, Quoted) or not word.isidentifier() or keyword.iskeyword(word):
         raise argparse.ArgumentTypeError(f"{str(word)!r} is not a name that Python can bind")
     return unicodedata.normalize("NFKC", word)  # as Python reads it in code
 
 
 def new_name(word: str) -> str:
-    """Read a NAME to bind: IPython keeps those that begin with an underscore for itself."""
+    """Read a NAME to bind; names with a leading underscore are reserved for IPython."""
     name = model_name(word)
     if name.startswith("_"):
         raise argparse.ArgumentTypeError(f"{name!r} begins with an underscore, as the names that IPython keeps do")
@@ -170,7 +170,7 @@ BODIES = {
 
 
 def prefix(verb: str) -> str:
-    """Return the magic as it is written before a verb."""
+    """Return the magic that a verb belongs to, with its percent signs."""
     return "%%seq2seq" if verb in CELL_VERBS else "%seq2seq"
 
 
