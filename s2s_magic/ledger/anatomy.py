@@ -1,4 +1,4 @@
-"""The parts of an encoder-decoder, told by the kinds of the layers along the wires of a trace."""
+"""Find the parts of an encoder-decoder from the kinds of layers along the wires of a trace."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from s2s_magic.ledger.wires import events_behind
 
 @dataclass(frozen=True)
 class Anatomy:
-    """The parts of an encoder-decoder; layers are given by their keys.
+    """The parts of an encoder-decoder; layers are keys into the ledger.
 
     Attributes
     ----------
     decoder
-        The call that decodes: the last one of TFA's ``BasicDecoder``, else of a recurrent layer that is given a state.
+        The call that decodes: the last of TFA's ``BasicDecoder``, else of a recurrent layer with an initial state.
     cell
-        The decoder's cell; None where the layer has none of its own.
+        The decoder's cell; None if the layer has none.
     output_layer
-        What makes the logits, or the probabilities, of what the decoder gives; None where nothing does.
+        The layer that turns the decoder's output into logits or probabilities; None if there is none.
     target
-        Indexes of the events at the beginning of what the decoder reads, the target's input among them.
+        Indexes of the events where the wires into the decoder's input begin, the target's input among them.
     read
-        The layers between these and the decoder, the embedding among them, the nearest to the decoder first.
+        The layers between these and the decoder (the embedding among them), nearest to the decoder first.
     embeddings
-        Those of them that are embeddings.
+        The embeddings among ``read``.
     source_embeddings
         The embeddings behind the states and the memory.
     source
-        Indexes of the events at the beginning of the decoder's first states and of its memory: the source's input.
+        Indexes of the events where the wires to the decoder's initial states and memory begin: the source's input.
     encoder
-        The calls of recurrent layers behind the states and the memory, in their order.
+        The calls of recurrent layers behind the states and the memory, in order.
     attention
-        The calls by which the model looks at a memory.
+        The calls with which the model attends to a memory.
     """
 
     decoder: Called
@@ -51,9 +51,9 @@ class Anatomy:
 
 
 def anatomy_of(trace: Trace) -> Anatomy | None:
-    """Find the parts of the model that is meant; None where nothing in it decodes."""
+    """Find the parts of the main model; None if nothing in it decodes."""
 
-    def along_the_input(event: AnyEvent) -> Iterable[Wire]:  # not behind the state that a recurrent layer starts from
+    def along_the_input(event: AnyEvent) -> Iterable[Wire]:  # not along a recurrent layer's initial state
         return event.inputs[:1] if trace.kind(event) == "recurrent" else event.inputs
 
     main = trace.main_model
@@ -86,12 +86,12 @@ def anatomy_of(trace: Trace) -> Anatomy | None:
 
 
 def part_names(trace: Trace) -> dict[str | tuple[int | None, int], str]:
-    """Name the parts of the model that is meant.
+    """Name the parts of the main model.
 
     Returns
     -------
     dict
-        By the key of a layer, or the origin of a tensor, what it is: ``the decoder's cell``.
+        From the key of a layer, or the origin of a tensor, to its part: ``the decoder's cell``.
     """
     parts = anatomy_of(trace)
     if parts is None:
@@ -116,7 +116,7 @@ def part_names(trace: Trace) -> dict[str | tuple[int | None, int], str]:
 
 
 def part_said(trace: Trace, thing: str | tuple[int | None, int]) -> Iterator[str]:
-    """Say which part a layer, by its key, or a tensor, by its origin, is; nothing where it is none."""
+    """Say which part a layer (by key) or a tensor (by origin) is, if any."""
     if (part := part_names(trace).get(thing)) is not None:
         yield f"In {trace.main_model.name}, it is {part}." if trace.main_model else f"It is {part}."
 
@@ -131,13 +131,13 @@ def _beginnings(events: Iterable[AnyEvent]) -> frozenset[int]:
 
 
 def _counts(event: AnyEvent) -> bool:
-    """Return whether an input has one whole number a row, as lengths and ids to start with are."""
+    """Return whether an input has one integer per row, as lengths and start ids have."""
     made = event.outputs[0] if event.outputs else None
     return made is not None and made.dtype.startswith("int") and made.shape is not None and len(made.shape) == 1
 
 
 def _held(trace: Trace, holder: str, attribute: str) -> str | None:
-    """Return the layer that another one holds by an attribute."""
+    """Return the layer that ``holder`` holds as an attribute."""
     path = f"{trace.layers[holder].name}.{attribute}"
     for key, layer in trace.layers.items():
         if (layer.parent, layer.attribute) == (holder, attribute) or path in layer.held_by:
@@ -146,6 +146,6 @@ def _held(trace: Trace, holder: str, attribute: str) -> str | None:
 
 
 def beginning_of(trace: Trace, event: Called) -> int | None:
-    """Find the event at the beginning of a call's steps: its first input comes from there, by first inputs alone."""
+    """Follow first inputs back from a call, and return the event where they begin."""
     last = [event, *events_behind(trace, event.inputs[:1], lambda before: before.inputs[:1])][-1]
     return last.index if isinstance(last, Constructed) or not last.inputs else None

@@ -1,4 +1,4 @@
-"""Names of a cell that are neither tensor nor layer nor variable: what the cell binds them to."""
+"""Find what a cell binds a name to that is neither tensor nor layer nor variable."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from s2s_magic.ledger.records import Cell
 
 
 def bound_to(ledger: Ledger, name: str, *, in_functions: bool = True) -> tuple[int, int, ast.expr, str] | None:
-    """Find what a cell binds a name to, in functions too or outside them only.
+    """Find what a cell binds a name to, in functions too unless ``in_functions`` is False.
 
-    Returns cell number, line, expression and its text of the last statement that binds it; None where none does.
+    Returns cell number, line, expression and source text of the last statement that binds it, or None.
     """
     found: tuple[Cell, ast.Assign | ast.AnnAssign] | None = None
     for cell in ledger.cells:
@@ -30,7 +30,7 @@ def bound_to(ledger: Ledger, name: str, *, in_functions: bool = True) -> tuple[i
 
 
 def _source_of(node: ast.expr, lines: Sequence[str]) -> str:
-    """Cut an expression out of a cell's lines; `ast.get_source_segment` reads the whole text letter by letter."""
+    """Cut an expression out of a cell's lines; `ast.get_source_segment` would scan the whole text each time."""
     cut = [line.encode(errors="surrogatepass") for line in lines[node.lineno - 1 : node.end_lineno]]
     cut[-1] = cut[-1][: node.end_col_offset]
     cut[0] = cut[0][node.col_offset :]
@@ -40,7 +40,7 @@ def _source_of(node: ast.expr, lines: Sequence[str]) -> str:
 def _statements(text: str, in_functions: bool) -> Iterator[ast.Assign | ast.AnnAssign]:
     try:
         waiting: deque[ast.AST] = deque([ast.parse(text)])
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # a cell with magics in it, or no code at all
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # a cell that contains magics, or is no code
         return
     while waiting:
         node = waiting.popleft()
@@ -62,9 +62,9 @@ def parts_of(ledger: Ledger, name: str) -> list[str]:
 
 
 def end_of_statement(text: str, line: int) -> int:
-    """Return the last line of the statement at the top of a cell that a line is in; lines count from 1."""
+    """Return the last line of the top-level statement that contains a line; lines count from 1."""
     try:
         body = ast.parse(text).body
-    except SyntaxError:  # a cell with magics in it
+    except SyntaxError:  # a cell that contains magics
         return line
     return next((node.end_lineno or line for node in body if node.lineno <= line <= (node.end_lineno or line)), line)

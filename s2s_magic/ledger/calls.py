@@ -1,4 +1,4 @@
-"""What a trace records: constructions and calls of layer objects, with the tensors that went in and came out."""
+"""The events of a trace: constructions and calls of layer objects, with their input and output tensors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from s2s_magic.ledger.records import Place, Record, Shape
 
 
 class Tensor(Record):
-    """A tensor that an event made. Tensors own nothing: they are wires."""
+    """A tensor that an event made. Tensors are wires and own nothing."""
 
     name: str | None
     shape: Shape | None
@@ -25,7 +25,7 @@ class Wire(Tensor):
 
     @property
     def origin(self) -> tuple[int | None, int]:
-        """The event that made it, and which of its outputs it is: the same for each wire of one tensor."""
+        """The event that made it, and the number of that output: the same for every wire of a tensor."""
         return self.from_event, self.output
 
 
@@ -38,7 +38,7 @@ class Part(Record):
 
 
 class Event(Place):
-    """What constructing and calling have in common.
+    """The common base of constructions and calls.
 
     ``object`` is the key into the ledger's layers; ``layer`` the name to show; ``outer`` the outermost place in the
     cell when the expression itself stands in a helper function.
@@ -56,7 +56,7 @@ class Event(Place):
 
     @property
     def wires(self) -> list[Wire]:
-        """Its outputs, as wires that go on from here."""
+        """Its outputs, as wires from this event."""
         return [
             Wire(name=tensor.name, shape=tensor.shape, dtype=tensor.dtype, from_event=self.index, output=number)
             for number, tensor in enumerate(self.outputs)
@@ -64,10 +64,10 @@ class Event(Place):
 
 
 class Constructed(Event):
-    """A layer object came into being; it ``owns`` the variables listed, mostly none yet.
+    """The construction of a layer object; it ``owns`` the variables listed, mostly none yet.
 
-    An input layer has its tensor in ``outputs``; a functional model has the tensors it was given in ``inputs``, and its
-    outputs in ``ends``.
+    For an input layer, ``outputs`` has its tensor; for a functional model, ``inputs`` and ``ends`` have its input and
+    output tensors.
     """
 
     kind: Literal["constructed"] = "constructed"
@@ -76,18 +76,18 @@ class Constructed(Event):
 
 
 class Stop(Record):
-    """A way by which the gradient that comes to a call's outputs goes no further, inside that call.
+    """A path inside a call on which the gradient of its outputs ends.
 
     Attributes
     ----------
     input
-        Number of the input that it does not come to, from 0; None where a variable is meant.
+        Number of the input that the gradient does not reach, from 0; None if it is a variable.
     variable
-        Key of the variable that it does not come to, though the call uses it.
+        Key of the variable that the gradient does not reach, though the call uses it.
     operation
-        What stops it, as the user knows it (``tf.argmax``); None where that could not be told.
+        The operation that stops it, under its public name (``tf.argmax``); None if unknown.
     line
-        The line of the cell where that operation stands, where it is another than the call's.
+        The cell line of that operation, if not the call's own.
     """
 
     input: int | None = None
@@ -100,13 +100,13 @@ class Called(Event):
     """The ``call``-th call of a layer object.
 
     ``folded`` counts the deeper calls that Keras made inside it; ``phase`` is "wiring" when the tensors were symbolic
-    and "data" when numbers flowed; ``trainable_params`` is the total over the whole ledger after this event. ``via``
-    names the method where Keras made variables by itself, as in ``fit``: such an event is no call of its own.
-    ``inside`` are keys of layer objects that it used without holding them, as a decoder its sampler's embedding; what
-    they own is among ``reused`` or ``created``, and so are variables that were handed to it. ``stops`` says where
+    and "data" when they had values; ``trainable_params`` is the total over the whole ledger after this event. ``via``
+    names the method in which Keras itself created variables, such as ``fit``: such an event is not a real call.
+    ``inside`` are keys of layer objects that it used without holding them, as a decoder uses its sampler's embedding;
+    what they own is among ``reused`` or ``created``, and so are variables that were handed to it. ``stops`` says where
     inside the call a gradient ends, found by differentiating the call; None where only the operation's name and the
-    dtypes of the wires tell. ``adds_loss``: a loss is computed inside, by ``add_loss`` or of its output by an activity
-    regularizer.
+    dtypes of the wires tell. ``adds_loss``: a loss is computed inside, by ``add_loss`` or by an activity
+    regularizer of its output.
     """
 
     kind: Literal["called"] = "called"

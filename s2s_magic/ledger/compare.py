@@ -1,4 +1,4 @@
-"""Two ledgers beside each other: what one owns that the other does not, and what they share differently."""
+"""Compare two ledgers: what only one of them owns, and what they share differently."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from s2s_magic.ledger.words import counted, full_name, times
 class Held(Record):
     """A variable as one ledger has it.
 
-    ``calls`` use it, ``holders`` are the rows of a summary that list it; ``created`` is False where it is older than
-    the trace.
+    ``calls`` use it, and ``holders`` are the summary rows that list it; ``created`` is False if it is older than the
+    trace.
     """
 
     shape: Shape
@@ -27,7 +27,7 @@ class Held(Record):
 
 
 class Pair(Record):
-    """What two ledgers hold under one name; None where one has nothing of that name."""
+    """The variables of two ledgers under one name; None for a ledger without that name."""
 
     owner: str
     name: str
@@ -41,7 +41,7 @@ class Pair(Record):
 
     @property
     def one(self) -> Held:
-        """What there is of it: the first ledger's, else the second's."""
+        """The first ledger's variable, else the second's."""
         held = self.first or self.second
         assert held is not None
         return held
@@ -55,13 +55,13 @@ class Comparison(Record):
     first, second
         The ledgers' names.
     pairs
-        Every variable of either, in the first's order, then what only the second has.
+        Every variable of either: the first ledger's in its order, then those of the second alone.
     sentences
         What differs, in words: ownership, shapes, sharing, totals.
     first_total, second_total
         Parameters, each counted once.
     one_set
-        Whether the second uses the first's own variables, so that one name means one variable.
+        Whether the second uses the very variables of the first, so that one name is one variable.
     """
 
     first: str
@@ -74,7 +74,7 @@ class Comparison(Record):
 
 
 def compare(first: Ledger, second: Ledger) -> Comparison:
-    """Compare who owns what in two ledgers; variables are matched by the names of their owners and their own."""
+    """Compare who owns what in two ledgers; variables are matched by owner name and own name."""
     pairs = _pairs(_held(first), _held(second))
     totals = first.totals().total, second.totals().total
     names = _told_apart(first.name, second.name)
@@ -89,8 +89,8 @@ def compare(first: Ledger, second: Ledger) -> Comparison:
 
 
 def side_by_side(training: Ledger, inference: Ledger) -> Comparison:
-    """Compare a training model with the one that decodes with the same layer objects, and so should create nothing."""
-    # the decoding model goes on with the training ledger: its own events are those of the last cell
+    """Compare a training model with its decoding model, which uses the same layer objects and should create nothing."""
+    # the decoding model continues the training ledger: its own events are those of the last cell
     cell = max((event.cell for event in inference.events), default=0)
     since = next((event.index for event in inference.events if event.cell == cell), 0)
     pairs = _pairs(_held(training), _held(inference, since))
@@ -126,9 +126,9 @@ def _pairs(*held: dict[tuple[str, str, int], Held]) -> tuple[Pair, ...]:
 
 
 def _held(ledger: Ledger, since: int = 0) -> dict[tuple[str, str, int], Held]:
-    """Return a ledger's variables by owner, name, and a number where several have the same name.
+    """Return a ledger's variables by owner, name, and a number that tells equal names apart.
 
-    With ``since``, only the events from that one on count: variables that none of them uses are left out.
+    With ``since``, only variables used by events from that one on are returned.
     """
     calls = Counter(
         key for event in ledger.events[since:] if isinstance(event, Called) for key in (*event.created, *event.reused)
@@ -159,7 +159,7 @@ def _differences(pairs: tuple[Pair, ...], names: tuple[str, str], totals: tuple[
                 f"{has} owns {counted(len(alone), 'variable')} that {lacks} does not have ({size:,} parameters): "
                 f"{', '.join(_by_owner(alone))}."
             )
-    # Said once for all variables of an owner of which it is true.
+    # Each statement is made once for all variables of an owner that it holds for.
     said: dict[str, list[Pair]] = defaultdict(list)
     for pair in pairs:
         for difference in _differing(pair, names):
@@ -185,7 +185,7 @@ def _by_owner(pairs: Iterable[Pair]) -> list[str]:
 
 
 def _differing(pair: Pair, names: tuple[str, str]) -> Iterator[str]:
-    """Say how a variable differs; the sentences go on after its name."""
+    """Say how a variable differs, in phrases that follow its name."""
     first, second = pair.first, pair.second
     if first is None or second is None:
         held, has = pair.one, names[first is None]

@@ -37,7 +37,7 @@ class _Document(BaseModel):
 
 
 def write(trace: Trace, findings: Sequence[Finding], totals: Totals) -> dict[str, Any]:
-    """Return the JSON document of some records and of what follows from them."""
+    """Return the JSON document of a trace, with its findings and totals."""
     parts = {"cells": trace.cells, "events": trace.events, "models": trace.models, "findings": findings}
     document: dict[str, Any] = {"schema": SCHEMA, "name": trace.name}
     document |= {part: [_dumped(record) for record in records] for part, records in parts.items()}
@@ -56,12 +56,12 @@ def _dumped(record: Record) -> dict[str, Any]:
 
 
 def read(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Read a document that `write` gave: the arguments of a `Trace`.
+    """Read a document that `write` returned, into the arguments of a `Trace`.
 
     Raises
     ------
     LedgerFormatError
-        When it is no mapping of this schema, with the place of the first fault.
+        When it is not a mapping of this schema; the message names the first fault's place.
     """
     schema = document.get("schema") if isinstance(document, Mapping) else None
     if schema != SCHEMA:
@@ -80,6 +80,6 @@ def read(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _short(said: str) -> str:
-    """Quote what a document says in a line that a terminal can show."""
+    """Quote a document's text on one line that a terminal can show."""
     shown = ascii(said[:_LONGEST_SAID])[1:-1]
     return shown[:_LONGEST_SAID] + ("…" if max(len(said), len(shown)) > _LONGEST_SAID else "")

@@ -1,7 +1,7 @@
-"""What a model's next fit would do that its present switches do not say, and why; found before the first step.
+"""Find, before the first step, how a model's next fit would differ from what its ``trainable`` switches say, and why.
 
-Keras 2 trains what was trainable when the model was compiled, and an optimizer takes only the variables that it was
-made for.
+Keras 2 trains what was trainable when the model was compiled, and an optimizer accepts only the variables that it was
+built for.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _changed(trace: Trace, model: ModelRecord) -> Iterator[Finding]:
 
 
 def _meant_for_another(trace: Trace, model: ModelRecord, key: str) -> bool:
-    """Return whether a model that was compiled later saw the switch as it is: it was turned for that one."""
+    """Return whether a model compiled later saw the switch as it is now, so that it was changed for that model."""
     return any(
         other.compiled is not None
         and other.compiled > (model.compiled or 0)
@@ -73,7 +73,7 @@ def _meant_for_another(trace: Trace, model: ModelRecord, key: str) -> bool:
 
 
 def _unknown(trace: Trace, model: ModelRecord) -> Iterator[Finding]:
-    found = ways(trace, model)  # without a gradient, the optimizer is not asked for the place
+    found = ways(trace, model)  # without a gradient, the optimizer never looks the variable up
     lost = [key for key in model.unknown if key in (model.trained or ()) and why_none(trace, key, found) is None]
     if lost:
         names = listing([full_name(trace.variables[key]) for key in lost], most=4)
@@ -88,7 +88,7 @@ def _unknown(trace: Trace, model: ModelRecord) -> Iterator[Finding]:
 
 
 def nothing_to_train(trace: Trace, model: ModelRecord) -> Finding | None:
-    """Say that a fit of this model would train nothing, and who froze it; None where there is something."""
+    """Report that a fit of this model would train nothing, and who froze it; None if it would train something."""
     if model.trained is None or model.trained or (not model.total and not model.layers):
         return None
     inside = [v for v in trace.variables.values() if model.name in v.in_models]
@@ -112,7 +112,7 @@ def nothing_to_train(trace: Trace, model: ModelRecord) -> Finding | None:
 
 
 def _frozen_outputs(trace: Trace, model: ModelRecord) -> Iterator[Finding]:
-    """Find outputs behind which nothing is trained: their loss and metrics stay as they are, whatever is watched."""
+    """Find outputs behind which nothing is trained: their loss and metrics cannot change."""
     if len(model.outputs) < 2:
         return
     for number, wire in enumerate(model.outputs):
@@ -136,12 +136,12 @@ def _params(trace: Trace, keys: Iterable[str]) -> int:
 
 
 def _compiled_in(trace: Trace, model: ModelRecord) -> str:
-    """Say where a cell of the ledger compiled the model last; nothing where another cell did."""
+    """Say where a cell of the ledger last compiled the model; empty if the last compile was elsewhere."""
     found = ""
     for cell in trace.cells:
         try:
             tree = ast.parse(cell.text)
-        except SyntaxError:  # a cell with magics in it
+        except SyntaxError:  # a cell that contains magics
             continue
         for node in ast.walk(tree):
             if (

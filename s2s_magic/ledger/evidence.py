@@ -19,37 +19,37 @@ Verdict = Literal[
     "not in the model",
     "not measured",
 ]
-"""The strongest first: over several fits, the first of those that they have stands."""
+"""Strongest first: over several fits, the first one in this order that any fit has applies."""
 
 
 class Effect(Record):
-    """What one fit did to one variable; see `s2s_magic.ledger.verdicts` for what is made of it.
+    """What one fit did to one variable; `s2s_magic.ledger.verdicts` judges it.
 
     Attributes
     ----------
     fit
-        Which fit, from 1.
+        Number of the fit, from 1.
     model
-        Key into the ledger's layers of the model that was fitted; None in documents from before it was kept.
+        Key into the ledger's layers of the model that was fitted; None in older documents.
     given
         Whether the model's optimizer was given the variable, with a gradient or with None.
     connected
-        Whether it was given a gradient at all: not None, though perhaps zero.
+        Whether its gradient was not None, though perhaps zero.
     steps
-        On how many steps of this fit an optimizer of the model's was given the variable, with a gradient or with None;
-        for one that never was given, on how many one was asked at all.
+        Number of steps of this fit on which an optimizer of the model was given the variable, with a gradient or None;
+        for a variable that never was, the number on which an optimizer was called at all.
     with_gradient
-        On how many of those steps the variable's gradient was finite and not zero. Counted on every step.
+        Number of those steps on which its gradient was finite and not zero, counted on every step.
     not_finite
-        On how many of them it was not finite.
+        Number of those steps on which it was not finite.
     norm_before
         Euclidean norm of the variable before the fit.
     moved
-        Distance between what it was before the fit and what stands in the model after it.
+        Distance between its value before the fit and its value in the model after it.
     rows_moved
-        Of a variable that is read by rows, such as an embedding: rows that are not what they were before the fit.
+        For a variable that is read by rows, such as an embedding: number of rows that the fit changed.
     verdict
-        What the rules make of this fit alone.
+        The verdict of the rules on this fit alone.
     """
 
     fit: int
@@ -66,27 +66,27 @@ class Effect(Record):
 
 
 class VariableEvidence(Record):
-    """One variable over the epochs of all fits; every tuple of numbers has one an epoch.
+    """One variable over the epochs of all fits; every tuple of numbers has one per epoch.
 
     Attributes
     ----------
     gradient_norm
-        Euclidean norm of the gradient, root mean square over the epoch's measured steps, before clipping. Zero where
+        Euclidean norm of the gradient, root mean square over the epoch's measured steps, before clipping. Zero if
         there was none.
     update_norm
         Euclidean norm of one step's change, root mean square over the epoch's measured steps.
     update_ratio
         Update norm divided by the variable's norm.
     distance
-        Distance from where the variable started (see ``since``), at the end of the epoch; after the last epoch of a
-        fit, that of what the fit left in the model.
+        Distance from where the variable started (see ``since``) at the end of the epoch; after the last epoch of a fit,
+        that of the value left in the model.
     since
-        What ``distance`` counts from: the variable's creation, or the first ``%%seq2seq fit`` where its creation was
-        not seen or its first value too large to keep.
+        Where ``distance`` is measured from: the variable's creation, or the first ``%%seq2seq fit`` if its creation was
+        not seen or its initial value was too large to keep.
     rows_moved
-        Of a variable that is read by rows: rows that any fit changed.
+        For a variable that is read by rows: number of rows that any fit changed.
     fits
-        What each fit did, in order; empty in documents from before it was kept.
+        What each fit did, in order; empty in older documents.
     """
 
     gradient_norm: tuple[float, ...] = ()
@@ -112,7 +112,7 @@ class VariableEvidence(Record):
 
 
 class CallShare(Record):
-    """How much of a variable's gradient came through one of the calls that use it, on one batch."""
+    """How much of a variable's gradient came through one of the calls that use it, measured on one batch."""
 
     variable: str
     event: int
@@ -121,7 +121,7 @@ class CallShare(Record):
 
 
 class Run(Record):
-    """One fit: its epochs, how it ended, and what it took; ``model`` is the name of the one fitted, of several."""
+    """One fit: its epochs, how it ended, and its cost; ``model`` names the fitted one of several."""
 
     epochs: int
     seconds: float
@@ -135,10 +135,10 @@ class Run(Record):
 
 
 class Evidence(Record):
-    """All that was measured while fitting: histories by epoch, evidence by variable, the runs.
+    """Everything measured during fits: histories by epoch, evidence by variable, and the runs.
 
-    ``history`` has one number an epoch for ``loss``, each metric and their ``val_`` twins (None where a run did not
-    have it).
+    ``history`` has one number per epoch for ``loss``, each metric and their ``val_`` twins (None if a run did not have
+    it).
     """
 
     history: dict[str, tuple[float | None, ...]] = Field(default_factory=dict)

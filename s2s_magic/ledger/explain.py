@@ -17,7 +17,7 @@ from s2s_magic.ledger.words import full_name, line_text, listing, one_line, shap
 __all__ = ["Explanation", "explain", "names", "shape_text"]
 
 Subject = tuple[str, str]
-"""What a name stands for: "layer" or "variable" with its key, "tensor" with the name itself."""
+"""What a name refers to: "layer" or "variable" with its key, "tensor" with the name itself."""
 
 
 def names(ledger: Ledger) -> list[str]:
@@ -42,11 +42,11 @@ def explain(ledger: Ledger, what: str, *, norms: Mapping[str, float] | None = No
         The records.
     what
         A tensor's name (``encoder_embeddings``), a layer's name, alias or path (``decoder.cell``), or a variable: its
-        key (``v0``), path (``decoder_cell.kernel``) or Keras name; of a layer or a variable also the end of a path
-        that no other has (``attention`` for ``model.attention``). ``verdicts`` asks for the rules by which it is
-        decided whether a variable was trained.
+        key (``v0``), path (``decoder_cell.kernel``) or Keras name; for a layer or a variable also an unambiguous end
+        of a path (``attention`` for ``model.attention``). ``verdicts`` explains the rules by which it is decided
+        whether a variable was trained.
     norms
-        Present Euclidean norms by variable key, where the live variables are at hand.
+        Present Euclidean norms by variable key, where the live variables are available.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def explain(ledger: Ledger, what: str, *, norms: Mapping[str, float] | None = No
     Raises
     ------
     LookupFailed
-        When there is no such name, with the nearest one; or when it is the end of several.
+        When there is no such name (suggesting the nearest), or it is the end of several.
     """
     subject = _exactly(ledger, what)
     if subject is None and (other := other_name(ledger, what, in_functions=False)) is not None:
@@ -82,7 +82,7 @@ def explain(ledger: Ledger, what: str, *, norms: Mapping[str, float] | None = No
 def _exactly(ledger: Ledger, what: str) -> Subject | None:
     by_name = _layer_names(ledger)
     layers = [key for key, known in by_name.items() if what in known]
-    if layers:  # where a name was bound again, it is that of the object that has it now
+    if layers:  # a name that was rebound refers to its present object
         return "layer", next((key for key in layers if ledger.layers[key].name == what), layers[0])
     if any(tensor.name == what for event in ledger.events for tensor in event.outputs):
         return "tensor", what
@@ -103,9 +103,9 @@ def _layer_names(ledger: Ledger) -> dict[str, set[str]]:
 
 
 def _by_its_end(ledger: Ledger, what: str) -> Subject | None:
-    """Find what has a name that ends so; None where nothing does, `LookupFailed` where more than one thing does.
+    """Find the one thing whose name ends in ``what``; None if nothing does, `LookupFailed` if several things do.
 
-    ``inner`` also stands for ``inner (1st)`` and ``inner (2nd)``, objects of one name that no name has now.
+    ``inner`` also matches ``inner (1st)`` and ``inner (2nd)``, objects that have lost that name.
     """
     fits = re.compile(rf"(?:.*\.)?{re.escape(what)}(?: \(\d+\w\w\))?")
     ends: Callable[[str], bool] = lambda name: fits.fullmatch(name) is not None  # noqa: E731

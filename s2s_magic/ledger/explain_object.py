@@ -1,4 +1,4 @@
-"""What there is to say of a layer object and of a variable."""
+"""Explain a layer object or a variable."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _REMARKS = frozenset({
 
 
 def explain_layer(ledger: Ledger, key: str, asked: str) -> Explanation:
-    """Explain a layer object, a model among them; ``asked`` is the name that was asked for."""
+    """Explain a layer object, a model among them; ``asked`` is the requested name."""
     layer = ledger.layers[key]
     about = {layer.name, *(full_name(ledger.variables[v]) for v in layer.own_weights if v in ledger.variables)}
     remarks = [finding.text for finding in ledger.findings if finding.about in about and finding.kind in _REMARKS]
@@ -90,7 +90,7 @@ def _layer_story(ledger: Ledger, key: str, layer: Layer, asked: str) -> Iterator
 
 
 def _between(ledger: Ledger, model: ModelRecord, key: str) -> str:
-    """Say between which layers a model that wires itself calls one."""
+    """Say between which layers a self-wiring model, such as ``Sequential``, calls a layer."""
     before = [ledger.layers[link.source].name for link in model.links if link.target == key]
     after = [
         ledger.layers[link.target].name if link.target is not None else "the output"
@@ -196,7 +196,7 @@ def _variable_story(ledger: Ledger, key: str, variable: Variable) -> Iterator[st
 
 
 def _whether_trained(ledger: Ledger, key: str, variable: Variable) -> str:
-    """Return whether a fit of the model that is meant trains a variable: by the switches that its compile saw."""
+    """Say whether a fit of the main model trains a variable, by the switches that its compile saw."""
     main = ledger.main_model
     if not variable.tracked:
         return "No layer of a model lists it: the optimizer never sees it."
@@ -219,7 +219,7 @@ def _whether_trained(ledger: Ledger, key: str, variable: Variable) -> str:
 
 
 def explain_variable(ledger: Ledger, key: str, present: float | None) -> Explanation:
-    """Explain a variable; ``present`` is its norm now, where that is known."""
+    """Explain a variable; ``present`` is its present norm, if known."""
     variable = ledger.variables[key]
     sentences = [*_variable_story(ledger, key, variable)]
     if ledger.training is None and variable.trainable:

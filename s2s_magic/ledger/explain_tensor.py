@@ -1,4 +1,4 @@
-"""What there is to say of a tensor: what made it, where the wires go on to, and what comes back."""
+"""Explain a tensor: what made it, where its wires lead, and which gradient comes back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from s2s_magic.ledger.words import at, counted, full_name, listing, one_line, sh
 
 
 def explain_tensor(ledger: Ledger, event: AnyEvent, name: str) -> Explanation:
-    """Explain a tensor by the name that an event's output has."""
+    """Explain an event's output tensor of this name."""
     number, tensor = next((n, tensor) for n, tensor in enumerate(event.outputs) if tensor.name == name)
     sentences = [
         f"{name} is a tensor of shape {shape_text(tensor.shape)}, {tensor.dtype}: a wire. It holds no weights.",
@@ -61,7 +61,7 @@ def _origin(ledger: Ledger, event: AnyEvent) -> Iterator[str]:
 
 
 def _made(ledger: Ledger, event: Called) -> Iterator[str]:
-    """Say which variables a call made and which it took."""
+    """Say which variables a call created and which it reused."""
     held = set(ledger.layers[event.object].own_weights)
     beside = [ledger.variables[key] for key in event.created if key not in held and key in ledger.variables]
     if beside:
@@ -102,7 +102,7 @@ def _way_out(ledger: Ledger, event: AnyEvent, number: int) -> Iterator[str]:
 
 
 def _of_loss(model: ModelRecord, wire: Wire) -> str:
-    """Say that the loss is computed from an output, where it is."""
+    """Say that the loss is computed from an output, if it is."""
     places = [output.origin for output in model.outputs]
     weights = model.losses if model.losses is not None else (1.0,) * len(places)
     return ": the loss is computed from it" if weights[places.index(wire.origin)] else ""

@@ -1,4 +1,4 @@
-"""An explanation as plain data, and the sentences that those of tensors, layers and variables share."""
+"""An explanation as plain data, and the sentences shared by those of tensors, layers and variables."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ MOST_TOLD = 6
 
 
 class Explanation(Record):
-    """What there is to say of one name.
+    """The explanation of one name.
 
     Attributes
     ----------
     subject
-        The name that was asked for.
+        The requested name.
     kind
         What it is.
     sentences
         The explanation, a sentence or two each, in reading order.
     rows
-        Facts to set in a table: what, and its value.
+        Facts for a table: label and value.
     """
 
     subject: str
@@ -44,7 +44,7 @@ def owned_and_held(trace: Trace, key: str) -> tuple[list[Variable], dict[str, li
 
 
 def holding(held: dict[str, list[Variable]]) -> str:
-    """Name what an object holds, with how much each of it owns: ``decoder_cell (3 variables) and output_layer (2)``."""
+    """Name the owners that an object holds, with their counts: ``decoder_cell (3 variables) and output_layer (2)``."""
     names = [f"{owner} ({len(variables)})" for owner, variables in held.items()]
     if names:
         owner, first = next(iter(held.items()))
@@ -68,7 +68,7 @@ def ownership(trace: Trace, key: str) -> str:
 
 
 def measured(trace: Trace, keys: Sequence[str]) -> Iterator[str]:
-    """Say what fitting did to some variables: each for itself, or counted where they are many."""
+    """Say what fitting did to some variables: one by one, or as counts if they are many."""
     if trace.training is None:
         return
     main = trace.main_model

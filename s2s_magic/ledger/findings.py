@@ -1,4 +1,4 @@
-"""What a reader of a ledger should know, in words. Every finding is derived from the records alone."""
+"""Find what a reader of a ledger should know, from the records alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from s2s_magic.ledger.words import at, counted, full_name, listing, times
 
 
 def find(trace: Trace) -> tuple[Finding, ...]:
-    """List what is worth saying about a ledger, by kind; each finding names the event where it first shows.
+    """List the findings about a ledger, by kind; each names the event where it first shows.
 
     In this order: ``ended``, ``mixed``, ``models``, ``shared``, ``tied``, ``alias``, ``ghost``, ``never called``,
     ``not in the model``, ``untracked``, those of `s2s_magic.ledger.drift`, ``frozen``, ``no gradient``, ``name``.
@@ -49,7 +49,7 @@ def _mixed(trace: Trace) -> Iterator[Finding]:
 
 
 def _models(trace: Trace) -> Iterator[Finding]:
-    """Say which model is meant, where several are more than a part of another."""
+    """Say which model is the main one, where several are not just parts of another."""
     main = trace.main_model
     whole = [model for model in trace.models if model.roles != ("part",)]
     if main is None or len(whole) < 2:
@@ -86,7 +86,7 @@ def _shared(trace: Trace) -> Iterator[Finding]:
 
 
 def _rows_of_one_model(trace: Trace, variable: Variable) -> list[str]:
-    """List the layers of a model that list a variable: a model within a model is one row of the outer one."""
+    """List the main model's layers that list a variable; a nested model is one row of the outer one."""
     rows = ([key for key in variable.held_by if key in model.layers] for model in trace.models)
     return max(rows, key=len, default=[])
 

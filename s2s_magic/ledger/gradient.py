@@ -1,4 +1,4 @@
-"""Whether a gradient of the loss comes back to a variable, and where it ends when it does not."""
+"""Find whether the gradient of the loss reaches a variable, and where it ends if not."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _OTHERWISE = "which has no derivative, or one that is zero everywhere"
 
 @dataclass(frozen=True)
 class Ways:
-    """The ways of a gradient through one model.
+    """The paths of the gradient through one model.
 
     Attributes
     ----------
     model
         The model.
     ends
-        The wires that a loss is computed from: outputs that have one whose weight is not zero, and what ``add_loss``
-        and activity regularizers take.
+        The wires from which a loss is computed: outputs with a loss of nonzero weight, and what ``add_loss`` and
+        activity regularizers take.
     reached
-        Indexes of the events that the loss's gradient comes to.
+        Indexes of the events that the gradient of the loss reaches.
     inside
-        Indexes of the events that lie between the model's inputs and its outputs and added losses.
+        Indexes of the events between the model's inputs and its outputs or added losses.
     """
 
     model: ModelRecord
@@ -46,7 +46,7 @@ class Ways:
 
 
 def ways(trace: Trace, model: ModelRecord | None = None) -> Ways | None:
-    """Follow the gradient back through a model, the main one by default; None for one whose wires are not known."""
+    """Follow the gradient back through a model, the main one by default; None if its wires are unknown."""
     model = model or trace.main_model
     if model is None or not model.outputs:
         return None
@@ -76,17 +76,17 @@ def _added(trace: Trace, model: ModelRecord) -> Iterator[Wire]:
 
 
 def why_none(trace: Trace, key: str, found: Ways | None = None) -> str | None:
-    """Say why no gradient of the loss reaches a variable: the place where it ends, with its line.
+    """Say why no gradient of the loss reaches a variable: where it ends, and in which line.
 
-    ``found`` is what `ways` returned, where several variables are asked about. Returns a clause, such as "the gradient
+    ``found`` is the result of `ways`, to reuse it for several variables. Returns a clause, such as "the gradient
     of the loss ends at tf.argmax in line 9, which gives whole numbers"; None where a gradient reaches the variable, or
-    where the records do not tell.
+    if the records do not show it.
     """
     found = found or ways(trace)
     if found is None:
         return None
     uses = [call for call in uses_of(trace, trace.variables[key]) if call.in_graph and call.index in found.inside]
-    wired = {model.object for model in trace.models if model.outputs}  # what is inside these is on wires of its own
+    wired = {model.object for model in trace.models if model.outputs}  # layers inside these are on the inner wires
     uses = [call for call in uses if call.object not in wired] or uses
     if not uses or any(call.index in found.reached and not _cut(call, key) for call in uses):
         return None
@@ -96,7 +96,7 @@ def why_none(trace: Trace, key: str, found: Ways | None = None) -> str | None:
 
 
 def why_none_through(trace: Trace, wire: Wire, found: Ways | None = None) -> str | None:
-    """Say why no gradient of the loss comes back through a wire; None where one does, or where nothing is known."""
+    """Say why no gradient of the loss comes back through a wire; None if one does, or if unknown."""
     found = found or ways(trace)
     if found is None or (carries_gradient(wire.dtype) and _comes_through(trace, wire, found)):
         return None
@@ -119,7 +119,7 @@ def _comes_through(trace: Trace, wire: Wire, found: Ways) -> bool:
 
 
 def _calls_around(trace: Trace, place: tuple[int | None, int]) -> list[Called]:
-    """List the calls of the models that end in a wire: the wires go on where such a model is called in another."""
+    """List the calls of models that end in a wire: the path continues where another model calls such a model."""
     ending = [m for m in trace.models if place in {wire.origin for wire in m.outputs}]
     return [call for record in ending for call in trace.calls.get(record.object, ())]
 
@@ -129,7 +129,7 @@ def _cut(call: Called, key: str) -> list[Stop]:
 
 
 def _clause(trace: Trace, found: Ways, starts: Iterable[Wire], ended: list[str]) -> str:
-    """Follow wires on towards the outputs, and put into words where the gradient that comes back ends."""
+    """Follow wires forward to the outputs, and say where the returning gradient ends."""
     users: dict[tuple[int | None, int], list[tuple[Called, int]]] = defaultdict(list)
     for index in sorted(found.inside):
         event = trace.events[index]

@@ -1,4 +1,4 @@
-"""The ledger: what a trace wrote down, who owns which variable after each event, and what to know of it."""
+"""The ledger: the records of a trace, with ownership after each event, totals and findings."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from s2s_magic.ledger.trace import Trace
 
 
 class Ledger(Trace):
-    """An append-only record of how a model came to be. Plain data: it needs no TensorFlow to be read or shown.
+    """An append-only record of a model's construction. Plain data: reading or showing it needs no TensorFlow.
 
-    It is made of the same parts as a `Trace`.
+    It has the parts of a `Trace`.
     """
 
     def __eq__(self, other: object) -> bool:
@@ -30,18 +30,18 @@ class Ledger(Trace):
         return find(self)
 
     def about(self, name: str | None) -> Ledger:
-        """Return the same ledger about another of its models; None for the one that is meant by itself.
+        """Return the same ledger with another main model; None for the default one.
 
         Raises
         ------
         LookupFailed
-            When there is no such model, with those there are and the nearest.
+            When there is no such model; the message lists the models and suggests the nearest.
         """
         chosen = None if name is None else self.model(name).name
         return self if chosen == self.chosen else self.changed(chosen=chosen)
 
     def changed(self, **changes: Any) -> Ledger:
-        """Return the same ledger with other parts."""
+        """Return the same ledger with some parts changed."""
         parts = ("cells", "events", "layers", "variables", "models", "training", "chosen")
         return Ledger(self.name, **({part: getattr(self, part) for part in parts} | changes))
 
@@ -50,7 +50,7 @@ class Ledger(Trace):
         return self.changed(training=training)
 
     def created_until(self, after: int | None = None) -> dict[str, Variable]:
-        """Variables that exist once event ``after`` is done (all of them by default), by key."""
+        """Variables that exist after event ``after`` (all by default), by key."""
         return {
             key: variable
             for key, variable in self.variables.items()
@@ -58,7 +58,7 @@ class Ledger(Trace):
         }
 
     def owners(self, after: int | None = None) -> dict[str, list[Variable]]:
-        """Who owns which variables once event ``after`` is done.
+        """Who owns which variables after an event.
 
         Parameters
         ----------
@@ -68,8 +68,8 @@ class Ledger(Trace):
         Returns
         -------
         dict
-            Owner's name to its variables, in order of construction. A layer object that was constructed and owns
-            nothing yet has an empty list; operations such as ``tf.nn.softmax`` are left out.
+            From owner's name to its variables, in order of construction. A constructed layer object that owns nothing
+            yet has an empty list; operations such as ``tf.nn.softmax`` are left out.
         """
         table: dict[str, list[Variable]] = {
             layer.name: []
@@ -81,7 +81,7 @@ class Ledger(Trace):
         return table
 
     def totals(self) -> Totals:
-        """Count parameters so that ``row_sum - shared == total``: the main model's, or all where there is none."""
+        """Count parameters so that ``row_sum - shared == total``: those of the main model, or all if there is none."""
         model = self.main_model
         rows = set(model.layers) if model else None
         counted = [v for v in self.variables.values() if model is None or model.name in v.in_models]
@@ -101,11 +101,11 @@ class Ledger(Trace):
 
     @classmethod
     def from_dict(cls, written: Mapping[str, Any]) -> Ledger:
-        """Read a document that `to_dict` gave.
+        """Read a document that `to_dict` returned.
 
         Raises
         ------
         LedgerFormatError
-            When it is no mapping of this schema, with the place of the first fault.
+            When it is not a mapping of this schema; the message names the first fault's place.
         """
         return cls(**document.read(written))

@@ -1,7 +1,7 @@
-"""The records of a ledger: frozen, plain, JSON both ways.
+"""The records of a ledger: frozen plain data, convertible to and from JSON.
 
 Lines count from 1 as the notebook's gutter shows them, columns from 0 and half-open, in characters.
-Shapes are tuples in which None stands for a size that is not known before data flow.
+Shapes are tuples; None is a size unknown until data flow.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _LINE_END = re.compile("\r\n|\r|\n")
 
 
 class Record(BaseModel):
-    """Base of all records: immutable; keys that a later version added are ignored."""
+    """Base of all records: immutable; unknown keys, from later versions, are ignored."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, extra="ignore")
 
 
 class Place(Record):
-    """Where an expression stands: cell, line, columns, and its text."""
+    """The place of an expression: cell, line, columns, and its text."""
 
     cell: int
     line: int
@@ -35,14 +35,14 @@ class Place(Record):
 
 
 class Ending(Place):
-    """Where an error ended a cell, and the error in a line; ``object`` is the key of the layer whose call it was."""
+    """Where an error ended a cell, and the error in a line; ``object`` is the key of the layer whose call raised it."""
 
     object: str | None = None
     error: str
 
 
 class Mixture(Record):
-    """Two Kerases in a cell: the traced one and another, with their versions, and what the code names of either."""
+    """Two Kerases in a cell: the traced one and another, with their versions and the code's names from each."""
 
     own: str
     other: str
@@ -53,7 +53,7 @@ class Mixture(Record):
 class Cell(Record):
     """The text of a traced cell, so that every view can be drawn again; its first line of code has ``first_line``.
 
-    ``ended`` says where an error ended it, None where it ran through; ``mixed`` what in it is another Keras's.
+    ``ended`` says where an error ended it, or is None; ``mixed`` what in it belongs to another Keras.
     """
 
     number: int
@@ -70,13 +70,13 @@ class Cell(Record):
 
 
 def lines_of(text: str) -> list[str]:
-    """Split code into lines as Python and the notebook's gutter do: not at a form feed or U+2028."""
+    """Split code into lines as Python and the notebook's gutter do: not at form feeds or U+2028."""
     lines = _LINE_END.split(text)
     return lines if lines[-1] else lines[:-1]
 
 
 class Layer(Record):
-    """A layer object: the thing that can own variables.
+    """A layer object, which can own variables.
 
     Attributes
     ----------
@@ -84,29 +84,29 @@ class Layer(Record):
         The user's name for the object, else the path from the nearest named object (``encoder.cell``). Unique in a
         ledger.
     kind
-        What it is, whatever its class is called; ``layer`` for all that nothing special is known of.
+        Its kind, independent of its class name; ``layer`` if nothing more specific is known.
     aliases
-        Further names the user has for the same object.
+        Other names that the user has for the same object.
     constructed
         The event that made it; None for an object older than the trace.
     parent, attribute
-        The object that holds it, and by which attribute (``decoder``, ``cell``); None for one that stands alone.
+        The object that holds it, and as which attribute (``decoder``, ``cell``); None if nothing holds it.
     held_by
         Paths of all further holders (``decoder.output_layer``).
     own_weights
-        Variables of the object itself and of all that it holds, as Keras lists them.
+        Variables of the object itself and of everything it holds, as Keras lists them.
     trainable
         The object's own ``trainable`` switch.
     ghost
-        It was handed to another layer, which made copies and never used it (``Bidirectional``).
+        Whether it was handed to another layer (``Bidirectional``) that copied it and never used it.
     implicit
-        It stands for an operation such as ``tf.nn.softmax(x)``; the user wrote no layer.
+        Whether it represents an operation such as ``tf.nn.softmax(x)``, for which the user wrote no layer.
     in_models
         Names of the models that reach it.
     unseen_in
-        The object that uses it inside while no model lists it: Keras does not see it. None for all others.
+        The object that uses it inside though no model lists it, so that Keras does not see it; else None.
     unseen_as
-        Paths to it through objects that Keras does not look into (``block.att.dense``).
+        Paths to it through objects that Keras does not inspect (``block.att.dense``).
     """
 
     name: str
@@ -129,7 +129,7 @@ class Layer(Record):
     @model_validator(mode="before")
     @classmethod
     def _with_kind(cls, fields: Any) -> Any:
-        """Tell the kind by the class, for documents from before kinds were kept."""
+        """Derive the kind from the class, for older documents without kinds."""
         if not isinstance(fields, dict) or "kind" in fields:
             return fields
         known = KIND_OF_CLASS.get(str(fields.get("class", fields.get("class_name"))), "layer")
@@ -137,36 +137,36 @@ class Layer(Record):
 
     @property
     def is_written(self) -> bool:
-        """Whether the user wrote it as a layer: it is no input, and stands for no operation."""
+        """Whether the user wrote it as a layer: it is neither an input nor an operation."""
         return self.kind not in ("input", "operation")
 
 
 class Variable(Record):
-    """A variable: the thing that is trained.
+    """A variable, which can be trained.
 
     Attributes
     ----------
     owner, object
-        The one primary owner: its name, and its key into the ledger's layers (None where no layer object owns it).
+        The owner: its name, and its key into the ledger's layers (None if no layer object owns it).
     paths
-        Every attribute path that reaches it, the primary owner's first; empty for one that Keras does not track.
+        Every attribute path that reaches it, the owner's first; empty if Keras does not track it.
     name
-        Keras's name, which may say something else than the owner.
+        Keras's name, which need not match the owner's.
     params, bytes
         Size in numbers and in bytes.
     trainable
         Whether the owner lists it in its ``trainable_weights``. Keras 2 leaves the variable's own flag True when a
         layer is frozen.
     frozen_by
-        Path of the outermost object whose ``trainable`` is False and so froze it.
+        Path of the outermost object whose ``trainable`` is False, which froze it.
     created_by
-        The event in which it was made; None for one older than the trace.
+        The event that created it; None if older than the trace.
     held_by
         Keys of the outermost layer objects (the rows of ``model.summary()``) that list it.
     in_models
         Names of the models whose ``weights`` have it.
     tracked
-        Whether any layer object lists it that Keras sees.
+        Whether a layer object that Keras sees lists it.
     initial_norm
         Euclidean norm at creation.
     regularized
@@ -193,7 +193,7 @@ class Variable(Record):
 
 
 class Finding(Record):
-    """Something a reader should know, in words. ``event`` is where it shows first."""
+    """Something a reader should know, in words. ``event`` is where it first shows."""
 
     kind: str
     about: str
@@ -204,7 +204,7 @@ class Finding(Record):
 class Totals(Record):
     """Parameters: ``row_sum`` over a summary's rows, minus ``shared`` (in more than one row), is ``total``.
 
-    ``outside`` counts those of variables that are in the ledger and not in its main model.
+    ``outside`` counts those in the ledger but not in its main model.
     """
 
     row_sum: int

@@ -1,4 +1,4 @@
-"""The models of a ledger, and which of several is meant."""
+"""The models of a ledger, and which of several is the main one."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Role = Literal["compiled", "fitted", "inference", "part"]
 
 
 class Link(Record):
-    """A wire between two layers of a model that no event of the code made: ``Sequential`` wires its layers itself.
+    """A wire between two layers that the model made and no event of the code: ``Sequential`` wires its own layers.
 
-    ``source`` and ``target`` are keys into the ledger's layers; ``target`` is None where the wire is an output.
+    ``source`` and ``target`` are keys into the ledger's layers; ``target`` is None for an output.
     """
 
     source: str
@@ -28,7 +28,7 @@ class Link(Record):
 
 
 class ModelRecord(Record):
-    """A Keras model seen by the trace: its ends, the layer objects found between them, and what it is there for.
+    """A Keras model in the trace: its ends, the layer objects between them, and its roles.
 
     Attributes
     ----------
@@ -39,29 +39,29 @@ class ModelRecord(Record):
     layers
         Keys into the ledger's layers, in the order of ``model.layers``.
     links
-        Its wires, where it laid them itself, as ``Sequential`` does; the events tell of all others.
+        The wires that it made itself, as ``Sequential`` does; all others are in the events.
     trainable, total
         Parameters by the present switches, as ``summary()`` counts them.
     roles
-        ``compiled``; ``fitted``, in whatever cell; ``inference``: never compiled, over weights that another model
-        has; ``part`` of another model or layer. Empty where nothing of these is known.
+        ``compiled``; ``fitted``, in any cell; ``inference``: never compiled, over weights that another model has;
+        ``part`` of another model or layer. Empty if none of these applies.
     compiled
-        Rank among the models by when each was compiled last, from 1; None for one that never was.
+        Rank among the models by time of last compile, from 1; None if never compiled.
     trained
-        Keys of the variables that its ``fit`` would train: by the switches that its last ``compile`` saw, which is
-        what Keras 2 goes by, else by the present ones. None in older documents.
+        Keys of the variables that its ``fit`` would train: by the switches that its last ``compile`` saw, which Keras 2
+        uses, else by the present ones. None in older documents.
     listed
-        Keys of the variables that it lists as trainable by the present switches, where they are others than
-        ``trained``: its next ``compile`` would see them. None where they are the same.
+        Keys of the variables that it lists as trainable by the present switches, which its next ``compile`` would see;
+        None if they equal ``trained``.
     changed
-        Objects whose ``trainable`` is another than its compile saw, with what it saw.
+        Objects whose ``trainable`` has changed since its compile, with the value that compile saw.
     optimizer
         Class of the optimizer it is compiled with.
     unknown
-        Keys of those of ``trained`` and ``listed`` that its optimizer, made for other variables, refuses.
+        Keys from ``trained`` and ``listed`` that its optimizer, built for other variables, would refuse.
     losses
-        For each output the weight of its loss, None for an output without one. None as a whole where that is not
-        known: before ``compile``, or with a training step of the model's own.
+        For each output the weight of its loss, None for an output without one. None as a whole if unknown: before
+        ``compile``, or with a custom training step.
     """
 
     name: str
@@ -84,10 +84,10 @@ class ModelRecord(Record):
 
 
 def meant(models: Sequence[ModelRecord]) -> ModelRecord | None:
-    """Choose the model that is meant where none is named; ``models`` are in the order in which they were made.
+    """Choose the main model if none is named; ``models`` are in order of construction.
 
-    It is the one compiled last; else the last made of those that were fitted; else the last made that is neither for
-    inference nor a part of another; else the last made. None where there is none.
+    It is the one compiled last; else the last one made of those fitted; else of those neither for inference nor a part
+    of another; else of all. None if there are none.
     """
     compiled = [model for model in models if model.compiled is not None]
     if compiled:
@@ -99,12 +99,12 @@ def meant(models: Sequence[ModelRecord]) -> ModelRecord | None:
 
 
 def named(models: Sequence[ModelRecord], layers: Mapping[str, Layer], name: str) -> ModelRecord:
-    """Find a model by a name of the code, its Keras name, or the unambiguous end of either.
+    """Find a model by its name in the code, its Keras name, or the unambiguous end of either.
 
     Raises
     ------
     LookupFailed
-        When there is no such model, or several; with those there are and the nearest.
+        When there is no such model, or several; the message lists the models and suggests the nearest.
     """
     known = {model.name: {model.name, *_names(layers.get(model.object))} for model in models}
     exact = [model for model in models if name == model.name] or [m for m in models if name in known[m.name]]

@@ -1,4 +1,4 @@
-"""What a trace wrote down, in order, with the lookups that follow from the records alone."""
+"""The records of a trace, in order, with lookups derived from them alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from s2s_magic.ledger.roles import ModelRecord, meant, named
 
 
 class Trace:
-    """The records of a ledger: plain data, which findings and explanations are derived from.
+    """The records of a ledger: plain data from which findings and explanations are derived.
 
     Parameters
     ----------
@@ -22,9 +22,9 @@ class Trace:
     cells, events, layers, variables, models
         The records, layers and variables by their keys.
     training
-        What fitting showed, where there was a fit.
+        The evidence of the fits, if any.
     chosen
-        The model that is meant, where another than the one compiled last was asked for.
+        The main model, if chosen explicitly.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Trace:
 
     @cached_property
     def owned(self) -> Mapping[str, Sequence[Variable]]:
-        """The variables that each layer object owns itself, by its key; also those that Keras does not list."""
+        """The variables that each layer object owns itself, by its key; including those that Keras does not list."""
         owned: dict[str, list[Variable]] = {}
         for variable in self.variables.values():
             if variable.object is not None:
@@ -86,7 +86,7 @@ class Trace:
 
     @cached_property
     def trained(self) -> frozenset[str]:
-        """Keys of the variables that a fit trains: of a model that was compiled, or of the one that is meant."""
+        """Keys of the variables that a fit of a compiled model, or of the main model, would train."""
         main = self.main_model
         models = [model for model in self.models if model.compiled is not None or model is main]
         if not models or any(model.trained is None for model in models):  # an older document has switches only
@@ -95,16 +95,16 @@ class Trace:
 
     @property
     def main_model(self) -> ModelRecord | None:
-        """The model that is meant: the one chosen, else as `s2s_magic.ledger.roles.meant` says; None without any."""
+        """The main model: the chosen one, else that of `s2s_magic.ledger.roles.meant`; None if there are no models."""
         chosen = [model for model in self.models if model.name == self.chosen]
         return chosen[0] if chosen else meant(self.models)
 
     def model(self, name: str) -> ModelRecord:
-        """Find a model by name, by its Keras name or by the end of either; `LookupFailed` says which there are."""
+        """Find a model by name, by Keras name or by the end of either; `LookupFailed` lists the models."""
         return named(self.models, self.layers, name)
 
     def kind(self, event: AnyEvent) -> LayerKind:
-        """Say what kind of thing an event's layer object is."""
+        """Return the kind of an event's layer object."""
         return self.layers[event.object].kind
 
     def holders(self, key: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Findings about what a fit does not train: out of the model, unseen by Keras, frozen, or without a gradient."""
+"""Findings about what a fit does not train: outside the model, unseen by Keras, frozen, or without a gradient."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from s2s_magic.ledger.words import at, counted, full_name, listing, them
 
 
 def untrained(trace: Trace) -> Iterator[Finding]:
-    """List what a fit leaves out, and why: kind after kind, as `s2s_magic.ledger.findings.find` names them."""
+    """List what a fit leaves out, and why, in the order of kinds of `s2s_magic.ledger.findings.find`."""
     for rule in (_never_called, _not_in_model, _untracked, _drifting, _frozen, _no_gradient):
         yield from rule(trace)
 
 
 def _ran_to_its_end(trace: Trace, event: int) -> bool:
-    """Return whether the cell of an event is past: a layer may yet be called in one that an error ended."""
+    """Return whether an event's cell ran to its end: after an error, a layer may still be called later."""
     last = trace.cells[-1] if trace.cells else None
     return last is None or last.ended is None or trace.events[event].cell != last.number
 
@@ -87,7 +87,7 @@ def _untracked(trace: Trace) -> Iterator[Finding]:
 
 
 def _unseen(trace: Trace, key: str, layer: Layer) -> Finding:
-    """Say of a layer that Keras does not see who uses it, what that means, and what to change."""
+    """Say who uses a layer that Keras does not see, what that means, and what to change."""
     user = trace.layers[layer.unseen_in or ""]
     use = next((call for call in trace.calls.get(layer.unseen_in or "", ()) if key in call.inside), None)
     where = f" ({at(use)})" if use is not None else ""
@@ -126,7 +126,7 @@ def _drifting(trace: Trace) -> Iterator[Finding]:
 
 
 def _frozen(trace: Trace) -> Iterator[Finding]:
-    """Say what is frozen, one finding a switch; for which models, where a fit of another one trains it."""
+    """Say what is frozen, one finding per switch; and for which models, if a fit of another trains it."""
     main = trace.main_model
     by_switch: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[Variable]] = defaultdict(list)
     for key, variable in trace.variables.items():
@@ -149,7 +149,7 @@ def _frozen(trace: Trace) -> Iterator[Finding]:
 
 
 def _no_gradient(trace: Trace) -> Iterator[Finding]:
-    """Say which variables get no gradient from the loss, one finding an owner and a reason."""
+    """Say which variables get no gradient from the loss, one finding per owner and reason."""
     found = ways(trace)
     if found is None:
         return

@@ -15,7 +15,7 @@ from s2s_magic.ledger.words import listing, plural
 
 
 def sentence(told: Told, verdict: Verdict) -> str:
-    """Say what became of a variable, with its verdict's numbers and reason."""
+    """Say what became of a variable, with the numbers and the reason for its verdict."""
     others: dict[Verdict, list[Effect]] = {}
     for effect in told.seen.fits:
         if effect.verdict not in (verdict, "not measured"):
@@ -26,7 +26,7 @@ def sentence(told: Told, verdict: Verdict) -> str:
 
 @dataclass(frozen=True)
 class Told:
-    """What a sentence is made of: the variable, all that was measured of it, and the fits that have the verdict."""
+    """The material of a sentence: the variable, its evidence, and the fits that have the verdict."""
 
     ledger: Ledger
     key: str
@@ -42,7 +42,7 @@ class Told:
 
     @property
     def why(self) -> str | None:
-        """Why no gradient of the loss comes to it; None where one does."""
+        """Why no gradient of the loss reaches it; None if one does."""
         return why_none(self.ledger, self.key, self.found)
 
 
@@ -52,17 +52,17 @@ def meant(variable: Variable) -> bool:
 
 
 def title(variable: Variable) -> str:
-    """Return the name by which a sentence speaks of a variable."""
+    """Return the name that a sentence uses for a variable."""
     return variable.paths[0] if variable.paths else f"{variable.owner} ({variable.name})"
 
 
 def fitted_in(ledger: Ledger, effect: Effect) -> ModelRecord | None:
-    """Return the model that a fit fitted; the one that is meant where that was not kept."""
+    """Return the model that a fit fitted; the main one if that was not recorded."""
     return next((model for model in ledger.models if model.object == effect.model), ledger.main_model)
 
 
 def _fits(told: Told, effects: Sequence[Effect]) -> str:
-    """Name fits by their numbers, and by their models where several were fitted."""
+    """Name fits by their numbers, and by model if several were fitted."""
     said = [str(effect.fit) for effect in effects]
     if len({effect.model for effect in told.seen.fits}) > 1:
         models = [fitted_in(told.ledger, effect) for effect in effects]

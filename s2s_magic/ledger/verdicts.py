@@ -1,7 +1,7 @@
-"""What training did to a variable, in one word and in one sentence: the rules, written down here and nowhere else.
+"""The rules that decide what training did to a variable, as a verdict and a sentence; they are nowhere else.
 
-A rule looks at what one fit did: what the optimizer was really given on every step, and how far what stands in the
-model after the fit is from what stood there before. It does not ask whether a layer's ``trainable`` switch is on now.
+A rule looks at one fit: what the optimizer was actually given on every step, and the distance between the values in the
+model before and after the fit. It does not look at a layer's present ``trainable`` switch.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from s2s_magic.ledger.verdict_words import Told, fitted_in, meant, sentence
 from s2s_magic.ledger.words import listing
 
 BARELY = 1e-3
-"""Movement below this part of what the fit's variables typically moved, each relative to its size, is bare."""
+"""Movement below this fraction of the fit's typical movement, relative to each variable's size, counts as bare."""
 ROUNDING = 1e-6
-"""Movement below this part of a variable's size is barely more than rounding."""
+"""Movement below this fraction of a variable's size is barely more than rounding."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Case:
     relative
         How far it moved, divided by its size before the fit; see `relative_movement`.
     typical
-        The median of that over the variables of the fit that had a gradient and moved.
+        The median of ``relative`` over the fit's variables that had a gradient and moved.
     """
 
     effect: Effect
@@ -53,7 +53,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Rule:
-    """A verdict, when it is given in words, and the same as a test."""
+    """A verdict, with its condition in words and as a test."""
 
     verdict: Verdict
     words: str
@@ -108,10 +108,10 @@ RULES: tuple[Rule, ...] = (
         lambda c: True,
     ),
 )
-"""In this order: the first rule that holds gives the verdict of a fit."""
+"""Tried in this order: the first rule that holds decides the verdict of a fit."""
 
 STRONGEST: tuple[Verdict, ...] = get_args(Verdict)
-"""Over several fits, the verdict that comes first here of those that the fits have."""
+"""Over several fits, the first of these that any fit has is the verdict."""
 
 NOTES = (
     "What is counted: on every step, whether the gradient that the optimizer was given is finite, and whether it is "
@@ -123,11 +123,11 @@ NOTES = (
     + ", ".join(verdict for verdict in STRONGEST)
     + "; the sentence says in which fit it was another one.",
 )
-"""What the rules' words mean."""
+"""The meaning of the terms in the rules."""
 
 
 def explain_verdicts(ledger: Ledger) -> Explanation:
-    """Explain how a verdict is decided, and give those of a ledger with how many variables have each."""
+    """Explain how a verdict is decided, and list a ledger's verdicts with the number of variables of each."""
     counts: dict[str, int] = {}
     for seen in ledger.training.variables.values() if ledger.training is not None else ():
         counts[seen.verdict] = counts.get(seen.verdict, 0) + 1
@@ -145,9 +145,9 @@ def explain_verdicts(ledger: Ledger) -> Explanation:
 
 
 def judge_all(ledger: Ledger, measured: Mapping[str, VariableEvidence]) -> dict[str, VariableEvidence]:
-    """Judge every variable of a ledger by `RULES`: return its evidence, by key, with verdicts and a sentence.
+    """Judge every variable of a ledger by `RULES`; return the evidence, by key, with verdicts and a sentence.
 
-    Verdicts and sentences that ``measured`` has already are not looked at.
+    Verdicts and sentences already in ``measured`` are ignored.
     """
     unseen = VariableEvidence(verdict="not measured", text="")
     measured = {key: measured.get(key, unseen) for key in ledger.variables}
@@ -173,10 +173,10 @@ def judge_all(ledger: Ledger, measured: Mapping[str, VariableEvidence]) -> dict[
 
 
 def relative_movement(effect: Effect, variable: Variable, usual: float) -> float:
-    """Divide how far a variable moved in a fit by its size before the fit, number by number.
+    """Return a variable's movement in a fit divided by its size before the fit, per number.
 
-    Where rows of it moved, only those count. ``usual`` is the size of one number in the model, for a variable that was
-    all zeros.
+    Only rows that moved count, where any did. ``usual`` is the usual size of a number in the model, for a variable that
+    was all zeros.
     """
     params = max(1, variable.params)
     size = effect.norm_before / sqrt(params) or usual

@@ -1,4 +1,4 @@
-"""Whether a ledger's records agree with each other, as those of a document from a stranger may not."""
+"""Check that a ledger's records are consistent, which those of an untrusted document may not be."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from s2s_magic.ledger.trace import Trace
 
 LARGEST = 2**63
 DEEPEST = 100
-"""So many objects may hold each other, one within the other."""
+"""The deepest nesting of objects that hold each other."""
 LONGEST = 10_000
-"""So many characters a name may have; code may have more."""
+"""The longest name, in characters; code may be longer."""
 _CODE = {"text", "source"}
 
 
 def first_fault(trace: Trace) -> str | None:
-    """Say what is wrong with a ledger, in a line: a record names one that is missing, or is where none can be.
+    """Return the first inconsistency of a ledger, in one line: a reference to a missing record, or an impossible place.
 
-    None where all records agree. The time it takes is linear in the ledger's size.
+    None if all records agree. Takes time linear in the ledger's size.
     """
     return next(_faults(trace), None)
 
@@ -42,7 +42,7 @@ def _faults(trace: Trace) -> Iterator[str]:
 
 
 def _sizes(value: Any, where: str) -> Iterator[str]:
-    """Find numbers and texts that no ledger has."""
+    """Find numbers and texts too large for a ledger."""
     if isinstance(value, bool):
         return
     if isinstance(value, int) and not 0 <= value < LARGEST:
@@ -96,7 +96,7 @@ def _events(trace: Trace) -> Iterator[str]:
 
 
 def _wires(where: str, wires: Iterable[Wire], events: Sequence[Constructed | Called], before: int) -> Iterator[str]:
-    """Find wires that do not come from an event before the one that they go into."""
+    """Find wires that do not come from an earlier event than the one they go into."""
     for wire in wires:
         if wire.from_event is None:
             continue
@@ -127,7 +127,7 @@ def _layers(trace: Trace) -> Iterator[str]:
 
 
 def _circles(layers: Mapping[str, Layer]) -> Iterator[str]:
-    """Find objects that hold themselves, or are nested as no program nests them."""
+    """Find objects that hold themselves, or are nested too deeply."""
     depths: dict[str, int] = {}
     for key in layers:
         chain: list[str] = []

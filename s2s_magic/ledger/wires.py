@@ -1,4 +1,4 @@
-"""Following the wires of a ledger: forward to the model's outputs, and back as a gradient goes."""
+"""Follow the wires of a ledger: forward to the model's outputs, and back along the gradient."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from s2s_magic.ledger.calls import AnyEvent, Called, Stop, Wire
 from s2s_magic.ledger.records import Variable
 from s2s_magic.ledger.trace import Trace
 
-# Operations whose derivative is zero or not defined, though what they give may be of a floating type: for documents
-# from before calls were differentiated.
+# Operations whose derivative is zero or undefined, though their result may be floating; for documents from before
+# calls were differentiated.
 _STOPS_GRADIENT = ("stop_gradient", "argmax", "argmin", "round", "sign", "floor", "ceil", "one_hot")
 
 
 def carries_gradient(dtype: str) -> bool:
-    """Return whether a tensor of this dtype lets a gradient through: floating and complex ones do."""
+    """Return whether a tensor of this dtype carries a gradient: floating and complex ones do."""
     return dtype.startswith(("float", "bfloat", "complex"))
 
 
 def stops_at(event: Called, number: int) -> list[Stop]:
-    """Say where inside a call the gradient ends on its way to an input, by the input's number; empty where it passes.
+    """Return where inside a call the gradient ends on its way to input ``number``; empty if it passes.
 
-    An input of whole numbers is no such place: the gradient ends in what made it.
+    An integer input does not count: there, the gradient ends in the event that made it.
     """
     if event.stops is not None:
         return [stop for stop in event.stops if stop.input == number]
@@ -30,7 +30,7 @@ def stops_at(event: Called, number: int) -> list[Stop]:
 
 
 def calls_using(trace: Trace, key: str) -> Sequence[Called]:
-    """List the calls that use an object: its own, or else those of the nearest object that holds it."""
+    """List the calls that use an object: its own, else those of its nearest holder."""
     for holder in trace.holders(key):
         if calls := trace.calls.get(holder):
             return calls
@@ -40,7 +40,7 @@ def calls_using(trace: Trace, key: str) -> Sequence[Called]:
 def uses_of(trace: Trace, variable: Variable) -> list[Called]:
     """List the calls that use a variable: through its owner, through every other layer that lists it, or beside both.
 
-    Beside both are calls that use its owner inside without holding it, and operations that the variable is handed to.
+    "Beside both" are calls that use its owner inside without holding it, and operations given the variable itself.
     """
     keys = dict.fromkeys([*([variable.object] if variable.object else []), *variable.held_by])
     found = {call.index: call for key in keys for call in calls_using(trace, key)}
@@ -53,8 +53,8 @@ def events_behind(
 ) -> list[AnyEvent]:
     """Walk back along the wires from some tensors; return the events met, each once, the nearest first.
 
-    ``onward`` gives the wires by which the walk goes on behind an event: by default all of its inputs, and the outputs
-    inside a model that it calls.
+    ``onward`` returns the wires to follow behind an event: by default all of its inputs, and the inner outputs of a
+    model that it calls.
     """
     inner = _inner(trace) if onward is None else {}
     found: dict[int, AnyEvent] = {}
@@ -70,15 +70,15 @@ def events_behind(
 
 
 def _inner(trace: Trace) -> dict[str, tuple[Wire, ...]]:
-    """Return the outputs that a model has inside, by its key: where the walk goes on behind a call of it."""
+    """Return models' inner outputs by key: where the walk continues behind a call of the model."""
     return {model.object: model.outputs for model in trace.models}
 
 
 def gradient_events(trace: Trace, ends: Iterable[Wire]) -> set[int]:
     """Find the indexes of the events that a gradient reaches, walking back from where the loss is computed (``ends``).
 
-    A wire of an integer type, and a call inside which the gradient ends, let nothing through. Where a model is called
-    within the model, the walk goes on inside it.
+    Integer wires, and calls inside which the gradient ends, stop it. Where a model is called within the model, the walk
+    continues inside it.
     """
     inner = _inner(trace)
 
@@ -95,10 +95,10 @@ def gradient_events(trace: Trace, ends: Iterable[Wire]) -> set[int]:
 
 
 def route_to_output(trace: Trace, start: Wire, outputs: Iterable[Wire]) -> list[int] | None:
-    """Find a shortest way along the wires from a tensor to one of a model's outputs.
+    """Find a shortest path along the wires from a tensor to one of a model's outputs.
 
-    Returns the indexes of the events on the way, after the one that made the tensor: none for a tensor that is itself
-    an output. None where no wire leads to an output.
+    Returns the indexes of the events on the path, after the one that made the tensor; an empty list for a tensor that
+    is itself an output. None if no wire leads to an output.
     """
     goals = {wire.origin for wire in outputs}
     if start.origin in goals:

@@ -15,7 +15,7 @@ def times(count: int) -> str:
 
 
 def plural(noun: str, count: int) -> str:
-    """Return a noun as it goes with a count: variable, variables."""
+    """Return a noun inflected for a count: variable, variables."""
     return noun if count == 1 else f"{noun}s"
 
 
@@ -25,7 +25,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def them(count: int) -> str:
-    """Refer to so many things: it, them."""
+    """Return the pronoun for a count: it, them."""
     return "it" if count == 1 else "them"
 
 
@@ -36,7 +36,7 @@ def listing(words: Sequence[str], most: int = 6) -> str:
 
 
 def abridged(words: Sequence[str], most: int = 4) -> str:
-    """Join words as `listing` does, in ``most`` parts at most: the last of them says how many more there are."""
+    """Join words as `listing` does, in at most ``most`` parts, the last of which says how many more there are."""
     return listing(words, most if len(words) <= most else most - 1)
 
 
@@ -57,24 +57,24 @@ def full_name(variable: Variable) -> str:
 
 
 def with_article(noun: str) -> str:
-    """Write a class name with its article, as it is spoken: an LSTM, a Dense."""
+    """Return a class name with its article, as spoken: an LSTM, a Dense."""
     return f"{'an' if noun[:1].upper() in 'AEIOU' or noun[:2] in ('LS', 'RN') else 'a'} {noun}"
 
 
 def shape_text(shape: Shape | None, unknown: str = "unknown shape") -> str:
-    """Write a shape as Keras does: ``(None, 10)``; ``unknown`` where even the rank is not known."""
+    """Write a shape as Keras does: ``(None, 10)``; ``unknown`` if even the rank is unknown."""
     if shape is None:
         return unknown
     return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
 
 
 def number_text(value: float) -> str:
-    """Write a measured number in three digits: ``0``, ``0.0371``, ``3.1e-11``."""
+    """Write a measured number with three significant digits: ``0``, ``0.0371``, ``3.1e-11``."""
     return f"{value:.3g}"
 
 
 def bytes_text(size: int) -> str:
-    """Write a size in bytes with the largest unit that leaves a number of at least one."""
+    """Write a size in bytes in the largest unit in which it is at least one."""
     value, unit = float(size), "B"
     for larger in ("KiB", "MiB", "GiB"):
         if value < 1024:
@@ -89,7 +89,7 @@ def line_text(cell: int, line: int) -> str:
 
 
 def at(place: Place) -> str:
-    """Say where an expression stands."""
+    """Say where an expression is."""
     return line_text(place.cell, place.line)
 
 
