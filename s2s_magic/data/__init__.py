@@ -1,1 +1,1 @@
-"""From what a notebook holds to batches: looking up, reading, checking, tokens."""
+"""Turn notebook variables into batches: look up, read, check and tokenize."""

@@ -1,4 +1,4 @@
-"""From what was read to one array of numbers."""
+"""Convert values read from the notebook into one array."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from s2s_magic.data.values import (
 
 
 def as_array(value: Any) -> Numbers:
-    """Make one array of what `plain` gave.
+    """Convert what `plain` returned into one array.
 
     Returns
     -------
     array
-        Of numbers or truth values, of any shape; of text as objects of class ``str``.
+        Numbers or booleans, of any shape; text as an object array of ``str``.
 
     Raises
     ------
     Unreadable
-        When items differ in shape, or are neither.
+        When items differ in shape, or are neither numbers nor text.
     """
     if is_text(value):
         flat = value.ravel() if isinstance(value, np.ndarray) else value
-        found = np.array([*texts(flat), None], object)[:-1]  # which NumPy cannot take for something else
+        found = np.array([*texts(flat), None], object)[:-1]  # the None keeps NumPy from inferring another dtype
         return found.reshape(value.shape) if isinstance(value, np.ndarray) else found
     read: Numbers = value if isinstance(value, np.ndarray) else _stacked(value)
     if read.dtype.kind not in "iufb":
@@ -74,7 +74,7 @@ def _stacked(items: list[Any]) -> Numbers:
 
 
 def _item(item: Any) -> Any:
-    """Read an item of a list, which may be a single number in a tensor."""
+    """Read a list item; it may be a scalar tensor."""
     if (
         comes_from("tensorflow", item)
         and getattr(type(item), "shape", None) is not None

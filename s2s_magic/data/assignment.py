@@ -1,4 +1,4 @@
-"""Which variable is for which input and output: the data keys of a body, for the fit or for its validation."""
+"""Assign the variables named in a fit body to the model's inputs and outputs."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ Names = str | tuple[str, ...] | Mapping[str, str]
 
 @dataclass(frozen=True)
 class Part:
-    """The data of a fit or of its validation.
+    """The variables that hold the data of a fit or of its validation.
 
     Attributes
     ----------
     key
-        What stands before the keys: "validation." for a validation.
+        Prefix of the body's keys: "validation." for a validation.
     source, decoder_input, lengths
-        Variables, where they are named.
+        Variables, where the body names them.
     inputs, target, weights
-        Variables by what they are for.
+        Variables by input or output.
     """
 
     key: str
@@ -43,7 +43,7 @@ class Part:
 
 
 def training_part(plan: FitPlan) -> Part:
-    """Return the data that are fitted on."""
+    """Return the training data of a plan."""
 
     def asked(key: str, name: str | None) -> Asked | None:
         return None if name is None else Asked(key, name)
@@ -60,7 +60,7 @@ def training_part(plan: FitPlan) -> Part:
 
 
 def validation_part(plan: FitPlan) -> Part | None:
-    """Return the data of the validation where the body names some."""
+    """Return the validation data of a plan; None where the body names no variables for it."""
     held = plan.validation
     if isinstance(held, tuple):
         return Part("validation.", source=Asked("validation.0", held[0]), target=held[1], target_key="validation.1")
@@ -71,7 +71,7 @@ def validation_part(plan: FitPlan) -> Part | None:
 
 
 def named_inputs(desk: Desk, part: Part) -> dict[str, Asked]:
-    """Read ``inputs``: input name to its variable, whichever of its two names the input was called by, or in order."""
+    """Return each input's variable by the input's name; ``inputs`` may use the user's names, Keras's, or the order."""
     found, key = inputs_of(desk.seq2seq), f"{part.key}inputs"
     if not isinstance(part.inputs, Mapping):
         if part.inputs and len(part.inputs) != len(found):
@@ -88,15 +88,15 @@ def named_inputs(desk: Desk, part: Part) -> dict[str, Asked]:
 
 
 def compared_outputs(desk: Desk) -> list[ModelOutput]:
-    """List the outputs that the loss compares with something."""
+    """List the outputs that have a target."""
     pairs = zip(outputs_of(desk.seq2seq), losses_of(desk.seq2seq, desk.plan), strict=True)
     return [output for output, loss in pairs if compares(loss) != "nothing"]
 
 
 def named_targets(desk: Desk, part: Part) -> tuple[list[tuple[ModelOutput, Asked]], Form]:
-    """Read ``target``: each output that is compared with something, with its variable; and how they go to Keras.
+    """Return each output that has a target with its variable, and the form in which Keras gets the targets.
 
-    One variable that is named for several outputs goes to Keras alone, which compares each of them with it.
+    One variable named for several outputs is passed to Keras once; Keras compares every output with it.
     """
     compared = compared_outputs(desk)
     asked = _by_output(desk, part.target, part.target_key, compared)
@@ -114,12 +114,12 @@ def named_targets(desk: Desk, part: Part) -> tuple[list[tuple[ModelOutput, Asked
 
 
 def a_target_each(outputs: Sequence[ModelOutput]) -> str:
-    """Say how to name a target for each of some outputs."""
+    """Return a hint for naming one target per output."""
     return f"name a variable for each, 'target: {{{', '.join(f'{output.name}: Y' for output in outputs)}}}'"
 
 
 def named_weights(desk: Desk, part: Part, outputs: Sequence[ModelOutput]) -> list[Asked | None]:
-    """Read ``weights``: for each of these outputs its variable, None where there is none."""
+    """Return the weights variable of each output, None where it has none."""
     if part.weights is None:
         return []
     key = f"{part.key}weights"
@@ -128,7 +128,7 @@ def named_weights(desk: Desk, part: Part, outputs: Sequence[ModelOutput]) -> lis
 
 
 def _by_output(desk: Desk, names: Names, key: str, outputs: Sequence[ModelOutput]) -> dict[str, Asked]:
-    """Return the variable of each output by Keras's name for it; one name alone is for all of them, as for Keras."""
+    """Return the variable of each output by Keras's output name; a single variable serves all outputs, as in Keras."""
     known = ", ".join(output.name for output in outputs)
     if isinstance(names, str):
         return {output.keras_name: Asked(key, names) for output in outputs}
@@ -152,7 +152,7 @@ def _by_output(desk: Desk, names: Names, key: str, outputs: Sequence[ModelOutput
 
 
 def as_given(names: Any, key: str, part: Part | None) -> tuple[list[Asked], Form]:
-    """List what a key names, in the form in which it names it: one variable, several in order, or several by name."""
+    """List the variables a key names, and the form: one variable, several in order, or several by name."""
     if isinstance(names, str):
         alone = part.source if part is not None and part.source is not None else Asked(key, names)
         return [alone], Form(alone=True)

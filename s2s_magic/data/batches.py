@@ -1,4 +1,4 @@
-"""From columns to what ``Model.fit`` is given: arrays where rows have one length, else batches by ``tf.data``."""
+"""Arrange columns for ``Model.fit``: arrays where all rows have one length, else ``tf.data`` batches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from s2s_magic.data.table import ByClass, Column, Lengths, Shifted, Table, whole
 __all__ = ["Feed", "Lengths", "Shifted", "Stream", "Table", "batches", "by_length", "feed"]
 
 POOL = 64
-"""Batches' worth of rows sorted by length together: enough to waste little padding, few enough to stay random."""
+"""Number of batches whose rows are sorted by length together: enough to save padding, few enough to stay random."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class Stream:
     batches
         The dataset; an element is ``(inputs, targets)`` or ``(inputs, targets, weights)``.
     steps
-        Batches in it.
+        Number of batches.
     spec
-        What its elements are, as in ``tf.data.Dataset.element_spec``.
+        Types of its elements, as in ``tf.data.Dataset.element_spec``.
     first
-        Gives its first batch; None where that would shuffle it anew.
+        Returns its first batch; None where reading it would reshuffle the dataset.
     classes
-        The weight of each class, which Keras looks up by itself.
+        Class weights, which Keras applies itself.
     """
 
     batches: Any
@@ -48,32 +48,32 @@ class Stream:
 
     @property
     def size(self) -> int:
-        """Rows in each batch; 0 where that is not known."""
+        """Rows per batch; 0 if unknown."""
         return int(tf.nest.flatten(self.spec[0])[0].shape[0] or 0)
 
     @property
     def fixed_lengths(self) -> dict[int, int]:
-        """As of a `Table`: nothing is known of a stranger's batches."""
+        """Empty: nothing is known about batches that the user made; see `Table.fixed_lengths`."""
         return {}
 
 
 @dataclass(frozen=True)
 class Feed:
-    """What ``Model.fit`` is given.
+    """Arguments for ``Model.fit``.
 
     Attributes
     ----------
     arguments
-        Its data, in its own words: ``x``, ``y``, ``batch_size`` and ``shuffle``, or a dataset with ``steps_per_epoch``.
+        Its data arguments: ``x``, ``y``, ``batch_size`` and ``shuffle``, or a dataset with ``steps_per_epoch``.
     validation
-        Its ``validation_data`` and ``validation_batch_size``; empty where nothing is held back.
+        Its ``validation_data`` and ``validation_batch_size``; empty without validation.
     steps
-        Batches an epoch.
+        Batches per epoch.
     size
-        Rows a batch; 0 where that is not known.
+        Rows per batch; 0 if unknown.
     first
-        Gives the inputs, the target and, where there are any, the weights of one batch; None where that would change
-        what the next fit sees.
+        Returns the inputs, the target and any weights of one batch; None where reading it would change what the
+        next fit sees.
     """
 
     arguments: dict[str, Any]
@@ -88,14 +88,13 @@ def feed(
 ) -> Feed:
     """Arrange tables for ``Model.fit``.
 
-    Where all rows have one length, Keras gets plain arrays: shapes stay known, types are converted and rows shuffled
-    by Keras itself, so that nothing differs from a fit by hand. Only rows that differ in length come by `batches`.
-    A stranger's batches go on as they are.
+    Where all rows have one length, Keras gets plain arrays, and shapes, type conversion and shuffling are exactly those
+    of a fit by hand. Only rows of different lengths go through `batches`. Batches that the user made pass unchanged.
 
     Parameters
     ----------
     train, held_back
-        What to fit on, and what to validate on.
+        Training and validation data.
     size, epochs, shuffle
         As for `batches`.
     """
@@ -132,20 +131,20 @@ def _head(column: Any, size: int) -> Any:
 
 
 def batches(table: Table, *, size: int, epochs: int = 1, shuffle: bool = False) -> tuple[Any, int]:
-    """Make the batches of one or more epochs.
+    """Return the batches of one or more epochs.
 
-    Rows that differ in length are batched with rows of about the same length and filled up to the longest of their
-    batch; the order of rows and batches stays random. Rows of one length keep the order that ``Model.fit`` would have
-    given them under the same seed.
+    Rows of different lengths are batched with rows of similar length and padded to the longest row of their batch; the
+    order of rows and batches stays random. Rows of one length come in the order that ``Model.fit`` would draw under
+    the same seed.
 
     Parameters
     ----------
     table
         The rows.
     size
-        Rows a batch; the last batch of an epoch may be smaller.
+        Rows per batch; the last batch of an epoch may be smaller.
     epochs
-        How many times each row comes.
+        How often each row occurs.
     shuffle
         Draw a new order each epoch, from TensorFlow's global seed where one is set.
 
@@ -155,7 +154,7 @@ def batches(table: Table, *, size: int, epochs: int = 1, shuffle: bool = False) 
         ``(inputs, target)`` or ``(inputs, target, weights)``; ids are int32 of shape (batch, steps), weights float32
         of that shape.
     steps : int
-        Batches an epoch.
+        Batches per epoch.
     """
     alone = long_batches(row_lengths(table.ragged), size) if table.ragged else []
     others = np.setdiff1d(np.arange(table.rows), np.concatenate(alone)) if alone else np.arange(table.rows)
@@ -163,7 +162,7 @@ def batches(table: Table, *, size: int, epochs: int = 1, shuffle: bool = False) 
     steps = math.ceil(count / size) + len(alone)
     keys = _length_keys(table)[others] if table.ragged and shuffle else None
 
-    # These operations are those of Keras's own adapter, so that the same global seed draws the same order.
+    # The same operations as in Keras's data adapter, so that the same global seed draws the same order.
     def permutation(_: Any) -> Any:
         indices = tf.range(count, dtype=tf.int64)
         if shuffle:
@@ -200,7 +199,7 @@ def batches(table: Table, *, size: int, epochs: int = 1, shuffle: bool = False) 
 
 
 def _among(dataset: Any, alone: Sequence[Numbers], others: Numbers, size: int, shuffle: bool) -> Any:
-    """Put the batches of long rows among the others: anywhere, or where their rows would have come."""
+    """Insert the batches of long rows among the others: at random, or where their rows would have come."""
     long = tf.ragged.constant([batch.tolist() for batch in alone], dtype=tf.int64)
     batches = tf.data.Dataset.range(len(alone)).map(lambda number: long[number])
     usual = dataset.map(lambda places: tf.gather(tf.constant(others), places))
@@ -212,12 +211,12 @@ def _among(dataset: Any, alone: Sequence[Numbers], others: Numbers, size: int, s
 
 
 def by_length(table: Table) -> Table:
-    """Return the rows in order of their lengths, so that batches without a shuffle hold little padding."""
+    """Return the rows sorted by length, so that unshuffled batches hold little padding."""
     return table.select(np.argsort(_length_keys(table), kind="stable")) if table.ragged else table
 
 
 def _length_keys(table: Table) -> Numbers:
-    """Return a number for each row to sort by: the target's length first, since the output layer costs most."""
+    """Return a sort key for each row: the target's length first, since the output layer costs most."""
     keys = np.zeros(table.rows, np.int64)
     for column in table.ragged:
         keys = keys * (int(column.lengths.max()) + 1) + column.lengths
@@ -225,7 +224,7 @@ def _length_keys(table: Table) -> Numbers:
 
 
 def _tensor(column: Column | ByClass | None) -> Any:
-    """Return the numbers of a column; rows of one length as a matrix, so that the graph knows their steps."""
+    """Return a column as a tensor; rows of one length as a matrix, so that the graph knows the number of steps."""
     if isinstance(column, Rows) and column.length is None:
         return tf.RaggedTensor.from_row_splits(tf.constant(column.values), tf.constant(column.splits), validate=False)
     if isinstance(column, Rows | np.ndarray | tf.RaggedTensor):
@@ -234,7 +233,7 @@ def _tensor(column: Column | ByClass | None) -> Any:
 
 
 def _batch(table: Table, rows: Any, data: Mapping[str, Any]) -> Any:
-    """Gather one batch and derive from its target what is derived."""
+    """Gather one batch and compute the columns that are derived from its target."""
 
     def gathered(column: Any, name: str) -> Any:
         found = tf.gather(data[name], rows)
@@ -259,14 +258,14 @@ def _batch(table: Table, rows: Any, data: Mapping[str, Any]) -> Any:
     ] or [tf.ones([tf.shape(rows)[0]])] * len(targets)
     if table.weighted:
         mask = tf.sequence_mask(lengths, tf.shape(targets[0])[1], tf.float32)
-        # Keras divides by all positions; scaled like this, what comes out is the mean over the real ones.
+        # Keras divides by all positions; this factor makes the loss the mean over the real ones.
         mask *= tf.cast(tf.size(mask), tf.float32) / tf.reduce_sum(mask)
         weights[0] = mask * (weights[0] if weights[0].shape.rank == 2 else weights[0][:, None])
     return (*found, table.packed_targets(weights))
 
 
 def _batch_weights(column: Numbers | ByClass | None, target: Any, data: Any, rows: Any) -> Any:
-    """Return one batch's weights for one target: for each row, or for each position that the batch has."""
+    """Return one batch's weights for one target, by row or by position."""
     if column is None:
         return tf.ones([tf.shape(rows)[0]])
     if isinstance(column, ByClass):

@@ -1,4 +1,4 @@
-"""Reading what one input takes and what one output is compared with."""
+"""Read the column of one input or one target."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from s2s_magic.data.values import Unreadable, is_kind, is_text, plain
 
 
 def input_column(desk: Desk, asked: Asked, model_input: ModelInput) -> Column | None:
-    """Read what feeds an input: text, a ragged or a sparse tensor where it takes such; ids for an embedding; numbers.
+    """Read an input's column: text, a ragged or sparse tensor, ids for an embedding, or numbers, whichever it takes.
 
-    Returns None after a fault, which ``desk`` has noted.
+    Returns None after a fault, which ``desk`` notes.
     """
     holds = model_input.holds
     if holds in ("ragged", "sparse"):
@@ -35,9 +35,9 @@ def input_column(desk: Desk, asked: Asked, model_input: ModelInput) -> Column | 
 
 
 def target_column(desk: Desk, asked: Asked, output: ModelOutput, compared: Compares) -> Target | None:
-    """Read what an output is compared with; the loss says what that is.
+    """Read an output's target in the form that the loss requires.
 
-    Ids of positions are rows, which may differ in length. Texts become ids by a vectorization layer of the program.
+    Ids by position become rows, which may differ in length. Texts become ids through the program's vectorization layer.
     """
     if output.holds == "ragged":
         found: Any = _composite(desk, asked, "ragged", None, len(output.shape or ()))
@@ -58,7 +58,7 @@ def target_column(desk: Desk, asked: Asked, output: ModelOutput, compared: Compa
 
 
 def any_column(desk: Desk, asked: Asked) -> Any:
-    """Read data for a model that is no graph of layers, and so says nothing of what it takes: as Keras would."""
+    """Read data for a subclassed model, whose inputs are unknown, as Keras would."""
     found = desk.found(*asked)
     if found is None:
         return None
@@ -68,7 +68,7 @@ def any_column(desk: Desk, asked: Asked) -> Any:
 
 
 def _composite(desk: Desk, asked: Asked, holds: str, dtype: str | None, rank: int) -> Any:
-    """Read a ragged or a sparse tensor; rows of ids of any lengths, or dense numbers, become one."""
+    """Read a ragged or sparse tensor; rows of ids of any lengths, or dense numbers, are converted to one."""
     found = desk.found(*asked)
     if found is None:
         return None
@@ -89,14 +89,14 @@ def _composite(desk: Desk, asked: Asked, holds: str, dtype: str | None, rank: in
 
 
 def _differ(desk: Desk, asked: Asked) -> bool:
-    """Return whether a variable is a list of flat rows that differ in length."""
+    """Return whether a variable is a list of flat rows of different lengths."""
     value = desk.value(*asked)
     flat = isinstance(value, list) and bool(value) and dimensions(value) == 2
     return flat and len({len(row) for row in value if hasattr(type(row), "__len__")}) > 1
 
 
 def dimensions(value: Any) -> int:
-    """Count how deep lists are nested, by the first item of each."""
+    """Return how deeply lists are nested, judged by the first item of each."""
     try:
         inner = plain(value)
     except Unreadable:
@@ -107,7 +107,7 @@ def dimensions(value: Any) -> int:
 
 
 def _vectorized(desk: Desk, asked: Asked, value: Any, output: ModelOutput) -> Any:
-    """Turn texts into ids by the layer of the program that makes ids of texts for this output."""
+    """Turn texts into ids through the program's vectorization layer for this output."""
     texts = desk.reading(asked, lambda: as_array(value))
     if texts is None:
         return None

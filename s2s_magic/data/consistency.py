@@ -1,4 +1,4 @@
-"""Holding the data against each other and against the model, before anything is changed."""
+"""Check the data against each other and against the model before anything is changed."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def check_table(
 ) -> None:
     """Check the columns against each other and against the model; ``desk`` notes the faults.
 
-    ``inputs`` and ``targets`` say what the body names for an input (by its name; by its number where the model is no
-    graph of layers) and for each output; derived columns have none. ``outputs`` are the outputs that the targets are
-    for, which may share one: by default those that the loss compares with something.
+    ``inputs`` and ``targets`` are the variables that the body names: for inputs by name (by number where the model is
+    subclassed), and for each output; derived columns have none. ``outputs`` are the outputs of the targets, which may
+    share one; by default those that have a loss.
     """
     target = targets[0]
     alone = len(table.targets) == 1
@@ -94,7 +94,7 @@ def _check_input(desk: Desk, table: Table, model_input: ModelInput, column: Any,
 
 
 def _takes(expected: Shape, given: Shape) -> bool:
-    """Return whether an input takes an array of this shape; one dimension of rows is as good as one number a row."""
+    """Return whether an input takes an array of this shape; (rows,) passes for (rows, 1)."""
     if len(given) == 1 and expected[1:] == (1,):
         return True
     return len(given) == len(expected) and all(
@@ -107,7 +107,7 @@ def _check_target(desk: Desk, table: Table, target: Any, asked: Asked, output: M
     if isinstance(target, Rows):
         if target.length is not None:
             check_target_shape(desk, (len(target), target.length), asked, output)
-        if compared == "values":  # one target is held against several outputs, of which this one takes its numbers
+        if compared == "values":  # a target shared by several outputs, of which this one compares numbers
             return
         decoders = [
             i.vocabulary
@@ -161,7 +161,7 @@ def _check_steps(desk: Desk, key: str, name: str, column: Rows, steps: int | Non
 
 
 def check_target_shape(desk: Desk, shape: Shape, asked: Asked, output: ModelOutput) -> None:
-    """Note a target whose shape the loss surely cannot hold against the output; what might broadcast is let through."""
+    """Note a target whose shape the loss cannot compare with the output; shapes that might broadcast pass."""
     loss = _loss_of(desk, output)
     compared = compares(loss)
     if compared not in ("ids", "values") or output.shape is None or output.holds != "numbers":
@@ -197,7 +197,7 @@ def check_target_shape(desk: Desk, shape: Shape, asked: Asked, output: ModelOutp
 
 
 def _ids_fit(target: Shape, output: Shape) -> bool:
-    """Return whether ids of this shape (per row) may go with scores whose last dimension is that of the classes."""
+    """Return whether ids of this shape (per row) fit scores whose last dimension is the classes."""
     positions = output[:-1]
     if None not in positions:
         return math.prod(n or 0 for n in target) == math.prod(n or 0 for n in positions)  # Keras flattens both
@@ -205,7 +205,7 @@ def _ids_fit(target: Shape, output: Shape) -> bool:
 
 
 def _values_fit(target: Shape, output: Shape, broadcast: bool) -> bool:
-    """Return whether numbers of this shape (per row) may be taken from an output of that shape."""
+    """Return whether numbers of this shape (per row) can be compared with an output of that shape."""
     if len(target) == len(output) + 1 and target[-1] == 1:  # Keras drops a last dimension of 1 on either side
         target = target[:-1]
     elif len(output) == len(target) + 1 and output[-1] == 1:
@@ -217,7 +217,7 @@ def _values_fit(target: Shape, output: Shape, broadcast: bool) -> bool:
 
 
 def check_lengths(desk: Desk, asked: Asked, lengths: Numbers, target: Rows) -> None:
-    """Note lengths that are none, or not those of a target's rows."""
+    """Note lengths that are invalid or differ from those of the target's rows."""
     key, name = asked
     if lengths.dtype.kind not in "iuf":
         what = "truth values" if lengths.dtype.kind == "b" else "text"
@@ -239,7 +239,7 @@ def check_lengths(desk: Desk, asked: Asked, lengths: Numbers, target: Rows) -> N
 
 
 def differing(one: Rows, other: Rows) -> str:
-    """Say where the lengths of two columns part."""
+    """Return a message that says where the lengths of two columns first differ."""
     if len(one) != len(other):
         return f"{len(one)} rows against {len(other)}"
     row = int(np.flatnonzero(one.lengths != other.lengths)[0])
@@ -247,7 +247,7 @@ def differing(one: Rows, other: Rows) -> str:
 
 
 def held_back(desk: Desk, table: Table, fraction: float) -> tuple[Table, Table | None]:
-    """Hold the last rows back, as Keras does."""
+    """Split off the last rows for validation, as Keras does."""
     kept = int(table.rows * (1.0 - fraction))
     if not 0 < kept < table.rows:
         desk.fault(

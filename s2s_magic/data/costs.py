@@ -1,4 +1,4 @@
-"""What rows of very different lengths cost, said before it is paid; batches that memory has no room for are refused."""
+"""Warn of costly differences in row length, and refuse batches that do not fit into memory."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from s2s_magic.ledger import Called
 from s2s_magic.ledger.anatomy import beginning_of
 
 MUCH = 4
-"""How many times the length of most rows makes a row a long one."""
+"""A row is long beyond this many times the usual length."""
 LEAST = 32
-"""Ids up to which no row is a long one."""
+"""Rows of at most this many ids are never long."""
 MOST = 0.9
-"""The share of rows that is meant by most."""
+"""The share of rows that counts as "most"."""
 
 
 def usual_length(lengths: Numbers) -> int:
@@ -30,7 +30,7 @@ def usual_length(lengths: Numbers) -> int:
 
 
 def long_batches(lengths: Numbers, size: int) -> list[Numbers]:
-    """Put rows that are much longer than most into batches of their own, which then hold no more than any other.
+    """Put rows that are much longer than most into their own batches, which then hold no more ids than any other.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def long_batches(lengths: Numbers, size: int) -> list[Numbers]:
     Returns
     -------
     list of int arrays
-        Numbers of rows, the longest first; empty where no row is much longer than most.
+        Row numbers of each batch, the longest rows first; empty where no row is much longer than most.
     """
     limit = max(MUCH * usual_length(lengths), LEAST)
     order = np.argsort(-lengths, kind="stable")
@@ -56,7 +56,7 @@ def long_batches(lengths: Numbers, size: int) -> list[Numbers]:
 
 
 def row_lengths(columns: Sequence[Rows]) -> Numbers:
-    """Return for each row the length of the longest of its columns."""
+    """Return the length of each row in its longest column."""
     found: Numbers = np.max([column.lengths for column in columns], axis=0)
     return found
 
@@ -64,7 +64,7 @@ def row_lengths(columns: Sequence[Rows]) -> Numbers:
 def check_costs(desk: Desk, table: Table, named: Mapping[int, Asked], targets: Sequence[Asked]) -> None:
     """Warn of rows that are much longer than most, and refuse batches that do not fit into memory.
 
-    ``named`` has the variable of each input that has one, by the input's number; ``targets`` are those of the targets.
+    ``named`` holds the inputs' variables by the input's number, ``targets`` those of the targets.
     """
     columns = {asked: table.inputs[number] for number, asked in named.items()} | dict(
         zip(targets, table.targets, strict=True)
@@ -105,7 +105,7 @@ def _warn(desk: Desk, asked: Asked, longest: Rows, alone: Sequence[Numbers], siz
 
 
 def _steps(seq2seq: Seq2Seq, table: Table, numbers: Numbers) -> dict[int, int]:
-    """Return the steps of each input in a batch of these rows, by the event that made the input."""
+    """Return the number of steps of each input in a batch of these rows, by the event that made the input."""
     found = {}
     for model_input, column in zip(inputs_of(seq2seq), table.inputs, strict=True):
         rows = table.target if isinstance(column, Shifted) else column
@@ -115,9 +115,9 @@ def _steps(seq2seq: Seq2Seq, table: Table, numbers: Numbers) -> dict[int, int]:
 
 
 def bytes_of_a_row(seq2seq: Seq2Seq, steps: Mapping[int, int]) -> int:
-    """Return the bytes that a row's layer outputs surely take: each is kept until its gradient was taken.
+    """Return a lower bound, in bytes, for a row's layer outputs: each is kept until its gradient is computed.
 
-    Only calls of layers that own weights count, each with the steps of the input that its first input comes from.
+    Only calls of layers that own weights count, with the number of steps of the input that leads to the call.
     """
     found = 0
     for event in seq2seq.ledger.events:
@@ -132,7 +132,7 @@ def bytes_of_a_row(seq2seq: Seq2Seq, steps: Mapping[int, int]) -> int:
 
 
 def memory() -> int | None:
-    """Return the machine's memory in bytes, or what of it this process may use; None where it is not known."""
+    """Return the memory in bytes that this process may use, at most the machine's; None if unknown."""
     found = []
     with suppress(ValueError, OSError, AttributeError):
         found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
@@ -146,7 +146,7 @@ def memory() -> int | None:
 
 
 def warn_of_empty_rows(desk: Desk, asked: Asked, target: Rows) -> None:
-    """Say how many rows of a target hold nothing but the end that will be put there."""
+    """Warn if rows of a target are empty, so that they will hold nothing but the end id."""
     count = int((target.lengths == 0).sum())
     if count:
         rows = "1 row is" if count == 1 else f"{count} rows are"

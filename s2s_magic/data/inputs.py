@@ -1,4 +1,4 @@
-"""Which input of a model gets what: by name, or by what the wires show."""
+"""Describe a model's inputs and outputs, and tell their roles by the wires."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from s2s_magic.ledger import Called, anatomy
 Role = Literal["encoder", "decoder", "lengths"]
 
 Holds = Literal["numbers", "text", "ragged", "sparse"]
-"""What a symbolic tensor stands for."""
+"""What kind of values a symbolic tensor holds."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,15 @@ class ModelInput:
     keras_name
         Keras's name for it.
     rank
-        Dimensions, the batch's included.
+        Number of dimensions, the batch included.
     event
         The event that made it; None for one older than the trace.
     vocabulary
-        Ids that the embedding it feeds can look up; None where it feeds none.
+        Number of ids of the embedding it feeds; None where it feeds none.
     shape
-        Its sizes, the batch's included.
+        Its shape, the batch included.
     dtype
-        Of its numbers.
+        Its dtype.
     holds
         Numbers, text, or a ragged or sparse tensor.
     """
@@ -65,9 +65,9 @@ class ModelOutput:
     keras_name
         Keras's name for it: the key of its loss and target.
     shape
-        Its sizes, the batch's included; None where not even their number is known.
+        Its shape, the batch included; None where not even the rank is known.
     dtype
-        Of its numbers.
+        Its dtype.
     holds
         Numbers, or a ragged tensor.
     """
@@ -80,7 +80,7 @@ class ModelOutput:
 
 
 def inputs_of(seq2seq: Seq2Seq) -> list[ModelInput]:
-    """List the inputs of the main model, in its order; none for one that is no graph of layers."""
+    """List the inputs of the main model in order; empty for a subclassed model."""
     record, model = seq2seq.ledger.main_model, seq2seq.model
     if not backend.is_wired(model):
         return []
@@ -97,7 +97,7 @@ def inputs_of(seq2seq: Seq2Seq) -> list[ModelInput]:
 
 
 def outputs_of(seq2seq: Seq2Seq) -> list[ModelOutput]:
-    """List the outputs of the main model, in its order; none for one that is no graph of layers."""
+    """List the outputs of the main model in order; empty for a subclassed model."""
     record, model = seq2seq.ledger.main_model, seq2seq.model
     if not backend.is_wired(model):
         return []
@@ -112,7 +112,7 @@ def outputs_of(seq2seq: Seq2Seq) -> list[ModelOutput]:
 
 
 def output_form(seq2seq: Seq2Seq, compared: Sequence[ModelOutput]) -> Form:
-    """Say how the targets of some outputs go to Keras: in order where they are all, else by name."""
+    """Return the form in which Keras gets these outputs' targets: in order where they are all of them, else by name."""
     model = seq2seq.model
     if backend.output_keys(model) is None and len(compared) == len(model.outputs):
         return Form(alone=len(compared) == 1)
@@ -141,12 +141,12 @@ def _vocabulary(seq2seq: Seq2Seq, event: int | None) -> int | None:
 
 
 def roles(seq2seq: Seq2Seq) -> dict[Role, str] | None:
-    """Tell the encoder's input, the decoder's and the lengths apart, an input with one number a row.
+    """Tell apart the encoder's input, the decoder's input and the lengths (an input with one number per row).
 
     Returns
     -------
     dict or None
-        Role to input name; None when the model is no encoder-decoder of that kind.
+        Input name by role; None when the model is no encoder-decoder of that kind.
     """
     found = inputs_of(seq2seq)
     parts = anatomy.anatomy_of(seq2seq.ledger)
@@ -163,10 +163,10 @@ def roles(seq2seq: Seq2Seq) -> dict[Role, str] | None:
 
 
 def feeders(seq2seq: Seq2Seq, output: ModelOutput) -> dict[str, Any]:
-    """Find the layers that can make ids for an output out of texts.
+    """Return the layers that can turn texts into ids for an output.
 
-    Where the decoder's input goes through one, it is that; else all of the program whose vocabularies the output has
-    room for.
+    If the decoder's input goes through such a layer, only that one; else all of the program whose vocabularies fit
+    the output.
 
     Returns
     -------

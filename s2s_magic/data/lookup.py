@@ -1,4 +1,4 @@
-"""Looking up and reading what a fit body names, and noting what is wrong with it."""
+"""Look up and read the variables that a fit body names, and collect their faults."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Asked(NamedTuple):
 
 @dataclass
 class Desk:
-    """The plan, the names it speaks of, and the faults found so far."""
+    """The plan, the namespace of its variables, and the faults found so far."""
 
     seq2seq: Seq2Seq
     plan: FitPlan
@@ -39,13 +39,13 @@ class Desk:
     tokenizers: dict[str, Tokenizer] = field(default_factory=dict)
 
     def fault(self, key: str, message: str, cause: BaseException | None = None) -> None:
-        """Note what is wrong with what a key of the body names, and what raised because of it."""
+        """Note a fault in what a key of the body names, and the exception that caused it."""
         place = self.plan.place_of(key)
         self.faults.append(Fault(*(place if any(place) else self.plan.place_of("inputs")), message))
         self.cause = self.cause or cause
 
     def raise_faults(self) -> None:
-        """Raise what was noted."""
+        """Raise the noted faults, if any."""
         if self.faults:
             raise DataError(set(self.faults)) from self.cause
 
@@ -55,7 +55,7 @@ class Desk:
         return value and self.reading(Asked(key, name), lambda: sequences.plain(value[0], padding))
 
     def found(self, key: str, name: str) -> tuple[Any] | None:
-        """Return a notebook variable as it is, in brackets of its own; None after a fault."""
+        """Return a notebook variable unread, in a tuple of one; None after a fault."""
         try:
             return (find(name, self.namespace),)
         except Unknown as error:
@@ -65,7 +65,7 @@ class Desk:
         return None
 
     def reading(self, asked: Asked, read: Callable[[], Any]) -> Any:
-        """Note why something cannot be read, and give None then."""
+        """Return what ``read`` returns; if the value is unreadable, note why and return None."""
         try:
             return read()
         except sequences.Unreadable as error:
@@ -129,5 +129,5 @@ class Desk:
         return found
 
     def warn(self, asked: Asked, message: str) -> None:
-        """Warn of what a variable holds, at the line that names it."""
+        """Warn about a variable, at the line that names it."""
         warnings.warn_explicit(message, UserWarning, f"fit {self.seq2seq.name}", self.plan.place_of(asked.key)[0])

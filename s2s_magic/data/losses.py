@@ -1,4 +1,4 @@
-"""What the loss of each output holds against it: that says what a target is."""
+"""Tell from each output's loss what its target must be."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from s2s_magic.spec import FitPlan
 
 Compares = Literal["ids", "values", "nothing", "unknown"]
-"""Ids of classes; numbers, each with one of the output's; nothing, where an output has no loss; a stranger's loss."""
+"""Class ids; values, number by number; nothing, for an output without a loss; unknown, for a custom loss."""
 
 _OF_VALUES = (
     "mean_squared_error",
@@ -34,13 +34,13 @@ _OF_VALUES = (
     "categorical_crossentropy",
     "categorical_focal_crossentropy",
 )
-"""Losses of Keras's that take target and output number by number."""
+"""Keras losses that compare target and output number by number."""
 
 
 def losses_of(seq2seq: Seq2Seq, plan: FitPlan) -> list[Any]:
-    """Return the loss of each output in a fit, as it was written; None where there is none.
+    """Return the loss of each output in a fit, as written; None where it has none.
 
-    The model is a graph of layers that is not yet compiled for the fit; the plan may name a loss for all outputs.
+    The model is a functional one, not yet compiled for the fit; the plan may name a loss for all outputs.
     """
     outputs, model = outputs_of(seq2seq), seq2seq.model
     if plan.loss is not None:
@@ -56,7 +56,7 @@ def losses_of(seq2seq: Seq2Seq, plan: FitPlan) -> list[Any]:
 
 
 def compares(loss: Any) -> Compares:
-    """Say what a loss holds against an output."""
+    """Return what kind of target a loss compares with an output."""
     if loss is None:
         return "nothing"
     if isinstance(loss, str):
@@ -72,9 +72,9 @@ def compares(loss: Any) -> Compares:
 
 
 def broadcasts(loss: Any, tensor: Any) -> bool:
-    """Return whether a loss of numbers holds one number of a target against several of an output's.
+    """Return whether a loss of numbers broadcasts a target against an output.
 
-    Cross-entropy does not where it works on logits; of an output whose layer ends in a sigmoid Keras takes those.
+    Cross-entropy on logits does not; nor does it on a sigmoid output, from which Keras recovers the logits.
     """
     loss = keras.losses.get(loss)
     name = _name(loss)

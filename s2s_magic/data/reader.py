@@ -1,4 +1,4 @@
-"""From notebook variables to checked tables: everything that is wrong is said before the first step."""
+"""Turn notebook variables into checked tables, reporting every fault before the first training step."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Data that are ready to be fitted.
+    """Data ready for a fit.
 
     Attributes
     ----------
     train, validation
         The tables, or the user's own batches.
     tokenizers
-        As in `Seq2Seq.tokenizers`, counted from these data where they were not known.
+        As in `Seq2Seq.tokenizers`; counted from these data if not known before.
     start
         The id that the decoder's input starts with; None where there is no decoder input.
     longest
-        Ids in the longest target; None where the target holds no rows of ids.
+        Number of ids in the longest target; None if the target is not rows of ids.
     """
 
     train: Table | Stream
@@ -64,14 +64,14 @@ class Prepared:
 
 @dataclass(frozen=True)
 class _Begun:
-    """How the decoder's input of the fit was made, which that of the validation follows."""
+    """How the fit's decoder input was made; the validation's is made the same way."""
 
     start: int
     ended: bool
 
 
 def prepare(seq2seq: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any]) -> Prepared:
-    """Look up, check and arrange all that a fit needs; nothing is changed.
+    """Look up, check and arrange the data of a fit; nothing is changed.
 
     Parameters
     ----------
@@ -85,9 +85,9 @@ def prepare(seq2seq: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any]) -> Pr
     Raises
     ------
     DataError
-        With everything that was found wrong.
+        With all faults found.
     FitError
-        When nothing says what the model's loss is.
+        When the model's loss is not known.
     """
     desk = Desk(seq2seq, plan, namespace)
     wired = backend.is_wired(seq2seq.model)
@@ -124,7 +124,7 @@ def prepare(seq2seq: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any]) -> Pr
 
 
 def _is_sequence(desk: Desk) -> bool:
-    """Return whether the loss compares one output with ids, so that a decoder's input can be made of the target."""
+    """Return whether the loss compares one output with ids, so that the target yields the decoder's input."""
     if len(compared_outputs(desk)) != 1:
         return False
     kinds = {compares(loss) for loss in losses_of(desk.seq2seq, desk.plan)} - {"nothing"}
@@ -132,12 +132,12 @@ def _is_sequence(desk: Desk) -> bool:
 
 
 def _is_of_vectors(desk: Desk) -> bool:
-    """Return whether the target holds several numbers for each position, as only a loss of the user's own can tell."""
+    """Return whether the target holds several numbers per position, which only a custom loss can compare."""
     target = desk.plan.target or ()
     names = [target] if isinstance(target, str) else target.values() if isinstance(target, Mapping) else target
     try:
         return desk.seq2seq.spec is None and any(dimensions(find(name, desk.namespace)) > 2 for name in names)
-    except Unreadable:  # which is said where it is read
+    except Unreadable:  # reported where it is read
         return False
 
 
@@ -147,7 +147,7 @@ def _is_of_vectors(desk: Desk) -> bool:
 def _sequence_table(
     desk: Desk, known: Mapping[Role, str], part: Part, begun: _Begun | None
 ) -> tuple[Table | None, _Begun]:
-    """Arrange source and target for an encoder-decoder; what was not named is derived from the target."""
+    """Arrange source and target for an encoder-decoder; unnamed inputs are derived from the target."""
     ids, training = desk.seq2seq.ids, begun is None
     named = named_inputs(desk, part)
     if known["encoder"] not in named and part.source is None:
@@ -182,7 +182,7 @@ def _sequence_table(
 
 
 def _count_tokens(desk: Desk, source: Any, target: Any) -> None:
-    """Count the vocabularies from these texts where the spec gave only their sizes."""
+    """Build the vocabularies from these texts where the spec gave only their sizes."""
     spec = desk.seq2seq.spec
     desk.tokenizers = dict(desk.seq2seq.tokenizers)
     if spec is None:
@@ -197,7 +197,7 @@ def _count_tokens(desk: Desk, source: Any, target: Any) -> None:
 
 
 def _encoded(desk: Desk, asked: Asked, side: str, read: Any) -> Rows:
-    """Turn texts into ids; ids stay, less the padding at the end of each row."""
+    """Turn texts into ids; rows of ids only lose the padding at their ends."""
     if side in desk.tokenizers:
         return desk.encoded(asked, side, read)
     found: Rows = read
@@ -208,7 +208,7 @@ def _encoded(desk: Desk, asked: Asked, side: str, read: Any) -> Rows:
 def _given(
     desk: Desk, known: Mapping[Role, str], named: Mapping[str, Asked], asked: Asked | None, target: Rows
 ) -> tuple[Rows | None, Numbers | None]:
-    """Read the decoder's input and the lengths where the body names them, and hold them against the target."""
+    """Read the decoder's input and the lengths where the body names them, and check them against the target."""
     decoder, asked = named.get(known["decoder"]), named.get(known.get("lengths", "")) or asked
     given, lengths = None, None
     if decoder is not None:
@@ -242,7 +242,7 @@ def _arranged(
 
 
 def _wired_table(desk: Desk, part: Part) -> Table | None:
-    """Arrange the data of any other graph of layers: inputs by name or in order, or one source for the only one."""
+    """Arrange the data of any other functional model: inputs by name or in order, or ``source`` for a single input."""
     found, named = inputs_of(desk.seq2seq), named_inputs(desk, part)
     if part.source is not None and len(found) == 1:
         named.setdefault(found[0].name, part.source)
@@ -266,11 +266,11 @@ def _wired_table(desk: Desk, part: Part) -> Table | None:
     losses = zip(outputs_of(desk.seq2seq), losses_of(desk.seq2seq, desk.plan), strict=True)
     kinds = {output.keras_name: compares(loss) for output, loss in losses}
     columns = [input_column(desk, named[i.name], i) for i in found]
-    # of one target for several outputs it is the one that takes ids that says most of it
+    # for a target shared by several outputs, the output that takes ids tells most about it
     read = sorted(pairs, key=lambda pair: kinds[pair[0].keras_name] != "ids")[:1] if form.alone else pairs
     targets = [target_column(desk, asked, output, kinds[output.keras_name]) for output, asked in read]
     asked_targets = [asked for _, asked in pairs]
-    if not pairs:  # where no loss compares anything, as under add_loss alone, Keras takes what there is
+    if not pairs:  # no output has a loss, as with add_loss alone: Keras takes any target
         asked_targets, form = as_given(part.target, part.target_key, None)
         targets = [any_column(desk, asked) for asked in asked_targets]
     if desk.faults or not targets or any(t is None for t in targets):
@@ -284,7 +284,7 @@ def _wired_table(desk: Desk, part: Part) -> Table | None:
 
 
 def _tableas_given(desk: Desk, part: Part) -> Table | None:
-    """Arrange the data of a model that is no graph of layers just as they are named: Keras hands them to it."""
+    """Arrange the data of a subclassed model exactly as named; Keras passes them on."""
     inputs, input_form = as_given(part.inputs or (part.source or Asked("", "")).variable, f"{part.key}inputs", part)
     targets, target_form = as_given(part.target, part.target_key, None)
     columns = [any_column(desk, asked) for asked in inputs]

@@ -1,8 +1,8 @@
-"""Looking up a variable or a part of one, such as ``df.a``, ``d["x"]`` or ``Y[:40]``, without evaluating anything.
+"""Look up a variable or a part of one, such as ``df.a``, ``d["x"]`` or ``Y[:40]``, without evaluating code.
 
-What stands behind the name is read from its syntax tree. Attributes are those in an object's own ``__dict__`` and the
-columns of a DataFrame, so that no property runs; keys and slices are read from dicts, lists, tuples, arrays, tensors
-and pandas objects alone.
+Attributes, keys and slices come from the syntax tree. Attributes are looked up only in an object's ``__dict__`` and
+among a DataFrame's columns, so that no property runs; keys and slices only in dicts, lists, tuples, arrays, tensors
+and pandas objects.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from s2s_magic.errors import nearest
 
 
 class Unknown(Unreadable):
-    """There is no such variable, or it has no such part; the message is a sentence of its own."""
+    """There is no such variable, or it has no such part; the message is a full sentence."""
 
 
 def find(text: str, namespace: Mapping[str, Any]) -> Any:
-    """Look a name or a part up.
+    """Return a variable or a part of one.
 
     Parameters
     ----------
     text
-        A name with attributes, keys and slices of literals behind it; see `s2s_magic.spec.references.reference`.
+        A name, then attributes, keys and slices of literals; see `s2s_magic.spec.references.reference`.
     namespace
         Where the name is looked up.
 
     Raises
     ------
     Unknown
-        When there is none, with the nearest right name.
+        When it does not exist, with the closest existing name.
     Unreadable
-        When what stands before a part is of a kind whose parts are not read.
+        When parts of an object of this kind are not read.
     """
     return _found(ast.parse(text, mode="eval").body, namespace)
 
@@ -54,7 +54,7 @@ def _found(tree: ast.expr, namespace: Mapping[str, Any]) -> Any:
 
 
 def _literal(tree: ast.expr) -> Any:
-    """Return the key that is written: a constant, a list of them, a slice, or several for the axes of an array."""
+    """Return the written key: a constant, a list of them, a slice, or one of these per array axis."""
     if isinstance(tree, ast.Tuple):
         return tuple(_literal(part) for part in tree.elts)
     if isinstance(tree, ast.Slice):

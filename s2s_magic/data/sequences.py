@@ -1,4 +1,4 @@
-"""Rows of ids of any lengths, and reading them from what `values.plain` gave."""
+"""Hold rows of ids of any lengths, and read them from what `values.plain` returned."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Rows:
     Attributes
     ----------
     values : int32 array, shape (ids,)
-        All rows, one after the other.
+        All rows, concatenated.
     splits : int64 array, shape (rows + 1,)
-        Where each row begins and the last one ends.
+        Where each row begins, and where the last one ends.
     """
 
     values: Numbers
@@ -32,7 +32,7 @@ class Rows:
 
     @classmethod
     def of(cls, rows: Sequence[Numbers] | Sequence[Sequence[int]]) -> Rows:
-        """Put rows together."""
+        """Make `Rows` of a sequence of rows."""
         values = np.concatenate([np.asarray(row) for row in rows]) if len(rows) else np.zeros(0)
         return cls(values.astype(np.int32), _splits(np.array([len(row) for row in rows], np.int64)))
 
@@ -44,17 +44,17 @@ class Rows:
 
     @property
     def lengths(self) -> Numbers:
-        """Ids in each row: int32, shape (rows,)."""
+        """Number of ids in each row: int32, shape (rows,)."""
         return np.diff(self.splits).astype(np.int32)
 
     @property
     def ragged(self) -> bool:
-        """Whether rows differ in length."""
+        """Whether the rows differ in length."""
         return len(np.unique(self.lengths)) > 1
 
     @property
     def length(self) -> int | None:
-        """The one length of all rows; None where they differ, or there are none."""
+        """The common length of all rows; None if they differ or there are no rows."""
         return None if self.ragged or not len(self) else int(self.lengths[0])
 
     def place(self, index: int) -> tuple[int, int]:
@@ -70,11 +70,11 @@ class Rows:
         """Drop the padding at the end of each row."""
         lengths = np.zeros(len(self), np.int64)
         real = self.values != padding
-        lengths[self._row_numbers()[real]] = self._positions()[real] + 1  # the last one of a row stays
+        lengths[self._row_numbers()[real]] = self._positions()[real] + 1  # the last assignment in a row wins
         return self.cut(lengths)
 
     def ended(self, end: int) -> Rows:
-        """Let each row end with an id."""
+        """Append an end id to each row that does not have it."""
         last = np.zeros(len(self), np.int64) - 1
         filled = self.lengths > 0
         last[filled] = self.values[self.splits[1:][filled] - 1]
@@ -83,7 +83,7 @@ class Rows:
         return Rows(values, _splits(self.lengths + missing))
 
     def taken(self, order: Numbers) -> Rows:
-        """Return the rows of these numbers, in this order."""
+        """Return the rows with these numbers, in this order."""
         lengths = self.lengths[order]
         splits = _splits(lengths)
         places = np.repeat(self.splits[:-1][order] - splits[:-1], lengths) + np.arange(splits[-1])
@@ -108,7 +108,7 @@ def ids(value: Any) -> Rows:
     Raises
     ------
     Unreadable
-        When it is neither, or a number is not whole; with row and position.
+        When it is neither, or a number is not an integer; with its row and position.
     """
     if isinstance(value, np.ndarray):
         if value.ndim != 2:
@@ -161,7 +161,7 @@ def _whole(values: Numbers) -> Numbers:
 
 
 def _checked(rows: Rows, raw: Numbers) -> Rows:
-    """Refuse the first value that was changed by reading it as an id."""
+    """Refuse the first value that conversion to an id has changed."""
     changed = np.flatnonzero(rows.values != raw)
     if len(changed):
         row, position = rows.place(int(changed[0]))
