@@ -1,4 +1,4 @@
-"""Recurrent layers and losses with forward and gradient written out."""
+"""Recurrent layers and losses with hand-written forward and backward passes."""
 
 from s2s_magic.kernels.driver import one_step, run
 from s2s_magic.kernels.gru import GruCell, ResetBeforeGruCell, gru

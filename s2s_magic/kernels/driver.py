@@ -1,6 +1,6 @@
-"""A recurrent layer over all its steps: layout, masks, direction, loops and gradients, the same for every cell.
+"""Run a recurrent layer over all its steps: layout, masks, direction, loops and gradients, for any cell.
 
-How it is computed: ``W x(t) + b`` is one product before the loop and each weight gradient is one product after it.
+``W x(t) + b`` is one product before the loop and each weight gradient is one product after it.
 Inside, features are rows and the batch is columns: a gate is then a contiguous block of rows, which costs nothing to
 cut out, and both products of a step, with the transposed recurrent kernel (made once) forward and the kernel as it is
 backward, read their matrices in the order they are stored.
@@ -16,24 +16,24 @@ import tensorflow as tf
 from s2s_magic.kernels.scan import UNROLLED, scan, sequence, side_by_side, stacked, step_count, twice_differentiable
 
 COLUMNS, ROWS = 0, 1
-"""Where features lie: along the rows, with the batch as columns (inside the driver), or the other way round."""
+"""Whether each sample is a column (inside the driver: features are rows), or a row."""
 
 Step = Callable[..., tuple[Sequence[Any], Sequence[Any]]]
 
 
 class Cell(Protocol):
-    """One step of a recurrent layer: what the driver runs over a sequence.
+    """One step of a recurrent layer, which the driver runs over a sequence.
 
-    ``net`` is what the inputs bring into a step, ``W x(t) + b`` for all its gates; the first state is the output.
+    ``net`` is the inputs' part of a step, ``W x(t) + b`` for all its gates; the first state is the output.
 
     Attributes
     ----------
     states
-        How many tensors its state is, each with one row a unit.
+        Number of state tensors, each with one row per unit.
     kept
         Heights of the values that a step keeps for its gradient, in units.
     found
-        Heights of the values that a backward step gives for the weights' gradients, in units.
+        Heights of the values that a backward step returns for the weights' gradients, in units.
     """
 
     states: int
@@ -41,7 +41,7 @@ class Cell(Protocol):
     found: Sequence[int]
 
     def biases(self, bias: Any) -> tuple[Any, Any]:
-        """Part a layer's bias into that of the inputs and that of the states; None for none."""
+        """Split a layer's bias into those of the inputs and of the states; None for none."""
 
     def forward(self, recurrent: Any, bias: Any, axis: int, start: Any = None) -> Step:
         """Prepare ``step(net, *states) -> (states, values to keep)``.
@@ -53,7 +53,7 @@ class Cell(Protocol):
         axis
             `COLUMNS` or `ROWS`.
         start
-            The first state where it is known to be zeros: its product need not be made.
+            The initial state if known to be zeros, so that its product can be skipped.
         """
 
     def backward(self, recurrent: Any) -> Step:
@@ -65,7 +65,7 @@ class Cell(Protocol):
         Parameters
         ----------
         found, kept
-            Matrices with all steps side by side; ``kept`` as functions that join one when it is asked for.
+            Matrices with all steps side by side; ``kept`` as functions that build one on demand.
         before
             The first state before each step.
         """
@@ -84,7 +84,7 @@ def run(
     sequences: bool = True,
     unrolled: int = UNROLLED,
 ) -> tuple[Any, ...]:
-    """Run a recurrent layer, with Keras's weights and Keras's meaning of a mask.
+    """Run a recurrent layer, with Keras's weights and mask semantics.
 
     Parameters
     ----------
@@ -101,15 +101,15 @@ def run(
     states
         Initial states, tensors of shape (batch, units); None for zeros.
     mask
-        Booleans of shape (batch, steps). A False step keeps the state and repeats the output of the step before,
-        zeros where there is none.
+        Booleans of shape (batch, steps). A False step keeps the state and repeats the previous step's output,
+        or zeros if there is none.
     reverse
         Go from the last step to the first; the outputs come in the order in which they are computed, as with Keras's
         ``go_backwards``.
     sequences
-        Give the outputs of all steps; else only the last one.
+        Return the outputs of all steps; else only the last one.
     unrolled
-        Up to this many steps, known when the graph is made, the loop over them is written out.
+        A loop of at most this many steps, if known when the graph is built, is unrolled.
 
     Returns
     -------
@@ -125,7 +125,7 @@ def run(
     started = states is not None
 
     def parted(more: Sequence[Any]) -> tuple[Any, Sequence[Any] | None]:
-        """Return the bias and the initial states, of the further arguments."""
+        """Split the further arguments into the bias and the initial states."""
         b, rest = (more[0], more[1:]) if bias is not None else (None, more)
         return b, rest if started else None
 
@@ -139,10 +139,10 @@ def run(
 
     output, *after = fast(x, kernel, recurrent, *given)
     if mask is not None and started:
-        # Before its first real step a row gives zeros, whatever its initial state.
+        # Before its first unmasked step a row outputs zeros, whatever its initial state.
         seen = tf.math.cumsum(tf.cast(mask, x.dtype), axis=1) > 0
         output = tf.where(seen[:, :, None] if sequences else seen[:, -1:], output, tf.zeros_like(output))
-    if sequences:  # a loop that is not written out does not say how many steps it took
+    if sequences:  # a loop that is not unrolled loses the static number of steps
         output.set_shape([*x.shape[:2], recurrent.shape[0]])
     return output, *after
 
@@ -158,7 +158,7 @@ def _forward(
     sequences: bool,
     unrolled: int,
 ) -> tuple[Any, Callable[..., list[Any]]]:
-    """Return the outputs, and the function from their gradients to those of the arguments."""
+    """Return the outputs, and the function that maps their gradients to those of the arguments."""
     units = recurrent.shape[0]
     steps = step_count(x, 1, unrolled)
     bias_x, bias_h = cell.biases(bias)
@@ -222,7 +222,7 @@ def _once(values: Any) -> Callable[[], Any]:
 def _plain(
     cell: Cell, x: Any, kernel: Any, recurrent: Any, bias: Any, states: Sequence[Any] | None, mask: Any, sequences: bool
 ) -> tuple[Any, ...]:
-    """Return the same outputs by operations that TensorFlow differentiates itself, as often as it is asked to."""
+    """Compute the same outputs by operations that TensorFlow itself differentiates, to any order."""
     bias_x, bias_h = cell.biases(bias)
     net = tf.tensordot(x, kernel, 1)
     net = tf.transpose(net if bias_x is None else net + bias_x, [1, 0, 2])
@@ -240,7 +240,7 @@ def _plain(
 
 
 def one_step(cell: Cell, kernel: Any, recurrent: Any, bias: Any = None) -> Callable[..., Sequence[Any]]:
-    """Prepare a single step of a layer, for loops that choose each input by the output before.
+    """Prepare a single step of a layer, for loops in which each input depends on the previous output.
 
     Parameters
     ----------
@@ -250,7 +250,7 @@ def one_step(cell: Cell, kernel: Any, recurrent: Any, bias: Any = None) -> Calla
     Returns
     -------
     callable
-        From inputs of shape (batch, features) and states of shape (batch, units) to the next states; the first of them
+        Maps inputs of shape (batch, features) and states of shape (batch, units) to the next states; the first of them
         is the output.
     """
     bias_x, bias_h = cell.biases(bias)

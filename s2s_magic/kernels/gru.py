@@ -1,14 +1,14 @@
-"""The GRU cell, forward and gradient written out.
+"""The GRU cell, with hand-written forward and backward passes.
 
 The unit of Cho et al. 2014, in Keras's order of gates ``z, r, h``. With input x(t), state h(t), weights W and U::
 
     z(t) = σ(W_z x(t) + U_z h(t-1) + b_z)            update gate
     r(t) = σ(W_r x(t) + U_r h(t-1) + b_r)            reset gate
     h̃(t) = tanh(W x(t) + U (r(t) ⊙ h(t-1)) + b)      as in the paper (``reset_after=False``)
-    h̃(t) = tanh(W x(t) + b + r(t) ⊙ (U h(t-1) + c))  as cuDNN has it (``reset_after=True``), with a bias c of its own
+    h̃(t) = tanh(W x(t) + b + r(t) ⊙ (U h(t-1) + c))  as cuDNN has it (``reset_after=True``), with a separate bias c
     h(t) = z(t) h(t-1) + (1 - z(t)) h̃(t)
 
-Backward, with ε(t) = ∂E/∂h(t) summed over all ways into the future, and a for what stands inside σ and tanh::
+Backward, with ε(t) = ∂E/∂h(t) summed over all paths into the future, and a for the arguments of σ and tanh::
 
     ∂E/∂a_h = ε (1 - z) (1 - h̃²)           ∂E/∂a_z = ε (h(t-1) - h̃) z (1 - z)
     reset before:  ρ = Uᵀ ∂E/∂a_h           ∂E/∂a_r = ρ h(t-1) r (1 - r)
@@ -163,7 +163,7 @@ def gru(
 
 
 def _parts(recurrent: Any) -> list[int]:
-    """Return the sizes of both gates together, and of the candidate."""
+    """Return the size of both gates together, and that of the candidate."""
     return [2 * recurrent.shape[0], recurrent.shape[0]]
 
 

@@ -6,9 +6,9 @@ With the layer's input y (a row for each position), weights W and bias b, labels
     ∂E/∂l  = ω_i (softmax(l_i)_k - [k = t_i])
     ∂E/∂W  = yᵀ ∂E/∂l      ∂E/∂b = Σ_i ∂E/∂l_i      ∂E/∂y = ∂E/∂l Wᵀ
 
-E is one number, so that what comes back from it is one factor. All gradients can then be made where the logits are
-made, a block of rows at a time, while the block is still in the cache: one block of logits is all that is ever held,
-and no product is computed twice.
+E is a scalar, so its incoming gradient is a single factor. All gradients can therefore be computed with the logits, a
+block of rows at a time, while the block is still in the cache: only one block of logits is ever held, and no product is
+computed twice.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import tensorflow as tf
 from s2s_magic.kernels.scan import twice_differentiable
 
 BLOCK_BYTES = 24 << 20
-"""About how many bytes of logits are held at a time. The more rows a product has, the less it costs to bring the
-weights into the order it reads them in; above 32 MiB, an allocation is memory that the system must clear first."""
+"""Approximate bytes of logits held at a time. The more rows a product has, the less it costs per row to reorder the
+weights; above 32 MiB, an allocation is memory that the system must clear first."""
 
 
 def projected_cross_entropy(
@@ -32,7 +32,7 @@ def projected_cross_entropy(
     Parameters
     ----------
     rows
-        What the output layer reads, of shape (rows, units); float32 or float64.
+        The output layer's input, of shape (rows, units); float32 or float64.
     kernel
         Shape (units, classes).
     bias
@@ -41,9 +41,9 @@ def projected_cross_entropy(
         int32 or int64 of shape (rows,). A label outside the classes is an error on CPU, as it is for TensorFlow's own
         operation.
     weights
-        Shape (rows,): what each row counts; zero for padding. No gradient is taken with respect to them.
+        Shape (rows,): the weight of each row; zero for padding. No gradient is taken with respect to them.
     with_gradient
-        Make gradients on the way. Without, the loss is cheaper and cannot be differentiated fast.
+        Compute gradients along the way. Without, the loss is cheaper but cannot be differentiated fast.
 
     Returns
     -------
@@ -76,18 +76,18 @@ def projected_cross_entropy(
 
 
 def _blocks(rows: Any, kernel: Any, bias: Any, labels: Any, weights: Any, with_gradient: bool) -> list[Any]:
-    """Return the loss and, if wanted, its gradients for rows, kernel and bias."""
+    """Return the loss and, if requested, its gradients with respect to rows, kernel and bias."""
     units, classes = kernel.shape
     count = tf.shape(rows)[0]
     extended = kernel
     kernel_rows = tf.transpose(kernel) if with_gradient else None
     if bias is not None:
-        # One more unit that is always 1: the bias comes in, and its gradient out, by the products that are made anyway.
+        # An extra unit that is always 1: the existing products then also apply the bias and yield its gradient.
         extended = tf.concat([kernel, bias[None]], 0)
         rows = tf.concat([rows, tf.ones([count, 1], rows.dtype)], 1)
     most = max(1, BLOCK_BYTES // (classes * rows.dtype.size))
     blocks = tf.maximum(1, (count + most - 1) // most)
-    size = tf.maximum(1, (count + blocks - 1) // blocks)  # of about the same size, none of them a small rest
+    size = tf.maximum(1, (count + blocks - 1) // blocks)  # about equal, with no small remainder
     d_rows = tf.TensorArray(rows.dtype, blocks, element_shape=[None, units], infer_shape=False)
     d_kernel = tf.zeros(extended.shape if with_gradient else [0, 0], rows.dtype)
 
@@ -102,7 +102,7 @@ def _blocks(rows: Any, kernel: Any, bias: Any, labels: Any, weights: Any, with_g
             logits = tf.matmul(y, extended)
             return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=block_labels, logits=logits)
 
-        # The logarithm of a probability is good for as long as that is a normal number.
+        # The logarithm of a probability is accurate as long as that is a normal number.
         normal = tf.reduce_min(chosen) > 1e-30
         total += tf.reduce_sum(omega * tf.cond(normal, lambda: -tf.math.log(chosen), from_logits))
         if with_gradient:
@@ -110,9 +110,9 @@ def _blocks(rows: Any, kernel: Any, bias: Any, labels: Any, weights: Any, with_g
                 d_logits = tf.raw_ops.ScatterNdNonAliasingAdd(
                     input=probabilities, indices=places, updates=-tf.ones_like(omega)
                 )
-            # Each row's weight, on the small sides of the two products.
+            # Each row's weight is applied on the small sides of the two products.
             d_kernel += tf.matmul(y * omega[:, None], d_logits, transpose_a=True)
-            with tf.control_dependencies([d_kernel]):  # side by side, the two products would fight for the cache
+            with tf.control_dependencies([d_kernel]):  # in parallel, the two products would compete for the cache
                 d_rows = d_rows.write(block, tf.matmul(d_logits, kernel_rows) * omega[:, None])
         return block + 1, total, d_kernel, d_rows
 

@@ -1,4 +1,4 @@
-"""The LSTM cell, forward and gradient written out.
+"""The LSTM cell, with hand-written forward and backward passes.
 
 The unit (Hochreiter & Schmidhuber 1997, with the forget gate of Gers, Schmidhuber & Cummins 2000), in Keras's order
 of gates ``i, f, c, o``. With input x(t), output y(t), internal state s(t), net inputs ``net`` and the squashing
@@ -9,7 +9,7 @@ functions σ (gates) and tanh (cell input g and cell output h)::
     s(t)     = y_φ(t) s(t-1) + y_in(t) tanh(net_c(t))
     y(t)     = y_out(t) tanh(s(t))
 
-Backward, with ε(t) = ∂E/∂y(t) and δ(t) = ∂E/∂s(t), each of them summed over all ways into the future::
+Backward, with ε(t) = ∂E/∂y(t) and δ(t) = ∂E/∂s(t), both summed over all paths into the future::
 
     δ(t)         = δ(t+1) y_φ(t+1) + ε(t) y_out(t) (1 - tanh²(s(t)))
     ∂E/∂net_out  = ε(t) tanh(s(t)) · y_out (1 - y_out)

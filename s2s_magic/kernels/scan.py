@@ -1,8 +1,8 @@
-"""Loops over time steps for the recurrent kernels, and what makes their gradients safe to differentiate again.
+"""Loops over time steps for the recurrent kernels, and second derivatives of their gradients.
 
-A *sequence* here is one value a step: a list of tensors where the number of steps is a known, small ``int`` (the loop
-is then written out, which spares a while loop's bookkeeping), else a `tf.TensorArray`. Values that the gradient will
-read again stay in such sequences: writing and reading one is free, while stacking them up would copy them.
+A *sequence* here has one value per step: a list of tensors if the number of steps is a known, small ``int`` (the loop
+is then unrolled, which saves a while loop's bookkeeping), else a `tf.TensorArray`. Values that the gradient will read
+again stay in such sequences: writing and reading one is free, while stacking them would copy them.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import tensorflow as tf
 from s2s_magic.undoing import Changes
 
 UNROLLED = 32
-"""Up to this many steps, known when the graph is made, the loop is written out."""
+"""A loop of at most this many steps, if known when the graph is built, is unrolled."""
 
 
 def step_count(x: Any, axis: int, most: int = UNROLLED) -> Any:
-    """Return the number of steps: an ``int`` where a loop of at most ``most`` is written out, else a scalar tensor."""
+    """Return the number of steps: an ``int`` if at most ``most``, so the loop is unrolled, else a scalar tensor."""
     known = x.shape[axis]
     return known if known is not None and 0 < known <= most else tf.shape(x)[axis]
 
 
 def sequence(values: Any, steps: Any) -> Any:
-    """Cut a tensor of shape (steps, ...) into one value a step."""
+    """Split a tensor of shape (steps, ...) into one value per step."""
     if isinstance(steps, int):
         return tf.unstack(values, steps)
     return tf.TensorArray(values.dtype, steps, element_shape=values.shape[1:], clear_after_read=False).unstack(values)
@@ -47,8 +47,8 @@ def side_by_side(values: Any) -> Any:
 def transposed(matrix: Any) -> Any:
     """Transpose a matrix once for all products that read it.
 
-    The graph optimizer would fold a plain transposition into each of those products, where it costs more: it turns a
-    small product's large side around again at every step.
+    The graph optimizer would fold a plain transposition into each of those products, where it costs more: the large
+    matrix would be transposed again at every step.
     """
     rows, columns = matrix.shape
     return tf.reshape(tf.transpose(matrix[:, :, None], [1, 0, 2]), [columns, rows])
@@ -76,17 +76,17 @@ def scan(
     Parameters
     ----------
     steps
-        What `step_count` gave.
+        The result of `step_count`.
     step
-        Takes the carry and one value of each sequence; gives the next carry and the values to keep.
+        Takes the carry and one value of each sequence; returns the next carry and the values to keep.
     carry
-        Tensors of the first step.
+        Tensors for the first step.
     read
         Sequences.
     rows
-        Rows of each value that is kept; they are matrices of shape (rows, batch).
+        Number of rows of each kept value, a matrix of shape (rows, batch).
     backwards
-        Go from the last step to the first; what is kept stands at its own step all the same.
+        Go from the last step to the first; kept values are still stored at their own step.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def scan(
                 place[time] = value
         return carry, kept
     dtype = carry[0].dtype
-    # Where the batch is known, an array that stays empty can still be stacked.
+    # With a static batch size, even an array that stays empty can be stacked.
     batch = carry[0].shape[1]
     arrays = [tf.TensorArray(dtype, steps, element_shape=[count, batch], clear_after_read=False) for count in rows]
 
@@ -115,7 +115,7 @@ def scan(
         written = [array.write(time, value) for array, value in zip(state[len(carry) :], values, strict=True)]
         return turn + 1, *new, *written
 
-    # One step after the other is all there is, and one iteration in flight needs the least bookkeeping.
+    # The steps are sequential anyway, and one iteration in flight needs the least bookkeeping.
     shapes = [tf.TensorShape([value.shape[0], None]) for value in carry]
     _, *state = tf.while_loop(
         lambda turn, *_: turn < steps,
@@ -130,20 +130,20 @@ def scan(
 def twice_differentiable(
     gradient: Callable[..., Sequence[Any]], plain: Callable[..., Sequence[Any]], arguments: Sequence[Any]
 ) -> Callable[..., Any]:
-    """Let a hand-written gradient be differentiated once more, through the plain form of the function.
+    """Make a hand-written gradient differentiable, through the plain form of the function.
 
     What a hand-written gradient reads besides its arguments (activations kept by the forward pass) would count as
-    constant, and second derivatives would come out wrong without a word. They are taken from the plain function
-    instead: slow, and right.
+    constants, and second derivatives would be silently wrong. They are taken from the plain function instead: slow, but
+    correct.
 
     Parameters
     ----------
     gradient
-        From the gradients of the outputs to the gradients of ``arguments``.
+        Maps the gradients of the outputs to the gradients of ``arguments``.
     plain
-        The same function by operations that TensorFlow differentiates itself.
+        The same function in operations that TensorFlow itself differentiates.
     arguments
-        Where the gradient is taken.
+        The point at which the gradient is taken.
     """
 
     def outer(*upstream: Any) -> Any:

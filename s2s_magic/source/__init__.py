@@ -1,4 +1,4 @@
-"""A plan to Keras source text."""
+"""Generate Keras source text from a plan."""
 
 from s2s_magic.source.generate import generate
 

@@ -1,4 +1,4 @@
-"""From a plan to plain Keras source that runs by itself."""
+"""Generate plain, self-contained Keras source from a plan."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def generate(spec: Spec) -> str:
     Parameters
     ----------
     spec
-        The plan, its vocabulary sizes known.
+        The plan, with known vocabulary sizes.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def generate(spec: Spec) -> str:
     if needed := spec.names_needed():
         raise ValueError(f"vocabulary sizes still to be counted: {needed}")
     bridge = bridge_blocks(spec)
-    # A bridge of zeros asks the decoder's cells for them, so it stands between the cells and the decoder.
+    # A bridge of zeros calls the decoder's cells, so it goes between the cells and the decoder.
     blocks = [
         IMPORTS,
         _sizes(spec),

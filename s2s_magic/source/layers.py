@@ -1,4 +1,4 @@
-"""The recurrent parts as source: encoder, bridge and decoder cells."""
+"""Write the source of the recurrent parts: encoder, bridge and decoder cells."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _layers(part: Recurrent) -> range:
 
 
 def numbered(name: str, layer: int, part: Recurrent) -> str:
-    """Return a layer's name: numbered from 1 in a stack, as it is where there is only one."""
+    """Return a layer's name: numbered from 1 in a stack, unchanged if there is only one."""
     return name if part.layers == 1 else f"{name}_{layer}"
 
 
@@ -47,7 +47,7 @@ def _state_names(part: Recurrent, layer: int, prefix: str = "state") -> list[str
 
 
 def _nested(part: Recurrent, states: list[list[str]]) -> Bracketed:
-    """Nest states by layer as the decoder's cell takes them: each layer's own in a list, all of a stack in another."""
+    """Nest states as the decoder's cell takes them: a list per layer, and for a stack a list of these."""
     if part.layers == 1:
         return listed(states[0])
     return listed([listed(own) for own in states])
@@ -75,7 +75,7 @@ def cell_lines(part: Recurrent) -> list[str]:
 
 
 def bridge_blocks(spec: Spec) -> list[str]:
-    """Write how the decoder's first states come from the encoder's last: nothing where they are the same."""
+    """Write how the encoder's final states become the decoder's initial ones; nothing if they are the same."""
     if not _is_bridged(spec):
         return []
     return [_dense_bridge(spec) if spec.bridge == "dense" else _zero_bridge(spec)]
@@ -104,7 +104,7 @@ def _zero_bridge(spec: Spec) -> str:
     lasts = list(_layers(encoder))[encoder.layers - handed_on :]
     states: list[Bracketed] = [listed(_state_names(encoder, layer)) for layer in lasts]
     for layer in list(_layers(decoder))[handed_on:]:
-        # From the source's side, so that decoding finds all first states by feeding the source alone.
+        # Computed from the source, so that decoding gets all initial states by feeding the source alone.
         states.append(call(f"{numbered('decoder_cell', layer, decoder)}.get_initial_state", "encoder_embeddings"))
     comment = (
         "# Bridge: the decoder starts from the states of the encoder's last layers."
@@ -116,7 +116,7 @@ def _zero_bridge(spec: Spec) -> str:
 
 
 def initial_state(spec: Spec) -> str:
-    """Return the name of what the decoder starts from."""
+    """Return the name of the decoder's initial state."""
     return "decoder_state" if _is_bridged(spec) else "encoder_state"
 
 

@@ -1,4 +1,4 @@
-"""Laying statements out as the common formatters do, in lines of at most 100 characters."""
+"""Lay out statements as the common formatters do, in lines of at most 100 characters."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def listed(items: Sequence[str | Bracketed]) -> Bracketed:
 
 
 def statement(expression: Bracketed, *, to: str = "", indent: str = "", after: str = "") -> str:
-    """Lay out an expression in as few lines as it fits in: one, or an opening line, the items and a closing line.
+    """Lay out an expression in as few lines as possible: one, or an opening line, the items and a closing line.
 
-    It is assigned to the name ``to`` where there is one; ``after`` follows the closing bracket.
+    It is assigned to the name ``to``, if given; ``after`` follows the closing bracket.
     """
     start = indent + (f"{to} = " if to else "")
     if len(line := f"{start}{expression}{after}") <= WIDTH:
@@ -43,7 +43,7 @@ def statement(expression: Bracketed, *, to: str = "", indent: str = "", after: s
     closing = f"{indent}{expression.brackets[1]}{after}"
     inner = indent + INDENT
     together = inner + ", ".join(map(str, expression.items))
-    # Arguments may share a line of their own; the items of a list each take one.
+    # Arguments may share one separate line; the items of a list each take one.
     if expression.brackets == "()" and len(together) <= WIDTH:
         return "\n".join([opening, together, closing])
     items = [

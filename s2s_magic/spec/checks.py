@@ -7,7 +7,7 @@ from s2s_magic.spec.reading import Faults
 
 
 def check_spec(spec: Spec, faults: Faults) -> None:
-    """Note whatever does not fit together."""
+    """Add faults for keys that contradict each other."""
     _check_sharing(spec, faults)
     _check_states(spec, faults)
     check_ids(spec, faults)
@@ -56,12 +56,12 @@ def _like_encoder(spec: Spec, *, layers: int) -> Recurrent:
 
 
 def same_states(encoder: Recurrent, decoder: Recurrent) -> bool:
-    """Return whether the encoder's final states can be the decoder's first as they are."""
+    """Return whether the encoder's final states fit the decoder's initial states unchanged."""
     return encoder.layers == decoder.layers == states_handed_on(encoder, decoder)
 
 
 def states_handed_on(encoder: Recurrent, decoder: Recurrent) -> int:
-    """Count the layers of the decoder that can start from final states of the encoder as they are."""
+    """Count the decoder layers that can start from the encoder's final states unchanged."""
     fit = (encoder.kind, encoder.state_units) == (decoder.kind, decoder.state_units)
     return min(encoder.layers, decoder.layers) if fit else 0
 

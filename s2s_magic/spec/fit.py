@@ -1,4 +1,4 @@
-"""The keys of a fit body, and from its text to a plan."""
+"""The keys of a fit body, and the reader that turns its text into a plan."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def parse_fit(text: str, *, first_line: int = 1) -> FitPlan:
     Returns
     -------
     FitPlan
-        Names are not looked up yet; `FitPlan.place_of` says where each stands.
+        Names are not looked up yet; `FitPlan.place_of` returns the place of each.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a fit body says, once it is read: frozen, plain data."""
+"""A fit body as frozen plain data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from s2s_magic.spec.plans import Frozen, Named, Names, Placed
 
 
 class Held(Frozen):
-    """The data of a validation by their keys, as in `FitPlan`."""
+    """Validation data, by key as in `FitPlan`."""
 
     target: Names
     source: str | None = None
@@ -17,7 +17,7 @@ class Held(Frozen):
 
 
 class FitPlan(Placed):
-    """What a fit body asks for.
+    """The settings of a fit body.
 
     Attributes
     ----------
@@ -30,21 +30,21 @@ class FitPlan(Placed):
     data
         A dataset of batches, in place of source, inputs and target.
     weights
-        Weights of the rows or of their positions; by output where there are several.
+        Weights of the rows or of their positions; by output if there are several.
     class_weights
         The weight of each class.
     validation
         A fraction of the data, the names of source and target, the keys of data, or the name of a dataset.
     model
-        Name of the Keras model that is meant, where the code made several.
+        Name of the Keras model to fit, where the code made several.
     epochs, batch, patience, seed
         Whole numbers; patience counts epochs without a better loss.
     optimizer, loss
-        None leaves what the model was compiled with, or else Adam and sparse categorical crossentropy.
+        None keeps what the model was compiled with, else uses Adam and sparse categorical crossentropy.
     metrics
         Names of Keras metrics.
     accelerate
-        Whether the recurrent parts may run on faster kernels with the same numbers.
+        Whether the recurrent parts may run on faster kernels with the same results.
     shuffle
         Whether the data are shuffled before each epoch.
     """

@@ -1,4 +1,4 @@
-"""What the keys of a spec and of a fit body have in common."""
+"""The definition and reading of keys, shared by specs and fit bodies."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Read = Callable[[Node, Faults, dict[str, Place]], Any]
 
 @dataclass(frozen=True)
 class Key:
-    """A key: one line of help, an example of a value, how a value is read, and what completion offers for it.
+    """A key: a line of help, an example value, its reader, and its completions.
 
-    ``read`` gets the value's node, the faults to add to, and a table in which it notes the places of parts; it gives
-    None for a value at fault. ``offers`` are words for a value, a kind that takes arguments with its opening bracket;
-    ``offers_variables`` says that the name of a notebook variable can stand there.
+    ``read`` takes the value's node, the faults to add to, and a table in which it records the places of parts; it
+    returns None for a faulty value. ``offers`` are words for a value, a kind with arguments including its opening
+    bracket; ``offers_variables`` says that the value can name a notebook variable.
     """
 
     help: str
@@ -29,7 +29,7 @@ class Key:
 
 
 def plain(check: Check, expected: str) -> Read:
-    """Make a reader of a value on one line from a check of it."""
+    """Return a reader of one-line values from a check."""
 
     def read(node: Node, faults: Faults, places: dict[str, Place]) -> Any:
         value = read_value(node, faults, expected)
@@ -47,9 +47,8 @@ def read_keys(
 ) -> dict[str, Any]:
     """Read a text's keys by a table; ``first_line`` is the cell line of its first line.
 
-    ``required`` gives, from what is written by key, the keys that must be there, each with an example of its value.
-    Returns the values by key, without those that are None or at fault, with ``given`` and ``places`` as records want
-    them.
+    ``required`` maps the written text by key to the required keys, each with an example value. Returns the values by
+    key, without None and faulty ones, together with ``given`` and ``places`` for the record.
     """
     root = read_document(text, first_line, faults)
     if root is None:

@@ -17,7 +17,7 @@ WORDS_FOR_TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": 
 
 @dataclass(frozen=True)
 class Value:
-    """A part of a value: its syntax tree, and the scalar it stands in."""
+    """A part of a value: its syntax tree, and the scalar that contains it."""
 
     tree: ast.expr
     scalar: Scalar
@@ -45,12 +45,12 @@ Check = Callable[[Value, Faults], Any]
 
 
 def _characters(text: str, byte_offset: int) -> int:
-    """Turn `ast`'s offset in UTF-8 bytes into one in characters."""
+    """Convert `ast`'s offset in UTF-8 bytes to characters."""
     return byte_offset if text.isascii() else len(text.encode()[:byte_offset].decode(errors="ignore"))
 
 
 def read_value(node: Node, faults: Faults, expected: str) -> Value | None:
-    """Parse a scalar as one Python expression; ``expected`` says in the message what the key takes.
+    """Parse a scalar as one Python expression; ``expected`` is the message's text for what the key takes.
 
     Returns None when a fault was added.
     """
@@ -75,7 +75,7 @@ def read_value(node: Node, faults: Faults, expected: str) -> Value | None:
 
 
 def number_in(value: Value) -> int | float | None:
-    """Return the number written, with its sign; None where there is none."""
+    """Return the number, with its sign; None if the value is not a number."""
     tree = value.tree
     sign = -1 if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub) else 1
     if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub | ast.UAdd):
@@ -85,12 +85,12 @@ def number_in(value: Value) -> int | float | None:
 
 
 def name_in(value: Value) -> str | None:
-    """Return the bare name written; None where there is none."""
+    """Return the bare name; None if the value is not a name."""
     return value.tree.id if isinstance(value.tree, ast.Name) else None
 
 
 def whole(low: int, high: int) -> Check:
-    """Make a check for a whole number from ``low`` to ``high``."""
+    """Return a check for an integer from ``low`` to ``high``."""
 
     def check(value: Value, faults: Faults) -> int | None:
         number = number_in(value)
@@ -103,7 +103,7 @@ def whole(low: int, high: int) -> Check:
 
 
 def real(low: float, high: float, *, closed: bool) -> Check:
-    """Make a check for a number between ``low`` (allowed itself when ``closed``) and ``high`` (not allowed)."""
+    """Return a check for a number between ``low`` (included if ``closed``) and ``high`` (excluded)."""
     limits = f"from {low:g} to less than {high:g}" if closed else f"above {low:g} and below {high:,.15g}"
 
     def check(value: Value, faults: Faults) -> float | None:
@@ -117,7 +117,7 @@ def real(low: float, high: float, *, closed: bool) -> Check:
 
 
 def word(*words: str) -> Check:
-    """Make a check for one of some words."""
+    """Return a check for one of some words."""
 
     def check(value: Value, faults: Faults) -> str | None:
         name = "none" if isinstance(value.tree, ast.Constant) and value.tree.value is None else name_in(value)
@@ -132,7 +132,7 @@ def word(*words: str) -> Check:
 
 
 def truth(value: Value, faults: Faults) -> bool | None:
-    """Check for a yes or no."""
+    """Check for a boolean."""
     answer = WORDS_FOR_TRUTH.get(value.text.lower())
     if answer is None:
         faults.add(value.place, f"expected true or false, got {shown(value.text)}")
@@ -148,7 +148,7 @@ def path(value: Value, faults: Faults) -> str | None:
 
 
 def or_none(check: Check) -> Check:
-    """Make a check that also takes the word none."""
+    """Return a check that also accepts the word none."""
 
     def checked(value: Value, faults: Faults) -> Any:
         return None if value.text.lower() in ("none", "null") else check(value, faults)
@@ -157,10 +157,10 @@ def or_none(check: Check) -> Check:
 
 
 def call(value: Value, faults: Faults, table: Mapping[str, Mapping[str, Check]], expected: str) -> Call | None:
-    """Read a call such as ``lstm(512, dropout=0.2)``, or a bare kind, by a table of kinds and their arguments.
+    """Read a call such as ``lstm(512, dropout=0.2)``, or a bare kind, against a table of kinds and their arguments.
 
-    ``table`` has for each kind its arguments in order, each with its check; ``expected`` says in the message what would
-    have been right. Returns None when the value is no call of a known kind; wrong arguments are left out.
+    ``table`` maps each kind to its arguments in order, each with its check; ``expected`` is the message's text for a
+    valid value. Returns None when the value is no call of a known kind; wrong arguments are left out.
     """
     tree = value.tree
     head = value.part(tree.func) if isinstance(tree, ast.Call) else value
@@ -189,7 +189,7 @@ def _bind(value: Value, tree: ast.Call, faults: Faults, kind: str, checks: Mappi
     bound: dict[str, Any] = {}
     for position, argument in enumerate(tree.args):
         part = value.part(argument)
-        # Only the first argument speaks for itself; further ones are told apart by their names.
+        # Only the first argument may be positional; the others need their names.
         if position == 0 and names and not isinstance(argument, ast.Starred):
             bound[names[0]] = checks[names[0]](part, faults)
         else:

@@ -1,4 +1,4 @@
-"""The keys of a spec, and from its text to a plan."""
+"""The keys of a spec, and the reader that turns its text into a plan."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _CELL_CALLS = tuple(f"{kind}(" for kind in CELLS)
 
 
 def _sides(key: str, check: Check, expected: str) -> Read:
-    """Read one value for both sides, or one for each."""
+    """Return a reader of one value for both sides, or one for each."""
     read_one = plain(check, expected)
 
     def read(node: Node, faults: Faults, places: dict[str, Place]) -> dict[str, Any] | None:
@@ -63,7 +63,7 @@ def _sides(key: str, check: Check, expected: str) -> Read:
 
 
 def _flat(node: Node) -> str:
-    """Return what is written as one text: a list's items with commas between."""
+    """Return a value as one text: a list's items joined by commas."""
     if isinstance(node, Items):
         return ", ".join(item.text for item in node.items if isinstance(item, Scalar))
     return node.text if isinstance(node, Scalar) else ""
@@ -92,7 +92,7 @@ def _recurrent(node: Node, faults: Faults, places: dict[str, Place]) -> dict[str
 
 
 def _repeated(value: Value, faults: Faults) -> tuple[Value, int | None]:
-    """Take ``2 *`` off: the rest, and the number of layers (None when it is at fault)."""
+    """Strip ``2 *``; return the rest, and the number of layers (None if faulty)."""
     tree = value.tree
     if not (isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.Mult)):
         return value, 1
@@ -103,7 +103,7 @@ def _repeated(value: Value, faults: Faults) -> tuple[Value, int | None]:
 
 
 def _wrapped(value: Value, faults: Faults) -> tuple[Value | None, bool]:
-    """Take ``bidirectional(...)`` off: the rest (None when it is at fault), and whether it was there."""
+    """Strip ``bidirectional(...)``; return the rest (None if faulty), and whether it was there."""
     tree = value.tree
     head = value.part(tree.func) if isinstance(tree, ast.Call) else value
     if name_in(head) != "bidirectional":
@@ -119,7 +119,7 @@ def _wrapped(value: Value, faults: Faults) -> tuple[Value | None, bool]:
 
 
 def _vocab(value: Value, faults: Faults) -> int | str | None:
-    """Check for a number of ids, or a name to count them in."""
+    """Check for a number of ids, or the name of a variable to count them in."""
     if is_reference(value.tree):
         return value.text
     if number_in(value) is None:
@@ -134,7 +134,7 @@ _read_tokens = _sides("tokens", word(*TOKENS), "none, char or word")
 
 
 def _tokens(node: Node, faults: Faults, places: dict[str, Place]) -> str | dict[str, Any] | None:
-    """Read what an id stands for; where both sides say the same, it is said once."""
+    """Read what an id represents; equal values for both sides become one."""
     sides: dict[str, Any] | None = _read_tokens(node, faults, places)
     if sides is None or sides["source"] != sides["target"]:
         return sides
@@ -190,7 +190,7 @@ SPEC_KEYS: Mapping[str, Key] = {
 
 
 def _required(written: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the keys that must be there, with examples that go with what is written."""
+    """Return the required keys, with examples that suit what is written."""
     examples = {key: SPEC_KEYS[key].example for key in REQUIRED}
     if written.get("tokens", "none") != "none":
         examples["vocab"] = "{source: sources, target: targets}"  # variables to count the tokens in

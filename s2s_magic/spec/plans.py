@@ -1,4 +1,4 @@
-"""What a spec says, once it is read: frozen, plain data."""
+"""A spec as frozen plain data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from s2s_magic.spec.reading import Faults, Place
 T = TypeVar("T")
 
 Names = str | tuple[str, ...] | Mapping[str, str]
-"""One variable; several, in the order of what they are for; or several, each by the name of what it is for."""
+"""One variable; several, in the order of the inputs or outputs they feed; or several by the name of these."""
 
 Unit = Literal["none", "char", "word"]
 SPECIAL_IDS = {"padding": 0, "start": 1, "end": 2}
@@ -26,7 +26,7 @@ class Frozen(BaseModel):
 
 
 class Sides(Frozen, Generic[T]):
-    """Something that source and target have: ``one`` when it was given once, for both."""
+    """A setting of source and target; ``one`` if it was given once for both."""
 
     source: T
     target: T
@@ -41,9 +41,9 @@ class Recurrent(Frozen):
     kind
         The cell.
     units
-        State size of each layer, and in each direction.
+        State size of each layer, per direction.
     layers
-        How many are stacked.
+        Number of stacked layers.
     bidirectional
         Whether each layer reads in both directions; their states are then concatenated.
     dropout, recurrent_dropout
@@ -86,7 +86,7 @@ class Named(Frozen):
 
 
 class Placed(Frozen):
-    """A record that knows where in the cell its values stand.
+    """A record that knows the place of its values in the cell.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ class Placed(Frozen):
     places: Mapping[str, Place] = Field(default={}, repr=False, exclude=True)
 
     def place_of(self, key: str) -> Place:
-        """Give line and column of a key's value in the cell, for errors found later; (0, 0) where it was not given."""
+        """Return line and column of a key's value in the cell, for later errors; (0, 0) if it was not given."""
         return self.places.get(key) or self.places.get(key.partition(".")[0]) or (0, 0)
 
 
@@ -114,15 +114,15 @@ class Spec(Placed):
     embed
         Embedding sizes.
     share
-        What was said of sharing the embedding, if anything; see `shared`.
+        Whether to share the embedding, if given; see `shared`.
     encoder, decoder
         The recurrent parts.
     bridge
-        How encoder states become decoder states: as they are, through Dense layers, or with zeros where none fits.
+        How encoder states become decoder states: as they are, through Dense layers, or as zeros where none fits.
     tokens
-        What an id stands for, for both sides or for each: nothing known ("none"), a character or a word.
+        What an id represents, for both sides or each: unknown ("none"), a character or a word.
     start, end, padding
-        Target ids that start, end and fill up sequences. With tokens they are 1, 2 and 0.
+        Target ids that start, end and pad sequences. With tokens they are 1, 2 and 0.
     max_length
         Longest sequence to decode.
     """
@@ -140,19 +140,19 @@ class Spec(Placed):
     max_length: int | None = None
 
     def tokens_of(self, side: str) -> Unit:
-        """Say what an id of a side (``source`` or ``target``) stands for."""
+        """Return what an id of a side (``source`` or ``target``) represents."""
         if not isinstance(self.tokens, Sides):
             return self.tokens
         return self.tokens.source if side == "source" else self.tokens.target
 
     @property
     def reads_text(self) -> bool:
-        """Whether ids of a side stand for characters or words."""
+        """Whether the ids of a side represent characters or words."""
         return {self.tokens_of("source"), self.tokens_of("target")} != {"none"}
 
     @property
     def tokens_text(self) -> str:
-        """What was said of tokens, as it is written."""
+        """The value of ``tokens`` as written in a spec."""
         if not isinstance(self.tokens, Sides):
             return self.tokens
         return f"{{source: {self.tokens.source}, target: {self.tokens.target}}}"
@@ -163,7 +163,7 @@ class Spec(Placed):
         return self.vocab.one and self.embed.one and self.share is not False
 
     def names_needed(self) -> dict[str, str]:
-        """List the notebook variables whose contents decide a vocabulary size, by side (``source``, ``target``)."""
+        """Return the notebook variables whose contents determine a vocabulary size, by ``source`` and ``target``."""
         sides = {"source": self.vocab.source, "target": self.vocab.target}
         return {side: size for side, size in sides.items() if isinstance(size, str)}
 
@@ -173,14 +173,14 @@ class Spec(Placed):
         Parameters
         ----------
         source, target
-            Sizes counted from the variables of `names_needed`; a size that the spec gives as a number stands.
+            Sizes counted from the variables of `names_needed`; a number in the spec takes precedence.
 
         Raises
         ------
         SpecError
-            When an id such as ``end`` is not inside the vocabulary.
+            When an id such as ``end`` is outside the vocabulary.
         ValueError
-            When a size is still missing, or one vocabulary is given two sizes.
+            When a size is still missing, or one vocabulary has two sizes.
         """
         source = self.vocab.source if isinstance(self.vocab.source, int) else source
         target = self.vocab.target if isinstance(self.vocab.target, int) else target
@@ -195,7 +195,7 @@ class Spec(Placed):
 
 
 def check_ids(spec: Spec, faults: Faults) -> None:
-    """Note special ids outside a vocabulary or in each other's way; sizes that are still names are passed over."""
+    """Add faults for special ids outside a vocabulary or equal to each other; sizes still to be counted are skipped."""
     for key in ("start", "end", "padding"):
         number = getattr(spec, key)
         for side in ("source", "target") if key == "padding" else ("target",):

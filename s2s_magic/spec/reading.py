@@ -1,4 +1,4 @@
-"""YAML text to nodes that know their place; whatever a spec has no use for is refused here."""
+"""Read YAML text into nodes that know their place, and refuse YAML features that specs do not use."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ Place = tuple[int, int]
 
 MAX_CHARACTERS = 10_000
 MAX_DEPTH = 4
-# What PyYAML says, for which there are better words.
+# PyYAML messages that are replaced by clearer ones.
 _NO_MAPPING_HERE = "mapping values are not allowed here"
 _NO_COLON = "could not find expected ':'"
 _UNSPACED = re.compile(r"^ *([A-Za-z_]\w*):(?=[^\s:])", re.MULTILINE)
-# PyYAML takes these for line breaks or swallows them, so that its lines would not be the cell's.
+# PyYAML treats these as line breaks or drops them, so that its line numbers would not be the cell's.
 _NOT_TEXT = re.compile(r"[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
 class Faults:
-    """Collects what is wrong, so that all of it can be told at once."""
+    """Collects faults, so that all can be reported at once."""
 
     def __init__(self) -> None:
         self._found: list[Fault] = []
 
     def add(self, place: Place, message: str) -> None:
-        """Note one fault at a (line, column)."""
+        """Add a fault at a (line, column)."""
         self._found.append(Fault(*place, message))
 
     def raise_if_any(self) -> None:
-        """Raise all faults in one `SpecError`, or do nothing when there is none."""
+        """Raise all faults in one `SpecError`, if there are any."""
         if self._found:
             raise SpecError(self._found)
 
 
 @dataclass(frozen=True)
 class Scalar:
-    """A value on one line: what is written, and where its first character stands.
+    """A value on one line: its text, and the place of its first character.
 
-    ``exact`` says that the characters of ``text`` stand in the cell as they are, which escapes in quotes prevent.
+    ``exact`` says that ``text`` is in the cell character by character, which escapes in quotes prevent.
     """
 
     place: Place
@@ -69,7 +69,7 @@ class Items:
 
 @dataclass(frozen=True)
 class Entries:
-    """Keys with values, in the order written; a key may stand there twice."""
+    """Keys with values, in the order written; a key may occur twice."""
 
     place: Place
     pairs: tuple[tuple[Node, Node], ...]
@@ -79,7 +79,7 @@ Node = Scalar | Items | Entries
 
 
 def shown(text: str) -> str:
-    """Quote what was written, cut to a length that fits a message; control characters and surrogates are escaped."""
+    """Quote a text for a message: shortened, with control characters and surrogates escaped."""
     return repr(text if len(text) <= 40 else text[:37] + "...")
 
 
@@ -89,7 +89,7 @@ def read_document(text: str, first_line: int, faults: Faults) -> Node | None:
     Raises
     ------
     SpecError
-        When the text cannot be read as one plain YAML document: no further fault can be found then.
+        When the text is not one plain YAML document; no further faults can then be found.
     """
     text = text.replace("\r\n", "\n")
     if len(text) > MAX_CHARACTERS:
@@ -106,7 +106,7 @@ def read_document(text: str, first_line: int, faults: Faults) -> Node | None:
         faults.add(_place(mark, first_line), _in_words(error, text, mark))
         faults.raise_if_any()
     except (yaml.YAMLError, ValueError, OverflowError) as error:
-        # PyYAML converts escapes and directives without looking: "\UFFFFFFFF" is an error of chr().
+        # PyYAML converts escapes and directives unchecked: "\UFFFFFFFF" is an error of chr().
         faults.add((first_line, 1), f"not YAML: {error}")
         faults.raise_if_any()
     if isinstance(root, yaml.ScalarNode):
@@ -126,7 +126,7 @@ def _refuse_odd_characters(text: str, first_line: int, faults: Faults) -> None:
 
 
 def _refuse_odd_events(text: str, first_line: int, faults: Faults) -> None:
-    """Refuse anchors, tags, deep nesting and further documents before anything is composed of them."""
+    """Refuse anchors, tags, deep nesting and further documents before composing nodes."""
     depth = documents = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         place = _place(event.start_mark, first_line)
@@ -150,7 +150,7 @@ def _refuse_odd_events(text: str, first_line: int, faults: Faults) -> None:
 
 
 def _refuse_unspaced_keys(text: str, first_line: int, faults: Faults, *, up_to: int) -> None:
-    """Refuse keys without a space after their ':', which YAML takes for words, if there are any before a place."""
+    """Refuse keys without a space after their ':', which YAML reads as words, in the text before ``up_to``."""
     unspaced = list(_UNSPACED.finditer(text))
     if unspaced and unspaced[0].start() < up_to:
         for found in unspaced:
@@ -209,11 +209,11 @@ class Entry:
 def read_entries(
     node: Entries, faults: Faults, *, known: Iterable[str] | None, required: dict[str, str], what: str
 ) -> dict[str, Entry]:
-    """Look up the keys of a mapping; return the entries without fault, in the order written.
+    """Look up the keys of a mapping; return the valid entries, in the order written.
 
-    Faults are keys that are no words, doubled, unknown or missing, and keys without a value. ``known`` are the keys
-    that may be there (None for any), ``required`` those that must, each with an example of its line; ``what`` is what
-    messages call a key.
+    Faults are keys that are not words, repeated, unknown or missing, and keys without a value. ``known`` are the
+    allowed keys (None for any), ``required`` the required ones, each with an example line; ``what`` is the term for a
+    key in messages.
     """
     found: dict[str, Entry] = {}
     names = None if known is None else list(known)

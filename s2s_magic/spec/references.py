@@ -1,4 +1,4 @@
-"""How a body names the data of a notebook: one variable, several in order, or several by what they are for."""
+"""Read a body's references to notebook data: one variable, several in order, or several by name."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from s2s_magic.spec.reading import Entries, Faults, Items, Node, Place, Scalar, 
 def reference(value: Value, faults: Faults) -> str | None:
     """Check for a notebook variable or a part of one: ``X``, ``df.a``, ``d["x"]``, ``Y[:40]``.
 
-    It is a name with attributes, keys and slices of literals behind it; what each of them gives is looked up when the
-    data are read, and nothing is evaluated.
+    It is a name followed by attributes, literal keys and slices; these are looked up when the data are read; nothing is
+    evaluated.
     """
     if is_reference(value.tree):
         return value.text
@@ -28,7 +28,7 @@ def reference(value: Value, faults: Faults) -> str | None:
 
 
 def is_reference(tree: ast.expr) -> bool:
-    """Return whether what is written is a name with attributes, keys and slices of literals behind it, or without."""
+    """Return whether a tree is a name, alone or followed by attributes, literal keys and slices."""
     while isinstance(tree, ast.Attribute | ast.Subscript):
         if isinstance(tree, ast.Subscript) and not _is_index(tree.slice):
             return False
@@ -58,7 +58,7 @@ variable = plain(reference, "the name of a notebook variable")
 
 
 def listed(read_one: Read, key: str) -> Read:
-    """Read a list of values; one alone need not stand in brackets."""
+    """Return a reader of a list of values; a single value needs no brackets."""
 
     def read(node: Node, faults: Faults, places: dict[str, Place]) -> tuple[str, ...] | None:
         items = node.items if isinstance(node, Items) else (node,)
@@ -70,9 +70,9 @@ def listed(read_one: Read, key: str) -> Read:
 
 
 def names(key: str, what: str, *, alone: bool = True) -> Read:
-    """Make a reader of `Names` for a key; ``KEY.0`` and ``KEY.NAME`` are then the places of the parts.
+    """Return a reader of `Names` for a key; it records the places of parts as ``KEY.0`` and ``KEY.NAME``.
 
-    ``what`` says in one word what the variables are for; ``alone`` whether one variable may be given without a list.
+    ``what`` is a word for what the variables feed; ``alone`` says whether one variable may be given without a list.
     """
 
     def read(node: Node, faults: Faults, places: dict[str, Place]) -> Names | None:

@@ -1,16 +1,16 @@
-"""How large a plan's model is, known before anything of it is made."""
+"""Compute the size of a plan's model before anything is created."""
 
 from __future__ import annotations
 
 from s2s_magic.spec.plans import Recurrent, Spec
 
 BYTES = 4
-"""Of a number in float32."""
+"""Bytes per number, in float32."""
 _GATES = {"lstm": 4, "gru": 3}
 
 
 def params_by_owner(spec: Spec) -> dict[str, int]:
-    """Count the parameters of each layer object that owns some, by the name that its code gives it.
+    """Count the parameters of each layer object that owns some, by its name in the generated code.
 
     The plan's vocabulary sizes must be known.
     """
