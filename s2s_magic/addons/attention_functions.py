@@ -10,13 +10,13 @@ import tensorflow as tf
 
 
 def hardmax(logits: Any, name: str | None = None) -> Any:
-    """Give 1 at the highest of the last axis (the first of several) and 0 elsewhere, in the shape of the logits."""
+    """Return 1 at the highest of the last axis (the first of several) and 0 elsewhere, in the shape of the logits."""
     logits = tf.convert_to_tensor(logits)
     return tf.one_hot(tf.argmax(logits, axis=-1), tf.shape(logits)[-1], dtype=logits.dtype, name=name)
 
 
 def safe_cumprod(x: Any, *args: Any, **kwargs: Any) -> Any:
-    """Give the cumulative product of values in [0, 1], with gradients that stay finite at 0.
+    """Return the cumulative product of values in [0, 1], with gradients that stay finite at 0.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def safe_cumprod(x: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def monotonic_attention(p_choose_i: Any, previous_attention: Any, mode: str) -> Any:
-    """Give the attention of a step that never goes back, from where the last step attended.
+    """Return the attention of a step that never goes back, from where the last step attended.
 
     Raffel et al., 2017, https://arxiv.org/abs/1704.00784.
 
@@ -77,7 +77,7 @@ def monotonic_attention(p_choose_i: Any, previous_attention: Any, mode: str) -> 
 def monotonic_probability(
     score: Any, previous_alignments: Any, sigmoid_noise: float, mode: str, seed: int | None
 ) -> Any:
-    """Give alignments from scores: the sigmoid of a score (with noise, in training) is how likely it is chosen."""
+    """Return alignments from scores: the sigmoid of a score (with noise, in training) is how likely it is chosen."""
     if sigmoid_noise > 0:
         score += sigmoid_noise * tf.random.normal(tf.shape(score), dtype=score.dtype, seed=seed)
     chosen = tf.cast(score > 0, score.dtype) if mode == "hard" else tf.sigmoid(score)
@@ -85,7 +85,7 @@ def monotonic_probability(
 
 
 def probability_function(given: str | Callable[..., Any]) -> Callable[[Any], Any]:
-    """Give the function that a name stands for.
+    """Return the function that a name stands for.
 
     Raises
     ------

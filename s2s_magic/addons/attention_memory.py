@@ -110,7 +110,7 @@ class AttentionMechanism(keras.layers.Layer):  # type: ignore[misc]
             self.held = Held(self.prepared(**given))
 
     def prepared(self, memory: Any, memory_sequence_length: Any = None, memory_mask: Any = None) -> Memory:
-        """Give a memory with its keys; arguments as those of `setup_memory`."""
+        """Return a memory with its keys; arguments as those of `setup_memory`."""
         values = cast_floats(memory, compute_dtype(self))
         mask = None
         if memory_sequence_length is not None:
@@ -170,7 +170,7 @@ class AttentionMechanism(keras.layers.Layer):  # type: ignore[misc]
         raise NotImplementedError(f"{type(self).__name__} has no _calculate_attention")
 
     def compute_mask(self, inputs: Any, mask: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Give no mask: alignments are complete."""
+        """Return no mask: alignments are complete."""
         return
 
     def masked(self, score: Any) -> Any:
@@ -179,7 +179,7 @@ class AttentionMechanism(keras.layers.Layer):  # type: ignore[misc]
         return score if mask is None else tf.where(mask, score, score.dtype.min)
 
     def current_memory(self) -> Memory:
-        """Give the memory.
+        """Return the memory.
 
         Raises
         ------
@@ -250,11 +250,11 @@ class AttentionMechanism(keras.layers.Layer):  # type: ignore[misc]
             )
 
     def initial_alignments(self, batch_size: Any, dtype: Any) -> Any:
-        """Give the alignments before the first step, zeros ``[batch, memory]``."""
+        """Return the alignments before the first step, zeros ``[batch, memory]``."""
         return tf.zeros([batch_size, self.alignments_size], dtype)
 
     def initial_state(self, batch_size: Any, dtype: Any) -> Any:
-        """Give the state before the first step: the initial alignments."""
+        """Return the state before the first step: the initial alignments."""
         return self.initial_alignments(batch_size, dtype)
 
     @classmethod

@@ -140,7 +140,7 @@ class AttentionWrapper(keras.layers.Layer):  # type: ignore[misc]
         return tuple(values) if self.several else values[0]
 
     def get_initial_state(self, inputs: Any = None, batch_size: Any = None, dtype: Any = None) -> AttentionWrapperState:
-        """Give the state to begin with; replace the cell's by ``.clone(cell_state=...)``.
+        """Return the state to begin with; replace the cell's by ``.clone(cell_state=...)``.
 
         In a functional model only the cell's state is set, if there was an ``initial_cell_state``; the others begin
         when the decoder is called.
@@ -271,7 +271,7 @@ class AttentionWrapper(keras.layers.Layer):  # type: ignore[misc]
         return (attention if self.output_attention else cell_output), next_state
 
     def get_config(self) -> dict[str, Any]:
-        """Give the arguments as Keras saves them."""
+        """Return the constructor arguments, as Keras saves them."""
         config = {
             **super().get_config(),
             "cell": serialize(self.cell),

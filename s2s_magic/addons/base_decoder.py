@@ -34,16 +34,16 @@ class Decoder(ABC):
 
     @abstractmethod
     def initialize(self, name: str | None = None) -> tuple[Any, Any, Any]:
-        """Give ``(finished, first inputs, first state)``."""
+        """Return ``(finished, first inputs, first state)``."""
 
     @abstractmethod
     def step(
         self, time: Any, inputs: Any, state: Any, training: bool | None = None, name: str | None = None
     ) -> tuple[Any, Any, Any, Any]:
-        """Give ``(outputs, next state, next inputs, finished)``."""
+        """Return ``(outputs, next state, next inputs, finished)``."""
 
     def finalize(self, outputs: Any, final_state: Any, sequence_lengths: Any) -> tuple[Any, Any]:
-        """Give ``(outputs, final state)`` as the loop should return them; time comes first in outputs."""
+        """Return ``(outputs, final state)`` as the loop should return them; time comes first in outputs."""
         raise NotImplementedError
 
 
@@ -123,7 +123,7 @@ class BaseDecoder(keras.layers.Layer):  # type: ignore[misc]
         )
 
     def compute_mask(self, inputs: Any, mask: Any = None, *args: Any, **kwargs: Any) -> None:
-        """Give no mask: outputs are as long as the longest sequence, and the lengths are an output."""
+        """Return no mask: outputs are as long as the longest sequence, and the lengths are an output."""
         return
 
     @property
@@ -142,19 +142,19 @@ class BaseDecoder(keras.layers.Layer):  # type: ignore[misc]
         raise NotImplementedError
 
     def initialize(self, inputs: Any, initial_state: Any = None, **kwargs: Any) -> tuple[Any, Any, Any]:
-        """Give ``(finished, first inputs, first state)`` for a call's inputs."""
+        """Return ``(finished, first inputs, first state)`` for a call's inputs."""
         raise NotImplementedError
 
     def step(self, time: Any, inputs: Any, state: Any, training: bool | None) -> tuple[Any, Any, Any, Any]:
-        """Give ``(outputs, next state, next inputs, finished)``."""
+        """Return ``(outputs, next state, next inputs, finished)``."""
         raise NotImplementedError
 
     def finalize(self, outputs: Any, final_state: Any, sequence_lengths: Any) -> tuple[Any, Any]:
-        """Give ``(outputs, final state)`` as the loop should return them; time comes first in outputs."""
+        """Return ``(outputs, final state)`` as the loop should return them; time comes first in outputs."""
         raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:
-        """Give the arguments as Keras saves them."""
+        """Return the constructor arguments, as Keras saves them."""
         most = self.maximum_iterations
         return {
             **super().get_config(),

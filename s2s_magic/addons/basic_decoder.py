@@ -136,5 +136,5 @@ class BasicDecoder(CellDecoder):
         return BasicDecoderOutput(outputs, ids), state, inputs, finished
 
     def get_config(self) -> dict[str, Any]:
-        """Give the arguments as Keras saves them."""
+        """Return the constructor arguments, as Keras saves them."""
         return {**super().get_config(), "sampler": serialize(self.sampler)}

@@ -262,7 +262,7 @@ class BeamSearchDecoder(CellDecoder):
         return FinalBeamSearchDecoderOutput(ids, outputs), final_state
 
     def get_config(self) -> dict[str, Any]:
-        """Give the arguments as Keras saves them."""
+        """Return the constructor arguments, as Keras saves them."""
         config = {
             **super().get_config(),
             "beam_width": self.beam_width,
@@ -274,7 +274,7 @@ class BeamSearchDecoder(CellDecoder):
 
 
 def _shape(begin: list[Any], value: Any, axis: int) -> list[Any]:
-    """Give a shape that goes on as a tensor's does from an axis, in numbers where they are known."""
+    """Return a shape that goes on as a tensor's does from an axis, in numbers where they are known."""
     rest = [tf.shape(value)[i] if n is None else n for i, n in enumerate(value.shape)]
     return [*begin, *rest[axis:]]
 
@@ -287,13 +287,13 @@ def _merged(value: Any) -> Any:
 
 
 def attentions_in(state: Any) -> list[AttentionWrapperState]:
-    """Give the attention states in a cell's state."""
+    """Return the attention states in a cell's state."""
     if isinstance(state, AttentionWrapperState):
         return [state]
     return [inner for one in state for inner in attentions_in(one)] if isinstance(state, (list, tuple)) else []
 
 
 def mean_attention(state: Any) -> Any:
-    """Give the mean of the alignments of all attention mechanisms in a cell's state."""
+    """Return the mean of the alignments of all attention mechanisms in a cell's state."""
     alignments = [one for attention in attentions_in(state) for one in tf.nest.flatten(attention.alignments)]
     return tf.add_n(alignments) / len(alignments)

@@ -59,7 +59,7 @@ def tile_batch(t: Any, multiplier: int, name: str | None = None) -> Any:
 
 
 def _ancestors(parent_ids: Any, lengths: Any) -> Any:
-    """Give each last beam's ancestor at each step, int32 ``[time, batch, beam]``; beyond the length, itself."""
+    """Return each last beam's ancestor at each step, int32 ``[time, batch, beam]``; beyond the length, itself."""
     parents = tf.cast(parent_ids, tf.int32)
     steps, itself = tf.shape(parents)[0], tf.range(tf.shape(parents)[2])
     following = tf.concat([parents[1:], parents[:1]], axis=0)

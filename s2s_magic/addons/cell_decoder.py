@@ -51,7 +51,7 @@ class CellDecoder(BaseDecoder):
         self.output_layer = output_layer
 
     def passed_arguments(self, symbolic: bool, initial_state: Any) -> dict[str, Any]:
-        """Give the first state as it passes through Keras, and the memories of a functional model."""
+        """Return the first state as it passes through Keras, and the memories of a functional model."""
         if not symbolic:
             wrapped = isinstance(initial_state, AttentionWrapperState)
             return {"initial_state": Whole(initial_state) if wrapped else initial_state}
@@ -62,7 +62,7 @@ class CellDecoder(BaseDecoder):
         return {"initial_state": initial_state, "given_memories": memories.symbolic(self.cell)}
 
     def first_state(self, given: Any, batch_size: Any) -> Any:
-        """Give the state to begin with, in the dtype in which the cell computes."""
+        """Return the state to begin with, in the dtype in which the cell computes."""
         if isinstance(self.cell, AttentionWrapper):
             return self.cell.whole_state(given, batch_size)
         dtype = compute_dtype(self.cell)
@@ -88,7 +88,7 @@ class CellDecoder(BaseDecoder):
         return compute_dtype(self.output_layer if self.output_layer is not None else self.cell)
 
     def run_cell(self, inputs: Any, state: Any, training: bool | None) -> tuple[Any, Any]:
-        """Give the scores, in their dtype, and the next state."""
+        """Return the scores, in their dtype, and the next state."""
         forget_dropout(self.cell)
         outputs, state = self.cell(inputs, state, **memories.training_argument(self.cell, training))
         forget_dropout(self.cell)
@@ -97,7 +97,7 @@ class CellDecoder(BaseDecoder):
         return tf.cast(outputs, self.rnn_output_dtype), state
 
     def get_config(self) -> dict[str, Any]:
-        """Give the arguments as Keras saves them."""
+        """Return the constructor arguments, as Keras saves them."""
         layers = {"cell": serialize(self.cell)}
         if self.output_layer is not None:
             layers["output_layer"] = serialize(self.output_layer)

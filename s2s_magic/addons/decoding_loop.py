@@ -136,7 +136,7 @@ def _tensor(value: Any) -> Any:
 
 
 def _like(structure: Any, other: Any) -> Any:
-    """Give another structure's values in a structure: some cells take a tuple and give a list, or cast its dtype."""
+    """Return another structure's values in a structure: some cells take a tuple and give a list, or cast its dtype."""
 
     def fit(old: Any, new: Any) -> Any:
         return new if isinstance(new, tf.TensorArray) else tf.cast(new, old.dtype)
@@ -155,5 +155,5 @@ def _where(finished: Any, old: Any, new: Any) -> Any:
 
 
 def _free_of_growing(value: Any) -> Any:
-    """Give the shape that a loop variable keeps: the shape it begins with."""
+    """Return the shape that a loop variable keeps: the shape it begins with."""
     return tf.TensorShape(None) if isinstance(value, tf.TensorArray) else value.shape

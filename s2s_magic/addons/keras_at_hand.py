@@ -47,7 +47,7 @@ def numbers_to_tensors(structure: Any) -> Any:
 
 
 def compute_dtype(layer: Any, otherwise: Any = None) -> tf.DType:
-    """Give the dtype that a layer computes in; that of a policy for mixed precision is its lower one."""
+    """Return the dtype that a layer computes in; that of a policy for mixed precision is its lower one."""
     return tf.as_dtype(getattr(layer, "compute_dtype", None) or otherwise or keras.backend.floatx())
 
 
@@ -69,7 +69,7 @@ def exchange_axes(value: Any) -> Any:
 
 
 def zero_state(cell: Any, batch_size: Any, dtype: tf.DType) -> Any:
-    """Give the state that a recurrent cell starts with where nothing else is given."""
+    """Return the state that a recurrent cell starts with where nothing else is given."""
     if hasattr(cell, "get_initial_state"):
         dtyped = {"dtype": dtype} if takes(cell.get_initial_state, "dtype") else {}
         return cell.get_initial_state(batch_size=batch_size, **dtyped)

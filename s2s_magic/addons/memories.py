@@ -12,14 +12,14 @@ T = TypeVar("T")
 
 
 def mechanisms_in(cell: Any) -> list[AttentionMechanism]:
-    """Give the attention mechanisms of a cell and of the cells in it."""
+    """Return the attention mechanisms of a cell and of the cells in it."""
     inner = [*getattr(cell, "cells", ()), *([cell.cell] if hasattr(cell, "cell") else [])]
     own = list(getattr(cell, "attention_mechanisms", ()))
     return own + [mechanism for one in inner for mechanism in mechanisms_in(one)]
 
 
 def symbolic(cell: Any) -> list[dict[str, Any]]:
-    """Give the symbolic memory of each mechanism in a cell, as arguments; nothing for one that has none."""
+    """Return the symbolic memory of each mechanism in a cell, as arguments; nothing for one that has none."""
     return [mechanism.symbolic_memory for mechanism in mechanisms_in(cell)]
 
 
@@ -38,5 +38,5 @@ def used(cell: Any, given: list[dict[str, Any]], work: Callable[[], T]) -> T:
 
 
 def training_argument(layer: Any, training: bool | None) -> dict[str, Any]:
-    """Give ``training`` as an argument where a layer's call has it."""
+    """Return ``training`` as an argument where a layer's call has it."""
     return {"training": training} if takes(layer.call, "training") or takes(layer.call, "kwargs") else {}

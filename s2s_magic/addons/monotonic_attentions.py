@@ -46,17 +46,17 @@ class _MonotonicAttention(AttentionMechanism):
         return self.add_weight(name="attention_score_bias", shape=(), initializer=beginning)
 
     def initial_alignments(self, batch_size: Any, dtype: Any) -> Any:
-        """Give the alignments before the first step: 1 at the first position, ``[batch, memory]``."""
+        """Return the alignments before the first step: 1 at the first position, ``[batch, memory]``."""
         return tf.one_hot(tf.zeros([batch_size], tf.int32), self.alignments_size, dtype=dtype)
 
     def aligned(self, score: Any, state: Any) -> tuple[Any, Any]:
-        """Give alignments, and the next state, which they are."""
+        """Return alignments, and the next state, which they are."""
         score += tf.cast(self.attention_score_bias, score.dtype)
         alignments = self.probability_fn(self.masked(score), tf.cast(state, score.dtype))
         return alignments, alignments
 
     def get_config(self) -> dict[str, Any]:
-        """Give the arguments as Keras saves them."""
+        """Return the constructor arguments, as Keras saves them."""
         return {**super().get_config(), **self.settings}
 
 
@@ -138,7 +138,7 @@ class BahdanauMonotonicAttention(_MonotonicAttention):
         return self.aligned(score, state)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the arguments as Keras saves them."""
+        """Return the constructor arguments, as Keras saves them."""
         settings = {"units": self.units, "normalize": self.normalize}
         return {**super().get_config(), **settings, "kernel_initializer": serialize(self.kernel_initializer)}
 
@@ -200,5 +200,5 @@ class LuongMonotonicAttention(_MonotonicAttention):
         return self.aligned(luong_score(query, self.keys, self.attention_g), state)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the arguments as Keras saves them."""
+        """Return the constructor arguments, as Keras saves them."""
         return {**super().get_config(), "units": self.units, "scale": self.scale}

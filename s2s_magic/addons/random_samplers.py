@@ -119,7 +119,7 @@ class ScheduledEmbeddingTrainingSampler(TrainingSampler):
         return tf.where(used, ids, tf.fill(tf.shape(ids), -1))
 
     def next_inputs(self, time: Any, outputs: Any, state: Any, sample_ids: Any) -> tuple[Any, Any, Any]:
-        """Give the given inputs, and embeddings where an id was drawn."""
+        """Return the given inputs, and embeddings where an id was drawn."""
         finished, given, state = super().next_inputs(time, outputs, state, sample_ids)
         assert self._embed is not None
         embedded = tf.cast(self._embed(tf.maximum(sample_ids, 0)), given.dtype)
@@ -181,7 +181,7 @@ class ScheduledOutputTrainingSampler(TrainingSampler):
         return tf.cast(_drawn_switches(self.sampling_probability, self.batch_size, self.seed), tf.int32)
 
     def next_inputs(self, time: Any, outputs: Any, state: Any, sample_ids: Any) -> tuple[Any, Any, Any]:
-        """Give the given inputs, and the outputs where they were drawn."""
+        """Return the given inputs, and the outputs where they were drawn."""
         finished, given, state = super().next_inputs(time, outputs, state, sample_ids)
         own = outputs if self.next_inputs_fn is None else self.next_inputs_fn(outputs)
         if self._auxiliary is not None:

@@ -38,7 +38,7 @@ class Sampler(ABC):
 
     @abstractmethod
     def next_inputs(self, time: Any, outputs: Any, state: Any, sample_ids: Any) -> tuple[Any, Any, Any]:
-        """Give ``(finished, next inputs, state)`` after a step."""
+        """Return ``(finished, next inputs, state)`` after a step."""
 
     @property
     def batch_size(self) -> Any:
@@ -58,11 +58,11 @@ class Sampler(ABC):
         return tf.int32
 
     def arguments(self) -> dict[str, Any]:
-        """Give what the sampler was constructed with, by name."""
+        """Return what the sampler was constructed with, by name."""
         return {}
 
     def get_config(self) -> dict[str, Any]:
-        """Give the arguments as Keras saves them."""
+        """Return the constructor arguments, as Keras saves them."""
         return {
             name: serialize(value) if callable(value) else tf.nest.map_structure(_plain, value)
             for name, value in self.arguments().items()
@@ -101,7 +101,7 @@ def _vector(sequence_length: Any) -> Any:
 
 
 def _followed_by_zeros(inputs: Any) -> Any:
-    """Give time-major inputs as an array to read steps from, with a step of zeros after the last."""
+    """Return time-major inputs as an array to read steps from, with a step of zeros after the last."""
     padded = tf.pad(inputs, [[0, 1], *[[0, 0]] * (inputs.shape.rank - 1)])
     size, shape = tf.shape(padded)[0], padded.shape[1:]
     return tf.TensorArray(padded.dtype, size=size, element_shape=shape, clear_after_read=False).unstack(padded)
@@ -165,16 +165,16 @@ class TrainingSampler(Sampler):
         return tf.equal(lengths, 0), self._inputs_at(0)
 
     def _inputs_at(self, time: Any) -> Any:
-        """Give the inputs of a step, and zeros where no sequence goes that far."""
+        """Return the inputs of a step, and zeros where no sequence goes that far."""
         index = tf.where(time < tf.reduce_max(self._lengths), time, self._steps)
         return tf.nest.map_structure(lambda array: array.read(index), self._inputs)
 
     def sample(self, time: Any, outputs: Any, state: Any) -> Any:
-        """Give the ids of the highest scores, int32 ``[batch]``; the inputs do not depend on them."""
+        """Return the ids of the highest scores, int32 ``[batch]``; the inputs do not depend on them."""
         return tf.argmax(one_tensor(outputs), axis=-1, output_type=tf.int32)
 
     def next_inputs(self, time: Any, outputs: Any, state: Any, sample_ids: Any) -> tuple[Any, Any, Any]:
-        """Give the inputs of the next step; a sequence has ended where its length is reached."""
+        """Return the inputs of the next step; a sequence has ended where its length is reached."""
         return time + 1 >= self._lengths, self._inputs_at(time + 1), state
 
 
@@ -225,23 +225,23 @@ class GreedyEmbeddingSampler(Sampler):
         return tf.fill([self._batch_size], False), self._start_inputs
 
     def sample(self, time: Any, outputs: Any, state: Any) -> Any:
-        """Give the ids of the highest scores, int32 ``[batch]``."""
+        """Return the ids of the highest scores, int32 ``[batch]``."""
         return tf.argmax(one_tensor(outputs), axis=-1, output_type=tf.int32)
 
     def next_inputs(self, time: Any, outputs: Any, state: Any, sample_ids: Any) -> tuple[Any, Any, Any]:
-        """Give the embeddings of the chosen ids; a sequence has ended where the end id was chosen."""
+        """Return the embeddings of the chosen ids; a sequence has ended where the end id was chosen."""
         finished = tf.equal(sample_ids, self._end_token)
         assert self._embed is not None
         return finished, self._embed(sample_ids), state
 
 
 def table_lookup(table: Any) -> Callable[[Any], Any]:
-    """Give the function from ids to rows of a table."""
+    """Return the function from ids to rows of a table."""
     return lambda ids: tf.gather(tf.convert_to_tensor(table), ids)
 
 
 def scalar_id(end_token: Any) -> Any:
-    """Give an id as an int32 scalar.
+    """Return an id as an int32 scalar.
 
     Raises
     ------

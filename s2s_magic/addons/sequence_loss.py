@@ -22,7 +22,7 @@ def sequence_loss(
     softmax_loss_function: Callable[..., Any] | None = None,
     name: str | None = None,
 ) -> Any:
-    """Give the weighted cross-entropy of targets under logits.
+    """Return the weighted cross-entropy of targets under logits.
 
     Parameters
     ----------
@@ -113,14 +113,14 @@ class SequenceLoss(keras.losses.Loss):  # type: ignore[misc]
         }
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Give the loss of targets ``[batch, time]`` under logits ``[batch, time, ids]``."""
+        """Return the loss of targets ``[batch, time]`` under logits ``[batch, time, ids]``."""
         weights = tf.ones(tf.shape(y_true)[:2]) if sample_weight is None else sample_weight
         return sequence_loss(y_pred, y_true, weights, **self.options)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Give the loss where every position counts."""
+        """Return the loss where every position counts."""
         return self(y_true, y_pred)
 
     def get_config(self) -> dict[str, Any]:
-        """Give the arguments as Keras saves them."""
+        """Return the constructor arguments, as Keras saves them."""
         return {"name": self.name, **self.options}
