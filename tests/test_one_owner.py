@@ -60,7 +60,7 @@ def test_a_decoder_owns_nothing_itself_and_holds_its_cell_and_its_output_layer()
     )
     assert "decoder_cell owns 3 variables" in " ".join(api.explain(seen, "decoder_cell").sentences)
     drawn = to_svg(seen.ledger)
-    assert "<title>decoder: BasicDecoder, holds 750 parameters</title>" in drawn
-    assert "embeddings: Embedding, called 2 times, owns 180 parameters" in drawn
+    assert "<title>decoder: BasicDecoder, the decoder, holds 750 parameters</title>" in drawn
+    assert "embeddings: Embedding, the embedding of source and target, called 2 times, owns 180 parameters" in drawn
     for text in (to_text(report(seen.ledger)), to_html(report(seen.ledger), page=True), drawn):
         assert not re.search(r"\b(decoder|encoder) owns \d", text)
