@@ -186,19 +186,26 @@ def _fit(course: _Course, prepared: Prepared, show: Show, watch: Callable[[Seq2S
                 course.accelerated = {**course.accelerated, "step": kept.without_xla}
         if plan.seed is not None:
             backend.seed_all(changes, plan.seed)
-        try:
-            _train(changes, course, loop, given)
-            course.state = loop.stopped or "done"
-            seq2seq.steps = Steps.of(model, noted, how, recorder, course.accelerated.get("step"))
-        except NotFinite as error:
-            course.broken = True
-            course.state = broken_loss(seq2seq, loop, recorder, list(noted.variables))
-            raise FitError(course.state) from error
-        except Exception:
-            course.state = "failed"
-            raise
+        _train_to_an_end(changes, course, loop, given)
+        seq2seq.steps = Steps.of(model, noted, how, recorder, course.accelerated.get("step"))
     if given.first is not None and shared_uses(seq2seq):
         course.by_call = call_shares(seq2seq, given.first())
+
+
+def _train_to_an_end(changes: Changes, course: _Course, loop: Loop, given: Feed) -> None:
+    """Train, and note how it ended."""
+    try:
+        _train(changes, course, loop, given)
+        course.state = loop.stopped or "done"
+    except NotFinite as error:
+        assert course.recorder is not None
+        assert course.noted is not None
+        course.broken = True
+        course.state = broken_loss(course.seq2seq, loop, course.recorder, list(course.noted.variables))
+        raise FitError(course.state) from error
+    except Exception:
+        course.state = "failed"
+        raise
 
 
 def _settle_in_the_end(changes: Changes, course: _Course) -> None:
