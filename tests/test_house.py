@@ -122,7 +122,7 @@ def _private_names() -> set[str]:
     """Give the private names of Keras objects that the backend knows, as attributes or as text."""
     found = set()
     for module, tree in TREES.items():
-        if module.startswith("s2s_magic.backend.keras"):
+        if _room(module) == "backend":
             own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
             texts = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
             attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}

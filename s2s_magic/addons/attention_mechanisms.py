@@ -141,11 +141,7 @@ class BahdanauAttention(AttentionMechanism):
     def build(self, input_shape: Any = None) -> None:
         """Make ``attention_v``, and ``attention_g`` and ``attention_b`` where it is normalized."""
         self.attention_v = self.add_weight(name="attention_v", shape=(self.units,), initializer=self.kernel_initializer)
-        self.attention_g = self.attention_b = None
-        if self.normalize:
-            size = keras.initializers.Constant(self.units**-0.5)
-            self.attention_g = self.add_weight(name="attention_g", shape=(), initializer=size)
-            self.attention_b = self.add_weight(name="attention_b", shape=(self.units,), initializer="zeros")
+        add_normalization(self)
         self.built = True
 
     def _calculate_attention(self, query: Any, state: Any) -> tuple[Any, Any]:
@@ -162,6 +158,15 @@ class BahdanauAttention(AttentionMechanism):
             "probability_fn": _saved(self.given_probability_fn),
             "kernel_initializer": serialize(self.kernel_initializer),
         }
+
+
+def add_normalization(mechanism: Any) -> None:
+    """Make ``attention_g`` and ``attention_b`` of a mechanism that normalizes its ``attention_v``; None for others."""
+    mechanism.attention_g = mechanism.attention_b = None
+    if mechanism.normalize:
+        size = keras.initializers.Constant(mechanism.units**-0.5)
+        mechanism.attention_g = mechanism.add_weight(name="attention_g", shape=(), initializer=size)
+        mechanism.attention_b = mechanism.add_weight(name="attention_b", shape=(mechanism.units,), initializer="zeros")
 
 
 def bahdanau_score(query: Any, keys: Any, v: Any, g: Any, b: Any) -> Any:

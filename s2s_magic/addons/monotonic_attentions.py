@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from s2s_magic.addons.attention_functions import monotonic_probability
-from s2s_magic.addons.attention_mechanisms import bahdanau_score, luong_score, projection
+from s2s_magic.addons.attention_mechanisms import add_normalization, bahdanau_score, luong_score, projection
 from s2s_magic.addons.attention_memory import AttentionMechanism
 from s2s_magic.addons.keras_at_hand import registered, serialize
 
@@ -125,11 +125,7 @@ class BahdanauMonotonicAttention(_MonotonicAttention):
         """Make the mechanism's own variables."""
         self.attention_v = self.add_weight(name="attention_v", shape=(self.units,), initializer=self.kernel_initializer)
         self.attention_score_bias = self.score_bias()
-        self.attention_g = self.attention_b = None
-        if self.normalize:
-            size = keras.initializers.Constant(self.units**-0.5)
-            self.attention_g = self.add_weight(name="attention_g", shape=(), initializer=size)
-            self.attention_b = self.add_weight(name="attention_b", shape=(self.units,), initializer="zeros")
+        add_normalization(self)
         self.built = True
 
     def _calculate_attention(self, query: Any, state: Any) -> tuple[Any, Any]:

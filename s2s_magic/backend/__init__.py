@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from s2s_magic.errors import SetupError
 
 if TYPE_CHECKING:
+    from s2s_magic.backend.common import *  # noqa: F403
     from s2s_magic.backend.graphs import *  # noqa: F403
     from s2s_magic.backend.holding import *  # noqa: F403
     from s2s_magic.backend.keras2.arithmetic import *  # noqa: F403
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from s2s_magic.backend.keras2.symbolic import *  # noqa: F403
     from s2s_magic.backend.originals import *  # noqa: F403
 
-SHARED = ("holding", "graphs", "originals")
+SHARED = ("holding", "graphs", "originals", "common")
 """The modules for every Keras, written in terms of those packages."""
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from s2s_magic.backend import graphs, holding
+from s2s_magic.backend import common, graphs, holding
 from s2s_magic.backend.keras2 import objects, parameters
 from s2s_magic.backend.keras2.private import private
 from s2s_magic.undoing import Changes
@@ -83,11 +83,6 @@ def _trained_with(layer: Any, switches: dict[int, bool]) -> list[Any]:
     )
 
 
-def has_own_step(model: Any) -> bool:
-    """Return whether a model has its own training step: its optimizer may then be given any variables."""
-    return type(model).train_step is not objects.Model.train_step or "train_step" in vars(model)
-
-
 def known_to_optimizer(model: Any, asked: Iterable[Any]) -> list[bool] | None:
     """Return for each variable whether the model's optimizer has slots for it; None while it accepts any.
 
@@ -96,7 +91,7 @@ def known_to_optimizer(model: Any, asked: Iterable[Any]) -> list[bool] | None:
     """
     held = getattr(model, "optimizer", None)
     held = getattr(held, "inner_optimizer", held)
-    if has_own_step(model):
+    if common.has_own_step(model):
         return None
     if not isinstance(held, optimizer.Optimizer) or not getattr(held, "_built", False):
         return None

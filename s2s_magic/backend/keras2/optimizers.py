@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from s2s_magic.backend import common
 from s2s_magic.backend.keras2.private import private
 
 loss_scale_optimizer = private("mixed_precision.loss_scale_optimizer")
 current, legacy = private("optimizers.optimizer"), private("optimizers.legacy.optimizer_v2")
 
-_KINDS = (current._BaseOptimizer, legacy.OptimizerV2)
+OPTIMIZERS = (current._BaseOptimizer, legacy.OptimizerV2)
 
 
 def bare_optimizer(optimizer: Any) -> Any:
@@ -18,19 +19,6 @@ def bare_optimizer(optimizer: Any) -> Any:
     return (
         optimizer.inner_optimizer if isinstance(optimizer, loss_scale_optimizer.BaseLossScaleOptimizer) else optimizer
     )
-
-
-def optimizers_of(model: Any) -> list[Any]:
-    """List the optimizers that a model's steps may use: its own, and others among its attributes."""
-    held = [vars(model).get("optimizer"), *vars(model).values()]
-    found = {id(one): one for value in held for one in _flat(value) if isinstance(one, _KINDS)}
-    return list(found.values())
-
-
-def _flat(value: Any) -> list[Any]:
-    if isinstance(value, list | tuple):
-        return list(value)
-    return list(value.values()) if isinstance(value, dict) else [value]
 
 
 def parts(optimizer: Any) -> Iterator[Any]:
@@ -46,7 +34,7 @@ def parts(optimizer: Any) -> Iterator[Any]:
 def optimizer_variables(model: Any) -> list[Any]:
     """List the variables of all of a model's optimizers, including those of a loss scale."""
     found: dict[int, Any] = {}
-    for optimizer in optimizers_of(model):
+    for optimizer in common.optimizers_of(model):
         for part in parts(optimizer):
             listed = part.variables
             scale: Any = getattr(part, "_loss_scale", None)

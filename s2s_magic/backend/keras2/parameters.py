@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-import math
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from s2s_magic.backend import holding
@@ -52,20 +50,6 @@ def _variables(listed: list[Any]) -> list[Any]:
     return [value for value in listed if hasattr(value, "shape")]
 
 
-def direct_weights(layer: Any) -> list[Any]:
-    """Return the layer's own variables, without those of layers it holds."""
-    return [*meant_to_train(layer), *meant_to_stay(layer)]
-
-
-def direct_owner(layer: Any, variable: Any) -> Any:
-    """Find the layer within ``layer`` that lists a variable as its own."""
-    wanted = bare(variable)
-    for part in holding.reached(layer):
-        if any(bare(v) is wanted for v in direct_weights(part)):
-            return part
-    return layer
-
-
 def attribute_of(layer: Any, variable: Any) -> str:
     """Find the attribute that holds a layer's variable, else return the last part of the variable's own name."""
     wanted = bare(variable)
@@ -102,26 +86,6 @@ def value(variable: Any) -> Any:
     if not (dtype.is_floating or dtype.is_integer or dtype.is_complex or dtype.is_bool):
         return None
     return bare(variable).value()
-
-
-def norm(value: Any) -> float:
-    """Return the Euclidean norm of a numeric tensor."""
-    return float(np.linalg.norm(value.numpy().astype(np.float32, copy=False).ravel()))
-
-
-def floats(variable: Any) -> bool:
-    """Return whether a variable holds floating-point numbers."""
-    return bool(tf.as_dtype(variable.dtype).is_floating)
-
-
-def item_size(variable: Any) -> int:
-    """Return the size of one element of a variable, in bytes."""
-    return int(tf.as_dtype(variable.dtype).size)
-
-
-def size_of(variable: Any) -> int:
-    """Return the number of elements of a variable."""
-    return math.prod(size or 0 for size in objects.shape_of(variable) or ())
 
 
 def regularized(layer: Any) -> list[Any]:

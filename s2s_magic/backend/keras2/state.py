@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
-from s2s_magic.backend import holding
+from s2s_magic.backend import common, holding
 from s2s_magic.backend.keras2 import objects, optimizers, parameters
 from s2s_magic.backend.keras2.private import private
 from s2s_magic.undoing import Changes, attributes_of
@@ -71,20 +71,9 @@ def _held(value: Any) -> Any:
     return [value] if isinstance(value, tf.Variable) else []
 
 
-def values_of(variables: Iterable[Any]) -> Callable[[], None]:
-    """Save the values of variables in host memory; return a function that restores them."""
-    values = [(variable, variable.numpy()) for variable in variables]
-
-    def put_back() -> None:
-        for variable, value in values:
-            variable.assign(value)
-
-    return put_back
-
-
 def attributes_before(model: Any) -> Callable[[], None]:
     """Save the attributes of a model and its optimizers; return a function that restores them and removes new ones."""
-    owners = [model, *(part for optimizer in optimizers.optimizers_of(model) for part in optimizers.parts(optimizer))]
+    owners = [model, *(part for optimizer in common.optimizers_of(model) for part in optimizers.parts(optimizer))]
     put_back = [attributes_of(owner) for owner in owners]
 
     def put_all_back() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from s2s_magic.backend import graphs, holding
+from s2s_magic.backend import common, graphs, holding
 from s2s_magic.backend.keras3 import objects, parameters
 
 # Keras 3 reads the `trainable` switches when it traces a step, not when a model is compiled.
@@ -49,11 +49,6 @@ def trained_by_fit(model: Any) -> list[Any]:
     return parameters.weights(model)[0]
 
 
-def has_own_step(model: Any) -> bool:
-    """Return whether a model has its own training step: its optimizer may then be given any variables."""
-    return type(model).train_step is not objects.Model.train_step or "train_step" in vars(model)
-
-
 def known_to_optimizer(model: Any, asked: Iterable[Any]) -> list[bool] | None:
     """Return for each variable whether the model's optimizer has slots for it; None while it accepts any.
 
@@ -62,7 +57,7 @@ def known_to_optimizer(model: Any, asked: Iterable[Any]) -> list[bool] | None:
     """
     held: Any = getattr(model, "optimizer", None)
     held = getattr(held, "inner_optimizer", held)
-    if has_own_step(model) or not getattr(held, "built", False):
+    if common.has_own_step(model) or not getattr(held, "built", False):
         return None
     known = {id(variable) for variable in held._trainable_variables}
     return [id(variable) in known for variable in asked]
@@ -74,7 +69,7 @@ def loss_weights(model: Any) -> list[float | None] | None:
     Return None if they are unknown: the model is not compiled, or its class has its own training step.
     """
     own = type(model).compute_loss is not objects.Model.compute_loss
-    if not is_compiled(model) or has_own_step(model) or own or not graphs.ends(model)[1]:
+    if not is_compiled(model) or common.has_own_step(model) or own or not graphs.ends(model)[1]:
         return None
     losses = graphs.by_output(model, model.loss)
     weights = graphs.by_output(model, model._compile_config.config.get("loss_weights"))

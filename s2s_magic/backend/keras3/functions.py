@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 from tensorflow.python.util import dispatch, tf_export
 
+from s2s_magic.backend import common
 from s2s_magic.backend.keras3 import objects
 from s2s_magic.undoing import Changes
 
@@ -44,7 +45,7 @@ class _Dispatcher(dispatch.GlobalOpDispatcher):  # type: ignore[misc]
     def handle(self, op: Any, args: Any, kwargs: Any) -> Any:
         __tracebackhide__ = True
         name = tf_export.get_canonical_name_for_symbol(op)
-        if name is None or not any(map(objects.is_keras_tensor, tf.nest.flatten((args, kwargs)))):
+        if name is None or not any(map(common.is_keras_tensor, tf.nest.flatten((args, kwargs)))):
             return self.NOT_SUPPORTED
         return TensorFlowFunction(name)(*args, **kwargs)
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
+from s2s_magic.backend import common
 from s2s_magic.backend.keras3.own import private
 from s2s_magic.kinds import KIND_OF_CLASS, OF_ADDONS
 
@@ -29,7 +29,7 @@ BOOKKEEPING = frozenset({
     *("_self_unconditional_dependency_names", "_unconditional_checkpoint_dependencies", "_dtype_policy"),
 })  # fmt: skip
 
-_KIND_OF = {getattr(keras.layers, name): kind for name, kind in KIND_OF_CLASS.items() if hasattr(keras.layers, name)}
+KIND_OF = {getattr(keras.layers, name): kind for name, kind in KIND_OF_CLASS.items() if hasattr(keras.layers, name)}
 
 _SEED = "seed_generator_state"
 
@@ -59,40 +59,14 @@ def _operations_in(model: Any) -> list[Any]:
     return [each for each in getattr(model, "_operations", ()) if not isinstance(each, Layer)]
 
 
-def is_model(layer: Any) -> bool:
-    """Return whether a layer is a model."""
-    return isinstance(layer, Model)
-
-
 def is_functional(layer: Any) -> bool:
     """Return whether a layer is a graph of layers wired by the user, which no attributes hold."""
     return isinstance(layer, Functional)
 
 
-def is_input(layer: Any) -> bool:
-    """Return whether a layer is an input."""
-    return isinstance(layer, InputLayer)
-
-
-def is_attention(layer: Any) -> bool:
-    """Return whether a layer is an attention mechanism with a memory, like those of TensorFlow Addons."""
-    return type(layer).__module__.startswith(OF_ADDONS) and hasattr(layer, "setup_memory")
-
-
 def is_written(layer: Any) -> bool:
     """Return whether the user wrote a layer: it is neither an input nor an operation."""
-    return isinstance(layer, Layer) and not is_input(layer)
-
-
-def kind_of(layer: Any) -> str:
-    """Return a layer's kind, one of those in a ledger, by its exact class."""
-    if operation(layer) is not None:
-        return "operation"
-    if is_input(layer):
-        return "input"
-    if type(layer).__module__.startswith(OF_ADDONS):
-        return KIND_OF_CLASS.get(type(layer).__name__, "layer")
-    return _KIND_OF.get(type(layer), "layer")
+    return isinstance(layer, Layer) and not common.is_input(layer)
 
 
 def is_variable(value: Any) -> bool:
@@ -122,42 +96,6 @@ def operation(layer: Any) -> str | None:
     return f"keras.ops.{named}" if named is not None else name
 
 
-def is_tensor(value: Any) -> bool:
-    """Return whether a value is a wire: symbolic, eager, ragged or sparse."""
-    return isinstance(value, (KerasTensor, tf.Tensor, tf.RaggedTensor, tf.SparseTensor))
-
-
-def is_keras_tensor(value: Any) -> bool:
-    """Return whether a value is one of Keras's symbolic tensors, which remember the layer that made them."""
-    return isinstance(value, KerasTensor)
-
-
-def is_wire(value: Any) -> bool:
-    """Return whether a value can be a wire into a call: a tensor, or an array of numbers."""
-    return is_tensor(value) or isinstance(value, np.ndarray)
-
-
-def is_wiring(arguments: Any) -> bool:
-    """Return whether a call's arguments include symbolic tensors, so that no numbers flow."""
-    return any(
-        is_keras_tensor(leaf) or (isinstance(leaf, tf.Tensor) and not hasattr(leaf, "numpy"))
-        for leaf in tf.nest.flatten(arguments)
-    )
-
-
-def shape_of(value: Any) -> tuple[int | None, ...] | None:
-    """Return a wire's or a variable's shape; None if even the rank is unknown."""
-    shape = value.shape
-    if isinstance(shape, tf.TensorShape):
-        return tuple(shape) if shape.rank is not None else None
-    return tuple(shape)
-
-
-def dtype_of(value: Any) -> str:
-    """Return the name of a wire's or a variable's dtype."""
-    return str(getattr(value.dtype, "name", value.dtype))
-
-
 def is_copied(layer: Any, holders: Iterable[Any]) -> bool:
     """Return whether a layer was copied and the copies are used instead; the copying object does not hold it."""
     return layer in COPIED
@@ -168,13 +106,3 @@ def is_stock(layer: Any) -> bool:
     home = type(layer).__module__
     ours = home.partition(".")[0] in ("keras", "tensorflow") or home.startswith(OF_ADDONS)
     return ours and "call" not in vars(layer)
-
-
-def is_lambda(layer: Any) -> bool:
-    """Return whether a layer runs a user function."""
-    return isinstance(layer, keras.layers.Lambda)
-
-
-def makes_ids(layer: Any) -> bool:
-    """Return whether a layer turns text into rows of ids with its own vocabulary."""
-    return isinstance(layer, keras.layers.TextVectorization) and layer.get_config()["output_mode"] == "int"

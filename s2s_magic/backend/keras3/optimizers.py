@@ -7,23 +7,14 @@ from typing import Any
 
 import keras
 
+from s2s_magic.backend import common
+
+OPTIMIZERS = (keras.optimizers.Optimizer,)
+
 
 def bare_optimizer(optimizer: Any) -> Any:
     """Return the optimizer inside Keras's mixed-precision wrapper, or the optimizer itself."""
     return optimizer.inner_optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else optimizer
-
-
-def optimizers_of(model: Any) -> list[Any]:
-    """List the optimizers that a model's steps may use: its own, and others among its attributes."""
-    held = [vars(model).get("optimizer"), *vars(model).values()]
-    found = {id(one): one for value in held for one in _flat(value) if isinstance(one, keras.optimizers.Optimizer)}
-    return list(found.values())
-
-
-def _flat(value: Any) -> list[Any]:
-    if isinstance(value, list | tuple):
-        return list(value)
-    return list(value.values()) if isinstance(value, dict) else [value]
 
 
 def parts(optimizer: Any) -> Iterator[Any]:
@@ -36,10 +27,8 @@ def parts(optimizer: Any) -> Iterator[Any]:
 
 def optimizer_variables(model: Any) -> list[Any]:
     """List the variables of all of a model's optimizers, including those of a loss scale."""
-    listed = (
-        variable for optimizer in optimizers_of(model) for part in parts(optimizer) for variable in part.variables
-    )
-    return list({id(variable): variable for variable in listed}.values())
+    every = [part for optimizer in common.optimizers_of(model) for part in parts(optimizer)]
+    return list({id(variable): variable for part in every for variable in part.variables}.values())
 
 
 def learning_rate_of(optimizer: Any) -> str | None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from s2s_magic.backend import holding
@@ -37,19 +35,6 @@ def meant_to_stay(layer: Any) -> list[Any]:
 
 def _weights(listed: Any) -> list[Any]:
     return [variable for variable in listed if not objects.is_seed(variable)]
-
-
-def direct_weights(layer: Any) -> list[Any]:
-    """Return the layer's own variables, without those of layers it holds."""
-    return [*meant_to_train(layer), *meant_to_stay(layer)]
-
-
-def direct_owner(layer: Any, variable: Any) -> Any:
-    """Find the layer within ``layer`` that lists a variable as its own."""
-    for part in holding.reached(layer):
-        if any(one is variable for one in direct_weights(part)):
-            return part
-    return layer
 
 
 def attribute_of(layer: Any, variable: Any) -> str:
@@ -93,26 +78,6 @@ def value(variable: Any) -> Any:
     if not (dtype.is_floating or dtype.is_integer or dtype.is_complex or dtype.is_bool):
         return None
     return held.value() if isinstance(held, tf.Variable) else tf.convert_to_tensor(held)
-
-
-def norm(value: Any) -> float:
-    """Return the Euclidean norm of a numeric tensor."""
-    return float(np.linalg.norm(value.numpy().astype(np.float32, copy=False).ravel()))
-
-
-def floats(variable: Any) -> bool:
-    """Return whether a variable holds floating-point numbers."""
-    return bool(tf.as_dtype(variable.dtype).is_floating)
-
-
-def item_size(variable: Any) -> int:
-    """Return the size of one element of a variable, in bytes."""
-    return int(tf.as_dtype(variable.dtype).size)
-
-
-def size_of(variable: Any) -> int:
-    """Return the number of elements of a variable."""
-    return math.prod(size or 0 for size in objects.shape_of(variable) or ())
 
 
 def regularized(layer: Any) -> list[Any]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
-from s2s_magic.backend import holding
+from s2s_magic.backend import common, holding
 from s2s_magic.backend.keras3 import objects
 from s2s_magic.undoing import Changes
 
@@ -17,15 +16,4 @@ def leave_as_it_is(changes: Changes, layer: Any) -> None:
         if objects.is_ready(part) and isinstance(part, objects.Layer):
             changes.undo_by(partial(part._losses.__setitem__, slice(None), list(part._losses)))
             seeds = [generator.state for generator in getattr(part, "_seed_generators", ())]
-            changes.undo_by(values_of(seeds))
-
-
-def values_of(variables: Iterable[Any]) -> Callable[[], None]:
-    """Save the values of variables in host memory; return a function that restores them."""
-    values = [(variable, variable.numpy()) for variable in variables]
-
-    def put_back() -> None:
-        for variable, value in values:
-            variable.assign(value)
-
-    return put_back
+            changes.undo_by(common.values_of(seeds))

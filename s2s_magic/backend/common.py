@@ -1,0 +1,149 @@
+"""What is asked of layers, tensors, variables and optimizers in the same way for every Keras."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+from s2s_magic import backend
+from s2s_magic.kinds import KIND_OF_CLASS, OF_ADDONS, LayerKind
+
+
+def is_model(layer: Any) -> bool:
+    """Return whether a layer is a model."""
+    return isinstance(layer, backend.Model)
+
+
+def is_input(layer: Any) -> bool:
+    """Return whether a layer is an input."""
+    return isinstance(layer, backend.InputLayer)
+
+
+def is_tensor(value: Any) -> bool:
+    """Return whether a value is a wire: symbolic, eager, ragged or sparse."""
+    return isinstance(value, (backend.KerasTensor, tf.Tensor, tf.RaggedTensor, tf.SparseTensor))
+
+
+def is_keras_tensor(value: Any) -> bool:
+    """Return whether a value is one of Keras's symbolic tensors, which remember the layer that made them."""
+    return isinstance(value, backend.KerasTensor)
+
+
+def is_wire(value: Any) -> bool:
+    """Return whether a value can be a wire into a call: a tensor, or an array of numbers."""
+    return is_tensor(value) or isinstance(value, np.ndarray)
+
+
+def is_wiring(arguments: Any) -> bool:
+    """Return whether a call's arguments include symbolic tensors, so that no numbers flow."""
+    return any(
+        is_keras_tensor(leaf) or (isinstance(leaf, tf.Tensor) and not hasattr(leaf, "numpy"))
+        for leaf in tf.nest.flatten(arguments)
+    )
+
+
+def shape_of(value: Any) -> tuple[int | None, ...] | None:
+    """Return a wire's or a variable's shape; None if even the rank is unknown."""
+    shape = value.shape
+    if isinstance(shape, tf.TensorShape):
+        return tuple(shape) if shape.rank is not None else None
+    return tuple(shape)
+
+
+def dtype_of(value: Any) -> str:
+    """Return the name of a wire's or a variable's dtype."""
+    return str(getattr(value.dtype, "name", value.dtype))
+
+
+def is_lambda(layer: Any) -> bool:
+    """Return whether a layer runs a user function."""
+    return isinstance(layer, keras.layers.Lambda)
+
+
+def makes_ids(layer: Any) -> bool:
+    """Return whether a layer turns text into rows of ids with its own vocabulary."""
+    return isinstance(layer, keras.layers.TextVectorization) and layer.get_config()["output_mode"] == "int"
+
+
+def is_attention(layer: Any) -> bool:
+    """Return whether a layer is one of TensorFlow Addons' attention mechanisms, which keep a memory."""
+    return type(layer).__module__.startswith(OF_ADDONS) and hasattr(layer, "setup_memory")
+
+
+def kind_of(layer: Any) -> LayerKind:
+    """Return a layer's kind, one of those in a ledger, by its exact class."""
+    if backend.operation(layer) is not None:
+        return "operation"
+    if is_input(layer):
+        return "input"
+    if type(layer).__module__.startswith(OF_ADDONS):
+        return KIND_OF_CLASS.get(type(layer).__name__, "layer")
+    return backend.KIND_OF.get(type(layer), "layer")
+
+
+def floats(variable: Any) -> bool:
+    """Return whether a variable holds floating-point numbers."""
+    return bool(tf.as_dtype(variable.dtype).is_floating)
+
+
+def norm(value: Any) -> float:
+    """Return the Euclidean norm of a numeric tensor."""
+    return float(np.linalg.norm(value.numpy().astype(np.float32, copy=False).ravel()))
+
+
+def item_size(variable: Any) -> int:
+    """Return the size of one element of a variable, in bytes."""
+    return int(tf.as_dtype(variable.dtype).size)
+
+
+def size_of(variable: Any) -> int:
+    """Return the number of elements of a variable."""
+    return math.prod(size or 0 for size in shape_of(variable) or ())
+
+
+def direct_weights(layer: Any) -> list[Any]:
+    """Return the layer's own variables, without those of layers it holds."""
+    return [*backend.meant_to_train(layer), *backend.meant_to_stay(layer)]
+
+
+def direct_owner(layer: Any, variable: Any) -> Any:
+    """Find the layer within ``layer`` that lists a variable as its own."""
+    wanted = backend.bare(variable)
+    for part in backend.reached(layer):
+        if any(backend.bare(v) is wanted for v in direct_weights(part)):
+            return part
+    return layer
+
+
+def values_of(variables: Iterable[Any]) -> Callable[[], None]:
+    """Save the values of variables in host memory; return a function that restores them."""
+    values = [(variable, variable.numpy()) for variable in variables]
+
+    def put_back() -> None:
+        for variable, value in values:
+            variable.assign(value)
+
+    return put_back
+
+
+def has_own_step(model: Any) -> bool:
+    """Return whether a model has its own training step: its optimizer may then be given any variables."""
+    return type(model).train_step is not backend.Model.train_step or "train_step" in vars(model)
+
+
+def optimizers_of(model: Any) -> list[Any]:
+    """List the optimizers that a model's steps may use: its own, and others among its attributes."""
+    held = [vars(model).get("optimizer"), *vars(model).values()]
+    found = {id(one): one for value in held for one in _flat(value) if isinstance(one, backend.OPTIMIZERS)}
+    return list(found.values())
+
+
+def _flat(value: Any) -> list[Any]:
+    if isinstance(value, list | tuple):
+        return list(value)
+    return list(value.values()) if isinstance(value, dict) else [value]
