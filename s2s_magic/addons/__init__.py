@@ -1,6 +1,6 @@
-"""TensorFlow Addons' documented API on the Keras at hand, with TensorFlow and Keras alone.
+"""The documented API of ``tfa.seq2seq`` for the installed Keras, with no dependency but TensorFlow and Keras.
 
-`seq2seq` is a maintained replacement of ``tfa.seq2seq``; after `install`, ``import tensorflow_addons`` finds it where
+`seq2seq` is a maintained replacement for ``tfa.seq2seq``. After `install`, ``import tensorflow_addons`` finds it where
 TensorFlow Addons is not installed.
 """
 
@@ -17,7 +17,7 @@ __all__ = ["install", "is_needed", "seq2seq", "stand_in"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load TensorFlow only when something of it is asked for."""
+    """Load TensorFlow only when an attribute needs it."""
     if name == "seq2seq":
         return import_module(f"{__name__}.{name}")
     if name in __all__:

@@ -1,4 +1,4 @@
-"""How scores become alignments: softmax, its hard form, and monotonic attention."""
+"""Functions that turn attention scores into alignments: hardmax and monotonic attention."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 
 def hardmax(logits: Any, name: str | None = None) -> Any:
-    """Return 1 at the highest of the last axis (the first of several) and 0 elsewhere, in the shape of the logits."""
+    """Return 1 at the maximum of the last axis (the first, if tied) and 0 elsewhere, in the shape of the logits."""
     logits = tf.convert_to_tensor(logits)
     return tf.one_hot(tf.argmax(logits, axis=-1), tf.shape(logits)[-1], dtype=logits.dtype, name=name)
 
@@ -22,7 +22,7 @@ def safe_cumprod(x: Any, *args: Any, **kwargs: Any) -> Any:
     ----------
     x : tensor
     *args, **kwargs
-        Those of `tf.math.cumsum`: ``axis``, ``exclusive``, ``reverse``.
+        Passed to `tf.math.cumsum`: ``axis``, ``exclusive``, ``reverse``.
     """
     x = tf.convert_to_tensor(x)
     smallest = np.finfo(x.dtype.as_numpy_dtype).tiny
@@ -30,29 +30,29 @@ def safe_cumprod(x: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def monotonic_attention(p_choose_i: Any, previous_attention: Any, mode: str) -> Any:
-    """Return the attention of a step that never goes back, from where the last step attended.
+    """Return the alignments of a step that never attends before the position of the previous step.
 
     Raffel et al., 2017, https://arxiv.org/abs/1704.00784.
 
     Parameters
     ----------
     p_choose_i : tensor [batch, memory]
-        How likely each position is chosen, once it is reached.
+        The probability that each position is chosen once it is reached.
     previous_attention : tensor [batch, memory]
-        The last step's; 1 at the first position before the first step.
+        The previous step's alignments; before the first step, 1 at the first position.
     mode : str
-        ``"recursive"`` (exact, position by position), ``"parallel"`` (the same by cumulative sums, which may lose
-        precision), or ``"hard"`` (for probabilities that are 0 or 1, as samples at inference are).
+        ``"recursive"`` (exact, position by position), ``"parallel"`` (by cumulative sums, which may lose precision),
+        or ``"hard"`` (for probabilities of 0 or 1, such as samples at inference).
 
     Returns
     -------
     tensor [batch, memory]
-        The rest to 1 is the probability that no position was chosen.
+        1 minus the sum over the memory is the probability that no position was chosen.
 
     Raises
     ------
     ValueError
-        If the mode is another.
+        If the mode is unknown.
     """
     chosen = tf.convert_to_tensor(p_choose_i)
     before = tf.convert_to_tensor(previous_attention)
@@ -66,7 +66,7 @@ def monotonic_attention(p_choose_i: Any, previous_attention: Any, mode: str) -> 
         return chosen * tf.transpose(reached)
     if mode == "parallel":
         passed = safe_cumprod(1 - chosen, axis=1, exclusive=True)
-        # the 1e-10 is TensorFlow Addons': it bounds what a position that cannot be reached is divided by
+        # 1e-10, as in TensorFlow Addons, bounds the divisor for positions that cannot be reached
         return chosen * passed * tf.cumsum(before / tf.clip_by_value(passed, 1e-10, 1), axis=1)
     if mode == "hard":
         chosen *= tf.cumsum(before, axis=1)
@@ -77,7 +77,7 @@ def monotonic_attention(p_choose_i: Any, previous_attention: Any, mode: str) -> 
 def monotonic_probability(
     score: Any, previous_alignments: Any, sigmoid_noise: float, mode: str, seed: int | None
 ) -> Any:
-    """Return alignments from scores: the sigmoid of a score (with noise, in training) is how likely it is chosen."""
+    """Return monotonic alignments from scores: a position is chosen with the sigmoid of its score plus any noise."""
     if sigmoid_noise > 0:
         score += sigmoid_noise * tf.random.normal(tf.shape(score), dtype=score.dtype, seed=seed)
     chosen = tf.cast(score > 0, score.dtype) if mode == "hard" else tf.sigmoid(score)
@@ -85,12 +85,12 @@ def monotonic_probability(
 
 
 def probability_function(given: str | Callable[..., Any]) -> Callable[[Any], Any]:
-    """Return the function that a name stands for.
+    """Return the function of that name, or a given function unchanged.
 
     Raises
     ------
     ValueError
-        If it is no known name.
+        If the name is unknown.
     """
     known: dict[str, Callable[[Any], Any]] = {"softmax": tf.nn.softmax, "hardmax": hardmax}
     if callable(given):

@@ -1,4 +1,4 @@
-"""Attention mechanisms that may attend to any position at any step."""
+"""Luong and Bahdanau attention, which may attend to any position at any step."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from s2s_magic.addons.keras_at_hand import registered, serialize
 
 
 def projection(units: int, name: str, dtype: Any) -> Any:
-    """Give a layer that multiplies by a matrix."""
+    """Return a linear layer without bias."""
     return keras.layers.Dense(units, name=name, use_bias=False, dtype=dtype)
 
 
 @registered
 class LuongAttention(AttentionMechanism):
-    """Scores by the product of query and key. Luong et al., 2015, https://arxiv.org/abs/1508.04025.
+    """Multiplicative attention: scores are dot products. Luong et al., 2015, https://arxiv.org/abs/1508.04025.
 
     Parameters
     ----------
     units : int
-        The depth of the keys; that of queries must be the same.
+        The depth of the keys; queries must have the same depth.
     memory, memory_sequence_length
         As for `AttentionMechanism`.
     scale : bool
-        Multiply scores by a trained number, ``attention_g``.
+        Multiply scores by a trainable scalar, ``attention_g``.
     probability_fn : str or callable
         ``"softmax"``, ``"hardmax"`` or a function of the scores.
     dtype, name, **kwargs
-        Those of a Keras layer.
+        Passed to `keras.layers.Layer`.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class LuongAttention(AttentionMechanism):
         )
 
     def build(self, input_shape: Any = None) -> None:
-        """Make ``attention_g`` where scores are scaled."""
+        """Create ``attention_g`` if scores are scaled."""
         self.attention_g = self.add_weight(name="attention_g", shape=(), initializer="ones") if self.scale else None
         self.built = True
 
@@ -71,13 +71,13 @@ class LuongAttention(AttentionMechanism):
         return alignments, alignments
 
     def get_config(self) -> dict[str, Any]:
-        """Give the arguments as Keras saves them."""
+        """Return the constructor arguments, as Keras saves them."""
         settings = {"units": self.units, "scale": self.scale, "probability_fn": _saved(self.given_probability_fn)}
         return {**super().get_config(), **settings}
 
 
 def luong_score(query: Any, keys: Any, scale: Any) -> Any:
-    """Give scores ``[batch, memory]`` of a query ``[batch, units]`` and keys ``[batch, memory, units]``.
+    """Return scores ``[batch, memory]`` of a query ``[batch, units]`` against keys ``[batch, memory, units]``.
 
     Raises
     ------
@@ -93,22 +93,22 @@ def luong_score(query: Any, keys: Any, scale: Any) -> Any:
 
 @registered
 class BahdanauAttention(AttentionMechanism):
-    """Scores by a layer over query and key. Bahdanau et al., 2014, https://arxiv.org/abs/1409.0473.
+    """Additive attention: scores come from a tanh layer. Bahdanau et al., 2014, https://arxiv.org/abs/1409.0473.
 
     Parameters
     ----------
     units : int
-        The depth at which queries and keys are added.
+        The depth to which queries and keys are projected before they are added.
     memory, memory_sequence_length
         As for `AttentionMechanism`.
     normalize : bool
-        Normalize the weights of the sum, https://arxiv.org/abs/1602.07868, with a trained bias.
+        Normalize the weight vector ``attention_v`` (https://arxiv.org/abs/1602.07868) and add a trainable bias.
     probability_fn : str or callable
         ``"softmax"``, ``"hardmax"`` or a function of the scores.
     kernel_initializer : str or initializer
         For ``attention_v``.
     dtype, name, **kwargs
-        Those of a Keras layer.
+        Passed to `keras.layers.Layer`.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class BahdanauAttention(AttentionMechanism):
         )
 
     def build(self, input_shape: Any = None) -> None:
-        """Make ``attention_v``, and ``attention_g`` and ``attention_b`` where it is normalized."""
+        """Create ``attention_v``, and ``attention_g`` and ``attention_b`` if it is normalized."""
         self.attention_v = self.add_weight(name="attention_v", shape=(self.units,), initializer=self.kernel_initializer)
         add_normalization(self)
         self.built = True
@@ -150,7 +150,7 @@ class BahdanauAttention(AttentionMechanism):
         return alignments, alignments
 
     def get_config(self) -> dict[str, Any]:
-        """Give the arguments as Keras saves them."""
+        """Return the constructor arguments, as Keras saves them."""
         return {
             **super().get_config(),
             "units": self.units,
@@ -161,7 +161,7 @@ class BahdanauAttention(AttentionMechanism):
 
 
 def add_normalization(mechanism: Any) -> None:
-    """Make ``attention_g`` and ``attention_b`` of a mechanism that normalizes its ``attention_v``; None for others."""
+    """Create ``attention_g`` and ``attention_b`` of a mechanism that normalizes ``attention_v``; else set them None."""
     mechanism.attention_g = mechanism.attention_b = None
     if mechanism.normalize:
         size = keras.initializers.Constant(mechanism.units**-0.5)
@@ -170,7 +170,7 @@ def add_normalization(mechanism: Any) -> None:
 
 
 def bahdanau_score(query: Any, keys: Any, v: Any, g: Any, b: Any) -> Any:
-    """Give scores ``[batch, memory]`` of a projected query ``[batch, units]`` and keys ``[batch, memory, units]``."""
+    """Return scores ``[batch, memory]`` of a projected query ``[batch, units]`` and keys ``[batch, memory, units]``."""
     total = keys + query[:, None, :]
     v = tf.cast(v, total.dtype)
     if g is not None:
@@ -184,7 +184,10 @@ def _saved(probability_fn: str | Callable[..., Any]) -> Any:
 
 
 def attend(mechanism: Any, cell_output: Any, attention_state: Any, attention_layer: Any) -> tuple[Any, Any, Any]:
-    """Give ``(attention, alignments, next attention state)``: the values averaged by alignments, through the layer."""
+    """Return ``(attention, alignments, next attention state)`` of one step.
+
+    Attention is the context (the values averaged by alignments), or ``attention_layer`` of cell output and context.
+    """
     alignments, next_state = mechanism([cell_output, attention_state])
     values = mechanism.values
     context = tf.linalg.matvec(values, tf.cast(alignments, values.dtype), transpose_a=True)

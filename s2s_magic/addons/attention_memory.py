@@ -1,4 +1,4 @@
-"""What every attention mechanism is: a memory that is queried at each step."""
+"""The base class of attention mechanisms: a memory that is queried at each step."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from s2s_magic.addons.keras_at_hand import cast_floats, compute_dtype, deseriali
 
 
 class Memory(NamedTuple):
-    """What a mechanism attends to.
+    """The values that a mechanism attends to, with their keys and mask.
 
     Attributes
     ----------
     values : tensor [batch, memory, depth]
-        Zeros where the mask is False.
+        Zero where the mask is False.
     keys : tensor [batch, memory, units]
     mask : bool tensor [batch, memory] or None
     """
@@ -28,7 +28,7 @@ class Memory(NamedTuple):
 
 
 class Held:
-    """A memory, where it is not seen as a part of a layer; or the symbolic one of a functional model, as arguments."""
+    """A memory, wrapped so that Keras does not track it; in a functional model, its symbolic tensors as arguments."""
 
     def __init__(self, memory: Memory | None = None, symbolic: dict[str, Any] | None = None) -> None:
         self.memory = memory
@@ -37,7 +37,7 @@ class Held:
 
 @registered
 class _MaskOf(keras.layers.Layer):  # type: ignore[misc]
-    """Gives the mask that comes with a tensor, as a tensor."""
+    """Returns the Keras mask of its input as a tensor."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -53,10 +53,10 @@ class _MaskOf(keras.layers.Layer):  # type: ignore[misc]
 
 
 class AttentionMechanism(keras.layers.Layer):  # type: ignore[misc]
-    """A memory with keys; a query gives alignments over it.
+    """A memory with keys; querying it returns alignments.
 
     The memory is set by the constructor, by `setup_memory`, or by ``mechanism(memory, setup_memory=True)``. A symbolic
-    memory becomes an input of every decoder that is called in the same functional model.
+    memory becomes an input of every decoder called in the same functional model.
 
     Subclasses define ``_calculate_attention(query, state) -> (alignments, next state)``.
 
@@ -66,10 +66,10 @@ class AttentionMechanism(keras.layers.Layer):  # type: ignore[misc]
     probability_fn : callable
         ``scores -> alignments``, both ``[batch, memory]``.
     query_layer, memory_layer : layer, optional
-        Take queries and the memory to the depth at which they are compared.
+        Project queries and the memory to a common depth.
     memory_sequence_length : integer tensor [batch], optional
     **kwargs
-        Those of a Keras layer.
+        Passed to `keras.layers.Layer`.
     """
 
     def __init__(
@@ -91,14 +91,14 @@ class AttentionMechanism(keras.layers.Layer):  # type: ignore[misc]
             self.setup_memory(memory, memory_sequence_length)
 
     def setup_memory(self, memory: Any, memory_sequence_length: Any = None, memory_mask: Any = None) -> None:
-        """Set the memory and forget the last one.
+        """Set the memory, replacing the previous one.
 
         Parameters
         ----------
         memory : tensor [batch, memory, depth]
         memory_sequence_length : integer tensor [batch], optional
         memory_mask : bool tensor [batch, memory], optional
-            With both, a position counts where both say so.
+            If both are given, a position counts only where both include it.
         """
         given = {"memory": memory, "memory_sequence_length": memory_sequence_length, "memory_mask": memory_mask}
         given = {name: value for name, value in given.items() if value is not None}
@@ -110,7 +110,7 @@ class AttentionMechanism(keras.layers.Layer):  # type: ignore[misc]
             self.held = Held(self.prepared(**given))
 
     def prepared(self, memory: Any, memory_sequence_length: Any = None, memory_mask: Any = None) -> Memory:
-        """Return a memory with its keys; arguments as those of `setup_memory`."""
+        """Return the memory with its keys and mask; takes the arguments of `setup_memory`."""
         values = cast_floats(memory, compute_dtype(self))
         mask = None
         if memory_sequence_length is not None:
@@ -123,7 +123,7 @@ class AttentionMechanism(keras.layers.Layer):  # type: ignore[misc]
         return Memory(values, values if self.memory_layer is None else self.memory_layer(values), mask)
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Query the memory, or set it with ``setup_memory=True``; a symbolic one is noted and given back."""
+        """Query the memory, or set it with ``setup_memory=True``; a symbolic memory is stored and returned."""
         if kwargs.get("setup_memory") and is_symbolic(inputs, kwargs):
             self._set(inputs, kwargs.get("mask"), kwargs)
             return inputs
@@ -141,21 +141,21 @@ class AttentionMechanism(keras.layers.Layer):  # type: ignore[misc]
         Parameters
         ----------
         inputs : list
-            ``[query, state]``: tensors ``[batch, depth]`` and ``[batch, memory]``; with ``setup_memory`` the memory.
+            ``[query, state]``: tensors ``[batch, depth]`` and ``[batch, memory]``; with ``setup_memory``, the memory.
         mask : bool tensor [batch, memory], optional
             The memory's mask, with ``setup_memory``.
         setup_memory : bool
-            Set the memory to ``inputs``, with ``memory_sequence_length`` among the further arguments.
+            Set the memory to ``inputs``; ``memory_sequence_length`` may be passed as a keyword.
 
         Returns
         -------
         tuple or tensor
-            ``(alignments, next state)``, or the memory's values.
+            ``(alignments, next state)``; with ``setup_memory``, the memory's values.
 
         Raises
         ------
         ValueError
-            If there is no memory yet, or inputs are not a query and a state.
+            If no memory is set, or ``inputs`` is not a query and a state.
         """
         if setup_memory:
             self._set(inputs, mask, kwargs)
@@ -170,11 +170,11 @@ class AttentionMechanism(keras.layers.Layer):  # type: ignore[misc]
         raise NotImplementedError(f"{type(self).__name__} has no _calculate_attention")
 
     def compute_mask(self, inputs: Any, mask: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Return no mask: alignments are complete."""
+        """Return no mask: alignments cover every position."""
         return
 
     def masked(self, score: Any) -> Any:
-        """Make the scores of positions that do not count the lowest there are, ``[batch, memory]``."""
+        """Return scores ``[batch, memory]`` with the dtype's minimum at masked positions."""
         mask = self.current_memory().mask
         return score if mask is None else tf.where(mask, score, score.dtype.min)
 
@@ -197,17 +197,17 @@ class AttentionMechanism(keras.layers.Layer):  # type: ignore[misc]
 
     @property
     def symbolic_memory(self) -> dict[str, Any]:
-        """The memory of a functional model, as `setup_memory`'s arguments; empty where there is none."""
+        """The symbolic memory of a functional model, as arguments of `setup_memory`; empty if there is none."""
         return self.held.symbolic
 
     @property
     def memory_initialized(self) -> bool:
-        """Whether a memory was set."""
+        """Whether a memory is set."""
         return self.held.memory is not None or bool(self.held.symbolic)
 
     @property
     def values(self) -> Any:
-        """The memory ``[batch, memory, depth]``, zeros where it is masked; the symbolic one of a functional model."""
+        """The memory ``[batch, memory, depth]``, zero where masked; in a functional model, the symbolic tensor."""
         if self.held.memory is None and self.held.symbolic:
             return self.held.symbolic["memory"]
         return self.current_memory().values
@@ -219,28 +219,28 @@ class AttentionMechanism(keras.layers.Layer):  # type: ignore[misc]
 
     @property
     def batch_size(self) -> Any:
-        """The memory's batch size: a number where it is known, else a tensor."""
+        """The memory's batch size: an int if statically known, else a tensor."""
         values = self.values
         return tf.shape(values)[0] if values.shape[0] is None else values.shape[0]
 
     @property
     def alignments_size(self) -> Any:
-        """How many positions the memory has: a number where it is known, else a tensor."""
+        """The number of positions in the memory: an int if statically known, else a tensor."""
         values = self.values
         return tf.shape(values)[1] if values.shape[1] is None else values.shape[1]
 
     @property
     def state_size(self) -> Any:
-        """The size of the mechanism's state: that of its alignments."""
+        """The size of the mechanism's state, which is that of its alignments."""
         return self.alignments_size
 
     def check_batch(self, batch_size: Any) -> None:
-        """Refuse a batch size that is not the memory's, as far as both are known.
+        """Check that a batch size equals the memory's, if both are statically known.
 
         Raises
         ------
         ValueError
-            If it is another.
+            If they differ.
         """
         known = [size for size in (self.batch_size, batch_size) if not tf.is_tensor(size)]
         if len(known) == 2 and known[0] != known[1]:
@@ -259,5 +259,5 @@ class AttentionMechanism(keras.layers.Layer):  # type: ignore[misc]
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
-        """Make a mechanism from its `get_config`; without a memory, which is a value and no setting."""
+        """Create a mechanism from the result of `get_config`; its memory is not saved."""
         return cls(**{name: deserialize(value, custom_objects) for name, value in config.items()})

@@ -1,4 +1,4 @@
-"""The state of a cell with attention, and how it passes through Keras."""
+"""The state of a cell with attention, and its conversion to structures that Keras accepts."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from s2s_magic.addons.keras_at_hand import cast_floats
 class AttentionWrapperState(NamedTuple):
     """The state of an `AttentionWrapper`.
 
-    A field that is None begins as the wrapper begins: in a functional model, where the memory has no values yet,
-    `AttentionWrapper.get_initial_state` gives such fields.
+    A field that is None takes its initial value when the decoder runs. `AttentionWrapper.get_initial_state` returns
+    such fields in a functional model, where the memory has no values yet.
 
     Attributes
     ----------
     cell_state : structure of tensors
-        The wrapped cell's.
+        The wrapped cell's state.
     attention : tensor [batch, attention]
-        The last step's attention.
+        The previous step's attention.
     alignments : tensor [batch, memory]
-        The last step's alignments; a tuple of them for several mechanisms, as for the two below.
+        The previous step's alignments. With several mechanisms this and the next two fields are tuples.
     alignment_history : TensorArray
-        All steps' alignments, if it was asked for; else ``()``. What a model gives is a tensor ``[time, batch,
-        memory]``.
+        The alignments of all steps if the wrapper keeps them, else ``()``. The output of a functional model has a
+        tensor ``[time, batch, memory]`` instead.
     attention_state : tensor [batch, memory]
         The mechanism's own state.
     """
@@ -37,12 +37,12 @@ class AttentionWrapperState(NamedTuple):
     attention_state: Any
 
     def clone(self, **kwargs: Any) -> AttentionWrapperState:
-        """Give the state with other values in some fields.
+        """Return a copy of the state with some fields replaced.
 
         Raises
         ------
         ValueError
-            If a value has another structure or shape than the one in its place.
+            If a new value differs in structure or shape from the one it replaces.
         """
         for name, new in kwargs.items():
             old = getattr(self, name)
@@ -61,24 +61,24 @@ def _check_same_shapes(name: str, old: Any, new: Any) -> None:
 
 
 def fields_of(state: AttentionWrapperState) -> dict[str, Any]:
-    """Give the fields by name."""
+    """Return the fields by name."""
     return dict(zip(state._fields, state, strict=True))
 
 
 def given_fields(state: AttentionWrapperState) -> dict[str, Any]:
-    """Give the fields that are set, as a dictionary: Keras saves no named tuples, and refuses a None among tensors."""
+    """Return the fields that are set, as a dict: Keras saves no named tuples and refuses None among tensors."""
     return {name: value for name, value in fields_of(state).items() if tf.nest.flatten(value) not in ([], [None])}
 
 
 class Whole:
-    """A state that passes through a layer's call as it is: Keras 3 refuses a history among tensors."""
+    """Wraps a state so that it passes through a layer's call unchanged: Keras 3 refuses a TensorArray among tensors."""
 
     def __init__(self, state: Any) -> None:
         self.state = state
 
 
 def history_of(alignments: Any, dtype: tf.DType) -> tf.TensorArray:
-    """Give an array of alignments: empty for None, else that of a tensor ``[time, batch, memory]``."""
+    """Return a TensorArray of alignments: empty for None, else unstacked from a tensor ``[time, batch, memory]``."""
     if isinstance(alignments, tf.TensorArray):
         return alignments
     if alignments is None:
@@ -88,5 +88,5 @@ def history_of(alignments: Any, dtype: tf.DType) -> tf.TensorArray:
 
 
 def stacked_histories(state: Any) -> Any:
-    """Give a state with each history as a tensor ``[time, batch, memory]``, as a model can give it."""
+    """Return a state whose histories are tensors ``[time, batch, memory]``, which a model can return."""
     return tf.nest.map_structure(lambda v: v.stack() if isinstance(v, tf.TensorArray) else v, state)

@@ -31,7 +31,7 @@ from s2s_magic.addons.keras_at_hand import (
 
 @registered
 class AttentionWrapper(keras.layers.Layer):  # type: ignore[misc]
-    """Wraps a recurrent cell: its input is joined by the last attention, and its output queries a memory.
+    """Adds attention to a recurrent cell: its input includes the previous attention, its output queries a memory.
 
     Parameters
     ----------
@@ -39,28 +39,28 @@ class AttentionWrapper(keras.layers.Layer):  # type: ignore[misc]
         A recurrent cell.
     attention_mechanism : AttentionMechanism or list of them
     attention_layer_size : int or list of int, optional
-        The depth of the attention, made by a layer without bias from the cell's output and the average of the memory.
-        Without it and ``attention_layer``, the average is the attention.
+        The depth of the attention, which a layer without bias computes from the cell's output and the context (the
+        memory averaged by alignments). Without this and ``attention_layer``, the context is the attention.
     alignment_history : bool
-        Keep all steps' alignments in the state.
+        Keep the alignments of all steps in the state.
     cell_input_fn : callable, optional
-        ``(inputs, attention) -> cell inputs``; joins them unless given.
+        ``(inputs, attention) -> cell inputs``; concatenates them by default.
     output_attention : bool
-        Give the attention as output (Luong); else the cell's output (Bahdanau).
+        Output the attention (Luong) rather than the cell's output (Bahdanau).
     initial_cell_state : structure of tensors, optional
-        What `get_initial_state` gives for the cell. It is a value and not saved with the layer.
+        The cell state that `get_initial_state` returns. It is a value, so it is not saved with the layer.
     name : str, optional
     attention_layer : layer or list of layers, optional
-        In place of the layers of ``attention_layer_size``.
+        Used instead of the layers that ``attention_layer_size`` creates.
     attention_fn : callable, optional
-        In place of `attend`, with its arguments.
+        Replaces `attend`; called with the same arguments.
     **kwargs
-        Those of a Keras layer.
+        Passed to `keras.layers.Layer`.
 
     Raises
     ------
     ValueError
-        If there are not as many sizes or layers as mechanisms, or both are given.
+        If the number of sizes or layers is not the number of mechanisms, or both are given.
     """
 
     def __init__(
@@ -99,16 +99,16 @@ class AttentionWrapper(keras.layers.Layer):  # type: ignore[misc]
         self.output_attention = output_attention
         self.attention_fn = attention_fn
         self.start = Whole(initial_cell_state)
-        # Keras 3 refuses states as positional arguments where something without tensors is in them
+        # Keras 3 otherwise refuses positional states that hold anything but tensors
         self._allow_non_tensor_positional_args = True
 
     def build(self, input_shape: Any = None) -> None:
-        """Make no variables: the cell, the mechanisms and the attention layers own them all."""
+        """Create no variables: the cell, the mechanisms and the attention layers own them all."""
         self.built = True
 
     @property
     def attention_size(self) -> int:
-        """The depth of the attention of all mechanisms together."""
+        """The total depth of the attention of all mechanisms."""
         if self.attention_layer_size is not None:
             return sum(tf.nest.flatten(self.attention_layer_size))
         if self.attention_layers is None:
@@ -140,23 +140,23 @@ class AttentionWrapper(keras.layers.Layer):  # type: ignore[misc]
         return tuple(values) if self.several else values[0]
 
     def get_initial_state(self, inputs: Any = None, batch_size: Any = None, dtype: Any = None) -> AttentionWrapperState:
-        """Return the state to begin with; replace the cell's by ``.clone(cell_state=...)``.
+        """Return the initial state; ``.clone(cell_state=...)`` replaces the cell's.
 
-        In a functional model only the cell's state is set, if there was an ``initial_cell_state``; the others begin
-        when the decoder is called.
+        In a functional model only the cell's state is set, and only if ``initial_cell_state`` was given; the other
+        fields get their values when the decoder runs.
 
         Parameters
         ----------
         inputs : tensor [batch, ...], optional
-            In place of ``batch_size`` and ``dtype``.
+            Gives batch size and dtype instead of the next two arguments.
         batch_size : int or scalar tensor, optional
         dtype : optional
-            That in which the layer computes, unless given.
+            The layer's compute dtype by default.
 
         Raises
         ------
         ValueError
-            If a memory has another batch size.
+            If a memory has a different batch size.
         """
         symbolic = [m for m in self.attention_mechanisms if m.symbolic_memory]
         if symbolic or is_symbolic(inputs, batch_size, self.start.state):
@@ -182,9 +182,9 @@ class AttentionWrapper(keras.layers.Layer):  # type: ignore[misc]
         )
 
     def whole_state(self, given: Any, batch_size: Any) -> AttentionWrapperState:
-        """Complete a state: from some fields, from the cell's state alone, or from nothing.
+        """Return a complete state from one with some fields, from the cell's state alone, or from None.
 
-        Floats are cast to the dtype in which the layer computes.
+        Floats are cast to the layer's compute dtype.
         """
         given = given.state if isinstance(given, Whole) else given
         dtype = compute_dtype(self)
@@ -206,7 +206,7 @@ class AttentionWrapper(keras.layers.Layer):  # type: ignore[misc]
         return cast_floats(whole, dtype)  # type: ignore[no-any-return]
 
     def __call__(self, inputs: Any, state: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Make a step; on symbolic tensors the memories become further inputs of it."""
+        """Run one step; with symbolic tensors, the memories become additional inputs."""
         if is_symbolic(inputs, state, kwargs):
             kwargs.setdefault("given_memories", memories.symbolic(self))
             state = given_fields(state) if isinstance(state, AttentionWrapperState) else state
@@ -217,16 +217,16 @@ class AttentionWrapper(keras.layers.Layer):  # type: ignore[misc]
     def call(
         self, inputs: Any, state: Any = None, training: bool | None = None, given_memories: Any = None
     ) -> tuple[Any, AttentionWrapperState]:
-        """Make a step.
+        """Run one step.
 
         Parameters
         ----------
         inputs : tensor [batch, depth]
         state : AttentionWrapperState
-            From `get_initial_state` or the last step.
+            From `get_initial_state` or the previous step.
         training : bool, optional
         given_memories : optional
-            The memories in a functional model; they are given by the call itself.
+            The memories of a functional model, passed by `__call__`.
 
         Returns
         -------
@@ -287,7 +287,7 @@ class AttentionWrapper(keras.layers.Layer):  # type: ignore[misc]
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
-        """Make a wrapper from its `get_config`."""
+        """Create a wrapper from the result of `get_config`."""
         return cls(**{name: deserialize(value, custom_objects) for name, value in config.items()})
 
 

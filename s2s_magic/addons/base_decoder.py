@@ -1,4 +1,4 @@
-"""What every decoder is: a Keras layer whose call runs the decoding loop."""
+"""The base classes of decoders; calling a decoder layer runs the decoding loop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from s2s_magic.addons.keras_at_hand import IS_KERAS_3, numbers_to_tensors
 
 
 class Decoder(ABC):
-    """What `dynamic_decode` asks of a decoder that is no layer."""
+    """The interface that `dynamic_decode` needs of a decoder that is not a layer."""
 
     tracks_own_finished = False
 
@@ -25,12 +25,12 @@ class Decoder(ABC):
     @property
     @abstractmethod
     def output_size(self) -> Any:
-        """A structure of shapes: those of a step's outputs, without the batch."""
+        """The structure of shapes of one step's outputs, without the batch."""
 
     @property
     @abstractmethod
     def output_dtype(self) -> Any:
-        """A structure of dtypes like ``output_size``."""
+        """The structure of dtypes of one step's outputs."""
 
     @abstractmethod
     def initialize(self, name: str | None = None) -> tuple[Any, Any, Any]:
@@ -43,21 +43,21 @@ class Decoder(ABC):
         """Return ``(outputs, next state, next inputs, finished)``."""
 
     def finalize(self, outputs: Any, final_state: Any, sequence_lengths: Any) -> tuple[Any, Any]:
-        """Return ``(outputs, final state)`` as the loop should return them; time comes first in outputs."""
+        """Return ``(outputs, final state)`` as the loop is to return them; outputs are time-major."""
         raise NotImplementedError
 
 
 class BaseDecoder(keras.layers.Layer):  # type: ignore[misc]
-    """A decoder that is a layer; its call is `dynamic_decode`.
+    """A decoder that is a Keras layer; its call runs `dynamic_decode`.
 
-    A subclass has `initialize`, `step`, ``output_size``, ``output_dtype`` and ``batch_size``.
+    A subclass defines `initialize`, `step`, ``output_size``, ``output_dtype`` and ``batch_size``.
 
     Parameters
     ----------
     output_time_major, impute_finished, maximum_iterations, parallel_iterations, swap_memory
         As for `dynamic_decode`.
     **kwargs
-        Those of a Keras layer: ``name``, ``dtype``, ``trainable``.
+        Passed to `keras.layers.Layer`: ``name``, ``dtype``, ``trainable``.
     """
 
     ends_by_itself = False
@@ -80,16 +80,16 @@ class BaseDecoder(keras.layers.Layer):  # type: ignore[misc]
         self.swap_memory = swap_memory
         self.supports_masking = True
         self.supports_jit = False  # XLA compiles no loop whose outputs grow
-        # Keras 3 refuses states as positional arguments where a history or a structure without tensors is in them
+        # Keras 3 otherwise refuses positional states that hold a TensorArray or a structure without tensors
         self._allow_non_tensor_positional_args = True
 
     def build(self, input_shape: Any = None) -> None:
-        """Make no variables: the cell and the output layer own them all, and make them when first called."""
+        """Create no variables: the cell and the output layer own them all and create them when first called."""
         self.built = True
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Run the loop, or note it in the functional graph where the inputs are symbolic."""
-        if IS_KERAS_3:  # it refuses numbers among the tensors of the further arguments
+        """Run the loop, or record it in the functional graph if the inputs are symbolic."""
+        if IS_KERAS_3:  # it refuses numbers among tensors in keyword arguments
             kwargs = {
                 name: value if name == "training" else numbers_to_tensors(value) for name, value in kwargs.items()
             }
@@ -103,7 +103,7 @@ class BaseDecoder(keras.layers.Layer):  # type: ignore[misc]
         Returns
         -------
         tuple
-            ``(outputs, final state, lengths)``, as `dynamic_decode` gives them.
+            ``(outputs, final state, lengths)``, as `dynamic_decode` returns them.
         """
         if mask is not None:
             kwargs["mask"] = mask
@@ -123,7 +123,7 @@ class BaseDecoder(keras.layers.Layer):  # type: ignore[misc]
         )
 
     def compute_mask(self, inputs: Any, mask: Any = None, *args: Any, **kwargs: Any) -> None:
-        """Return no mask: outputs are as long as the longest sequence, and the lengths are an output."""
+        """Return no mask: the lengths are an output, and outputs are as long as the longest sequence."""
         return
 
     @property
@@ -133,12 +133,12 @@ class BaseDecoder(keras.layers.Layer):  # type: ignore[misc]
 
     @property
     def output_size(self) -> Any:
-        """A structure of shapes: those of a step's outputs, without the batch."""
+        """The structure of shapes of one step's outputs, without the batch."""
         raise NotImplementedError
 
     @property
     def output_dtype(self) -> Any:
-        """A structure of dtypes like ``output_size``."""
+        """The structure of dtypes of one step's outputs."""
         raise NotImplementedError
 
     def initialize(self, inputs: Any, initial_state: Any = None, **kwargs: Any) -> tuple[Any, Any, Any]:
@@ -150,7 +150,7 @@ class BaseDecoder(keras.layers.Layer):  # type: ignore[misc]
         raise NotImplementedError
 
     def finalize(self, outputs: Any, final_state: Any, sequence_lengths: Any) -> tuple[Any, Any]:
-        """Return ``(outputs, final state)`` as the loop should return them; time comes first in outputs."""
+        """Return ``(outputs, final state)`` as the loop is to return them; outputs are time-major."""
         raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:

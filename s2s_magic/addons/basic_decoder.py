@@ -1,4 +1,4 @@
-"""A decoder that samples: a cell, a sampler and an output layer."""
+"""The basic decoder: a cell, an output layer, and a sampler that chooses the next inputs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from s2s_magic.addons.samplers import Sampler
 
 
 class BasicDecoderOutput(NamedTuple):
-    """What a `BasicDecoder` gives.
+    """The outputs of a `BasicDecoder`.
 
     Attributes
     ----------
     rnn_output : tensor [batch, time, ids]
-        The output layer's scores, or the cell's outputs ``[batch, time, units]`` where there is none.
+        The output layer's scores, or the cell's outputs ``[batch, time, units]`` if there is no output layer.
     sample_id : tensor [batch, time]
-        What the sampler chose from them.
+        The ids that the sampler chose from them.
     """
 
     rnn_output: Any
@@ -29,11 +29,11 @@ class BasicDecoderOutput(NamedTuple):
 
 @registered
 class BasicDecoder(CellDecoder):
-    """Runs a cell and an output layer step by step over what a sampler gives.
+    """Runs a cell and an output layer step by step on the inputs that a sampler provides.
 
-    Called as ``decoder(inputs, initial_state=..., **more)``, where inputs and further arguments are those of the
-    sampler's `initialize`; on symbolic tensors it becomes a layer of the functional model, which can be saved and
-    cloned. Without an ``initial_state`` the cell starts at zero.
+    Called as ``decoder(inputs, initial_state=..., **kwargs)``; ``inputs`` and ``kwargs`` go to the sampler's
+    `initialize`. With symbolic tensors it becomes a layer of the functional model, which can be saved and cloned.
+    Without ``initial_state`` the cell starts at zero.
 
     Parameters
     ----------
@@ -42,12 +42,12 @@ class BasicDecoder(CellDecoder):
     sampler : Sampler
     output_layer : layer, optional
     **kwargs
-        Those of `BaseDecoder`.
+        Passed to `BaseDecoder`.
 
     Raises
     ------
     TypeError
-        If the cell, the sampler or the output layer is none.
+        If the cell, the sampler or the output layer is not of the required type.
     """
 
     def __init__(self, cell: Any, sampler: Sampler, output_layer: Any = None, **kwargs: Any) -> None:
@@ -55,12 +55,12 @@ class BasicDecoder(CellDecoder):
             raise TypeError(f"sampler must be a Sampler, and is a {type(sampler).__name__}")
         super().__init__(cell, output_layer, **kwargs)
         self.sampler = sampler
-        # a layer that the sampler calls is a part of the decoder: it is trained and saved with it
+        # Keras tracks the layers that the sampler calls, so that they are trained and saved with the decoder
         self.sampler_layers = [v for v in sampler.arguments().values() if isinstance(v, keras.layers.Layer)]
 
     @property
     def ends_by_itself(self) -> bool:  # type: ignore[override]
-        """Whether the sampler's inputs end every sequence."""
+        """Whether every sequence ends with the sampler's inputs."""
         return self.sampler.ends_by_itself
 
     @property
@@ -76,7 +76,7 @@ class BasicDecoder(CellDecoder):
         return BasicDecoderOutput(self.rnn_output_dtype, self.sampler.sample_ids_dtype)
 
     def __call__(self, inputs: Any, initial_state: Any = None, **kwargs: Any) -> Any:
-        """Decode; on symbolic tensors, note it in the functional graph."""
+        """Decode, or record the decoding in the functional graph if the inputs are symbolic."""
         symbolic = is_symbolic(inputs, initial_state, kwargs)
         return super().__call__(inputs, **{**self.passed_arguments(symbolic, initial_state), **kwargs})
 
@@ -94,15 +94,15 @@ class BasicDecoder(CellDecoder):
         Parameters
         ----------
         inputs : tensor
-            What the sampler takes.
+            Passed to the sampler's `initialize`.
         initial_state : structure of tensors, optional
-            The cell's; of an `AttentionWrapper`, its state or that of the cell in it.
+            The cell's initial state; for an `AttentionWrapper`, its own state or that of the wrapped cell.
         mask : bool tensor [batch, time], optional
         training : bool, optional
         given_memories : optional
-            The memories in a functional model; they are given by the call itself.
+            The memories of a functional model, passed by `__call__`.
         **kwargs
-            What the sampler's `initialize` takes besides.
+            Passed to the sampler's `initialize`.
 
         Returns
         -------
@@ -113,15 +113,15 @@ class BasicDecoder(CellDecoder):
         return self.decoded(given_memories, decode)  # type: ignore[no-any-return]
 
     def initialize(self, inputs: Any, initial_state: Any = None, **kwargs: Any) -> tuple[Any, Any, Any]:
-        """Ask the sampler for the first inputs.
+        """Get the first inputs from the sampler.
 
         Returns
         -------
         tuple
-            ``(finished, first inputs, first state)``; the state in the dtype that the cell computes in.
+            ``(finished, first inputs, first state)``; the state in the cell's compute dtype.
         """
         if "mask" in kwargs and not takes(self.sampler.initialize, "mask"):
-            del kwargs["mask"]  # one that Keras hands on by itself; only given inputs end by a mask
+            del kwargs["mask"]  # Keras passes masks on by itself, but only samplers of given inputs end by one
         finished, first_inputs = self.sampler.initialize(inputs, **kwargs)
         state = self.first_state(initial_state, self.sampler.batch_size)
         return finished, cast_floats(first_inputs, compute_dtype(self.cell)), state
@@ -129,7 +129,7 @@ class BasicDecoder(CellDecoder):
     def step(
         self, time: Any, inputs: Any, state: Any, training: bool | None = None
     ) -> tuple[BasicDecoderOutput, Any, Any, Any]:
-        """Run the cell, choose from its scores and ask for the next inputs."""
+        """Run the cell, sample ids from its scores and get the next inputs from the sampler."""
         outputs, state = self.run_cell(inputs, state, training)
         ids = self.sampler.sample(time=time, outputs=outputs, state=state)
         finished, inputs, state = self.sampler.next_inputs(time=time, outputs=outputs, state=state, sample_ids=ids)

@@ -16,7 +16,7 @@ from s2s_magic.addons.samplers import scalar_id, table_lookup
 
 
 class BeamSearchDecoderState(NamedTuple):
-    """The state of a beam search; tensors of the cell's state are ``[batch, beam, ...]``."""
+    """The state of a beam search; the tensors in ``cell_state`` are ``[batch, beam, ...]``."""
 
     cell_state: Any
     log_probs: Any
@@ -26,7 +26,7 @@ class BeamSearchDecoderState(NamedTuple):
 
 
 class BeamSearchDecoderOutput(NamedTuple):
-    """A step of a beam search: tensors ``[batch, time, beam]`` of scores, of ids, and of the beams they continue."""
+    """The steps of a beam search: tensors ``[batch, time, beam]`` of scores, ids, and indices of the parent beams."""
 
     scores: Any
     predicted_ids: Any
@@ -34,14 +34,14 @@ class BeamSearchDecoderOutput(NamedTuple):
 
 
 class FinalBeamSearchDecoderOutput(NamedTuple):
-    """What a beam search gives.
+    """The outputs of a beam search.
 
     Attributes
     ----------
     predicted_ids : int tensor [batch, time, beam]
-        Whole sequences, the best one first.
+        Whole sequences, best first.
     beam_search_decoder_output : BeamSearchDecoderOutput
-        The steps that they were made of.
+        The steps from which they were assembled.
     """
 
     predicted_ids: Any
@@ -50,10 +50,10 @@ class FinalBeamSearchDecoderOutput(NamedTuple):
 
 @registered
 class BeamSearchDecoder(CellDecoder):
-    """Keeps the sequences that are likeliest so far, and continues them.
+    """Beam search: continues the ``beam_width`` sequences with the highest scores at each step.
 
-    Called as ``decoder(embedding, start_tokens, end_token, initial_state)``. States and memories are those of
-    ``batch * beam_width`` sequences: repeat them by `tile_batch`. A beam that has ended repeats its end id, so
+    Called as ``decoder(embedding, start_tokens, end_token, initial_state)``. States and memories must have
+    ``batch * beam_width`` sequences: repeat them with `tile_batch`. A finished beam repeats its end id, so
     ``impute_finished`` changes nothing.
 
     Parameters
@@ -61,17 +61,18 @@ class BeamSearchDecoder(CellDecoder):
     cell : layer
     beam_width : int
     embedding_fn : callable, optional
-        Takes ids ``[batch, beam]`` to inputs; without it, the call is given a table ``[ids, depth]``.
+        Maps ids ``[batch, beam]`` to inputs; without it, the call needs a table ``[ids, depth]``.
     output_layer : layer, optional
     length_penalty_weight : float
-        Scores are log-probabilities over ``((5 + length) / 6) ** weight``; Wu et al., 2016,
+        Scores are log-probabilities divided by ``((5 + length) / 6) ** weight``; Wu et al., 2016,
         https://arxiv.org/abs/1609.08144.
     coverage_penalty_weight : float
-        How much a score loses where the memory was not attended to; needs a cell with attention.
+        Weight of the penalty for memory positions that got little attention; needs a cell with attention.
     reorder_tensor_arrays : bool
-        Sort an `AttentionWrapper`'s history along the last beams, as a tensor ``[time, batch * beam_width, memory]``.
+        Return an `AttentionWrapper`'s history as a tensor ``[time, batch * beam_width, memory]``, reordered so that
+        each beam has the history of its own sequence.
     **kwargs
-        Those of `BaseDecoder`.
+        Passed to `BaseDecoder`.
     """
 
     tracks_own_finished = True
@@ -111,7 +112,7 @@ class BeamSearchDecoder(CellDecoder):
     def __call__(  # type: ignore[override]
         self, embedding: Any, start_tokens: Any = None, end_token: Any = None, initial_state: Any = None, **kwargs: Any
     ) -> Any:
-        """Search; on symbolic tensors, note it in the functional graph."""
+        """Search, or record the search in the functional graph if the inputs are symbolic."""
         given = {"start_tokens": start_tokens, "end_token": end_token}
         symbolic = is_symbolic(embedding, given, initial_state, kwargs)
         return super().__call__(embedding, **{**given, **self.passed_arguments(symbolic, initial_state), **kwargs})
@@ -130,13 +131,13 @@ class BeamSearchDecoder(CellDecoder):
         Parameters
         ----------
         embedding : tensor [ids, depth] or None
-            None where there is an ``embedding_fn``.
+            None if there is an ``embedding_fn``.
         start_tokens : int tensor [batch]
         end_token : int or scalar tensor
         initial_state : structure of tensors [batch * beam_width, ...], optional
         training : bool, optional
         given_memories : optional
-            The memories in a functional model; they are given by the call itself.
+            The memories of a functional model, passed by `__call__`.
 
         Returns
         -------
@@ -149,13 +150,13 @@ class BeamSearchDecoder(CellDecoder):
     def initialize(  # type: ignore[override]
         self, embedding: Any, start_tokens: Any = None, end_token: Any = None, initial_state: Any = None
     ) -> tuple[Any, Any, BeamSearchDecoderState]:
-        """Begin with one beam that counts; the others have ended, at a log-probability of minus infinity.
+        """Start with one active beam; the others are finished, with log-probability minus infinity.
 
         Raises
         ------
         ValueError
-            If there is no embedding, ``start_tokens`` is no vector or ``end_token`` no scalar, or a coverage penalty is
-            asked for without attention.
+            If there is no embedding, ``start_tokens`` is not a vector, ``end_token`` is not a scalar, or there is a
+            coverage penalty without attention.
         """
         if self.embedding_fn is None and embedding is None:
             raise ValueError("an embedding table or the decoder's embedding_fn is needed")
@@ -192,7 +193,7 @@ class BeamSearchDecoder(CellDecoder):
         return cast_floats(self.embed(ids), compute_dtype(self.cell))
 
     def _split(self, value: Any) -> Any:
-        """Reshape ``[batch * beam, ...]`` to ``[batch, beam, ...]``; a history stays."""
+        """Reshape ``[batch * beam, ...]`` to ``[batch, beam, ...]``; return a TensorArray or scalar unchanged."""
         if isinstance(value, tf.TensorArray) or value.shape.rank == 0:
             return value
         return tf.reshape(value, _shape([self.asked["batch"], self.beam_width], value, 1))
@@ -200,14 +201,14 @@ class BeamSearchDecoder(CellDecoder):
     def step(
         self, time: Any, inputs: Any, state: BeamSearchDecoderState, training: bool | None = None
     ) -> tuple[BeamSearchDecoderOutput, BeamSearchDecoderState, Any, Any]:
-        """Continue every beam by every id, and keep the best of each sequence."""
+        """Extend every beam by every id, and keep the best beams of each sequence."""
         logits, cell_state = self.run_cell(_merged(inputs), tf.nest.map_structure(_merged, state.cell_state), training)
         cell_state = tf.nest.map_structure(self._split, cell_state)
         log_probs = tf.nn.log_softmax(tf.cast(self._split(logits), tf.float32))
         ids, end = log_probs.shape[-1] or tf.shape(log_probs)[-1], self.asked["end"]
         is_end = tf.one_hot(end, ids, on_value=True, off_value=False)
         finished = state.finished[..., None]
-        # a beam that has ended goes on by the end id, at no cost, and by nothing else
+        # a finished beam can only be extended by the end id, at no cost
         log_probs = tf.where(finished, tf.where(is_end, 0.0, log_probs.dtype.min), log_probs)
         totals = state.log_probs[..., None] + log_probs
         lengths = state.lengths[..., None] + tf.cast(~finished & ~is_end, tf.int64)
@@ -217,7 +218,7 @@ class BeamSearchDecoder(CellDecoder):
         if self.coverage_penalty_weight != 0.0:
             attention = mean_attention(cell_state)
             accumulated += tf.where(finished, tf.zeros_like(attention), attention)
-            # what was never attended to is taken for masked, and only beams that have ended are compared by coverage
+            # positions without any attention count as masked, and the penalty applies to finished beams only
             covered = tf.where(tf.equal(accumulated, 0), tf.ones_like(accumulated), tf.minimum(accumulated, 1))
             uncovered = tf.reduce_sum(tf.math.log(covered), axis=2, keepdims=True)
             scores += tf.where(finished, tf.cast(self.coverage_penalty_weight * uncovered, tf.float32), 0.0)
@@ -246,7 +247,7 @@ class BeamSearchDecoder(CellDecoder):
     def finalize(
         self, outputs: BeamSearchDecoderOutput, final_state: BeamSearchDecoderState, sequence_lengths: Any
     ) -> tuple[FinalBeamSearchDecoderOutput, BeamSearchDecoderState]:
-        """Follow the parents back from the last step."""
+        """Assemble whole sequences by following the parents back from the last step."""
         longest = tf.reduce_max(final_state.lengths, axis=1)
         ids = gather_tree(outputs.predicted_ids, outputs.parent_ids, longest, self.asked["end"])
         ids.set_shape(outputs.predicted_ids.shape)
@@ -274,13 +275,13 @@ class BeamSearchDecoder(CellDecoder):
 
 
 def _shape(begin: list[Any], value: Any, axis: int) -> list[Any]:
-    """Return a shape that goes on as a tensor's does from an axis, in numbers where they are known."""
+    """Return ``begin`` followed by a tensor's sizes from an axis on, as ints where statically known."""
     rest = [tf.shape(value)[i] if n is None else n for i, n in enumerate(value.shape)]
     return [*begin, *rest[axis:]]
 
 
 def _merged(value: Any) -> Any:
-    """Reshape ``[batch, beam, ...]`` to ``[batch * beam, ...]``; a history stays."""
+    """Reshape ``[batch, beam, ...]`` to ``[batch * beam, ...]``; return anything else unchanged."""
     if isinstance(value, tf.TensorArray) or value.shape.rank < 2:
         return value
     return tf.reshape(value, _shape([-1], value, 2))
@@ -294,6 +295,6 @@ def attentions_in(state: Any) -> list[AttentionWrapperState]:
 
 
 def mean_attention(state: Any) -> Any:
-    """Return the mean of the alignments of all attention mechanisms in a cell's state."""
+    """Return the alignments in a cell's state, averaged over its attention mechanisms."""
     alignments = [one for attention in attentions_in(state) for one in tf.nest.flatten(attention.alignments)]
     return tf.add_n(alignments) / len(alignments)

@@ -1,4 +1,4 @@
-"""Beams kept as steps with parents: repeated batches going in, whole sequences coming out."""
+"""Functions around a beam search: repeat a batch for it, and assemble whole sequences from its steps and parents."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def tile_batch(t: Any, multiplier: int, name: str | None = None) -> Any:
     Parameters
     ----------
     t : structure of tensors [batch, ...]
-        Symbolic ones too.
+        Tensors may be symbolic.
     multiplier : int
-        The width of the beam.
+        The beam width.
     name : str, optional
-        Accepted for code that gives it.
+        Accepted for compatibility and ignored.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def tile_batch(t: Any, multiplier: int, name: str | None = None) -> Any:
 
 
 def _ancestors(parent_ids: Any, lengths: Any) -> Any:
-    """Return each last beam's ancestor at each step, int32 ``[time, batch, beam]``; beyond the length, itself."""
+    """Return the ancestor of each final beam at each step, int32 ``[time, batch, beam]``; past the length, itself."""
     parents = tf.cast(parent_ids, tf.int32)
     steps, itself = tf.shape(parents)[0], tf.range(tf.shape(parents)[2])
     following = tf.concat([parents[1:], parents[:1]], axis=0)
@@ -70,21 +70,21 @@ def _ancestors(parent_ids: Any, lengths: Any) -> Any:
 
 
 def gather_tree(step_ids: Any, parent_ids: Any, max_sequence_lengths: Any, end_token: Any) -> Any:
-    """Follow the parents back from each last beam.
+    """Return the ids of each final beam, by following its parents back.
 
     Parameters
     ----------
     step_ids, parent_ids : int tensor [time, batch, beam]
-        The id that a beam took in a step, and the beam of the step before that it continues.
+        The id that a beam chose at a step, and the beam of the previous step that it continues.
     max_sequence_lengths : int tensor [batch]
-        The longest beam's length.
+        The length of the longest beam.
     end_token : int or scalar tensor
-        Fills what comes after a beam's first end id, and after the longest beam.
+        Fills the positions after a beam's first end id and after the longest beam.
 
     Returns
     -------
     int tensor [time, batch, beam]
-        Each last beam's ids.
+        The ids of each final beam.
     """
     step_ids = tf.convert_to_tensor(step_ids)
     lengths = tf.cast(max_sequence_lengths, tf.int32)
@@ -96,14 +96,14 @@ def gather_tree(step_ids: Any, parent_ids: Any, max_sequence_lengths: Any, end_t
 
 
 def gather_tree_from_array(t: Any, parent_ids: Any, sequence_length: Any) -> Any:
-    """Sort what was recorded by step and beam, such as alignments, along each last beam.
+    """Reorder values recorded by step and beam, such as alignments, so that they follow each final beam.
 
     Parameters
     ----------
     t : tensor [time, batch, beam, ...] or [time, batch * beam, ...], or a TensorArray of its steps
     parent_ids : int tensor [time, batch, beam]
     sequence_length : int tensor [batch, beam]
-        Beyond its length, a beam keeps what is its own.
+        Past its length, a beam keeps its own values.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What decoders over a recurrent cell have in common: the cell, its output layer, its memories and its first state."""
+"""The base class of decoders over a recurrent cell: the cell, output layer, memories and initial state."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class CellDecoder(BaseDecoder):
     Parameters
     ----------
     cell : layer
-        With ``state_size`` and ``output_size``, as Keras's cells are.
+        Has ``state_size`` and ``output_size``, as Keras's cells do.
     output_layer : layer, optional
-        Takes the cell's output ``[batch, units]`` to scores ``[batch, ids]``.
+        Maps the cell's output ``[batch, units]`` to scores ``[batch, ids]``.
     **kwargs
-        Those of `BaseDecoder`.
+        Passed to `BaseDecoder`.
 
     Raises
     ------
     TypeError
-        If the cell has no ``state_size`` or ``output_size``, or the output layer is no Keras layer.
+        If the cell has no ``state_size`` or ``output_size``, or the output layer is not a Keras layer.
     """
 
     def __init__(self, cell: Any, output_layer: Any = None, **kwargs: Any) -> None:
@@ -51,7 +51,7 @@ class CellDecoder(BaseDecoder):
         self.output_layer = output_layer
 
     def passed_arguments(self, symbolic: bool, initial_state: Any) -> dict[str, Any]:
-        """Return the first state as it passes through Keras, and the memories of a functional model."""
+        """Return the initial state in a form that Keras accepts, and the memories of a functional model."""
         if not symbolic:
             wrapped = isinstance(initial_state, AttentionWrapperState)
             return {"initial_state": Whole(initial_state) if wrapped else initial_state}
@@ -62,21 +62,21 @@ class CellDecoder(BaseDecoder):
         return {"initial_state": initial_state, "given_memories": memories.symbolic(self.cell)}
 
     def first_state(self, given: Any, batch_size: Any) -> Any:
-        """Return the state to begin with, in the dtype in which the cell computes."""
+        """Return the initial state, in the cell's compute dtype."""
         if isinstance(self.cell, AttentionWrapper):
             return self.cell.whole_state(given, batch_size)
         dtype = compute_dtype(self.cell)
         return zero_state(self.cell, batch_size, dtype) if given is None else cast_floats(given, dtype)
 
     def decoded(self, given_memories: Any, decode: Callable[[], Any]) -> Any:
-        """Decode, in a functional model with its memories; histories are tensors there."""
+        """Decode; in a functional model, with its memories, and with histories returned as tensors."""
         if given_memories is None:
             return decode()
         return stacked_histories(memories.used(self.cell, given_memories, decode))
 
     @property
     def rnn_output_size(self) -> tf.TensorShape:
-        """The shape of one sequence's scores at one step."""
+        """The shape of the scores of one sequence at one step."""
         size = tf.TensorShape(self.cell.output_size)
         if self.output_layer is None:
             return size
@@ -88,7 +88,7 @@ class CellDecoder(BaseDecoder):
         return compute_dtype(self.output_layer if self.output_layer is not None else self.cell)
 
     def run_cell(self, inputs: Any, state: Any, training: bool | None) -> tuple[Any, Any]:
-        """Return the scores, in their dtype, and the next state."""
+        """Return the scores, in `rnn_output_dtype`, and the next state."""
         forget_dropout(self.cell)
         outputs, state = self.cell(inputs, state, **memories.training_argument(self.cell, training))
         forget_dropout(self.cell)
@@ -105,7 +105,7 @@ class CellDecoder(BaseDecoder):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
-        """Make a decoder from its `get_config`."""
+        """Create a decoder from the result of `get_config`."""
         parts = ("cell", "output_layer", "sampler", "embedding_fn")
         made = {name: deserialize(config[name], custom_objects) for name in parts if name in config}
         return cls(**{**config, **made})

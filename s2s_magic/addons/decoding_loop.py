@@ -10,7 +10,7 @@ import tensorflow as tf
 from s2s_magic.addons.keras_at_hand import exchange_axes
 
 LONGEST = 1000
-"""The most steps of a decoding that nothing else bounds: no ``maximum_iterations``, no given inputs that end."""
+"""The most steps of a decoding that neither ``maximum_iterations`` nor the end of given inputs bounds."""
 
 
 def dynamic_decode(
@@ -31,23 +31,23 @@ def dynamic_decode(
     ----------
     decoder : BaseDecoder or Decoder
     output_time_major : bool
-        Give outputs as ``[time, batch, ...]``; else ``[batch, time, ...]``.
+        Return outputs as ``[time, batch, ...]``; else ``[batch, time, ...]``.
     impute_finished : bool
-        Where a sequence has ended, give zeros as outputs and keep its state. Nothing is changed for a decoder that
-        tracks its own finished sequences, as a beam search does.
+        Once a sequence has ended, output zeros and keep its state. This has no effect on a decoder that tracks its own
+        finished sequences, such as a beam search.
     maximum_iterations : int or scalar tensor, optional
-        The most steps, at least 1. Without it, a decoder whose inputs do not end by themselves makes `LONGEST` steps at
-        most.
+        The most steps, at least 1. Without it, a decoder whose inputs do not end by themselves runs at most `LONGEST`
+        steps.
     parallel_iterations, swap_memory
-        For `tf.while_loop`.
+        Passed to `tf.while_loop`.
     training : bool, optional
         Whether dropout is active.
     scope : str, optional
-        Accepted for code that names it; operations are named by the layer.
+        Accepted for compatibility and ignored; operations are named by the layer.
     enable_tflite_convertible : bool
-        Accepted for code that sets it; the loop is the same.
+        Accepted for compatibility and ignored.
     **kwargs
-        ``decoder_init_input`` and ``decoder_init_kwargs``: what `initialize` is given.
+        ``decoder_init_input`` and ``decoder_init_kwargs``, which are passed to `initialize`.
 
     Returns
     -------
@@ -57,7 +57,9 @@ def dynamic_decode(
     Raises
     ------
     ValueError
-        If ``maximum_iterations`` is no scalar, or a number below 1.
+        If ``maximum_iterations`` is not a scalar, or is below 1.
+    TypeError
+        If there is any other keyword argument.
     """
     unknown = kwargs.keys() - {"decoder_init_input", "decoder_init_kwargs"}
     if unknown:
@@ -88,7 +90,7 @@ def dynamic_decode(
             given = tf.nest.map_structure(lambda new: _where(finished, tf.zeros_like(new), new), given)
             next_state = tf.nest.map_structure(lambda old, new: _where(finished, old, new), state, next_state)
         outputs = tf.nest.map_structure(lambda array, new: array.write(time, new), outputs, given)
-        # a beam takes its parent's length with it: its decoder counts by itself
+        # a beam inherits its parent's length, so a beam search counts lengths itself
         counted = getattr(next_state, "lengths", None)
         lengths = tf.where(finished, lengths, time + 1) if counted is None else tf.cast(counted, tf.int32)
         return time + 1, outputs, next_state, _like(inputs, next_inputs), ended, lengths
@@ -103,7 +105,7 @@ def dynamic_decode(
         maximum_iterations=most,
         shape_invariants=tf.nest.map_structure(_free_of_growing, beginning),
     )
-    # with no step at all, an array's own shape is all that is known of its elements
+    # after zero steps, only the array's declared shape tells that of its elements
     outputs = tf.nest.map_structure(_stacked, outputs)
     if hasattr(decoder, "finalize"):
         with suppress(NotImplementedError):
@@ -136,7 +138,7 @@ def _tensor(value: Any) -> Any:
 
 
 def _like(structure: Any, other: Any) -> Any:
-    """Return another structure's values in a structure: some cells take a tuple and give a list, or cast its dtype."""
+    """Return the values of ``other`` in the structure and dtypes of ``structure``, which some cells change."""
 
     def fit(old: Any, new: Any) -> Any:
         return new if isinstance(new, tf.TensorArray) else tf.cast(new, old.dtype)
@@ -146,7 +148,7 @@ def _like(structure: Any, other: Any) -> Any:
 
 
 def _where(finished: Any, old: Any, new: Any) -> Any:
-    """Choose by sequence; what has no sequences in it (a history, a scalar) is new."""
+    """Choose old values for finished sequences, else new ones; always new for a TensorArray or a scalar."""
     if isinstance(new, tf.TensorArray) or new.shape.rank == 0:
         return new
     for _ in range(new.shape.rank - finished.shape.rank):
@@ -155,5 +157,5 @@ def _where(finished: Any, old: Any, new: Any) -> Any:
 
 
 def _free_of_growing(value: Any) -> Any:
-    """Return the shape that a loop variable keeps: the shape it begins with."""
+    """Return a loop variable's shape invariant: its initial shape, or unknown for a growing TensorArray."""
     return tf.TensorShape(None) if isinstance(value, tf.TensorArray) else value.shape

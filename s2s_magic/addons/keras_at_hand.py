@@ -1,4 +1,4 @@
-"""The Keras that TensorFlow has (Keras 2, `tf_keras` or Keras 3), and what is asked of it in one way."""
+"""Helpers that work alike on whichever Keras TensorFlow uses: Keras 2, `tf_keras` or Keras 3."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tensorflow import keras
 
 IS_KERAS_3 = hasattr(keras, "Operation")
 KerasTensor = keras.KerasTensor if IS_KERAS_3 else keras.__internal__.KerasTensor
-# `tf.keras` of Keras 3 has them in `utils` alone
+# with Keras 3, `tf.keras` has these in `utils` only
 saving = keras.utils if IS_KERAS_3 else keras.saving
 registered = saving.register_keras_serializable(package="s2s_magic")
 serialize = saving.serialize_keras_object
 
 
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
-    """Make an object, or a list of them, from what `serialize` gave; anything else is given back as it is."""
+    """Create an object, or a list of objects, from the result of `serialize`; return anything else unchanged."""
     if isinstance(config, (list, tuple)):
         return [deserialize(one, custom_objects) for one in config]
     if isinstance(config, dict) and "class_name" in config:
@@ -28,17 +28,17 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
 
 
 def is_symbolic(*values: Any) -> bool:
-    """Whether a symbolic tensor of the functional API is among the values or in structures among them."""
+    """Whether any of the values is, or contains, a symbolic tensor of the functional API."""
     return any(isinstance(value, KerasTensor) for value in tf.nest.flatten(values))
 
 
 def takes(function: Callable[..., Any], argument: str) -> bool:
-    """Whether a function has an argument of that name."""
+    """Whether a function has a parameter of that name."""
     return argument in inspect.signature(function).parameters
 
 
 def numbers_to_tensors(structure: Any) -> Any:
-    """Make tensors of the Python and NumPy numbers in a structure, and leave all else as it is."""
+    """Convert the Python and NumPy numbers in a structure to tensors; leave everything else unchanged."""
 
     def convert(value: Any) -> Any:
         return tf.convert_to_tensor(value) if isinstance(value, (bool, int, float, np.generic, np.ndarray)) else value
@@ -47,12 +47,12 @@ def numbers_to_tensors(structure: Any) -> Any:
 
 
 def compute_dtype(layer: Any, otherwise: Any = None) -> tf.DType:
-    """Return the dtype that a layer computes in; that of a policy for mixed precision is its lower one."""
+    """Return the dtype that a layer computes in: with mixed precision, the lower one."""
     return tf.as_dtype(getattr(layer, "compute_dtype", None) or otherwise or keras.backend.floatx())
 
 
 def cast_floats(structure: Any, dtype: tf.DType) -> Any:
-    """Cast the floating-point tensors of a structure, and leave all else as it is."""
+    """Cast the floating-point tensors in a structure; leave everything else unchanged."""
 
     def cast(value: Any) -> Any:
         if isinstance(value, tf.TensorArray):
@@ -64,12 +64,12 @@ def cast_floats(structure: Any, dtype: tf.DType) -> Any:
 
 
 def exchange_axes(value: Any) -> Any:
-    """Exchange the first two axes: time and batch."""
+    """Swap the first two axes, time and batch."""
     return tf.transpose(value, [1, 0, *range(2, value.shape.rank)])
 
 
 def zero_state(cell: Any, batch_size: Any, dtype: tf.DType) -> Any:
-    """Return the state that a recurrent cell starts with where nothing else is given."""
+    """Return a recurrent cell's default initial state."""
     if hasattr(cell, "get_initial_state"):
         dtyped = {"dtype": dtype} if takes(cell.get_initial_state, "dtype") else {}
         return cell.get_initial_state(batch_size=batch_size, **dtyped)
@@ -77,7 +77,7 @@ def zero_state(cell: Any, batch_size: Any, dtype: tf.DType) -> Any:
 
 
 def forget_dropout(cell: Any) -> None:
-    """Let a cell and the cells in it draw new dropout masks: one made in a loop's body must not be used elsewhere."""
+    """Reset the dropout masks of a cell and the cells in it: a mask made in a loop's body is invalid outside it."""
     for inner in (cell, *getattr(cell, "cells", ()), *([cell.cell] if hasattr(cell, "cell") else [])):
         for method in ("reset_dropout_mask", "reset_recurrent_dropout_mask"):
             getattr(inner, method, bool)()

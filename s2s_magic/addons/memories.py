@@ -1,4 +1,4 @@
-"""How the symbolic memories of a functional model reach the attention mechanisms inside a decoder's cell."""
+"""Passing the symbolic memories of a functional model to the attention mechanisms in a decoder's cell."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def mechanisms_in(cell: Any) -> list[AttentionMechanism]:
 
 
 def symbolic(cell: Any) -> list[dict[str, Any]]:
-    """Return the symbolic memory of each mechanism in a cell, as arguments; nothing for one that has none."""
+    """Return the symbolic memory of each mechanism in a cell, as arguments of `setup_memory`; empty if it has none."""
     return [mechanism.symbolic_memory for mechanism in mechanisms_in(cell)]
 
 
 def used(cell: Any, given: list[dict[str, Any]], work: Callable[[], T]) -> T:
-    """Do something while the mechanisms in a cell have given memories; what they had before is theirs again after."""
+    """Return what ``work`` returns while the mechanisms in a cell have the given memories; restore their own after."""
     mechanisms = mechanisms_in(cell)
     before = [mechanism.held for mechanism in mechanisms]
     try:
@@ -38,5 +38,5 @@ def used(cell: Any, given: list[dict[str, Any]], work: Callable[[], T]) -> T:
 
 
 def training_argument(layer: Any, training: bool | None) -> dict[str, Any]:
-    """Return ``training`` as an argument where a layer's call has it."""
+    """Return ``training`` as a keyword argument if the layer's call accepts it, else nothing."""
     return {"training": training} if takes(layer.call, "training") or takes(layer.call, "kwargs") else {}

@@ -1,4 +1,4 @@
-"""Attention mechanisms that never go back: each step attends at or after where the last one did."""
+"""Monotonic attention mechanisms: each step attends at or after the position of the previous step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MODES = ("recursive", "parallel", "hard")
 
 
 class _MonotonicAttention(AttentionMechanism):
-    """What both monotonic mechanisms have: a trained number added to scores, and alignments that depend on the last."""
+    """The base class of both: a trainable bias for scores, and alignments that depend on the previous ones."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class _MonotonicAttention(AttentionMechanism):
         super().__init__(memory, probability_fn, **kwargs)
 
     def score_bias(self) -> Any:
-        """Make the number that is added to scores."""
+        """Create the scalar bias that is added to scores."""
         beginning = keras.initializers.Constant(self.settings["score_bias_init"])
         return self.add_weight(name="attention_score_bias", shape=(), initializer=beginning)
 
@@ -50,7 +50,7 @@ class _MonotonicAttention(AttentionMechanism):
         return tf.one_hot(tf.zeros([batch_size], tf.int32), self.alignments_size, dtype=dtype)
 
     def aligned(self, score: Any, state: Any) -> tuple[Any, Any]:
-        """Return alignments, and the next state, which they are."""
+        """Return the alignments twice: they are also the next state."""
         score += tf.cast(self.attention_score_bias, score.dtype)
         alignments = self.probability_fn(self.masked(score), tf.cast(state, score.dtype))
         return alignments, alignments
@@ -66,26 +66,28 @@ def _probability(sigmoid_noise: float, mode: str, seed: int | None) -> Callable[
 
 @registered
 class BahdanauMonotonicAttention(_MonotonicAttention):
-    """`BahdanauAttention`'s scores, attended to monotonically. Raffel et al., 2017, https://arxiv.org/abs/1704.00784.
+    """Monotonic attention with the scores of `BahdanauAttention`. Raffel et al., 2017.
+
+    Source: https://arxiv.org/abs/1704.00784.
 
     Parameters
     ----------
     units, memory, memory_sequence_length, normalize, kernel_initializer
         As for `BahdanauAttention`.
     sigmoid_noise : float
-        Standard deviation of the noise added to scores; above 0 in training, it makes the choice more discrete.
+        Standard deviation of the noise added to scores; in training, a value above 0 makes choices more discrete.
     sigmoid_noise_seed : int, optional
     score_bias_init : float
-        What the number added to scores begins with; below 0 for long memories.
+        Initial value of the bias added to scores; use a value below 0 for long memories.
     mode : str
         As for `monotonic_attention`.
     dtype, name, **kwargs
-        Those of a Keras layer.
+        Passed to `keras.layers.Layer`.
 
     Raises
     ------
     ValueError
-        If the mode is another.
+        If the mode is unknown.
     """
 
     def __init__(
@@ -122,7 +124,7 @@ class BahdanauMonotonicAttention(_MonotonicAttention):
         )
 
     def build(self, input_shape: Any = None) -> None:
-        """Make the mechanism's own variables."""
+        """Create the mechanism's own variables."""
         self.attention_v = self.add_weight(name="attention_v", shape=(self.units,), initializer=self.kernel_initializer)
         self.attention_score_bias = self.score_bias()
         add_normalization(self)
@@ -141,7 +143,7 @@ class BahdanauMonotonicAttention(_MonotonicAttention):
 
 @registered
 class LuongMonotonicAttention(_MonotonicAttention):
-    """`LuongAttention`'s scores, attended to monotonically. Raffel et al., 2017, https://arxiv.org/abs/1704.00784.
+    """Monotonic attention with the scores of `LuongAttention`. Raffel et al., 2017, https://arxiv.org/abs/1704.00784.
 
     Parameters
     ----------
@@ -153,7 +155,7 @@ class LuongMonotonicAttention(_MonotonicAttention):
     Raises
     ------
     ValueError
-        If the mode is another.
+        If the mode is unknown.
     """
 
     def __init__(
@@ -187,7 +189,7 @@ class LuongMonotonicAttention(_MonotonicAttention):
         )
 
     def build(self, input_shape: Any = None) -> None:
-        """Make the mechanism's own variables."""
+        """Create the mechanism's own variables."""
         self.attention_g = self.add_weight(name="attention_g", shape=(), initializer="ones") if self.scale else None
         self.attention_score_bias = self.score_bias()
         self.built = True

@@ -1,4 +1,4 @@
-"""Samplers that draw: from the scores, or between the given inputs and the decoder's own outputs."""
+"""Samplers that draw at random: ids from the scores, or whether to use a given input or the decoder's own output."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ def _drawn_ids(logits: Any, seed: int | None) -> Any:
 
 
 def _drawn_switches(probability: Any, batch_size: Any, seed: Any) -> Any:
-    """Draw whether something happens, for each sequence; bool ``[batch]``."""
+    """Draw bools ``[batch]`` that are True with a probability."""
     return tf.random.uniform([batch_size], seed=seed) < tf.cast(probability, tf.float32)
 
 
 @registered
 class SampleEmbeddingSampler(GreedyEmbeddingSampler):
-    """Draws an id in proportion to the softmax of the scores, and gives its embedding as the next input.
+    """Draws an id from the softmax of the scores; its embedding is the next input.
 
     Parameters
     ----------
     embedding_fn : callable, optional
         As for `GreedyEmbeddingSampler`.
     softmax_temperature : float, optional
-        Divides the scores: below 1 the likely ids become likelier.
+        Divides the scores: a value below 1 makes likely ids likelier.
     seed : int, optional
     """
 
@@ -56,20 +56,20 @@ class SampleEmbeddingSampler(GreedyEmbeddingSampler):
 
 @registered
 class ScheduledEmbeddingTrainingSampler(TrainingSampler):
-    """Gives, with a probability, the embedding of a drawn id in place of the given input: scheduled sampling.
+    """Scheduled sampling: with a probability, the next input is the embedding of a drawn id, not the given input.
 
-    A sample is the drawn id where one is used, and -1 where the given input is. Bengio et al., 2015,
+    A sample is the drawn id where it is used, and -1 where the given input is used. Bengio et al., 2015,
     https://arxiv.org/abs/1506.03099.
 
     Parameters
     ----------
     sampling_probability : float or scalar tensor
-        How likely a drawn id is used, per sequence and step.
+        The probability that a drawn id is used, per sequence and step.
     embedding_fn : callable, optional
-        Takes ids to inputs; without it, the call is given ``embedding``, a table ``[ids, depth]``.
+        Maps ids to inputs; without it, the call needs ``embedding``, a table ``[ids, depth]``.
     time_major : bool
     seed, scheduling_seed : int, optional
-        For drawing ids, and for drawing whether they are used.
+        For drawing ids, and for drawing whether to use them.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class ScheduledEmbeddingTrainingSampler(TrainingSampler):
     def initialize(  # type: ignore[override]
         self, inputs: Any, sequence_length: Any = None, mask: Any = None, embedding: Any = None
     ) -> tuple[Any, Any]:
-        """Take inputs and lengths as `TrainingSampler` does, and a table unless there is an ``embedding_fn``.
+        """Take inputs and lengths as `TrainingSampler` does, and the embedding table if there is no ``embedding_fn``.
 
         Raises
         ------
@@ -119,7 +119,7 @@ class ScheduledEmbeddingTrainingSampler(TrainingSampler):
         return tf.where(used, ids, tf.fill(tf.shape(ids), -1))
 
     def next_inputs(self, time: Any, outputs: Any, state: Any, sample_ids: Any) -> tuple[Any, Any, Any]:
-        """Return the given inputs, and embeddings where an id was drawn."""
+        """Return the embedding where an id was drawn, else the given input."""
         finished, given, state = super().next_inputs(time, outputs, state, sample_ids)
         assert self._embed is not None
         embedded = tf.cast(self._embed(tf.maximum(sample_ids, 0)), given.dtype)
@@ -129,16 +129,16 @@ class ScheduledEmbeddingTrainingSampler(TrainingSampler):
 
 @registered
 class ScheduledOutputTrainingSampler(TrainingSampler):
-    """Gives, with a probability, the decoder's own output in place of the given input.
+    """With a probability, uses the decoder's own output as next input, not the given one.
 
     Parameters
     ----------
     sampling_probability : float or scalar tensor
-        How likely the output is used, per sequence and step.
+        The probability that the output is used, per sequence and step.
     time_major : bool
     seed : int, optional
     next_inputs_fn : callable, optional
-        Takes outputs ``[batch, depth]`` to inputs; without it, outputs are inputs as they are.
+        Maps outputs ``[batch, depth]`` to inputs; without it, outputs are used unchanged.
     """
 
     def __init__(
@@ -167,7 +167,7 @@ class ScheduledOutputTrainingSampler(TrainingSampler):
     ) -> tuple[Any, Any]:
         """Take inputs and lengths as `TrainingSampler` does.
 
-        ``auxiliary_inputs`` ``[batch, time, more]`` are appended to the inputs of every step, drawn or given.
+        ``auxiliary_inputs`` ``[batch, time, more]`` are appended to the input of every step, whichever it is.
         """
         self._auxiliary = auxiliary_inputs
         if auxiliary_inputs is not None:
@@ -181,7 +181,7 @@ class ScheduledOutputTrainingSampler(TrainingSampler):
         return tf.cast(_drawn_switches(self.sampling_probability, self.batch_size, self.seed), tf.int32)
 
     def next_inputs(self, time: Any, outputs: Any, state: Any, sample_ids: Any) -> tuple[Any, Any, Any]:
-        """Return the given inputs, and the outputs where they were drawn."""
+        """Return the decoder's output where that was drawn, else the given input."""
         finished, given, state = super().next_inputs(time, outputs, state, sample_ids)
         own = outputs if self.next_inputs_fn is None else self.next_inputs_fn(outputs)
         if self._auxiliary is not None:
@@ -191,12 +191,12 @@ class ScheduledOutputTrainingSampler(TrainingSampler):
 
 
 def _probability(value: Any) -> Any:
-    """Refuse a number that is no probability; a tensor may change while a model is trained.
+    """Return the value if it may be a probability; a tensor, which may change in training, is not range-checked.
 
     Raises
     ------
     ValueError
-        If it is no scalar, or a number outside 0 to 1.
+        If it is not a scalar, or is a number outside 0 to 1.
     """
     if tf.convert_to_tensor(value).shape.rank not in (None, 0):
         raise ValueError("sampling_probability must be a scalar")

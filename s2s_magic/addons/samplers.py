@@ -1,4 +1,4 @@
-"""Samplers: what a decoder's next input is, and when a sequence has ended."""
+"""Samplers, which choose a decoder's next input and decide when a sequence has ended."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from s2s_magic.addons.keras_at_hand import deserialize, exchange_axes, registere
 
 
 class Sampler(ABC):
-    """What a `BasicDecoder` asks at each step: ids from its outputs, then the next inputs.
+    """Chooses ids from a `BasicDecoder`'s outputs at each step, then the next inputs.
 
-    A sampler is told the inputs of the decoder's call by `initialize`, and knows the batch size from then on.
+    `initialize` receives the inputs of the decoder's call; the batch size is known from then on.
     """
 
     ends_by_itself = False
-    """Whether the inputs themselves end every sequence; where not, a decoder bounds its steps."""
+    """Whether every sequence ends with the inputs; otherwise the decoder limits the number of steps."""
 
     _batch_size: Any = None
 
@@ -38,18 +38,18 @@ class Sampler(ABC):
 
     @abstractmethod
     def next_inputs(self, time: Any, outputs: Any, state: Any, sample_ids: Any) -> tuple[Any, Any, Any]:
-        """Return ``(finished, next inputs, state)`` after a step."""
+        """Return ``(finished, next inputs, state)`` for the next step."""
 
     @property
     def batch_size(self) -> Any:
-        """The number of sequences, once `initialize` was called; an integer scalar tensor."""
+        """The number of sequences, an integer scalar tensor; known after `initialize`."""
         if self._batch_size is None:
             raise ValueError("batch_size is known once initialize was called")
         return self._batch_size
 
     @property
     def sample_ids_shape(self) -> tf.TensorShape:
-        """The shape of one sequence's sample at one step."""
+        """The shape of the sample of one sequence at one step."""
         return tf.TensorShape([])
 
     @property
@@ -58,7 +58,7 @@ class Sampler(ABC):
         return tf.int32
 
     def arguments(self) -> dict[str, Any]:
-        """Return what the sampler was constructed with, by name."""
+        """Return the constructor arguments by name."""
         return {}
 
     def get_config(self) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class Sampler(ABC):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Sampler:
-        """Make a sampler from its `get_config`."""
+        """Create a sampler from the result of `get_config`."""
         return cls(**{name: deserialize(value) for name, value in config.items()})
 
 
@@ -81,7 +81,7 @@ def _plain(value: Any) -> Any:
 
 
 def one_tensor(outputs: Any) -> Any:
-    """Refuse outputs that are a structure: ids are chosen from one tensor of scores.
+    """Return outputs as a tensor, and refuse structures: ids are chosen from one tensor of scores.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def _vector(sequence_length: Any) -> Any:
 
 
 def _followed_by_zeros(inputs: Any) -> Any:
-    """Return time-major inputs as an array to read steps from, with a step of zeros after the last."""
+    """Return time-major inputs as a TensorArray of steps, with a step of zeros appended."""
     padded = tf.pad(inputs, [[0, 1], *[[0, 0]] * (inputs.shape.rank - 1)])
     size, shape = tf.shape(padded)[0], padded.shape[1:]
     return tf.TensorArray(padded.dtype, size=size, element_shape=shape, clear_after_read=False).unstack(padded)
@@ -109,12 +109,12 @@ def _followed_by_zeros(inputs: Any) -> Any:
 
 @registered
 class TrainingSampler(Sampler):
-    """Gives the decoder its inputs step by step, whatever it put out: teacher forcing.
+    """Teacher forcing: the next input is the given one, whatever the decoder output.
 
     Parameters
     ----------
     time_major : bool
-        Whether inputs are ``[time, batch, ...]``; else they are ``[batch, time, ...]``.
+        Whether inputs are ``[time, batch, ...]`` rather than ``[batch, time, ...]``.
     """
 
     ends_by_itself = True
@@ -131,16 +131,16 @@ class TrainingSampler(Sampler):
     def initialize(  # type: ignore[override]
         self, inputs: Any, sequence_length: Any = None, mask: Any = None
     ) -> tuple[Any, Any]:
-        """Take the inputs ``[batch, time, ...]``, and how far each sequence goes.
+        """Take the inputs ``[batch, time, ...]`` and the length of each sequence.
 
         Parameters
         ----------
         inputs : tensor or structure of tensors
         sequence_length : integer tensor [batch], optional
-            Lengths beyond the inputs end with the inputs.
+            Lengths are capped at the number of steps in the inputs.
         mask : boolean tensor [batch, time], optional
-            A sequence ends after its last True; a False before that does not end it. With ``sequence_length`` too, the
-            nearer end counts.
+            A sequence ends after its last True; an earlier False does not end it. If ``sequence_length`` is given too,
+            the earlier end counts.
 
         Raises
         ------
@@ -165,7 +165,7 @@ class TrainingSampler(Sampler):
         return tf.equal(lengths, 0), self._inputs_at(0)
 
     def _inputs_at(self, time: Any) -> Any:
-        """Return the inputs of a step, and zeros where no sequence goes that far."""
+        """Return the inputs of a step, or zeros past the end of the longest sequence."""
         index = tf.where(time < tf.reduce_max(self._lengths), time, self._steps)
         return tf.nest.map_structure(lambda array: array.read(index), self._inputs)
 
@@ -174,19 +174,19 @@ class TrainingSampler(Sampler):
         return tf.argmax(one_tensor(outputs), axis=-1, output_type=tf.int32)
 
     def next_inputs(self, time: Any, outputs: Any, state: Any, sample_ids: Any) -> tuple[Any, Any, Any]:
-        """Return the inputs of the next step; a sequence has ended where its length is reached."""
+        """Return the inputs of the next step; a sequence is finished when its length is reached."""
         return time + 1 >= self._lengths, self._inputs_at(time + 1), state
 
 
 @registered
 class GreedyEmbeddingSampler(Sampler):
-    """Chooses the id of the highest score, and gives its embedding as the next input.
+    """Chooses the id with the highest score; its embedding is the next input.
 
     Parameters
     ----------
     embedding_fn : callable, optional
-        Takes int32 ids ``[batch]`` to inputs ``[batch, depth]``; a Keras layer is saved with the decoder. Without it,
-        the decoder's call is given a table ``[ids, depth]`` as its inputs.
+        Maps int32 ids ``[batch]`` to inputs ``[batch, depth]``; a Keras layer is saved with the decoder. Without it,
+        the decoder's call needs a table ``[ids, depth]`` as its inputs.
     """
 
     def __init__(self, embedding_fn: Callable[..., Any] | None = None) -> None:
@@ -201,13 +201,13 @@ class GreedyEmbeddingSampler(Sampler):
     def initialize(  # type: ignore[override]
         self, embedding: Any, start_tokens: Any = None, end_token: Any = None
     ) -> tuple[Any, Any]:
-        """Take the table ``[ids, depth]`` (or None), the start ids ``[batch]`` and the end id.
+        """Take the table ``[ids, depth]`` or None, the start ids ``[batch]`` and the end id.
 
         Raises
         ------
         ValueError
-            If there is neither a table nor an ``embedding_fn``, if ``start_tokens`` is no vector or ``end_token`` is
-            no scalar.
+            If there is neither a table nor an ``embedding_fn``, ``start_tokens`` is missing or not a vector, or
+            ``end_token`` is missing or not a scalar.
         """
         if self.embedding_fn is None:
             if embedding is None:
@@ -229,14 +229,14 @@ class GreedyEmbeddingSampler(Sampler):
         return tf.argmax(one_tensor(outputs), axis=-1, output_type=tf.int32)
 
     def next_inputs(self, time: Any, outputs: Any, state: Any, sample_ids: Any) -> tuple[Any, Any, Any]:
-        """Return the embeddings of the chosen ids; a sequence has ended where the end id was chosen."""
+        """Return the embeddings of the chosen ids; a sequence is finished when the end id is chosen."""
         finished = tf.equal(sample_ids, self._end_token)
         assert self._embed is not None
         return finished, self._embed(sample_ids), state
 
 
 def table_lookup(table: Any) -> Callable[[Any], Any]:
-    """Return the function from ids to rows of a table."""
+    """Return a function that looks ids up in a table's rows."""
     return lambda ids: tf.gather(tf.convert_to_tensor(table), ids)
 
 
@@ -246,7 +246,7 @@ def scalar_id(end_token: Any) -> Any:
     Raises
     ------
     ValueError
-        If it is not one.
+        If it is not a scalar.
     """
     end = tf.cast(end_token, tf.int32)
     if end.shape.rank not in (None, 0):

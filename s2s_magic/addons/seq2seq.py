@@ -1,7 +1,7 @@
-"""TensorFlow Addons' ``tfa.seq2seq`` on the Keras at hand.
+"""A replacement for TensorFlow Addons' ``tfa.seq2seq`` that works with the installed Keras.
 
-The names are those of its documentation, at the places where programs look for them: ``seq2seq.BasicDecoder`` and
-``seq2seq.basic_decoder.BasicDecoder`` alike.
+It has the documented names wherever programs import them from: both ``seq2seq.BasicDecoder`` and
+``seq2seq.basic_decoder.BasicDecoder``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from s2s_magic.addons.written_samplers import CustomSampler, InferenceSampler
 
 
 def _place(name: str, *contents: object) -> ModuleType:
-    """Make a module of things that stand elsewhere, by their names."""
+    """Return a module that contains objects defined elsewhere, under their names."""
     module = ModuleType(f"{__name__}.{name}", f"What programs look for in ``seq2seq.{name}``.")
     vars(module).update({getattr(thing, "__name__", ""): thing for thing in contents})
     return module

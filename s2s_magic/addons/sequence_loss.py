@@ -29,26 +29,26 @@ def sequence_loss(
     logits : float tensor [batch, time, ids]
     targets : tensor [batch, time] of ids, or [batch, time, ids] of probabilities
     weights : float tensor [batch, time]
-        1 where a position counts, 0 where it is padding.
+        1 for positions that count, 0 for padding.
     average_across_timesteps, average_across_batch : bool
-        Divide the sum over these axes by the sum of their weights.
+        Divide the sum over these axes by the sum of the weights.
     sum_over_timesteps, sum_over_batch : bool
-        Divide the sum over these axes by the number of their weights that are not 0.
+        Divide the sum over these axes by the number of nonzero weights.
     softmax_loss_function : callable, optional
-        ``(labels, logits) -> losses`` in place of softmax cross-entropy, with its arguments by name: ids
+        ``(labels, logits) -> losses``, used instead of softmax cross-entropy. It is called with keywords: ids
         ``[batch * time]`` and scores ``[batch * time, ids]``.
     name : str, optional
-        Accepted for code that gives it.
+        Accepted for compatibility and ignored.
 
     Returns
     -------
     tensor
-        A scalar, ``[batch]``, ``[time]``, or ``[batch, time]`` where nothing is reduced.
+        A scalar, ``[batch]``, ``[time]``, or ``[batch, time]`` if no axis is reduced.
 
     Raises
     ------
     ValueError
-        If a shape is another, or losses are both averaged and summed.
+        If an argument has the wrong rank, or losses are to be both averaged and summed.
     """
     logits, targets, weights = (tf.convert_to_tensor(value) for value in (logits, targets, weights))
     if logits.shape.rank != 3:
@@ -85,7 +85,7 @@ def sequence_loss(
 
 @registered
 class SequenceLoss(keras.losses.Loss):  # type: ignore[misc]
-    """`sequence_loss` as a Keras loss; ``sample_weight`` ``[batch, time]`` are its weights, else every position counts.
+    """`sequence_loss` as a Keras loss, weighted by ``sample_weight`` ``[batch, time]``; without it, by 1.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ class SequenceLoss(keras.losses.Loss):  # type: ignore[misc]
         return sequence_loss(y_pred, y_true, weights, **self.options)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Return the loss where every position counts."""
+        """Return the loss with all weights 1."""
         return self(y_true, y_pred)
 
     def get_config(self) -> dict[str, Any]:

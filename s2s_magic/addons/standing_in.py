@@ -1,4 +1,4 @@
-"""Ours under the name ``tensorflow_addons``, where programs import it."""
+"""Making `s2s_magic.addons` importable as ``tensorflow_addons``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PLACES = ("attention_wrapper", "basic_decoder", "beam_search_decoder", "decoder"
 
 
 def modules() -> dict[str, ModuleType]:
-    """Give what stands for ``tensorflow_addons`` and the modules in it, by the names under which they are imported."""
+    """Return the replacements for ``tensorflow_addons`` and its submodules, by import name."""
     seq2seq = _ours()
     package = ModuleType(NAME, "The part of TensorFlow Addons that s2s_magic has: `seq2seq`.")
     package.__path__ = []
@@ -25,26 +25,26 @@ def modules() -> dict[str, ModuleType]:
 
 
 def _ours() -> ModuleType:
-    return import_module("s2s_magic.addons.seq2seq")  # which loads TensorFlow
+    return import_module("s2s_magic.addons.seq2seq")  # loads TensorFlow
 
 
 def is_needed() -> bool:
-    """Whether no TensorFlow Addons is installed."""
+    """Whether TensorFlow Addons is not installed."""
     return NAME not in sys.modules and importlib.util.find_spec(NAME) is None
 
 
 def install(force: bool = False) -> bool:
-    """Let ``import tensorflow_addons`` give ours, until the process ends.
+    """Make ``import tensorflow_addons`` find our replacement until the process ends.
 
     Parameters
     ----------
     force : bool
-        Also where the real one is installed; what imported it before keeps it.
+        Do so even if the real package is installed. Code that has already imported it keeps it.
 
     Returns
     -------
     bool
-        Whether ours stands there.
+        Whether ``import tensorflow_addons`` now finds ours.
     """
     if force or is_needed():
         sys.modules.update(modules())
@@ -52,7 +52,7 @@ def install(force: bool = False) -> bool:
 
 
 def stand_in(changes: Changes) -> None:
-    """Let ``import tensorflow_addons`` give ours, where there is none, until the changes are undone."""
+    """Make ``import tensorflow_addons`` find ours until the changes are undone, if the real one is not installed."""
     if is_needed():
         for name in modules():
             changes.undo_by(lambda name=name: sys.modules.pop(name, None))  # type: ignore[misc]

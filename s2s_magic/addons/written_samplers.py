@@ -1,4 +1,4 @@
-"""Samplers made of the user's own functions."""
+"""Samplers made of functions that the user writes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class CustomSampler(Sampler):
     next_inputs_fn : callable
         ``(time, outputs, state, sample_ids) -> (finished, next inputs, state)``.
     sample_ids_shape, sample_ids_dtype : optional
-        Those of one sequence's sample at one step; a scalar, int32.
+        Shape and dtype of the sample of one sequence at one step; by default a scalar, int32.
     """
 
     def __init__(
@@ -59,17 +59,17 @@ class CustomSampler(Sampler):
         return self._dtype
 
     def initialize(self, inputs: Any, **kwargs: Any) -> tuple[Any, Any]:
-        """Ask ``initialize_fn``."""
+        """Call ``initialize_fn``."""
         finished, first_inputs = self.initialize_fn(inputs, **kwargs)
         self._batch_size = tf.size(finished)
         return finished, first_inputs
 
     def sample(self, time: Any, outputs: Any, state: Any) -> Any:
-        """Ask ``sample_fn``; its ids are cast to ``sample_ids_dtype``."""
+        """Call ``sample_fn``, and cast its ids to ``sample_ids_dtype``."""
         return tf.cast(self.sample_fn(time=time, outputs=outputs, state=state), self._dtype)
 
     def next_inputs(self, time: Any, outputs: Any, state: Any, sample_ids: Any) -> tuple[Any, Any, Any]:
-        """Ask ``next_inputs_fn``."""
+        """Call ``next_inputs_fn``."""
         finished, inputs, state = self.next_inputs_fn(time=time, outputs=outputs, state=state, sample_ids=sample_ids)
         return finished, inputs, state
 
@@ -83,11 +83,11 @@ class InferenceSampler(Sampler):
     sample_fn : callable
         ``outputs -> sample ids``.
     sample_shape, sample_dtype
-        Those of one sequence's sample at one step.
+        Shape and dtype of the sample of one sequence at one step.
     end_fn : callable
         ``sample ids -> finished``, bool ``[batch]``.
     next_inputs_fn : callable, optional
-        ``sample ids -> next inputs``; without it, samples are inputs as they are.
+        ``sample ids -> next inputs``; without it, samples are used as inputs unchanged.
     """
 
     def __init__(
@@ -130,10 +130,10 @@ class InferenceSampler(Sampler):
         return tf.fill([self._batch_size], False), start_inputs
 
     def sample(self, time: Any, outputs: Any, state: Any) -> Any:
-        """Ask ``sample_fn``."""
+        """Call ``sample_fn``."""
         return self.sample_fn(outputs)
 
     def next_inputs(self, time: Any, outputs: Any, state: Any, sample_ids: Any) -> tuple[Any, Any, Any]:
-        """Ask ``end_fn`` and ``next_inputs_fn``."""
+        """Call ``end_fn`` and ``next_inputs_fn``."""
         inputs = sample_ids if self.next_inputs_fn is None else self.next_inputs_fn(sample_ids)
         return self.end_fn(sample_ids), inputs, state
