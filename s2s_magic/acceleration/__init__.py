@@ -1,8 +1,8 @@
-"""Running a model's layers on this package's kernels for a while, and taking it back.
+"""Running a model's layers on this package's kernels temporarily.
 
-The layer objects stay the owners of their weights. For the time of a ``with`` block, those whose type and settings
-are understood to the last detail have another way to compute the same numbers: an override in the instance's own
-``__dict__``, which configuration, cloning, weights and summaries do not see.
+The layer objects continue to own their weights. Within a ``with`` block, layers whose type and settings are fully
+understood compute the same numbers faster, through a method override in the instance's own ``__dict__``.
+Configuration, cloning, weights and summaries do not see it.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ ACCELERATED = "accelerated"
 def accelerate(
     model: Any, fixed_lengths: Mapping[int, int] | None = None, *, write_out: bool = True
 ) -> Iterator[Mapping[str, str]]:
-    """Let a Keras model compute the same numbers faster for the time of a ``with`` block.
+    """Make a Keras model compute the same numbers faster within a ``with`` block.
 
-    Understood are Keras's LSTM, GRU and RNN over LSTM and GRU cells, plain, stacked or bidirectional; TFA's
-    ``BasicDecoder`` with a ``TrainingSampler`` over such cells, whose output layer is taken out of the loop over
-    time; sparse categorical cross entropy on the softmax of a dense layer; and Adam. Everything else stays as it is.
+    Supported are Keras's LSTM, GRU and RNN over LSTM and GRU cells, plain, stacked or bidirectional; TFA's
+    ``BasicDecoder`` with a ``TrainingSampler`` over such cells, whose output layer is moved out of the time loop;
+    sparse categorical cross-entropy on the softmax of a dense layer; and Adam. Everything else is left unchanged.
 
     Parameters
     ----------
     model
         A functional Keras model, built by hand or from a spec; it may be compiled before or inside the block.
     fixed_lengths
-        By its place in a batch, each column of lengths that holds one number only, and that number: a promise on all
-        data the model sees inside the block, checked where it is relied upon.
+        Columns of lengths that are constant: from a column's index in the batch to its one value. This must hold for
+        all data that the model sees within the block; it is checked where it is used.
     write_out
-        Write loops of few steps out where the graph knows their number: faster to run, slower to trace.
+        Unroll loops with few steps where their number is statically known: faster to run, slower to trace.
 
     Yields
     ------
     Mapping[str, str]
-        For each recurrent layer by its name, and for ``loss`` and ``optimizer`` of a compiled model:
-        ``"accelerated"``, or why not.
+        For each recurrent layer by name, and for ``loss`` and ``optimizer`` of a compiled model: ``"accelerated"``,
+        or the reason why not.
     """
     with Changes() as changes, changes, changes:
         yield put_on_kernels(changes, model, fixed_lengths, write_out=write_out)
@@ -59,12 +59,12 @@ def accelerate(
 def put_on_kernels(
     changes: Changes, model: Any, fixed_lengths: Mapping[int, int] | None = None, *, write_out: bool = True
 ) -> Mapping[str, str]:
-    """Let a Keras model compute the same numbers faster until changes are undone; see `accelerate`."""
+    """Make a Keras model compute the same numbers faster until the changes are undone; see `accelerate`."""
     projections: Projections = {}
     unrolled = UNROLLED if write_out else 0
     found: dict[str, str] = {}
     whole = model_obstacle(model)
-    # What was traced before must not run on the kernels, and what is traced on them must not stay.
+    # Graphs traced earlier do not use the kernels, and graphs traced on the kernels must not outlive the changes.
     backend.set_traces_aside(changes, model)
     for layer in recurrent_layers(model):
         obstacle = whole or _obstacle(layer)
@@ -87,7 +87,7 @@ def put_on_kernels(
 
 
 def model_obstacle(model: Any) -> str | None:
-    """Say in words why nothing of a model can run on the kernels, whatever its layers are."""
+    """Return why nothing in a model can run on the kernels, whatever its layers; None if there is no such reason."""
     if tf.distribute.has_strategy() or model.distribute_strategy is not tf.distribute.get_strategy():
         return "under a distribution strategy, everything is left as it is"
     if backend.is_compiled(model) and model.run_eagerly:
@@ -102,7 +102,7 @@ def _obstacle(layer: Any) -> str | None:
 
 
 def recurrent_layers(model: Any) -> list[Any]:
-    """List the layers that go through time, each once; nested models are looked into."""
+    """Return the layers that loop over time, each once, including those in nested models."""
     found: dict[int, Any] = {}
     for layer in model.layers:
         if isinstance(layer, keras.Model):
@@ -117,6 +117,6 @@ def _through_time(layer: Any) -> bool:
 
 
 def _dense_layers(model: Any) -> list[Any]:
-    """List the plain dense layers, those that a decoder holds as well."""
+    """Return the unmodified dense layers, including those that a decoder holds."""
     layers = {id(layer): layer for layer in backend.reached(model) if type(layer) is keras.layers.Dense}
     return [layer for layer in layers.values() if strangeness(layer) is None]

@@ -1,4 +1,4 @@
-"""Cross entropy on an output layer's own inputs, so that all the logits need never be there at once."""
+"""Cross-entropy computed from the inputs of the output layer, so that the logits are never all in memory at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from s2s_magic.source.generate import MASKED_LOSS
 from s2s_magic.undoing import Changes
 
 Projections = dict[tuple[int, str], tuple[Any, Any, Any, bool]]
-"""By graph and name of logits: what the layer read, its weights, its bias, and whether this is training."""
+"""By graph and name of logits: the dense layer's inputs, kernel and bias, and whether the call is for training."""
 
 _REDUCTIONS = ("auto", "sum_over_batch_size", "sum")
 _SETTINGS = {"from_logits", "ignore_class"}
@@ -25,7 +25,7 @@ _STEPS = ("train_step", "test_step", "compute_loss", "make_train_function")
 
 
 def note_projections(changes: Changes, layer: Any, projections: Projections) -> None:
-    """Let a dense layer, all of whose methods are Keras's, remember what its logits are made of, for a while."""
+    """Record what an unmodified dense layer computes its logits from, until the changes are undone."""
     by_keras = layer.call
 
     def call(self: Any, inputs: Any) -> Any:
@@ -49,7 +49,7 @@ def note_projections(changes: Changes, layer: Any, projections: Projections) -> 
 
 
 def loss_obstacle(model: Any) -> str | None:
-    """Say in words why a compiled model's loss is computed from all its logits; None where it need not be."""
+    """Return why a compiled model's loss must be computed from all logits at once; None if it need not be."""
     ours = keras.Model
     if any(getattr(type(model), name) is not getattr(ours, name) for name in _STEPS):
         return f"{type(model).__name__} has a training step of its own"
@@ -82,7 +82,7 @@ def loss_obstacle(model: Any) -> str | None:
 
 
 def accelerate_loss(changes: Changes, model: Any, projections: Projections) -> None:
-    """Compute a loss without `loss_obstacle` block by block, wherever the logits come from a dense layer."""
+    """Compute a loss that has no `loss_obstacle` in blocks, wherever the logits come from a dense layer."""
     by_keras = model.compute_loss
 
     def compute_loss(self: Any, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Any:
@@ -98,7 +98,7 @@ def accelerate_loss(changes: Changes, model: Any, projections: Projections) -> N
 
 
 def _by_blocks(by_keras: Any, projections: Projections) -> Any:
-    """Return a loss function that looks through probabilities and logits to the dense layer that made them."""
+    """Return a loss function that finds the dense layer behind probabilities or logits, and works on its inputs."""
 
     def loss(y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         found = projections.get(_logits_key(y_pred, backend.loss_settings(by_keras).get("from_logits", False)))
@@ -113,7 +113,7 @@ def _by_blocks(by_keras: Any, projections: Projections) -> Any:
             return by_keras(y_true, y_pred, sample_weight=sample_weight)
         read, kernel, bias, training = found
         rows = tf.reshape(read, [-1, kernel.shape[0]])
-        shape = tf.shape(read)[:2]  # asking the probabilities for their shape would have them computed
+        shape = tf.shape(read)[:2]  # the shape of the probabilities would require computing them
         masked = _is_generated(by_keras.fn)
         targets = y_true[:, : shape[1]] if masked else y_true
         same = tf.debugging.assert_equal(tf.shape(targets), shape, "targets and output differ in shape")
@@ -134,7 +134,7 @@ def _by_blocks(by_keras: Any, projections: Projections) -> Any:
 
 
 def _logits_key(y_pred: Any, from_logits: bool) -> tuple[int, str]:
-    """Return graph and name of the logits that an output is, or is the softmax of."""
+    """Return graph and name of an output's logits: the output itself, or the input of its softmax."""
     if not tf.is_symbolic_tensor(y_pred):
         return 0, ""
     logits = y_pred
@@ -146,7 +146,7 @@ def _logits_key(y_pred: Any, from_logits: bool) -> tuple[int, str]:
 
 
 def _is_generated(loss: Any) -> bool:
-    """Return whether a loss is what generated source compiles a model with: the same code over the same names."""
+    """Return whether a loss is the masked loss of generated source: the same code, with the same globals."""
     if not isinstance(loss, FunctionType) or loss.__closure__ or loss.__defaults__ or loss.__kwdefaults__:
         return False
     names = loss.__globals__

@@ -1,4 +1,4 @@
-"""TFA's ``BasicDecoder`` with teacher forcing: a recurrent layer over the true inputs, then one output product."""
+"""Running TFA's ``BasicDecoder`` with teacher forcing as a recurrent layer followed by one product for all outputs."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _BY_POSITION = tuple(
 
 
 def _tfa() -> Any:
-    """Return TFA's seq2seq package where somebody imported it: without that, no layer is one of its decoders."""
+    """Return TFA's seq2seq package if it was imported, else None; then no layer can be one of its decoders."""
     return getattr(sys.modules.get("tensorflow_addons"), "seq2seq", None)
 
 
 def is_decoder(layer: Any) -> bool:
-    """Return whether a layer is a decoder of TFA, of whatever kind."""
+    """Return whether a layer is any of TFA's decoders."""
     tfa = _tfa()
     return tfa is not None and isinstance(layer, tfa.BaseDecoder)
 
 
 def decoder_obstacle(decoder: Any) -> str | None:
-    """Say in words why a decoder of TFA cannot run on the kernels; None where it can."""
+    """Return why a decoder of TFA cannot run on the kernels; None if it can."""
     if backend.kind_of(decoder) != "decoder":
         return f"{type(decoder).__name__} is none of the decoders understood: BasicDecoder"
     sampler = decoder.sampler
@@ -47,7 +47,7 @@ def decoder_obstacle(decoder: Any) -> str | None:
 
 
 def settings_obstacle(decoder: Any) -> str | None:
-    """Say in words which setting or output layer of a ``BasicDecoder`` is not understood, whatever its sampler."""
+    """Return which setting or output layer of a ``BasicDecoder`` is unsupported, whatever its sampler; else None."""
     layer, sampler = decoder.output_layer, decoder.sampler
     if (odd := strangeness(decoder)) is not None:
         return odd
@@ -72,27 +72,27 @@ def _is_known(activation: Any) -> bool:
 
 
 def accelerate_decoder(changes: Changes, decoder: Any, fixed_lengths: Mapping[int, int], unrolled: int) -> None:
-    """Run a decoder without `decoder_obstacle` on the kernels; of ``fixed_lengths``, see `accelerate`."""
+    """Run a decoder that has no `decoder_obstacle` on the kernels; for ``fixed_lengths`` see `accelerate`."""
     by_tfa = decoder.call
     output_of = sys.modules[type(decoder).__module__].BasicDecoderOutput
 
     def call(self: Any, inputs: Any, initial_state: Any = None, training: Any = None, **kwargs: Any) -> Any:
         if not isinstance(inputs, tf.Tensor) or inputs.shape.rank != 3:
             return by_tfa(inputs, initial_state=initial_state, training=training, **kwargs)
-        # The sampler checks its arguments, and keeps what users of it may read.
+        # The sampler checks its arguments, and sets attributes that its users may read.
         finished, _, state = decoder.initialize(inputs, initial_state=initial_state, **kwargs)
         lengths = decoder.sampler.sequence_length
         types = {value.dtype for value in tf.nest.flatten(state)}
         if lengths.dtype != tf.int32 or types != {tf.as_dtype(decoder.cell.compute_dtype)}:
             return by_tfa(inputs, initial_state=initial_state, training=training, **kwargs)
-        # A row is done before the first step or after one at least. Rows that are done go on through the cell until
-        # all are done, or with impute_finished keep their states and give zeros.
+        # A row is finished before the first step, or after at least one. Finished rows still run through the cell until
+        # all are finished; with impute_finished they keep their states and output zeros.
         lengths = tf.where(finished, 0, tf.maximum(lengths, 1))
         if kwargs:
             longest = tf.maximum(tf.reduce_max(lengths), 0)
             fixed = fixed_lengths.get(_column(kwargs.get("sequence_length")), -1)
             if fixed == inputs.shape[1]:
-                # The number of steps stays known, so that the loop over them is written out.
+                # The number of steps stays statically known, so that the loop can be unrolled.
                 with tf.control_dependencies([tf.debugging.assert_equal(longest, fixed)]):
                     inputs = tf.identity(inputs)
             else:
@@ -110,6 +110,6 @@ def accelerate_decoder(changes: Changes, decoder: Any, fixed_lengths: Mapping[in
 
 
 def _column(lengths: Any) -> int:
-    """Return which column of a batch a tensor is, just as it came; -1 where it is none."""
+    """Return the index of the batch column that a tensor is, unchanged; -1 if it is none."""
     came = tf.is_symbolic_tensor(lengths) and lengths.op.type == "IteratorGetNext"
     return int(lengths.value_index) if came else -1

@@ -1,4 +1,4 @@
-"""Recurrent cells: which are understood, and how a whole sequence runs through them."""
+"""Keras's recurrent cells on the kernels: which are supported, and running a whole sequence through them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _SIGMOID = (keras.activations.sigmoid, tf.sigmoid)
 
 
 def cells_of(cell: Any) -> list[Any]:
-    """List the cells of a stack, or the one cell."""
+    """Return the cells of a stack, or the single cell, as a list."""
     return list(cell.cells) if type(cell) is keras.layers.StackedRNNCells else [cell]
 
 
 def cell_obstacle(cell: Any) -> str | None:
-    """Say in words why a cell, or a stack of cells, cannot run on the kernels; None where it can."""
+    """Return why a cell, or a stack of cells, cannot run on the kernels; None if it can."""
     cells = cells_of(cell)
     if type(cell) is keras.layers.StackedRNNCells:
         if cell.reverse_state_order:
@@ -62,7 +62,7 @@ def _obstacle(cell: Any) -> str | None:
 
 
 def _are_its_weights(cell: Any) -> bool:
-    """Return whether a cell's weights are variables of the shapes that its settings call for."""
+    """Return whether a cell's weights are variables with the shapes that its settings imply."""
     weights = _own_weights(cell)
     if not all(isinstance(weight, tf.Variable) for weight in weights):
         return False
@@ -73,7 +73,7 @@ def _are_its_weights(cell: Any) -> bool:
 
 
 def regularized_output(part: Any) -> str | None:
-    """Say that a part of a layer adds to the loss at each of its steps, which only the layer's own loop can count."""
+    """Return that an activity regularizer adds to the loss at each step, as only the layer's own loop can; or None."""
     if part.activity_regularizer is None:
         return None
     return "the activity_regularizer counts each step by itself"
@@ -84,7 +84,7 @@ def _shown(activation: Any) -> str:
 
 
 def state_count(cell: Any) -> int:
-    """Return how many tensors the state of one cell is."""
+    """Return the number of state tensors of one cell."""
     return int(kernel_cell(cell).states)
 
 
@@ -112,13 +112,13 @@ def run_cells(
     states
         Flat list of initial states, each of shape (batch, units); None for zeros.
     training
-        Keras's flag; only dropout looks at it.
+        Keras's flag; affects dropout only.
     masks_by
-        The layer that draws the mask for ``dropout`` for all steps at once; by default the cells draw one a step.
+        The layer that draws one dropout mask for all steps; by default the cells draw one for each step.
     drawn_outside
-        Whether Keras calls the cells once before its loop, and so draws masks that nothing uses.
+        Whether Keras calls the cells once before its loop, and so draws masks that are never used.
     sequences
-        Give all outputs, else the last one.
+        Return all outputs rather than the last one only.
     mask, reverse, unrolled
         As for the kernels.
 
@@ -127,12 +127,12 @@ def run_cells(
     output : tensor
         Shape (batch, steps, units) or (batch, units).
     states : list of tensors
-        The last states, flat.
+        The final states, flat.
     """
     cells = cells_of(cell)
     after: list[Any] = []
     if masks_by is not None and masks_by.dropout:
-        # Keras, too, draws one mask for all steps at once where a layer runs its one cell on the whole sequence.
+        # Keras, too, draws one mask for all steps where a layer runs its single cell on the whole sequence.
         masks_by.reset_dropout_mask()
         x *= masks_by.get_dropout_mask_for_cell(x, training, count=gate_count(cell))[0]
     if reverse:
@@ -152,27 +152,27 @@ def run_cells(
 
 
 def gate_count(cell: Any) -> int:
-    """Return how many masks Keras draws for a cell's inputs: one a gate, of which it takes the first."""
+    """Return the number of masks that Keras draws for a cell's inputs: one for each gate; it uses only the first."""
     return 4 if type(cell) is keras.layers.LSTMCell else 3
 
 
 def _masks_of_steps(cells: list[Any], x: Any, training: Any, *, outside: bool) -> list[Any]:
-    """Draw the dropout masks that the cells themselves draw, step by step in a loop over time.
+    """Draw the same dropout masks as the cells themselves, step by step in a time loop.
 
-    Under one seed they are Keras's numbers, as far as those are the same twice: its own loop has several steps in
-    flight, and which of them draws first may change.
+    With the same seed they equal Keras's, as far as those are deterministic: Keras's loop runs several steps in
+    parallel, and the order in which they draw may vary.
 
     Parameters
     ----------
     cells, x, training
         As for `run_cells`.
     outside
-        Whether the cells are called once before the loop as well, only to see what they give.
+        Whether Keras also calls the cells once before the loop, only to see their output.
 
     Returns
     -------
     list
-        For each cell a tensor of shape (batch, steps, features), or None where it drops nothing.
+        For each cell a tensor of shape (batch, steps, features), or None if it has no dropout.
     """
     dropping = [cell for cell in cells if cell.dropout]
     if not dropping or training is False:
@@ -206,14 +206,14 @@ def _masks_of_steps(cells: list[Any], x: Any, training: Any, *, outside: bool) -
 
 
 def kernel_cell(cell: Any) -> Any:
-    """Return the kernels' twin of a Keras cell."""
+    """Return the kernel cell that is equivalent to a Keras cell."""
     if type(cell) is keras.layers.LSTMCell:
         return LstmCell()
     return GruCell() if cell.reset_after else ResetBeforeGruCell()
 
 
 def weights_of(cell: Any) -> tuple[Any, Any, Any]:
-    """Return kernel, recurrent kernel and bias of a cell in the type it computes in; None for no bias."""
+    """Return kernel, recurrent kernel and bias (or None) of a cell, in its compute dtype."""
     weights = _own_weights(cell)
     kernel, recurrent, *bias = (tf.cast(tf.convert_to_tensor(weight), cell.compute_dtype) for weight in weights)
     return kernel, recurrent, bias[0] if bias else None

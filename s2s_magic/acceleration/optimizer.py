@@ -1,4 +1,4 @@
-"""Adam by one fused operation a variable."""
+"""Adam with one fused operation for each variable."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _RATES = ("beta_1", "beta_2", "epsilon")
 
 
 def optimizer_obstacle(optimizer: Any) -> str | None:
-    """Say in words why an optimizer's update stays Keras's own; None where the fused operation does the same."""
+    """Return why an optimizer must keep Keras's own update; None if the fused operation is equivalent."""
     if type(optimizer) is not keras.optimizers.Adam:
         return f"{type(optimizer).__name__}: understood is Adam"
     if optimizer.amsgrad:
@@ -32,22 +32,20 @@ def optimizer_obstacle(optimizer: Any) -> str | None:
 
 
 def accelerate_step(changes: Changes, optimizer: Any) -> None:
-    """Update each variable by one operation, with the same slots and the same numbers, until changes are undone.
+    """Update each variable by one operation, with the same slots and numbers, until the changes are undone.
 
-    Only the innermost part of Adam changes: clipping, weight decay, moving averages and whoever wraps
-    ``apply_gradients`` see what they always see.
+    Only the innermost step of Adam changes: clipping, weight decay, moving averages and wrappers of
+    ``apply_gradients`` are not affected.
     """
 
     def update_step(self: Any, gradient: Any, variable: Any) -> None:
         first, second = backend.adam_moments(optimizer, variable)
         dtype = variable.dtype
         step = tf.cast(optimizer.iterations + 1, dtype)
-        # Keras takes the powers of rates that went through float32, whatever the variable's type, and the rates as
-        # they are for the moments.
+        # For the powers Keras rounds the rates to float32, whatever the variable's dtype; for the moments it does not.
         beta_1, beta_2 = tf.cast(optimizer.beta_1, dtype), tf.cast(optimizer.beta_2, dtype)
         if isinstance(gradient, tf.IndexedSlices):
-            # Keras decays the moments of every row too, those without a gradient included: its sparse Adam is the
-            # dense one.
+            # Keras's sparse Adam equals the dense one: it decays the moments of rows without a gradient, too.
             gradient = tf.math.unsorted_segment_sum(gradient.values, gradient.indices, tf.shape(variable)[0])
         gradient, rate = tf.cast(gradient, dtype), tf.cast(optimizer.learning_rate, dtype)
         epsilon = optimizer.epsilon
@@ -69,16 +67,16 @@ def accelerate_step(changes: Changes, optimizer: Any) -> None:
         )
 
     override(changes, optimizer, "update_step", update_step)
-    # The sum over repeated rows is made above, in the same pass.
+    # Repeated rows are summed above, in the same pass.
     override(changes, optimizer, backend.REPEATED_ROWS, lambda self, gradients: gradients)
 
 
 def _excess(beta_2: float, dtype: Any) -> float:
-    """Return by how much more Keras takes of a squared gradient than the fused operation does.
+    """Return the ratio of the weights that Keras and the fused operation give a squared gradient.
 
-    Keras rounds ``1 - beta_2``; the operation takes the rounded ``beta_2`` from 1. In float32, at 0.999, its velocities
-    would be 1.3e-5 too small. Gradients that are greater by the cube root of that share the error out between both
-    moments, a third of it each, and a smaller rate and epsilon take it out of the update.
+    Keras rounds ``1 - beta_2``; the operation subtracts the rounded ``beta_2`` from 1. In float32, at 0.999, its
+    velocities would be too small by a relative 1.3e-5. Scaling gradients by the cube root of the ratio leaves a third
+    of that error in each moment, and adjusting the learning rate and epsilon removes it from the update.
     """
     kind = tf.as_dtype(dtype).as_numpy_dtype
     return float(kind(1.0 - beta_2)) / (float(kind(1) - kind(beta_2)) or 1.0)

@@ -1,4 +1,4 @@
-"""Methods of one object, replaced for a while."""
+"""Temporarily overriding a method on one object."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from s2s_magic.undoing import Changes
 
 
 def override(changes: Changes, owner: Any, name: str, method: Callable[..., Any]) -> None:
-    """Put a method, a function whose first argument is the object, into its ``__dict__`` until changes are undone.
+    """Override a method in an object's ``__dict__`` until the changes are undone.
 
-    Keras looks its methods up on the instance, so the override counts for this object alone. It is kept from autograph,
-    which has nothing to rewrite in it. A SavedModel that is written in the meantime is traced with the object's own
-    method.
+    The new method is a function whose first argument is the object. Keras looks methods up on the instance, so only
+    this object is affected. Autograph skips the override, which has nothing to rewrite. A SavedModel written before
+    the changes are undone is traced with the original method.
     """
     own = getattr(owner, name)
 

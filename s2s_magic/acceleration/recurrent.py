@@ -1,4 +1,4 @@
-"""Keras's recurrent layers on the kernels."""
+"""Running Keras's recurrent layers on the kernels."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from s2s_magic.undoing import Changes
 
 
 def halves(layer: Any) -> list[Any]:
-    """Return the two layers of a Bidirectional one, or the layer itself."""
+    """Return the two layers in a Bidirectional layer, or the layer itself, as a list."""
     if backend.kind_of(layer) == "bidirectional":
         return [layer.forward_layer, layer.backward_layer]
     return [layer]
 
 
 def recurrent_obstacle(layer: Any) -> str | None:
-    """Say in words why a layer cannot run on the kernels; None where it can."""
+    """Return why a layer cannot run on the kernels; None if it can."""
     return strangeness(layer) or next((why for why in map(_obstacle, halves(layer)) if why), None)
 
 
@@ -50,7 +50,7 @@ def _obstacle(layer: Any) -> str | None:
 
 
 def accelerate_recurrent(changes: Changes, layer: Any, unrolled: int) -> None:
-    """Run an LSTM, GRU or RNN layer without `recurrent_obstacle` on the kernels, loops of few steps written out."""
+    """Run an LSTM, GRU or RNN layer that has no `recurrent_obstacle` on the kernels, with short loops unrolled."""
     by_keras = layer.call
 
     def call(self: Any, inputs: Any, mask: Any = None, training: Any = None, initial_state: Any = None) -> Any:

@@ -1,8 +1,8 @@
-"""What is exactly understood: an object all of whose methods are those that it came with.
+"""Checks that an object is unmodified: all of its methods are those of the installed packages.
 
-To run an object's work elsewhere is right only where all that would have run is known. Known is code that Keras,
-TensorFlow or TensorFlow Addons were installed with, found by where it is written. An attribute of the object itself
-that takes the place of one of its class is not known, whatever it is, nor is a method that somebody put into a class.
+An object's work may run elsewhere only if all the code that would have run is known. Code is known if its file belongs
+to the installed Keras, TensorFlow or TensorFlow Addons. An attribute of the object that overrides one of its class is
+never known, nor is a method that was patched into a class.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from types import FunctionType
 from typing import Any
 
 _PACKAGES = ("keras", "tf_keras", "tensorflow", "tensorflow_addons", "typeguard")
-"""Whose code is known; TensorFlow Addons has its arguments checked by typeguard."""
+"""The packages whose code is known; TensorFlow Addons checks its arguments with typeguard."""
 
 
 def strangeness(thing: Any) -> str | None:
-    """Say in words what about an object is not as it came; None where every method is.
+    """Return what about an object was modified; None if all its methods are those of the installed packages.
 
     Parameters
     ----------
     thing
-        A layer, a cell, a sampler, a loss or an optimizer, of whatever class.
+        A layer, cell, sampler, loss or optimizer of any class.
     """
     kind = type(thing)
     own = next((name for name in vars(thing) if hasattr(kind, name)), None)
@@ -41,26 +41,26 @@ def strangeness(thing: Any) -> str | None:
 
 
 def is_known_function(function: Any) -> bool:
-    """Return whether a function is one that Keras or TensorFlow came with, all of it."""
+    """Return whether a function, and all that it wraps, is code of the known packages."""
     return isinstance(function, FunctionType) and _is_known(function)
 
 
 def _functions(value: Any) -> Iterator[Any]:
-    """Yield the functions that an attribute of a class runs."""
+    """Yield the functions behind a class attribute."""
     if isinstance(value, property):
         yield from (part for part in (value.fget, value.fset, value.fdel) if part is not None)
     elif isinstance(value, (staticmethod, classmethod)):
         yield value.__func__
     elif callable(value) and not isinstance(value, type):
-        yield getattr(value, "python_function", value)  # of a tf.function
+        yield getattr(value, "python_function", value)  # the function inside a tf.function
 
 
 def _is_known(function: Any) -> bool:
-    """Return whether a function, and what it wraps, is code of the packages that are known."""
+    """Return whether a callable, and all that it wraps, is code of the known packages."""
     while function is not None:
         code = getattr(function, "__code__", None)
         if code is None:
-            return type(function).__module__ == "builtins"  # of C, which nobody replaces piece by piece
+            return type(function).__module__ == "builtins"  # written in C, so it cannot be patched in part
         if not code.co_filename.startswith(_folders()):
             return False
         function = getattr(function, "__wrapped__", None)
