@@ -1,4 +1,4 @@
-"""From a training model to the code of its decoding model, in the user's own names."""
+"""Choosing how a trained model is decoded, and generating the code of its decoding model in the user's own names."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _AT_ONCE = """\
 
 
 def way_to_decode(seq2seq: Seq2Seq) -> Way:
-    """Choose how a model is decoded, and write the code of it.
+    """Choose how a model is decoded, and generate its code.
 
-    The user's own code for inference comes first: a decoder of TensorFlow Addons with a greedy or a sampling sampler
-    over the trained cell, then a pair of an encoder and a decoder step over the trained layers. Otherwise the trained
-    decoder is written for one id at a time: TFA's with its greedy sampler, one of plain Keras layers as a pair.
+    The user's own inference code is preferred: a decoder of TensorFlow Addons with a greedy or a sampling sampler over
+    the trained cell, then a pair of an encoder and a decoder step over the trained layers. Otherwise code is generated
+    that runs the trained decoder for one id at a time: TFA's with its greedy sampler, plain Keras layers as a pair.
 
     Raises
     ------
     DecodeError
-        When it cannot be decoded in any of these ways, with the name of what is in the way.
+        When none of these works; the message names the obstacle.
     """
     model = seq2seq.model
     if model is None:
@@ -61,7 +61,7 @@ def way_to_decode(seq2seq: Seq2Seq) -> Way:
 
 
 def _at_once(seq2seq: Seq2Seq, names: Names) -> Way:
-    """Write the decoding of a model that repeats one vector for all positions, and feeds nothing back."""
+    """Generate the code for a model that repeats one vector for all positions and feeds nothing back."""
     (source,), (output,) = backend.ends(seq2seq.model)
     repeats = any(backend.stock_class(layer) == "RepeatVector" for layer in backend.reached(seq2seq.model))
     if len(output.shape) != 3 or not repeats:

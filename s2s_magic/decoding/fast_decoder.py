@@ -1,4 +1,4 @@
-"""TFA's ``BasicDecoder`` with a ``GreedyEmbeddingSampler``, searched greedily over one step of its cell's kernels."""
+"""Running TFA's ``BasicDecoder`` with a ``GreedyEmbeddingSampler`` as a greedy search over single kernel steps."""
 
 from __future__ import annotations
 
@@ -27,11 +27,10 @@ from s2s_magic.undoing import Changes
 
 @contextmanager
 def accelerate_greedy(model: Any) -> Iterator[Mapping[str, str]]:
-    """Let a decoding model give the same ids and lengths faster for the time of a ``with`` block.
+    """Make a decoding model return the same ids and lengths faster within a ``with`` block.
 
-    Besides what `s2s_magic.acceleration.accelerate` does, a ``BasicDecoder`` with a ``GreedyEmbeddingSampler`` drops
-    rows as they end; behind their end, ids are the end id. A function that is traced inside the block stays fast
-    outside.
+    In addition to `s2s_magic.acceleration.accelerate`, a ``BasicDecoder`` with a ``GreedyEmbeddingSampler`` drops
+    finished rows; after their end, ids are the end id. A function traced within the block stays fast afterwards.
 
     Parameters
     ----------
@@ -41,14 +40,14 @@ def accelerate_greedy(model: Any) -> Iterator[Mapping[str, str]]:
     Yields
     ------
     Mapping[str, str]
-        For each recurrent layer by its name: ``"accelerated"``, or why not.
+        For each recurrent layer by name: ``"accelerated"``, or the reason why not.
     """
     with Changes() as changes, changes, changes:
         yield put_on_greedy_kernels(changes, model)
 
 
 def put_on_greedy_kernels(changes: Changes, model: Any) -> Mapping[str, str]:
-    """Let a decoding model give ids and lengths faster until changes are undone; see `accelerate_greedy`."""
+    """Make a decoding model faster until the changes are undone; see `accelerate_greedy`."""
     found = dict(put_on_kernels(changes, model))
     for layer in recurrent_layers(model):
         if found[layer.name] != ACCELERATED and is_decoder(layer):
@@ -60,7 +59,7 @@ def put_on_greedy_kernels(changes: Changes, model: Any) -> Mapping[str, str]:
 
 
 def _obstacle(decoder: Any) -> str | None:
-    """Say in words why a decoder of TFA cannot be searched so; None where it can."""
+    """Return why a decoder of TFA cannot run as this greedy search; None if it can."""
     sampler = decoder.sampler
     if type(sampler) is not sys.modules["tensorflow_addons"].seq2seq.GreedyEmbeddingSampler:
         return f"its {type(sampler).__name__} does not choose the most probable id"
@@ -72,11 +71,10 @@ def _obstacle(decoder: Any) -> str | None:
 
 
 def _search_greedily(changes: Changes, decoder: Any) -> None:
-    """Let a decoder without `_obstacle` choose ids faster, until changes are undone.
+    """Make a decoder that has no `_obstacle` choose ids faster, until the changes are undone.
 
-    Behind a row's end, where TFA lets the row run on, ids are the end id, outputs zeros, and the state stays. Outputs
-    and last states are computed from the ids once these are all there: a graph that is asked for ids alone leaves that
-    out.
+    After a row's end, where TFA keeps running the row, ids are the end id, outputs are zero and the state is kept.
+    Outputs and final states are computed from the complete ids, so a graph that needs only ids omits that work.
     """
     by_tfa = decoder.call
     output_of = sys.modules[type(decoder).__module__].BasicDecoderOutput
@@ -102,7 +100,7 @@ def _search_greedily(changes: Changes, decoder: Any) -> None:
 
 
 def step_of(decoder: Any) -> Step:
-    """Return one step of a decoder whose cell and output layer are understood; its weights are read once."""
+    """Return one step of a decoder with a supported cell and output layer; its weights are read once."""
     embed, layer, cells = decoder.sampler.embedding_fn, decoder.output_layer, cells_of(decoder.cell)
     steps = [one_step(kernel_cell(cell), *weights_of(cell)) for cell in cells]
     weights = [tf.cast(tf.convert_to_tensor(weight), layer.compute_dtype) for weight in layer.weights] if layer else []

@@ -1,4 +1,4 @@
-"""Decoding: batches of rows of about the same length, each searched in one compiled graph."""
+"""Decoding sources in batches of similar length, each searched in one compiled graph."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from s2s_magic.undoing import Changes
 BATCH = 256
 UNKNOWN_LENGTH = 50
 MOST_LENGTH = 100_000
-"""Longest rows that may be asked for: a loop without an end id runs through all of them."""
+"""The largest ``max_length`` allowed: without an end id, the loop runs for all of it."""
 
 
 def decode(
     seq2seq: Seq2Seq, sources: Any, *, max_length: int | None = None, start: Edge = None, end: Edge = None
 ) -> list[Any]:
-    """Decode greedily, over the very layer objects that were trained; see `s2s_magic.decode` for what goes in and out.
+    """Decode greedily with the trained layer objects; see `s2s_magic.decode` for the parameters and the result.
 
-    The decoding model is made once, by code in the user's own names that is run under capture in a copy of their
-    namespace; it is kept as ``seq2seq.inference``, whose ledger shows that it created no variable. What the user's
-    code has for inference is used where it is found; see `s2s_magic.decoding.code.way_to_decode`.
+    The decoding model is created once, by code in the user's own names that runs under capture in a copy of their
+    namespace. It is kept as ``seq2seq.inference``, whose ledger shows that it created no variable. If the user's code
+    has its own inference models, these are used; see `s2s_magic.decoding.code.way_to_decode`.
 
-    A row is at most as long as the spec's ``max_length``, else as the longest target that was fitted, else twice the
-    longest source and ten more. A model that masks no padding gets rows of one length together, so that its encoder
-    never reads the filling.
+    The maximum length of a row is the spec's ``max_length``, else the length of the longest fitted target, else twice
+    the longest source plus ten. For a model that masks no padding, each batch has rows of one length, so that its
+    encoder never reads padding.
     """
     _check_length(max_length)
     try:
@@ -82,7 +82,7 @@ def _as_texts(seq2seq: Seq2Seq, way: Way, found: list[list[int]]) -> list[Any]:
 
 
 def _text(tokenizer: Tokenizer, row: Sequence[int]) -> str:
-    """Return a row's text; a model's vocabulary may have room for ids that no token was counted for."""
+    """Return a row's text; ids without a token, for which a model's vocabulary may have room, become unknown."""
     return tokenizer.decode([number if number < tokenizer.size else UNKNOWN for number in row])
 
 
@@ -102,7 +102,7 @@ def _longest(seq2seq: Seq2Seq, source: Sources | None) -> int:
 
 @dataclass(frozen=True)
 class _Plan:
-    """How a model is decoded, what rows start and end with, and what a reader is to know of it."""
+    """How a model is decoded, the ids that rows start and end with, and notes for the reader."""
 
     way: Way
     ids: SpecialIds
@@ -125,21 +125,21 @@ def _planned(seq2seq: Seq2Seq, start: Edge, end: Edge) -> _Plan:
 def inference_model(
     seq2seq: Seq2Seq, *, max_length: int | None = None, start: Edge = None, end: Edge = None
 ) -> DecodingModel:
-    """Give the decoding model, with its own ledger; it is made anew only when its code is another than the last one's.
+    """Return the decoding model, with its own ledger; it is created again only when its code has changed.
 
     Parameters
     ----------
     seq2seq
         The trained model.
     max_length
-        Most ids to decode; by default the spec's, else the longest target that was fitted, else 50.
+        The most ids to decode; by default the spec's, else the length of the longest fitted target, else 50.
     start, end
         As for `decode`.
 
     Raises
     ------
     DecodeError
-        When the model cannot be decoded, or ``max_length`` does not fit.
+        When the model cannot be decoded, or ``max_length`` is out of range.
     """
     _check_length(max_length)
     longest = _longest(seq2seq, None) if max_length is None else int(max_length)
@@ -163,7 +163,7 @@ def _inference(seq2seq: Seq2Seq, plan: _Plan, longest: int) -> DecodingModel:
             said = first_line_of(traced.error)
             raise DecodeError(f"the decoding model of {seq2seq.name} cannot be made: {said}") from traced.error
         raise traced.error
-    made = traced.ledger.changed(chosen=traced.ledger.models[-1].name)  # the trained one is not what is meant here
+    made = traced.ledger.changed(chosen=traced.ledger.models[-1].name)  # not the trained model
     seq2seq.inference = DecodingModel(
         name=f"{seq2seq.name}.inference",
         ledger=refresh(made, traced.live),
@@ -180,7 +180,7 @@ def _inference(seq2seq: Seq2Seq, plan: _Plan, longest: int) -> DecodingModel:
 
 
 def _runner(way: Way, made: Mapping[str, Any], longest: int, end: int | None) -> Callable[[Any, Any], tuple[Any, Any]]:
-    """Give what decodes a batch of sources and start ids: ids, and how many of each row count; compiled when called."""
+    """Return a function that decodes a batch of sources and start ids to ids and row lengths; compiled when called."""
     if way.loop is None:
         return _model_runner(made[way.entry], with_starts=way.takes == "sources and starts")
     loop = way.loop
@@ -195,7 +195,7 @@ def _runner(way: Way, made: Mapping[str, Any], longest: int, end: int | None) ->
 
 
 def _model_runner(model: Any, *, with_starts: bool) -> Callable[[Any, Any], tuple[Any, Any]]:
-    """Run a model that gives ids by itself, as one graph for batches of any size."""
+    """Return a function that runs a model whose outputs are ids, as one graph for batches of any size."""
 
     def decoded(sources: Any, start: Any) -> tuple[Any, Any]:
         ids, *lengths = tf.nest.flatten(model([sources, start] if with_starts else sources, training=False))
@@ -219,9 +219,9 @@ def _model_runner(model: Any, *, with_starts: bool) -> Callable[[Any, Any], tupl
 
 
 def _batches(source: Sources) -> list[tuple[Sequence[int], Any]]:
-    """Sort rows by length and cut them into batches; where they cannot be mixed, a batch has one length.
+    """Sort rows by length and cut them into batches; if lengths cannot be mixed, a batch has one length.
 
-    Rows that are much longer than most come in batches of their own, so that no other row is filled up to them.
+    Rows that are much longer than most get batches of their own, so that no other row is padded to their length.
     """
     alone = long_batches(source.lengths, BATCH) if source.mixed else []
     order = np.argsort(source.lengths, kind="stable")

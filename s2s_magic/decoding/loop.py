@@ -1,4 +1,4 @@
-"""A pair of models, encoder and decoder step: the loop over it, as code to read, and as the step that is searched."""
+"""The decoding loop over a pair of models, an encoder and a decoder step, as readable code and as a step function."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ def {function}(source, start):
 
 @dataclass(frozen=True)
 class Loop:
-    """What is fed to the two models, and what comes out of them.
+    """The inputs and outputs of an encoder and a decoder step, from which the loop is generated.
 
     Attributes
     ----------
     function
-        The name of the function that its code makes.
+        The name of the generated function.
     encoder, decoder
         Expressions for the two models.
     begin
-        Names for what the encoder gives, in order.
+        Names for the encoder's outputs, in order.
     zeros
-        Names, sizes and dtypes of states that start as zeros.
+        Names, shapes and dtypes of states that start at zero.
     fed
-        Names for what the decoder is given, in order; ``last`` is the id of the step before.
+        Names for the decoder's inputs, in order; ``last`` is the id of the previous step.
     after
-        Names for the states that the decoder gives behind its scores.
+        Names for the states that the decoder returns after its scores.
     classes
-        Symbols of a one-hot vector where the decoder is given such, None for ids.
+        Size of the one-hot vectors that the decoder takes, None if it takes ids.
     by_step
-        Whether the scores have a dimension of time.
+        Whether the scores have a time axis.
     """
 
     function: str
@@ -61,7 +61,7 @@ class Loop:
     by_step: bool = True
 
     def code(self, longest: int, end: int | None) -> str:
-        """Write the loop."""
+        """Return the loop as code."""
         last = "last[:, tf.newaxis]" if self.classes is None else f"tf.one_hot(last, {self.classes})[:, tf.newaxis]"
         zeros = [
             f"    {name} = tf.zeros([tf.shape(start)[0], {', '.join(map(str, shape))}], {dtype!r})\n"
@@ -82,13 +82,13 @@ class Loop:
         )
 
     def state(self, encoder: Any, source: Any) -> list[Any]:
-        """Return what rows start from: what the encoder gives of a batch, and zeros."""
+        """Return the initial state: the encoder's outputs for a batch, and zeros."""
         given = tf.nest.flatten(encoder(source, training=False))
         rows = tf.shape(given[0])[0]
         return [*given, *(tf.zeros([rows, *shape], dtype) for _, shape, dtype in self.zeros)]
 
     def step(self, decoder: Any) -> Step:
-        """Return the decoder's step: what the encoder gives to be looked at goes with the state, and stays."""
+        """Return the decoder's step; the encoder's memory is part of the state and stays unchanged."""
         names = [*self.begin, *(name for name, _, _ in self.zeros)]
 
         def step(ids: Any, state: Sequence[Any]) -> tuple[Any, Sequence[Any]]:

@@ -1,4 +1,4 @@
-"""Pairs of an encoder and one step of a decoder: those that the user wrote, and those written over a trained model."""
+"""Pairs of an encoder and a decoder step: finding the user's own, or generating one from a trained model."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _PAIR = """\
 
 
 def written_pair(seq2seq: Seq2Seq, names: Names) -> Way | None:
-    """Find the pair that the user wrote over the trained layers; None where there is none.
+    """Return the pair that the user wrote over the trained layers; None if there is none.
 
-    A pair is an encoder of one input, and a decoder that takes ids and what the encoder gives, in that order, and
-    gives scores and as many states as it takes.
+    A pair is an encoder with one input, and a decoder step that takes ids and, in their order, the encoder's outputs,
+    and returns scores and as many states as it takes.
     """
     trained = {id(backend.bare(variable)) for kind in backend.weights(seq2seq.model) for variable in kind}
     models = [
@@ -61,7 +61,7 @@ def _is_flat(ends: Any) -> bool:
 
 
 def _fed(kept: Sequence[Any], decoder: Any) -> int | None:
-    """Say which of the decoder's inputs takes the id, the others being what the encoder gives; None where none fits."""
+    """Return which decoder input takes the id, if the others match the encoder's outputs; None if no input fits."""
     for place, fed in enumerate(decoder.inputs):
         others = [tensor for tensor in decoder.inputs if tensor is not fed]
         states = [tensor for tensor in others if len(tensor.shape) == 2]
@@ -83,7 +83,7 @@ def _fits(one: Any, other: Any) -> bool:
 
 
 def _takes_symbols(fed: Any, scores: Any) -> bool:
-    """Return whether a decoder's input is one id a row, or one vector of as many numbers as there are scores."""
+    """Return whether a decoder's input is one id for each row, or one vector as long as the scores."""
     if len(fed.shape) == 3:
         return fed.shape[1] in (1, None) and fed.shape[2] is not None and fed.shape[2] == scores.shape[-1]
     return len(fed.shape) == 2 and fed.shape[1] in (1, None)
@@ -119,12 +119,12 @@ def _over_pair(names: Names, encoder: Any, decoder: Any, place: int) -> Way:
 
 
 def stepwise(seq2seq: Seq2Seq, names: Names) -> Way:
-    """Write a pair over the wires of the trained model itself.
+    """Generate a pair over the wires of the trained model.
 
     Raises
     ------
     DecodeError
-        When a layer is in the way, with its name.
+        When the model cannot be decoded step by step; the message names the layer that prevents it.
     """
     output = backend.ends(seq2seq.model)[1][0]
     step = Writer(seq2seq.name, names).write(output)
@@ -177,13 +177,13 @@ def stepwise(seq2seq: Seq2Seq, names: Names) -> Way:
 
 
 def _input(name: str, shape: Iterable[int | None], dtype: str) -> str:
-    """Write an input; Keras's own dtype goes without saying."""
+    """Return the code of an input; the default dtype float32 is omitted."""
     said = "" if dtype == "float32" else f', dtype="{dtype}"'
     return f"{name} = keras.layers.Input(shape=[{', '.join(map(str, shape))}]{said})"
 
 
 def _classes(seq2seq: Seq2Seq, maker: Any, fed: Any, output: Any) -> int | None:
-    """Say how many symbols the one-hot vectors have that a decoder is fed with; None where it is fed with ids."""
+    """Return the size of the one-hot vectors that a decoder reads; None if it reads ids."""
     if len(output.shape) != 3:
         raise DecodeError(
             f"{seq2seq.name} cannot be decoded: its output has shape {tuple(output.shape)}; expected scores for each "
@@ -200,7 +200,7 @@ def _classes(seq2seq: Seq2Seq, maker: Any, fed: Any, output: Any) -> int | None:
 
 
 def _kept(names: Names, step: Step) -> tuple[list[str], list[str]]:
-    """Return expressions for what the decoder needs of the encoder, and the names that it has in the loop."""
+    """Return expressions for what the decoder needs from the encoder, and its names in the loop."""
     firsts = [state for state in step.states if state.first is not None]
     kept = [*(names.tensor(tensor) for tensor, _ in step.memory.values()), *(made for made, _ in step.masks.values())]
     begin = [name for _, name in (*step.memory.values(), *step.masks.values())]

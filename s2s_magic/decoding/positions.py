@@ -1,4 +1,4 @@
-"""Layers that treat every position of a sequence by itself: one id at a time goes through them as a row does."""
+"""Which layers treat each position of a sequence separately, so that they can run on one id at a time."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _OPERATIONS_BY_AXIS = frozenset({"nn.softmax", "nn.log_softmax", "concat"})
 
 
 def looks_around(layer: Any, arguments: tuple[Any, ...] = (), settings: dict[str, Any] | None = None) -> bool:
-    """Return whether a layer may look at more than one position at a time; an unknown layer may.
+    """Return whether a layer may look at several positions at once; an unknown layer may.
 
-    The layer is one of Keras's, or stands for an operation of TensorFlow; ``arguments`` and ``settings`` are what it
-    was called with.
+    The layer may be one that Keras makes of a TensorFlow operation. ``arguments`` and ``settings`` are the positional
+    and keyword arguments of its call.
     """
     if backend.operation(layer) is not None:
         return not _operation_stays(layer, arguments, settings or {})
@@ -50,7 +50,7 @@ def _operation_stays(layer: Any, arguments: tuple[Any, ...], settings: dict[str,
 
 
 def _is_last(axis: Any) -> bool:
-    """Return whether an axis of (batch, time, features) is that of the features."""
+    """Return whether an axis of (batch, time, features) is the feature axis."""
     return isinstance(axis, int) and axis in (-1, 2)
 
 

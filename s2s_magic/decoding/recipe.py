@@ -1,4 +1,4 @@
-"""What is known of a way to decode: its code, and what goes in and comes out."""
+"""The plan of a decoding (its code, inputs and outputs) and the decoding model made from it."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ class Way:
     Attributes
     ----------
     code
-        From the most ids of a row and the id that ends one to Python code in the user's names, which shows whose
-        weights decode: it makes the models that do, and creates no variable.
+        ``(longest, end) -> code``: from the most ids in a row and the id that ends one to Python code in the user's
+        names. The code creates the decoding models, which shows whose weights they use, and creates no variable.
     source
         The encoder's input, a symbolic tensor.
     takes
-        What decodes is called with: sources and the ids that rows start with, or sources alone.
+        What the decoding model is called with: sources and start ids, or sources only.
     entry
-        What the code calls the model that gives ids, or ids and the number of them in each row; empty for a pair.
+        The code's name for the model that returns ids, or ids and the length of each row; empty for a pair.
     loop, pair
-        For a pair of an encoder and a decoder's step how they are called, and the two models where the user wrote them;
-        else the code makes them.
+        For a pair of an encoder and a decoder step: their loop, and the two models if the user wrote them; otherwise
+        the code creates them.
     words
-        The layer whose vocabulary the decoded ids are of, where the model reads text itself.
+        The layer whose vocabulary the decoded ids belong to, if the model reads text itself.
     end
-        The id that ends a row by the user's own code; None where that is free.
+        The id that ends a row, if the user's own code sets it; else None.
     longest
-        Most ids a row by the user's own code; None where that is free.
+        The most ids in a row, if the user's own code sets it; else None.
     note
-        What a reader is to know of it; empty for nothing.
+        A note for the reader on how the model is decoded; may be empty.
     """
 
     code: Callable[[int, int | None], str]
@@ -52,16 +52,16 @@ class Way:
 
 @dataclass(eq=False, repr=False)
 class DecodingModel(Seq2Seq):
-    """The decoding model: its ledger shows that it owns nothing of its own.
+    """The decoding model; its ledger shows that it owns no variables of its own.
 
     Attributes
     ----------
     trained
         The Keras model whose layers it runs.
     run
-        From a batch of sources and ids to start with to rows of ids, and the number of ids in each.
+        From a batch of sources and start ids to rows of ids and their lengths.
     notes
-        What a reader is to know of how rows came about.
+        Notes for the reader on how the rows were decoded.
     """
 
     trained: Any = None

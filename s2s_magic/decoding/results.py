@@ -1,4 +1,4 @@
-"""Sources and what was decoded from them, side by side."""
+"""Showing sources and the outputs decoded from them side by side."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from s2s_magic.handle import Seq2Seq
 
 MOST = 100
-"""Rows that are shown; the rest is counted."""
+"""The most rows shown; the others are only counted."""
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """Pairs of source and output, as text; ``below`` them stands what is to be known of them."""
+    """Pairs of source and output, as text; ``below`` holds the notes shown below them."""
 
     name: str
     pairs: tuple[tuple[str, str], ...]
@@ -28,7 +28,7 @@ class Decoded:
 
 
 def beside_sources(seq2seq: Seq2Seq, sources: Any, outputs: Sequence[Any]) -> Decoded:
-    """Put sources and the outputs that `decode` returned for them side by side, the first `MOST` of them."""
+    """Pair sources with the outputs that `decode` returned for them; only the first `MOST` are kept."""
     listed = [sources] if isinstance(sources, str) else list(sequences.plain(sources, seq2seq.ids.padding))
     tokenizer = seq2seq.tokenizers.get("source")
     notes = () if tokenizer is None else _notes(tokenizer, sequences.texts(listed))
@@ -39,7 +39,7 @@ def beside_sources(seq2seq: Seq2Seq, sources: Any, outputs: Sequence[Any]) -> De
 
 
 def _notes(tokenizer: Tokenizer, sources: Sequence[str]) -> tuple[str, ...]:
-    """Say which tokens of the sources the model cannot know."""
+    """Return a note on the tokens of the sources that are not in the vocabulary, if any."""
     unknown = tokenizer.unknown(sources)
     if not unknown:
         return ()

@@ -1,7 +1,7 @@
-"""What a decoder says, id by id: a search runs its step over and over, and a choice takes ids from the step's scores.
+"""Decoding id by id: a search runs a decoder's step repeatedly, and a choice takes ids from the step's scores.
 
-A step goes from the ids before and a state to the scores of the next ids and the next state, each row by itself. At
-step t the greedy search takes ``id(t) = choice(scores(id(t-1), state(t-1)))``, one a row.
+A step maps the previous ids and a state to the scores of the next ids and the next state, independently for each row.
+At step t the greedy search takes ``id(t) = choice(scores(id(t-1), state(t-1)))``, one for each row.
 """
 
 from __future__ import annotations
@@ -18,40 +18,40 @@ Choice = Callable[[Any], Any]
 
 
 def most_probable(scores: Any) -> Any:
-    """Choose of each row the id with the highest score."""
+    """Return the id with the highest score in each row."""
     return tf.argmax(scores, axis=-1, output_type=tf.int32)
 
 
 def greedy(step: Step, choice: Choice, start: Any, state: Sequence[Any], *, end: Any, longest: Any) -> tuple[Any, Any]:
-    """Search with one hypothesis a row: what is chosen is fed back, until it is the end id.
+    """Search with one hypothesis for each row: the chosen id is fed back until it is the end id.
 
-    Rows that have ended leave the batch at once, so that the work is that of the ids that are given out, not that of
-    the longest row times the number of rows; the loop stops when no row is left.
+    Finished rows leave the batch at once, so the work is proportional to the number of ids returned, not to the longest
+    row times the number of rows. The loop stops when no row is left.
 
     Parameters
     ----------
     step, choice
-        The decoder, and what takes its ids from its scores.
+        The decoder's step, and the function that chooses ids from its scores.
     start
-        The first ids that are fed in, int32 of shape (batch,).
+        The ids fed in first, int32 of shape (batch,).
     state
-        Where each row starts from; tensors of shape (batch, ...).
+        The initial state of each row; tensors of shape (batch, ...).
     end
-        int32 scalar: the id that ends a row; -1 where none does.
+        int32 scalar: the id that ends a row; -1 if none does.
     longest
-        int32 scalar: most ids a row can have.
+        int32 scalar: the most ids in a row.
 
     Returns
     -------
     ids : tensor
-        int32 of shape (batch, steps), as many steps as the longest row has; behind its end a row is filled up with
+        int32 of shape (batch, steps), with as many steps as the longest row has; after its end, a row is padded with
         ``end``.
     lengths : tensor
-        int32 of shape (batch,): the ids of each row, its end id included.
+        int32 of shape (batch,): the number of ids in each row, including its end id.
     """
     batch = tf.size(start)
     silent = tf.fill([batch], end)
-    # One row more than there are steps: an array that stays empty could not be stacked.
+    # One entry more than there are steps: an empty TensorArray cannot be stacked.
     said = tf.TensorArray(tf.int32, 1, dynamic_size=True, element_shape=silent.shape).write(0, silent)
     lengths = tf.zeros([batch], tf.int32)
 

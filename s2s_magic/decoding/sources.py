@@ -1,4 +1,4 @@
-"""Reading sources: texts, rows of ids, one-hot vectors, or whatever numbers an encoder takes."""
+"""Reading the sources to decode: texts, rows of ids, one-hot vectors, or other numbers that an encoder takes."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Sources:
     Attributes
     ----------
     lengths
-        Steps of each row: int array of shape (rows,).
+        Number of steps of each row, int array of shape (rows,).
     mixed
-        Whether rows of different lengths can stand in one batch.
+        Whether a batch may have rows of different lengths.
     take
-        Gives a batch of the rows of these numbers.
+        ``indices -> batch`` of these rows.
     """
 
     lengths: Numbers
@@ -38,17 +38,17 @@ class Sources:
 
     @property
     def longest(self) -> int:
-        """Steps of the longest row."""
+        """The number of steps of the longest row."""
         return int(self.lengths.max())
 
 
 def read(seq2seq: Seq2Seq, way: Way, value: Any) -> Sources:
-    """Read the sources to decode from what `s2s_magic.data.values.plain` returned, as the encoder's input takes them.
+    """Convert sources, as `s2s_magic.data.sequences.plain` returns them, to what the encoder's input takes.
 
     Raises
     ------
     DecodeError
-        When they do not fit the encoder's input.
+        When they do not match the encoder's input.
     """
     source = way.source
     try:
@@ -62,7 +62,7 @@ def read(seq2seq: Seq2Seq, way: Way, value: Any) -> Sources:
 
 
 def unreadable(error: sequences.Unreadable) -> DecodeError:
-    """Say why sources cannot be read, which have no name of their own."""
+    """Return an error that says why the sources cannot be read, calling them "the sources": they have no name."""
     return DecodeError(f"the sources {error}".replace("NAME", "sources"))
 
 
@@ -91,7 +91,7 @@ def _ids(seq2seq: Seq2Seq, way: Way, value: Any) -> Sources:
 
 
 def _texts(way: Way, value: Any, seq2seq: Seq2Seq) -> Sources:
-    """Read texts for a model that vectorizes them itself; those of one number of words go together."""
+    """Read texts for a model that vectorizes them itself; a batch has texts with the same number of tokens."""
     if not sequences.is_text(value):
         raise sequences.Unreadable(f"hold no texts, and {seq2seq.name} reads texts")
     found = np.array(sequences.texts(value), object)
@@ -110,7 +110,7 @@ def _texts(way: Way, value: Any, seq2seq: Seq2Seq) -> Sources:
 
 
 def _numbers(seq2seq: Seq2Seq, way: Way, value: Any) -> Sources:
-    """Read arrays for an encoder that takes vectors; ids become one-hot vectors where the vectors are symbols."""
+    """Read arrays for an encoder that takes vectors; convert ids to one-hot vectors if the array has one axis less."""
     shape = way.source.shape
     if sequences.is_text(value):
         raise sequences.Unreadable(f"hold text, and {seq2seq.name} reads numbers of shape {tuple(shape)}")
@@ -169,7 +169,7 @@ def _check(source: Rows, vocabulary: int | None) -> None:
 
 
 def vocabulary_of(seq2seq: Seq2Seq, source: Any) -> int | None:
-    """Return the number of ids that the embedding fed by an input can look up; None where it feeds none."""
+    """Return the vocabulary size of the embedding that an input feeds; None if it feeds none."""
     sizes = [
         int(layer.input_dim)
         for layer in seq2seq.live.layers.values()
@@ -179,6 +179,6 @@ def vocabulary_of(seq2seq: Seq2Seq, source: Any) -> int | None:
 
 
 def _feeds(tensor: Any, layer: Any) -> bool:
-    """Return whether a symbolic tensor is an argument of one of a layer's calls."""
+    """Return whether a symbolic tensor is an argument of any of a layer's calls."""
     calls = (backend.arguments_of(layer, number) for number in range(backend.nodes(layer)))
     return any(leaf is tensor for call in calls for leaf in tf.nest.flatten(call))

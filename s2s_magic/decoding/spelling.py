@@ -1,4 +1,4 @@
-"""Expressions for live objects, in the names of the user's code."""
+"""Finding expressions for live objects in the names of the user's code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _IMPORTS = {
 
 
 class Names:
-    """Finds an expression for each live object, and names that the code does not use yet."""
+    """Finds expressions for live objects, and names that the code does not use yet."""
 
     def __init__(self, seq2seq: Seq2Seq) -> None:
         self._seq2seq = seq2seq
@@ -32,19 +32,19 @@ class Names:
         ]
 
     def fresh(self, name: str) -> str:
-        """Return a name that the code does not use, and that was not given before."""
+        """Return a name that the code does not use and that was not returned before."""
         while name in self._namespace or name in self._given:
             name += "_"
         self._given.add(name)
         return name
 
     def after(self, layer: Any, ending: str) -> str:
-        """Return a fresh name that speaks of a layer."""
+        """Return a fresh name made from a layer's name and an ending."""
         name = self.bound(layer) or layer.name
         return self.fresh(f"{name if name.isidentifier() else type(layer).__name__.lower()}_{ending}")
 
     def bound(self, value: Any) -> str | None:
-        """Return the name that the code has for an object, or for the named tuple that it is a field of; else None."""
+        """Return the code's name for an object, or for the named tuple field that holds it; None if there is none."""
         usable = [(name, bound) for name, bound in self._namespace.items() if not name.startswith("_")]
         names = [name for name, bound in usable if bound is value]
         fields = [
@@ -56,25 +56,25 @@ class Names:
         return next(reversed(names or fields), None)
 
     def imports(self, *modules: str) -> str:
-        """Return the imports that the code has not got under these names: ``tf``, ``keras``, ``tfa``."""
+        """Return import lines for those of the names ``tf``, ``keras`` and ``tfa`` that the code has not imported."""
         missing = [_IMPORTS[module][1] for module in modules if not self._has(module)]
         return "\n".join([*missing, ""]) if missing else ""
 
     def _has(self, module: str) -> bool:
         bound = self._namespace.get(module)
         if module == "keras" and getattr(bound, "Model", None) is not tf.keras.Model:
-            return False  # another Keras has the name
+            return False  # the name is bound to another Keras
         return str(getattr(bound, "__name__", "")).endswith(_IMPORTS[module][0])
 
     def shown(self, layer: Any) -> str:
-        """Name a layer for a reader: by the code's name for it, and its class."""
+        """Return a layer's name for messages: the code's name for it, with its class."""
         operation = backend.operation(layer)
         if operation is not None:
             return operation
         return f"{self.bound(layer) or layer.name} ({type(layer).__name__})"
 
     def layer(self, layer: Any, holder: Any = None, attribute: str = "") -> str:
-        """Return an expression for a layer object, if need be as an attribute of the one that holds it."""
+        """Return an expression for a layer object, if necessary as an attribute of its holder."""
         if layer is None:
             return "None"
         name = self.bound(layer)
@@ -91,11 +91,11 @@ class Names:
         return name
 
     def found(self, layer: Any) -> bool:
-        """Return whether a name or a path of the code leads to a layer."""
+        """Return whether a name or an attribute path in the code leads to a layer."""
         return bool(self.bound(layer) or self._path(layer))
 
     def _path(self, layer: Any) -> str | None:
-        """Return the ledger's name for a layer where it is a path through the code's own objects."""
+        """Return the ledger's name for a layer if it is an attribute path through the code's objects, else None."""
         for key, value in self._seq2seq.live.layers.items():
             if value is layer:
                 name = self._seq2seq.ledger.layers[key].name
@@ -115,7 +115,7 @@ class Names:
         return f"{output}{_place(made, number)}"
 
     def input_behind(self, tensors: Sequence[Any], what: str) -> Any:
-        """Find the one input that tensors come from; what they are is said where there are several, or none."""
+        """Return the one input that tensors come from, or raise a `DecodeError` that calls them ``what``."""
         found = backend.inputs_behind(tensors)
         if len(found) != 1:
             shown = ", ".join(sorted(backend.history(tensor)[0].name for tensor in found)) or "none"
@@ -124,7 +124,7 @@ class Names:
         return found[0]
 
     def structure(self, value: Any) -> str:
-        """Return an expression for nested lists of tensors, by one name where there is one."""
+        """Return an expression for nested lists of tensors: a single name if the code has one."""
         if not isinstance(value, list | tuple):
             return self.tensor(value)
         for name, bound in self._namespace.items():
@@ -141,7 +141,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _place(made: Any, number: int) -> str:
-    """Return the indexes that lead to the part of this number, counted as the nested parts stand in a row."""
+    """Return the index expression of the part with this number in the flattened structure."""
     for place, part in enumerate(made):
         size = len(tf.nest.flatten(part))
         if number < size:
@@ -151,7 +151,7 @@ def _place(made: Any, number: int) -> str:
 
 
 def _walked(namespace: Mapping[str, Any], path: str) -> Any:
-    """Follow a path of attributes from a name; None where it leads nowhere."""
+    """Return the object at the end of an attribute path; None if the path is broken."""
     first, *rest = path.split(".")
     value = namespace.get(first)
     for name in rest:

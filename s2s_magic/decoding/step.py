@@ -1,4 +1,4 @@
-"""What one step of a decoder needs, and the code of it."""
+"""The inputs, states and code of one decoder step."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class State:
-    """A state that goes from one step to the next.
+    """A state that is carried from one step to the next.
 
     Attributes
     ----------
     first
-        The tensor of the trained model that it starts as; None for zeros.
+        The tensor of the trained model that is its initial value; None for zeros.
     shape
-        Without the batch's dimension.
+        Without the batch axis.
     dtype
-        What the layer computes in.
+        The layer's compute dtype.
     given, after
         Its names in the code, before and after a step.
     """
@@ -31,25 +31,25 @@ class State:
 
 @dataclass
 class Step:
-    """What one step of a decoder needs and does.
+    """One step of a decoder, as code.
 
     Attributes
     ----------
     fed
-        The tensor of the trained model that a step has one position of: the decoder's input, or the ids that a
-        vectorization makes of it.
+        The tensor of the trained model of which a step reads one position: the decoder's input, or the ids into which
+        it is vectorized.
     fed_name
         Its name in the code.
     memory
-        Names in the code by the encoder's tensors that every step looks at.
+        The encoder's tensors that every step attends to, with their names in the code, by the tensors' ``id``.
     masks
-        Names in the code, and what they stand for, of the masks of such tensors.
+        The masks of these tensors as expressions, with their names in the code, by the tensors' ``id``.
     states
         In the order of the layers.
     lines
         The code of the step.
     scores
-        The name of what it gives.
+        The name of its output in the code.
     """
 
     name: str

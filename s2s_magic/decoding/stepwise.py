@@ -1,4 +1,4 @@
-"""The decoder of a trained model for one id at a time, written over the same layers."""
+"""Generating code that runs a trained model's decoder for one id at a time, over the same layers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from s2s_magic.errors import DecodeError
 
 
 class Writer:
-    """Follows a model's output back to the ids that its decoder is fed with, and writes each call down anew.
+    """Follows a model's output back to the ids that its decoder reads, and writes code that repeats each call.
 
     Parameters
     ----------
     name
-        What the model is called.
+        The model's name.
     names
-        Where its layers are found by name.
+        Finds the names of its layers.
     """
 
     def __init__(self, name: str, names: Names) -> None:
@@ -32,35 +32,35 @@ class Writer:
         self.step = Step(name)
 
     def write(self, output: Any) -> Step:
-        """Write the step that ends in an output.
+        """Return the step that computes an output.
 
         Raises
         ------
         DecodeError
-            When something stands in the way, with its name.
+            When a layer cannot run step by step; the message names it.
         """
         self.step.scores = self._wire(output)
         return self.step
 
     def refuse(self, layer: Any, why: str) -> DecodeError:
-        """Say which layer is in the way."""
+        """Return an error that names the layer that prevents decoding, and why."""
         return DecodeError(f"{self.step.name} cannot be decoded: {self._names.shown(layer)} {why}")
 
     def _wire(self, tensor: Any) -> str:
-        """Return the name of a tensor's stand-in in the step, writing all that it needs."""
+        """Return the name of a tensor's counterpart in the step, after writing the code that it needs."""
         tensor = self._outside(tensor)
         if id(tensor) not in self._written:
             self._written[id(tensor)] = self._made(tensor)
         return self._written[id(tensor)]
 
     def _outside(self, tensor: Any) -> Any:
-        """Return what an input of a model within the model stands for."""
+        """Return the tensor passed to an input of a nested model; any other tensor is returned unchanged."""
         while id(tensor) in self._outer:
             tensor = self._outer[id(tensor)]
         return tensor
 
     def _within(self, model: Any, arguments: Any, number: int) -> Any:
-        """Go into a model within the model: its inputs then stand for what it was called with."""
+        """Return a nested model's own output tensor, after noting which tensors were passed to its inputs."""
         given = list(arguments[0]) if isinstance(arguments[0], list | tuple) else [arguments[0]]
         inputs, outputs = backend.ends(model)
         if len(given) != len(inputs):
@@ -163,7 +163,7 @@ class Writer:
         return self._repeated(tensor, layer, name, masked) if masked and not zeroed else name
 
     def _repeated(self, tensor: Any, layer: Any, name: str, masked: str) -> str:
-        """Let a masked position give what the one before it gave, zeros at first: so it is where steps are a row."""
+        """Repeat the previous output at a masked position (zeros at first), as Keras does over a whole sequence."""
         before = self._names.after(layer, "before")
         made = self._names.after(layer, "said")
         self.step.states.append(State(None, (1, *tensor.shape[2:]), layer.compute_dtype, before, made))
@@ -207,12 +207,12 @@ class Writer:
         return name
 
     def _follows_ids(self, tensor: Any) -> bool:
-        """Return whether a tensor comes of the input that the decoder reads."""
+        """Return whether a tensor depends on the input that the decoder reads."""
         read = {id(made) for made in backend.inputs_behind([self.step.fed])}
         return any(id(made) in read for made in backend.inputs_behind([tensor]))
 
     def _memory(self, layer: Any, tensor: Any) -> str:
-        """Return the name of an encoder's tensor that the layer looks at in each step."""
+        """Return the name of an encoder's tensor that the layer attends to at each step."""
         tensor = self._outside(tensor)
         if self._follows_ids(tensor):
             raise self.refuse(layer, "looks at more than one position of what the decoder reads")
@@ -225,7 +225,7 @@ class Writer:
         return kept[1]
 
     def _step_mask(self, tensor: Any) -> str:
-        """Return the name of a step's mask where one goes with a tensor; empty where none does."""
+        """Return the name of a tensor's mask in the step; empty if the tensor has none."""
         tensor = self._outside(tensor)
         if not backend.is_masked(tensor):
             return ""
@@ -246,7 +246,7 @@ class Writer:
         return self.step.masks[id(tensor)][1]
 
     def _masking(self, tensor: Any) -> tuple[Any, Any]:
-        """Find the layer that made the mask that goes with a tensor, and the ids it made it of."""
+        """Return the layer that computed a tensor's mask, and the ids it was computed from."""
         layer, _, number = backend.history(tensor)
         arguments, settings = backend.call_of(tensor)
         if backend.is_wired(layer):
@@ -256,7 +256,7 @@ class Writer:
             return layer, self._outside(given[0])
         scoring = backend.stock_class(layer) in ("Attention", "AdditiveAttention")
         if scoring or backend.kind_of(layer) in ("recurrent", "bidirectional"):
-            given = given[:1]  # states have no masks, and what comes out has the query's
+            given = given[:1]  # states have no masks, and the output has the query's mask
         elif looks_around(layer, arguments, settings):
             raise self.refuse(layer, "may give its output another mask than its input has")
         found = [self._masking(one) for one in map(self._outside, given) if backend.is_masked(one)]
@@ -266,13 +266,13 @@ class Writer:
 
 
 def _policy(layer: Any) -> str:
-    """Return the setting by which a new layer computes in what this one computes in; empty where it does so anyway."""
+    """Return the argument that gives a new layer this one's dtype policy; empty if that is the global policy."""
     policy = layer.dtype_policy.name
     return "" if policy == tf.keras.mixed_precision.global_policy().name else f", dtype={policy!r}"
 
 
 def _nested(structure: Any, names: list[str]) -> list[str]:
-    """Return the names of states, bracketed as a cell has them, one string for each of its parts."""
+    """Return the names of states, grouped like a cell's ``state_size``: one string for each part."""
     parts = structure if isinstance(structure, list | tuple) else [structure]
     given, shown = list(names), []
     for part in parts:

@@ -1,4 +1,4 @@
-"""Decoders of TensorFlow Addons: the one that was trained, made greedy, or the one that the code has for inference."""
+"""Decoding with TensorFlow Addons: a greedy version of the trained decoder, or the user's own inference decoder."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ _NEW_NAMES = {
 }
 
 _TRAINING = ("TrainingSampler", "ScheduledEmbeddingTrainingSampler")
-"""Samplers that feed the decoder embedded ids of a target, so that its own ids can stand in for them."""
+"""Samplers that feed the decoder embedded ids of a target, which its own ids can replace."""
 _INFERENCE = ("GreedyEmbeddingSampler", "SampleEmbeddingSampler")
 
 
 def trained_call(seq2seq: Seq2Seq) -> Called | None:
-    """Find the last call of a ``BasicDecoder`` behind the model's output; None where there is none."""
+    """Return the last call of a ``BasicDecoder`` behind the model's output; None if there is none."""
     parts = anatomy_of(seq2seq.ledger)
     return parts.decoder if parts is not None and seq2seq.ledger.kind(parts.decoder) == "decoder" else None
 
@@ -82,12 +82,12 @@ def _calls(seq2seq: Seq2Seq) -> list[Called]:
 
 
 def written_decoder(seq2seq: Seq2Seq, names: Names, trained: Called | None) -> Way | None:
-    """Find the decoder that the user made for inference, over the trained cell; None where there is none.
+    """Return the decoder that the user made for inference over the trained cell; None if there is none.
 
     Raises
     ------
     DecodeError
-        When it would not come to an end.
+        When it might never end, or does not get all it needs from one input.
     """
     mine = trained and seq2seq.live.layers[trained.object]
     for call in reversed(_calls(seq2seq)):
@@ -138,12 +138,12 @@ def _over_decoder(seq2seq: Seq2Seq, names: Names, call: Called, decoder: Any) ->
 
 
 def greedy_decoder(seq2seq: Seq2Seq, names: Names, call: Called) -> Way:
-    """Write the trained decoder once more, with TFA's ``GreedyEmbeddingSampler``.
+    """Generate a copy of the trained decoder with TFA's ``GreedyEmbeddingSampler``.
 
     Raises
     ------
     DecodeError
-        When its sampler or its wires are others than those of an encoder-decoder.
+        When its sampler or its wires are not those of an encoder-decoder.
     """
     decoder = seq2seq.live.layers[call.object]
     sampler = type(decoder.sampler).__name__
@@ -180,13 +180,13 @@ def greedy_decoder(seq2seq: Seq2Seq, names: Names, call: Called) -> Way:
 
 
 def _number(seq2seq: Seq2Seq, call: Called) -> int:
-    """Return the number of a call among those of its object that entered the graph."""
+    """Return a call's index among the calls of its object that entered the graph."""
     earlier = seq2seq.ledger.events[: call.index]
     return sum(isinstance(e, Called) and e.object == call.object and e.in_graph for e in earlier)
 
 
 def _embedding(seq2seq: Seq2Seq, names: Names, tensor: Any) -> tuple[str, str, str]:
-    """Say how an id becomes what the decoder reads: the object to track, the function, and the code that makes it."""
+    """Return how an id becomes the decoder's input: the object to track, the function, and the code that creates it."""
     path = backend.calls_behind(tensor)
     for layer, arguments, settings in path:
         if looks_around(layer, arguments, settings):
