@@ -1,4 +1,4 @@
-"""The special ids of a model: what the spec says, what the data of a fit show, what a decoding asks for."""
+"""Determine a model's special ids from its spec, the data of its fits and the options of a decoding."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ END_WORDS = ("[end]", "<end>", "[eos]", "<eos>", "</s>", "endseq", "eos", "end")
 
 
 def spec_ids(spec: Spec) -> SpecialIds:
-    """Return the ids that a spec says."""
+    """Return the special ids of a spec."""
     tokens = {side: unit for side in ("source", "target") if (unit := spec.tokens_of(side)) != "none"}
     unknown = UNKNOWN if tokens else None
     return SpecialIds(spec.start, spec.end, spec.padding, unknown, tokens=tokens, added=True)
 
 
 def seen_ids(known: SpecialIds, table: Table | Stream, start: int | None) -> SpecialIds:
-    """Add what the data of a fit begin and end with; start and end that a fit puts around the rows itself stay."""
+    """Add the ids that the data of a fit begin and end with; start and end ids that a fit adds itself are kept."""
     seen = replace(known, begins=tuple(map(_begins_with, table.inputs)))
     return seen if known.added else replace(seen, start=start, end=_ends_with(table.target))
 
@@ -41,23 +41,23 @@ def seen_ids(known: SpecialIds, table: Table | Stream, start: int | None) -> Spe
 def ids_to_decode(
     seq2seq: Seq2Seq, words: Any, source: Any, *, start: Edge = None, end: Edge = None
 ) -> tuple[SpecialIds, tuple[str, ...]]:
-    """Decide what decoded rows start and end with, and say what was taken without being asked for.
+    """Return the ids that decoded rows start and end with, and notes on those that were not given.
 
     Parameters
     ----------
     seq2seq
         The trained model.
     words
-        The vectorization whose vocabulary the ids are of; None for bare ids.
+        The vectorization layer whose vocabulary the ids belong to; None if there is none.
     source
         The encoder's input, a symbolic tensor.
     start, end
-        What was asked for, an id or a word of the vocabulary; an end of None in the end lets rows run on.
+        An id or a word of the vocabulary; None to infer it. Without any end id, rows run to the maximum length.
 
     Raises
     ------
     DecodeError
-        When a word is not in the vocabulary, or nothing says what rows start with.
+        When a word is not in the vocabulary, or no start can be inferred.
     """
     vocabulary = list(words.get_vocabulary()) if words is not None else []
     ids = seq2seq.ids
@@ -90,7 +90,7 @@ def ids_to_decode(
 
 
 def _begun(seq2seq: Seq2Seq, source: Any) -> Edge:
-    """Return what the decoder's input began with when the model was fitted; None where that is not known."""
+    """Return what the decoder's input began with in the last fit; None if unknown."""
     begins = seq2seq.ids.begins
     pairs = zip(begins, backend.ends(seq2seq.model)[0] or begins, strict=False)
     known = [begin for begin, tensor in pairs if tensor is not source and begin is not None]
@@ -112,7 +112,7 @@ def _number(seq2seq: Seq2Seq, edge: Edge, vocabulary: list[str], key: str) -> in
 
 
 def _begins_with(column: Any) -> Edge:
-    """Return what all rows of an input begin with: an id, the symbol of a one-hot vector, a text's first word."""
+    """Return what all rows of an input begin with: an id, a one-hot vector's symbol or a word; None if they differ."""
     if isinstance(column, Shifted):
         return column.start
     firsts = _firsts(column)
@@ -134,7 +134,7 @@ def _firsts(column: Any) -> list[Any]:
 
 
 def _ids(array: Any) -> Any:
-    """Read rows of ids or of one-hot vectors; None for anything else."""
+    """Return rows of ids, also from one-hot vectors; None for anything else."""
     if array.ndim == 2 and array.dtype.kind in "iu":
         return array
     if array.ndim == 2 and array.dtype.kind == "f" and np.array_equal(array, np.floor(array)):
@@ -145,14 +145,14 @@ def _ids(array: Any) -> Any:
 
 
 def _ends_with(target: Any) -> int | None:
-    """Return the id that every row of a target ends with and has nowhere else; behind it, one id may fill rows up."""
+    """Return the id that ends every row of a target, and occurs nowhere else in it; padding may follow it."""
     rows = _rows(target)
     if len(rows) < 2 or not all(len(row) for row in rows):
         return None
     filling = Counter(int(row[-1]) for row in rows).most_common(1)[0][0]
     cut = [_without(row, filling) for row in rows]
     filled = {len(row) - len(kept) for row, kept in zip(rows, cut, strict=True)}
-    if len(filled) > 1:  # what fills rows up is there as often as a row is short
+    if len(filled) > 1:  # rows have different amounts of it, so it is padding
         rows = cut
     end = int(rows[0][-1]) if len(rows[0]) else None
     alike = all(len(row) and row[-1] == end and (row == end).sum() == 1 for row in rows)
@@ -174,7 +174,7 @@ def _without(row: Any, filling: int) -> Any:
 
 
 def steps_of(target: Any) -> int | None:
-    """Return the number of positions of the longest row of a target; None where it has no positions."""
+    """Return the number of positions in the longest row of a target; None if it has no positions."""
     if isinstance(target, Rows):
         return int(target.lengths.max(initial=0))
     shape = target.shape if isinstance(target, np.ndarray) else ()

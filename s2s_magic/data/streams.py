@@ -1,4 +1,4 @@
-"""Batches that the user made: read as far as a fit must know of them, and handed on as they are."""
+"""Inspect and check batches that the user made; they are passed on unchanged."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _EXPECTED = "expected batches of (inputs, targets) or (inputs, targets, weights)
 
 
 def streams(desk: Desk) -> tuple[Stream, Stream | None]:
-    """Look up the dataset of a fit, and that of its validation.
+    """Look up the dataset of a fit, and that of its validation if it has one.
 
     Raises
     ------
     DataError
-        When one is no dataset, does not say how many batches it has, or does not fit the model.
+        When one is not a dataset, has an unknown number of batches, or does not fit the model.
     """
     plan = desk.plan
     train = _stream(desk, Asked("data", plan.data or ""), plan.class_weights)
@@ -88,7 +88,7 @@ def _form(value: Any) -> str:
 
 
 def _check(desk: Desk, named: Asked, stream: Stream) -> None:
-    """Hold what the batches are said to be against the model."""
+    """Check the declared shapes of the batches against the model."""
     if not stream.steps:
         desk.fault(named.key, f"{named.variable} holds no batches to fit on")
         return

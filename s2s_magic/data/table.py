@@ -1,4 +1,4 @@
-"""The columns that a model is fitted on, and how they are handed to Keras."""
+"""The columns that a model is fitted on, and the structure in which Keras gets them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from s2s_magic.data.sequences import Numbers, Rows
 
 @dataclass(frozen=True)
 class Shifted:
-    """The decoder's input: the target, one step later, behind the start id."""
+    """The decoder's input: the start id, then the target delayed by one step."""
 
     start: int
 
@@ -26,7 +26,7 @@ class Lengths:
 
 @dataclass(frozen=True)
 class ByClass:
-    """A weight for each position of the target, by the id that stands there.
+    """A weight for each position of the target, looked up by the id at that position.
 
     Attributes
     ----------
@@ -38,15 +38,15 @@ class ByClass:
 
 
 Target = Rows | Numbers | Any
-"""What an output is compared with: rows, an array, or a ``tf.RaggedTensor``."""
+"""What an output is compared with: `Rows`, an array or a ``tf.RaggedTensor``."""
 
 Column = Target | Shifted | Lengths
-"""What feeds an input: the same, a ``tf.SparseTensor``, or what is derived; an array of objects holds text."""
+"""What feeds an input: the same, a ``tf.SparseTensor`` or a derived column; an object array holds text."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """How several columns go to Keras: the only one alone, in order, or by name."""
+    """The structure in which Keras gets columns: a single one by itself, or several in order or by name."""
 
     names: tuple[str, ...] | None = None
     alone: bool = False
@@ -60,27 +60,28 @@ class Form:
 
 @dataclass(frozen=True)
 class Table:
-    """What a model is fitted on.
+    """The data that a model is fitted on.
 
     Attributes
     ----------
     inputs
         One column for each input of the model, in the model's order.
     target
-        What the model's output, or the first that is compared with anything, is compared with.
+        The target of the model's output, or of the first output that has one.
     weighted
-        Give weights that leave the padding out of the loss; each batch's loss is then the mean over its real ids.
+        Use weights that exclude padding from the loss; the loss of a batch is then the mean over its real ids.
     padding
-        The id that fills short rows up.
+        The id that pads short rows.
     more
         The targets of further outputs.
     weights
-        For each target its weights: of shape (rows,) or (rows, steps), or by class; None where all weigh the same.
-        Empty where none has any.
+        The weights of each target: of shape (rows,) or (rows, steps), or by class; None for equal weights. Empty if no
+        target has weights.
     input_form, target_form
-        How inputs, and targets and weights, go to Keras; None for the only one alone, several in order.
+        The structure in which Keras gets inputs, and targets and weights; None for a single one by itself, several in
+        order.
     classes
-        The weight of each class of a target of one id a row, which Keras looks up by itself.
+        The weight of each class, which Keras applies itself; for a target with one class per row.
     """
 
     inputs: tuple[Column, ...]
@@ -100,7 +101,7 @@ class Table:
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return rows_in(self.target)
 
     @property
@@ -111,27 +112,27 @@ class Table:
 
     @property
     def fixed_lengths(self) -> dict[int, int]:
-        """The one length of the target's rows, by the place of each input that tells it."""
+        """The common length of the target's rows, by the index of each input that holds lengths; else empty."""
         length = self.target.length if isinstance(self.target, Rows) else None
         return {} if length is None else {n: length for n, c in enumerate(self.inputs) if isinstance(c, Lengths)}
 
     def packed_inputs(self, columns: Sequence[Any]) -> Any:
-        """Arrange one value for each input as Keras takes it."""
+        """Arrange one value for each input in the structure that Keras gets."""
         return (self.input_form or Form(alone=len(columns) == 1)).of(columns)
 
     def packed_targets(self, columns: Sequence[Any]) -> Any:
-        """Arrange one value for each target as Keras takes it."""
+        """Arrange one value for each target in the structure that Keras gets."""
         return (self.target_form or Form(alone=len(columns) == 1)).of(columns)
 
     def arrays(self) -> tuple[Any, ...]:
-        """Return inputs, target and weights as ``Model.fit`` takes them, where rows have one length.
+        """Return inputs, targets and weights for ``Model.fit``; all rows of a column must have one length.
 
         Returns
         -------
         inputs, targets : array or tuple or dict of arrays
-            Shape (rows, ...) each; one array where there is one.
+            Shape (rows, ...) each.
         weights : as the targets
-            Shape (rows,) or (rows, steps); left out where all weigh the same.
+            Shape (rows,) or (rows, steps); omitted if no target has weights.
         """
         targets = [whole(column) for column in self.targets]
         inputs = []
@@ -150,7 +151,7 @@ class Table:
         return (*found, self.packed_targets(weights))
 
     def select(self, order: Numbers) -> Table:
-        """Return some of the rows, in the order of their numbers."""
+        """Return the rows with these numbers, in this order."""
 
         def taken(column: Any) -> Any:
             if isinstance(column, Rows):
@@ -167,12 +168,12 @@ class Table:
 
 
 def rows_in(column: Any) -> int:
-    """Count the rows of a column."""
+    """Return the number of rows of a column."""
     return len(column) if isinstance(column, Rows | np.ndarray) else int(column.shape[0])
 
 
 def whole(column: Any) -> Any:
-    """Return a column as Keras takes it: rows of one length as a matrix, text as a tensor."""
+    """Return a column in a form that Keras takes: `Rows` of one length as a matrix, text as a tensor."""
     if isinstance(column, Rows):
         return column.values.reshape(len(column), -1)
     return tf.constant(column) if isinstance(column, np.ndarray) and column.dtype == object else column
@@ -185,7 +186,7 @@ def _weights(weights: Numbers | ByClass | None, target: Any) -> Numbers:
 
 
 def _sparse_rows(column: Any, order: Numbers) -> Any:
-    """Return some rows of a sparse tensor."""
+    """Return the rows of a sparse tensor with these numbers, in this order."""
     places = np.full(column.shape[0], -1, np.int64)
     places[order] = np.arange(len(order))
     indices = column.indices.numpy()

@@ -1,4 +1,4 @@
-"""Text to ids and back: characters or words, four ids set aside. Plain Python."""
+"""Convert text to ids and back, by characters or words, in plain Python; four ids are reserved."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """A vocabulary: which token has which id.
+    """A vocabulary: a mapping between tokens and ids.
 
-    Ids 0 to 3 are padding, start, end and unknown; the tokens follow from 4 on.
+    Ids 0 to 3 are padding, start, end and unknown; tokens have the ids from 4 on.
 
     Parameters
     ----------
     unit
-        ``"char"``: every code point is a token. ``"word"``: whatever stands between white space is one.
+        ``"char"``: every code point is a token. ``"word"``: text is split at white space.
     tokens
         The tokens in the order of their ids, each once.
 
@@ -45,7 +45,7 @@ class Tokenizer:
 
     @classmethod
     def count(cls, texts: Iterable[str], unit: Unit, max_size: int | None = None) -> Tokenizer:
-        """Make the vocabulary of some texts: the most frequent token first, among equals the one that was seen first.
+        """Build the vocabulary of some texts: the most frequent token first, ties in order of first occurrence.
 
         Parameters
         ----------
@@ -54,7 +54,7 @@ class Tokenizer:
         unit
             ``"char"`` or ``"word"``.
         max_size
-            Greatest number of ids, the four special ones included; the rarest tokens are left out and become unknown.
+            The most ids, including the four special ones; the rarest tokens are left out and become unknown.
 
         Raises
         ------
@@ -69,7 +69,7 @@ class Tokenizer:
 
     @property
     def size(self) -> int:
-        """How many ids there are, the special ones included."""
+        """The number of ids, including the special ones."""
         return len(SPECIAL) + len(self.tokens)
 
     @cached_property
@@ -77,7 +77,7 @@ class Tokenizer:
         return {token: number for number, token in enumerate(self.tokens, start=len(SPECIAL))}
 
     def encode(self, text: str) -> list[int]:
-        """Give the ids of a text, with neither start nor end; tokens that are not in the vocabulary become unknown."""
+        """Return the ids of a text, without start and end; tokens that are not in the vocabulary become unknown."""
         return [self._ids.get(token, UNKNOWN) for token in _split(text, self.unit)]
 
     def unknown(self, texts: Iterable[str]) -> Counter[str]:
@@ -85,7 +85,7 @@ class Tokenizer:
         return Counter(token for text in texts for token in _split(text, self.unit) if token not in self._ids)
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Return the text of some ids, up to the first end; padding and start are left out, words joined by one space.
+        """Return the text of ids up to the first end; padding and start are skipped, words are joined by spaces.
 
         Raises
         ------
@@ -103,17 +103,17 @@ class Tokenizer:
         return ("" if self.unit == "char" else " ").join(found)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON document of the vocabulary."""
+        """Return the vocabulary as a JSON document."""
         return {"unit": self.unit, "tokens": list(self.tokens)}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Tokenizer:
-        """Read what `to_dict` gave."""
+        """Create a tokenizer from the result of `to_dict`."""
         return cls(document["unit"], tuple(document["tokens"]))
 
 
 def listed(tokens: Counter[str], most: int = 5) -> str:
-    """Return the most frequent tokens in one line: ``z, q, …``."""
+    """Return the most frequent tokens as one line: ``z, q, …``."""
     shown = [token if token.isprintable() and token.strip() else repr(token) for token, _ in tokens.most_common(most)]
     return ", ".join([*shown, "…"] if len(tokens) > most else shown)
 
@@ -123,27 +123,27 @@ def _split(text: str, unit: Unit) -> Sequence[str]:
 
 
 def count_vocabularies(spec: Spec, namespace: Mapping[str, Any]) -> tuple[Spec, dict[str, Tokenizer]]:
-    """Count the vocabulary sizes that a spec leaves to notebook variables.
+    """Count the vocabularies for which a spec names notebook variables instead of sizes.
 
     Parameters
     ----------
     spec
-        A plan whose ``vocab`` may name variables: texts where it has ``tokens``, else rows of ids.
+        A plan whose ``vocab`` may name variables: texts if it has ``tokens``, else rows of ids.
     namespace
         Where the names are looked up.
 
     Returns
     -------
     spec : Spec
-        The plan with every size known.
+        The plan with all sizes filled in.
     tokenizers : dict
-        ``source`` and ``target`` tokenizers (one object where they share a vocabulary); empty for ids, and where the
-        sizes were given as numbers: those are counted from the data of the first fit.
+        ``source`` and ``target`` tokenizers (one object if they share a vocabulary). Empty for ids, and if sizes were
+        given as numbers: then the first fit counts its data.
 
     Raises
     ------
     SpecError
-        When a name is unknown, or its variable holds something else.
+        When a name is unknown, or its variable holds the wrong kind of data.
     """
     needed = spec.names_needed()
     from s2s_magic.data.selection import Unknown, find

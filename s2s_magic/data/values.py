@@ -1,7 +1,7 @@
-"""From whatever a notebook variable holds to an array or a list: what is understood is listed, all else is refused.
+"""Read the value of a notebook variable as an array or a list; types that are not listed here are refused.
 
-The objects are strangers: nothing is believed of them, and whatever one raises while it is read becomes a reason in one
-line, with the exception as its cause.
+The objects are not trusted: any exception that one raises while it is read becomes an `Unreadable` with a one-line
+reason, and is its cause.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _TEXT = (str, bytes, bytearray)
 
 
 class Unreadable(Exception):
-    """A value that cannot be read, with the reason in words; what the object itself raised is its cause."""
+    """Raised, with the reason in words, for a value that cannot be read; the object's own exception is its cause."""
 
 
 def one_line(error: BaseException) -> str:
-    """Return an exception in one line: its class, and the first line of what it says."""
+    """Return an exception as one line: its class and the first line of its message."""
     try:
         said = next(iter(str(error).splitlines()), "")
     except Exception:
@@ -39,7 +39,7 @@ def one_line(error: BaseException) -> str:
 
 
 def short(value: Any, most: int = 60) -> str:
-    """Return a value as Python writes it, in at most so many characters."""
+    """Return a value's repr, in at most ``most`` characters."""
     try:
         text = ascii(value) if is_kind(value, _TEXT) and not _printable(value) else repr(value)
     except Exception:
@@ -53,17 +53,17 @@ def _printable(value: Any) -> bool:
 
 
 def is_kind(value: Any, kinds: type | tuple[type, ...]) -> bool:
-    """As `isinstance`, by the object's own class: ``__class__`` may say anything."""
+    """Return what `isinstance` does, by the object's real type: its ``__class__`` may claim another."""
     return issubclass(type(value), kinds)
 
 
 def asked(what: str, call: Callable[[], Any]) -> Any:
-    """Let an object answer; what it raises becomes a reason.
+    """Return the result of a call into a user's object; if it raises, name ``what`` in the reason.
 
     Raises
     ------
     Unreadable
-        When it raised; KeyboardInterrupt and the like pass.
+        When the call raises an Exception; KeyboardInterrupt and the like pass through.
     """
     try:
         return call()
@@ -72,24 +72,24 @@ def asked(what: str, call: Callable[[], Any]) -> Any:
 
 
 def plain(value: Any, padding: int | None = None) -> Any:
-    """Read the outermost form of a value.
+    """Return a value as an array or a list; the items of a list are not read.
 
     Parameters
     ----------
     value
-        Anything.
+        Any object.
     padding
-        The id that masked places of a NumPy masked array are read as; None refuses them.
+        The id that replaces masked entries of a NumPy masked array; None refuses them.
 
     Returns
     -------
     numpy.ndarray or list
-        An array of at least one dimension that holds numbers, truth values, times or text; or a list, of rows or texts.
+        An array of at least one dimension with numbers, booleans, times or text; or a list of rows or texts.
 
     Raises
     ------
     Unreadable
-        With what to give instead.
+        When the value has another form; the message says what to give instead.
     """
     _refuse(value)
     if is_kind(value, np.ndarray):
@@ -110,7 +110,7 @@ def plain(value: Any, padding: int | None = None) -> Any:
 
 
 def _refuse(value: Any) -> None:
-    """Refuse what holds no rows, each with its remedy."""
+    """Raise `Unreadable`, with a remedy, for values that hold no rows."""
     kind = type(value)
     if value is None:
         raise Unreadable("is None: nothing was assigned to it")
@@ -143,13 +143,13 @@ def _single(value: Any) -> str:
 
 
 def comes_from(package: str, value: Any) -> bool:
-    """Return whether one of the classes of an object is from a package, which need not be imported for that."""
+    """Return whether any class of an object is from a package, without importing the package."""
     bases = type(value).__mro__ if package in sys.modules else ()
     return any(str(base.__module__).partition(".")[0] == package for base in bases)
 
 
 def _given(value: Any, method: str, padding: int | None) -> Any:
-    """Let an object give its array by a method."""
+    """Read the array that a method of an object returns."""
     found = asked(f"its {method}()", lambda: np.asarray(value) if method == "__array__" else getattr(value, method)())
     if found is value or not is_kind(found, np.ndarray):
         if is_kind(found, (*SINGLE, *_TEXT)):
@@ -178,10 +178,10 @@ def _pandas(value: Any) -> Any:
 
 
 def _array(value: Numbers, padding: int | None) -> Any:
-    """Read an array: plain, of at least one dimension; an array of objects becomes a list."""
+    """Return a plain array of at least one dimension; an object array becomes a list."""
     if is_kind(value, np.ma.MaskedArray):
         value = _unmasked(value, padding)
-    value = np.ndarray.view(value, np.ndarray)  # a matrix is the two-dimensional array that it is made of
+    value = np.ndarray.view(value, np.ndarray)  # a np.matrix becomes a two-dimensional array
     if value.dtype.names is not None:
         raise Unreadable(f"is an array with fields: name one of them, such as NAME[{short(value.dtype.names[0])}]")
     if value.dtype.name in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):
@@ -213,7 +213,7 @@ def _unmasked(value: Any, padding: int | None) -> Numbers:
 
 
 def is_text(value: Any) -> bool:
-    """Return whether a value that `plain` gave holds text rather than numbers."""
+    """Return whether a value returned by `plain` holds text rather than numbers."""
     if isinstance(value, np.ndarray):
         return value.dtype.kind in "US"
     return any(is_kind(item, _TEXT) for item in value)
@@ -225,7 +225,7 @@ def texts(value: Any) -> list[str]:
     Raises
     ------
     Unreadable
-        When an item is no text, or holds what is no character.
+        When an item is not text, or holds an invalid character.
     """
     if isinstance(value, np.ndarray) and value.ndim != 1:
         raise Unreadable(f"has shape {value.shape}; texts stand in one dimension, (rows,)")

@@ -1,4 +1,4 @@
-"""Weights of rows, positions and classes: as ``Model.fit`` takes them."""
+"""Read the weights of rows, positions and classes for ``Model.fit``."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from s2s_magic.data.table import ByClass, Table, Target, rows_in
 
 
 def weighted(desk: Desk, table: Table, part: Part) -> Table:
-    """Put the weights that a body names into a checked table; ``desk`` notes the faults.
+    """Return a checked table with the weights that the body names; ``desk`` notes the faults.
 
-    Class weights are for the fit alone, not for its validation.
+    Class weights apply to the fit only, not to its validation.
     """
     if desk.faults:
         return table
@@ -55,12 +55,12 @@ def _asked(desk: Desk, table: Table, part: Part) -> list[Asked | None]:
 
 
 def _is_alone(table: Table) -> bool:
-    """Return whether there is one target, which several outputs may share: its weights are theirs too."""
+    """Return whether there is one target; outputs that share it share its weights, too."""
     return len(table.targets) == 1
 
 
 def _column(desk: Desk, asked: Asked, target: Target) -> Numbers | None:
-    """Read the weights of one target: one for each row, or one for each position of its rows."""
+    """Read the weights of one target, one for each row or each position; None after a fault."""
     value = desk.value(*asked)
     if value is None:
         return None
@@ -69,7 +69,7 @@ def _column(desk: Desk, asked: Asked, target: Target) -> Numbers | None:
     if found is None:
         return None
     count = rows_in(target)
-    if found.ndim == 2 and found.shape[1] == 1:  # a column, which Keras takes for a weight for each row
+    if found.ndim == 2 and found.shape[1] == 1:  # Keras reads a column as one weight for each row
         found = found[:, 0]
     if found.dtype == object:
         desk.fault(asked.key, f"{asked.variable} holds text; expected weights")
@@ -92,7 +92,7 @@ def _steps(target: Target) -> int:
 
 
 def _filled(value: list[Any]) -> Numbers:
-    """Make a matrix of rows of weights of any lengths, zeros behind their ends."""
+    """Return rows of weights of any lengths as a matrix, padded with zeros."""
     read = [as_array(row) for row in map(sequences.plain, value)] if any(map(_is_row, value)) else [as_array(value)]
     if len(read) == 1 and not any(map(_is_row, value)):
         return read[0]
@@ -107,7 +107,7 @@ def _is_row(item: Any) -> bool:
 
 
 def _by_class(desk: Desk, table: Table) -> Table:
-    """Weigh the classes: by Keras where a row has one of them, else each position by the id that stands there."""
+    """Apply class weights: through Keras if a row has one class, else to each position by its id."""
     weights, target = desk.plan.class_weights, table.target
     if table.more:
         desk.fault("class_weights", "class_weights are for one output: give 'weights' by output")

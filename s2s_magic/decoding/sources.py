@@ -43,7 +43,7 @@ class Sources:
 
 
 def read(seq2seq: Seq2Seq, way: Way, value: Any) -> Sources:
-    """Convert sources, as `s2s_magic.data.sequences.plain` returns them, to what the encoder's input takes.
+    """Convert sources, as `s2s_magic.data.values.plain` returns them, to what the encoder's input takes.
 
     Raises
     ------
