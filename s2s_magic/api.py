@@ -173,7 +173,6 @@ def fit(
     KeyboardInterrupt
         When interrupted; weights, optimizer and history are kept.
     """
-    backend.check_beyond_tracing("fitting")
     from s2s_magic.display import surroundings
     from s2s_magic.spec import parse_fit
     from s2s_magic.training import fit as train

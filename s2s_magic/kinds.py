@@ -1,4 +1,4 @@
-"""The kinds of layers, and the Keras and TensorFlow Addons classes of each kind."""
+"""The kinds of layers and of tensors, and the Keras and TensorFlow Addons classes of each kind."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ LayerKind = Literal[
     "layer", "input", "operation", "embedding", "recurrent", "bidirectional", "attention", "dense", "decoder",
     "added loss",
 ]  # fmt: skip
+Layout = Literal["dense", "ragged", "sparse"]
+"""How a tensor holds its numbers."""
+
 _CLASSES: dict[LayerKind, tuple[str, ...]] = {
     "input": ("InputLayer",),
     "embedding": ("Embedding",),

@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from s2s_magic.backend.keras2.objects import *  # noqa: F403
     from s2s_magic.backend.keras2.optimizers import *  # noqa: F403
     from s2s_magic.backend.keras2.parameters import *  # noqa: F403
-    from s2s_magic.backend.keras2.randomness import *  # noqa: F403
     from s2s_magic.backend.keras2.state import *  # noqa: F403
     from s2s_magic.backend.keras2.symbolic import *  # noqa: F403
     from s2s_magic.backend.originals import *  # noqa: F403
+    from s2s_magic.backend.randomness import *  # noqa: F403
+    from s2s_magic.backend.stepping import *  # noqa: F403
 
-SHARED = ("holding", "graphs", "originals", "common")
+SHARED = ("holding", "graphs", "originals", "randomness", "stepping", "common")
 """The modules for every Keras, written in terms of those packages."""
 
 

@@ -65,6 +65,12 @@ def is_lambda(layer: Any) -> bool:
     return isinstance(layer, keras.layers.Lambda)
 
 
+def stock_class(layer: Any) -> str:
+    """Return the name of a layer's class if it is one of Keras's own; empty for a subclass of one, and for others."""
+    name = type(layer).__name__
+    return name if type(layer) is getattr(keras.layers, name, None) else ""
+
+
 def makes_ids(layer: Any) -> bool:
     """Return whether a layer turns text into rows of ids with its own vocabulary."""
     return isinstance(layer, keras.layers.TextVectorization) and layer.get_config()["output_mode"] == "int"
@@ -129,21 +135,3 @@ def values_of(variables: Iterable[Any]) -> Callable[[], None]:
             variable.assign(value)
 
     return put_back
-
-
-def has_own_step(model: Any) -> bool:
-    """Return whether a model has its own training step: its optimizer may then be given any variables."""
-    return type(model).train_step is not backend.Model.train_step or "train_step" in vars(model)
-
-
-def optimizers_of(model: Any) -> list[Any]:
-    """List the optimizers that a model's steps may use: its own, and others among its attributes."""
-    held = [vars(model).get("optimizer"), *vars(model).values()]
-    found = {id(one): one for value in held for one in _flat(value) if isinstance(one, backend.OPTIMIZERS)}
-    return list(found.values())
-
-
-def _flat(value: Any) -> list[Any]:
-    if isinstance(value, list | tuple):
-        return list(value)
-    return list(value.values()) if isinstance(value, dict) else [value]

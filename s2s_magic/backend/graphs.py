@@ -127,7 +127,7 @@ def by_output(model: Any, given: Any) -> list[Any] | None:
     count = len(ends(model)[1])
     if isinstance(given, dict):
         keys = backend.output_keys(model)
-        names = keys if keys is not None and set(given) <= set(keys) else model.output_names
+        names = keys if keys is not None and set(given) <= set(keys) else backend.output_names(model)
         given = [given.get(name) for name in names]
     if isinstance(given, (list, tuple)):
         return list(given) if len(given) == count else None

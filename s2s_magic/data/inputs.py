@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import tensorflow as tf
 from tensorflow import keras
 
 from s2s_magic import backend
@@ -84,15 +83,14 @@ def inputs_of(seq2seq: Seq2Seq) -> list[ModelInput]:
     record, model = seq2seq.ledger.main_model, seq2seq.model
     if not backend.is_wired(model):
         return []
-    wires = record.inputs if record and len(record.inputs) == len(model.inputs) else [None] * len(model.inputs)
-    found = []
-    for wire, tensor, keras_name in zip(wires, model.inputs, model.input_names, strict=True):
+    tensors, found = backend.ends(model)[0], []
+    wires = record.inputs if record and len(record.inputs) == len(tensors) else [None] * len(tensors)
+    for wire, tensor, keras_name in zip(wires, tensors, backend.input_names(model), strict=True):
         event = wire.from_event if wire else None
         vocabulary = _vocabulary(seq2seq, event)
         name, shape = (wire and wire.name) or keras_name, tuple(tensor.shape)
-        found.append(
-            ModelInput(name, keras_name, len(shape), event, vocabulary, shape, tensor.dtype.name, _holds(tensor))
-        )
+        dtype = backend.dtype_of(tensor)
+        found.append(ModelInput(name, keras_name, len(shape), event, vocabulary, shape, dtype, _holds(tensor)))
     return found
 
 
@@ -101,31 +99,29 @@ def outputs_of(seq2seq: Seq2Seq) -> list[ModelOutput]:
     record, model = seq2seq.ledger.main_model, seq2seq.model
     if not backend.is_wired(model):
         return []
-    wires = record.outputs if record and len(record.outputs) == len(model.outputs) else [None] * len(model.outputs)
-    keys = backend.output_keys(model) or model.output_names
-    found = []
-    for wire, tensor, keras_name in zip(wires, model.outputs, keys, strict=True):
-        shape = None if tensor.shape.rank is None else tuple(tensor.shape)
+    tensors, found = backend.ends(model)[1], []
+    wires = record.outputs if record and len(record.outputs) == len(tensors) else [None] * len(tensors)
+    keys = backend.output_keys(model) or backend.output_names(model)
+    for wire, tensor, keras_name in zip(wires, tensors, keys, strict=True):
         name = (wire and wire.name) or keras_name
-        found.append(ModelOutput(name, keras_name, shape, tensor.dtype.name, _holds(tensor)))
+        shape, dtype = backend.shape_of(tensor), backend.dtype_of(tensor)
+        found.append(ModelOutput(name, keras_name, shape, dtype, _holds(tensor)))
     return found
 
 
 def output_form(seq2seq: Seq2Seq, compared: Sequence[ModelOutput]) -> Form:
     """Return the form in which Keras gets these outputs' targets: in order where they are all of them, else by name."""
     model = seq2seq.model
-    if backend.output_keys(model) is None and len(compared) == len(model.outputs):
+    if backend.output_keys(model) is None and len(compared) == len(backend.ends(model)[1]):
         return Form(alone=len(compared) == 1)
     return Form(names=tuple(output.keras_name for output in compared))
 
 
 def _holds(tensor: Any) -> Holds:
-    spec = tensor.type_spec
-    if isinstance(spec, tf.RaggedTensorSpec):
-        return "ragged"
-    if isinstance(spec, tf.SparseTensorSpec):
-        return "sparse"
-    return "text" if tensor.dtype == tf.string else "numbers"
+    layout = backend.layout_of(tensor)
+    if layout != "dense":
+        return layout
+    return "text" if backend.dtype_of(tensor) == "string" else "numbers"
 
 
 def _vocabulary(seq2seq: Seq2Seq, event: int | None) -> int | None:

@@ -119,7 +119,7 @@ def _stops(
     for number, wire in enumerate(event.inputs):
         if wire.from_event is not None:
             numbers.setdefault(id(live.tensors.get((wire.from_event, wire.output))), []).append(number)
-    if not all(map(backend.is_dense, symbols.values())):
+    if any(backend.layout_of(symbol) != "dense" for symbol in symbols.values()):
         return None
     weights = [backend.bare(variable) for variable in backend.weights(layer)[0]]
     try:

@@ -180,6 +180,7 @@ def _fit(course: _Course, prepared: Prepared, show: Show, watch: Callable[[Seq2S
             course.accelerated = _accelerated(changes, seq2seq, fixed, write_out=write_out)
         for optimizer in backend.optimizers_of(model):
             recorder.watch(changes, optimizer)
+        backend.count_steps(changes, model)
         if kept is not None:
             backend.go_on_with(model, kept.traces)
             if kept.without_xla is not None:

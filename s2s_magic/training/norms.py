@@ -124,19 +124,17 @@ class Recorder:
 
         The step must be traced in the meantime.
         """
-        apply = optimizer.apply_gradients
 
-        def apply_and_record(grads_and_vars: Any, *args: Any, **kwargs: Any) -> Any:
-            pairs = list(grads_and_vars)
+        def update_and_record(pairs: Sequence[tuple[Any, Any]], update: Callable[[], Any]) -> Any:
             if self._recording:  # one that an optimizer of the model's hands its work on to
-                return apply(pairs, *args, **kwargs)
+                return update()
             self._recording = True
             try:
-                return self._recorded(pairs, lambda: apply(pairs, *args, **kwargs))
+                return self._recorded(pairs, update)
             finally:
                 self._recording = False
 
-        changes.replace(optimizer, "apply_gradients", apply_and_record)
+        backend.on_update(changes, optimizer, update_and_record)
 
     def _recorded(self, pairs: Sequence[tuple[Any, Any]], apply: Callable[[], Any]) -> Any:
         found = {self._places.get(id(backend.bare(variable))): gradient for gradient, variable in pairs}
@@ -185,7 +183,7 @@ class Recorder:
         copies = tf.cond(
             sampled,
             lambda: [real(variable) for variable in variables],
-            lambda: [tf.zeros([0], squarable(variable.dtype)) for variable in variables],
+            lambda: [tf.zeros([0], squarable(tf.as_dtype(variable.dtype))) for variable in variables],
         )
         return list(tf.nest.flatten(copies))
 

@@ -2,6 +2,6 @@
 
 SUBJECTS = (
     *("objects", "parameters", "symbolic", "hooks", "functions"),
-    *("compiled", "optimizers", "state", "randomness", "arithmetic"),
+    *("compiled", "optimizers", "state", "arithmetic"),
 )
 """The modules whose functions `s2s_magic.backend` offers."""

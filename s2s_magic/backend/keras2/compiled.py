@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from s2s_magic.backend import common, graphs, holding
+from s2s_magic.backend import graphs, holding, stepping
 from s2s_magic.backend.keras2 import objects, parameters
 from s2s_magic.backend.keras2.private import private
 from s2s_magic.undoing import Changes
@@ -14,8 +13,8 @@ from s2s_magic.undoing import Changes
 AddLoss = private("engine.base_layer").AddLoss
 optimizer, training = private("optimizers.optimizer"), private("engine.training")
 
-# A model's steps as traced by Keras.
-_TRACES = ("train_function", "train_tf_function", "test_function", "predict_function")
+TRACES = ("train_function", "train_tf_function", "test_function", "predict_function")
+"""The attributes with a model's steps as traced by Keras."""
 
 
 # The state left by `compile`. Keras 2 notes every layer's `trainable` switch then, and restores the noted values while
@@ -91,21 +90,11 @@ def known_to_optimizer(model: Any, asked: Iterable[Any]) -> list[bool] | None:
     """
     held = getattr(model, "optimizer", None)
     held = getattr(held, "inner_optimizer", held)
-    if common.has_own_step(model):
+    if stepping.has_own_step(model):
         return None
     if not isinstance(held, optimizer.Optimizer) or not getattr(held, "_built", False):
         return None
     return [held._var_key(variable) in held._index_dict for variable in asked]
-
-
-def traces_of(model: Any) -> dict[str, Any]:
-    """Return a model's traced steps by name; None for one not traced yet."""
-    return {name: vars(model).get(name) for name in _TRACES}
-
-
-def go_on_with(model: Any, traces: Mapping[str, Any]) -> None:
-    """Let a model whose own steps are set aside use steps traced earlier."""
-    vars(model).update(traces)
 
 
 def set_traces_aside(changes: Changes, model: Any) -> None:
@@ -115,23 +104,23 @@ def set_traces_aside(changes: Changes, model: Any) -> None:
     """
     attributes = vars(model)
     compiled = compiled_as(model)
-    traces = traces_of(model)
+    traces = stepping.traces_of(model)
     # Keras also tracks a trace among what a model saves, and would keep the last one there
     model._maybe_initialize_trackable()
     noted, by_name = model._unconditional_checkpoint_dependencies, model._unconditional_dependency_names
-    noted_traces = [each for each in noted if each.name in _TRACES]
+    noted_traces = [each for each in noted if each.name in TRACES]
 
     def put_back() -> None:
         same = compiled_as(model) is compiled
-        attributes.update(traces if same else dict.fromkeys(_TRACES))
+        attributes.update(traces if same else dict.fromkeys(TRACES))
         again = noted_traces if same else []
-        noted[:] = [*(each for each in noted if each.name not in _TRACES), *again]
-        for name in _TRACES:
+        noted[:] = [*(each for each in noted if each.name not in TRACES), *again]
+        for name in TRACES:
             by_name.pop(name, None)
         by_name.update({each.name: each.ref for each in again})
 
     changes.undo_by(put_back)
-    attributes.update(dict.fromkeys(_TRACES))
+    attributes.update(dict.fromkeys(TRACES))
 
 
 def loss_weights(model: Any) -> list[float | None] | None:
@@ -175,40 +164,9 @@ def added_losses(layer: Any) -> list[Any]:
 _SETTINGS = ("loss_weights", "metrics", "weighted_metrics", "run_eagerly", "steps_per_execution", "jit_compile")
 
 
-_BY_XLA = re.compile(r"XLA|tf2xla|compile-time constant|trying to compile graph")
-
-
 def compiled_settings(model: Any) -> dict[str, Any]:
     """Return a model's `compile` arguments except optimizer and loss; empty if it was not compiled."""
     if not is_compiled(model):
         return {}
     given: Mapping[str, Any] = model._compile_config.config
     return {name: given.get(name) for name in _SETTINGS}
-
-
-def has_own_compile(model: Any) -> bool:
-    """Return whether a model's class overrides `compile`."""
-    return type(model).compile is not training.Model.compile or "compile" in vars(model)
-
-
-def compiles_by_xla(model: Any) -> bool:
-    """Return whether XLA compiles a model's step."""
-    return bool(getattr(model, "_jit_compile", False))
-
-
-def xla_obstacle(model: Any, error: Any) -> str | None:
-    """Name what XLA could not compile in a model's step; None if the error has another cause."""
-    text = str(error)
-    if not compiles_by_xla(model) or not _BY_XLA.search(text):
-        return None
-    layers = {layer.name: layer for layer in holding.reached(model)}
-    operation = re.search(r": (\w+) \(No registered", text)
-    node = re.search(r"\{\{node ([^}]+)\}\}", text)
-    path = node[1].split("/") if node else []
-    inside = next((f" in {name}" for name in reversed(path) if name in layers), "")
-    return f"{operation[1] if operation else 'an operation'}{inside}"
-
-
-def leave_xla_out(changes: Changes, model: Any) -> None:
-    """Trace a model's step without XLA until changes are undone."""
-    changes.replace(model, "_jit_compile", False)

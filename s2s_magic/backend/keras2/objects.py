@@ -62,12 +62,6 @@ def is_written(layer: Any) -> bool:
     return not common.is_input(layer) and operation(layer) is None
 
 
-def stock_class(layer: Any) -> str:
-    """Return the name of a layer's class if it is one of Keras's own; empty for a subclass of one, and for others."""
-    name = type(layer).__name__
-    return name if type(layer) is getattr(keras.layers, name, None) else ""
-
-
 def is_variable(value: Any) -> bool:
     """Return whether a value is a variable."""
     return isinstance(value, (tf.Variable, AutoCastVariable))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from s2s_magic.backend import common
+from s2s_magic.backend import stepping
 from s2s_magic.backend.keras2.private import private
+from s2s_magic.undoing import Changes
 
 loss_scale_optimizer = private("mixed_precision.loss_scale_optimizer")
 current, legacy = private("optimizers.optimizer"), private("optimizers.legacy.optimizer_v2")
@@ -34,7 +35,7 @@ def parts(optimizer: Any) -> Iterator[Any]:
 def optimizer_variables(model: Any) -> list[Any]:
     """List the variables of all of a model's optimizers, including those of a loss scale."""
     found: dict[int, Any] = {}
-    for optimizer in common.optimizers_of(model):
+    for optimizer in stepping.optimizers_of(model):
         for part in parts(optimizer):
             listed = part.variables
             scale: Any = getattr(part, "_loss_scale", None)
@@ -59,3 +60,19 @@ def put_averages(model: Any) -> None:
     """Copy the optimizer's moving averages, if any, into the variables, as Keras does at the end of a fit."""
     if isinstance(model.optimizer, current.Optimizer):
         model.optimizer.finalize_variable_values(model.trainable_variables)
+
+
+def on_update(
+    changes: Changes, optimizer: Any, around: Callable[[list[tuple[Any, Any]], Callable[[], Any]], Any]
+) -> None:
+    """Let ``around(pairs, update)`` make each update of an optimizer until changes are undone.
+
+    ``pairs`` are gradients, before clipping, with their variables; ``update()`` applies them.
+    """
+    apply = optimizer.apply_gradients
+
+    def apply_gradients(grads_and_vars: Any, *args: Any, **kwargs: Any) -> Any:
+        pairs = list(grads_and_vars)
+        return around(pairs, lambda: apply(pairs, *args, **kwargs))
+
+    changes.replace(optimizer, "apply_gradients", apply_gradients)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
-from s2s_magic.backend import common, holding
-from s2s_magic.backend.keras2 import objects, optimizers, parameters
+from s2s_magic.backend import holding, randomness, stepping
+from s2s_magic.backend.keras2 import objects
 from s2s_magic.backend.keras2.private import private
-from s2s_magic.undoing import Changes, attributes_of
+from s2s_magic.undoing import Changes
 
-RandomGenerator = private("backend").RandomGenerator
+keras_backend = private("backend")
+RandomGenerator = keras_backend.RandomGenerator
+
+
+def keep_own_random_states(changes: Changes) -> None:
+    """Restore the state of Keras's own generator when changes are undone."""
+    randomness.keep_generator(changes, keras_backend._SEED_GENERATOR, "generator")
 
 
 def leave_as_it_is(changes: Changes, layer: Any) -> None:
@@ -32,19 +37,6 @@ def leave_as_it_is(changes: Changes, layer: Any) -> None:
             changes.undo_by(functools.partial(put_back, part, list(part._losses), list(part._eager_losses), seed))
 
 
-def state_of(model: Any) -> list[Any]:
-    """List the variables that define a training's state: weights, recurrent states, optimizers'; not the metrics'."""
-    metrics = {id(variable) for metric in metrics_of(model) for variable in metric.variables}
-    trained, others = parameters.weights(model)
-    found = {id(v): v for v in (*trained, *others, *running_state(model), *optimizers.optimizer_variables(model))}
-    return [variable for key, variable in found.items() if key not in metrics]
-
-
-def metrics_of(model: Any) -> list[Any]:
-    """List a model's metrics: those from compile, and those that its layers add."""
-    return list(getattr(model, "metrics", None) or ())
-
-
 def running_state(model: Any) -> list[Any]:
     """List what running a model may change without a gradient: averages, states, random generators, metrics."""
     found: dict[int, Any] = {}
@@ -54,7 +46,7 @@ def running_state(model: Any) -> list[Any]:
         for variable in held:
             if isinstance(variable, tf.Variable) and id(variable) not in trained:
                 found.setdefault(id(variable), variable)
-    for metric in metrics_of(model):
+    for metric in stepping.metrics_of(model):
         for variable in metric.variables:
             found.setdefault(id(variable), variable)
     return list(found.values())
@@ -71,16 +63,8 @@ def _held(value: Any) -> Any:
     return [value] if isinstance(value, tf.Variable) else []
 
 
-def attributes_before(model: Any) -> Callable[[], None]:
-    """Save the attributes of a model and its optimizers; return a function that restores them and removes new ones."""
-    owners = [model, *(part for optimizer in common.optimizers_of(model) for part in optimizers.parts(optimizer))]
-    put_back = [attributes_of(owner) for owner in owners]
-
-    def put_all_back() -> None:
-        for put in put_back:
-            put()
-
-    return put_all_back
+def count_steps(changes: Changes, model: Any) -> None:
+    """Count a model's training steps from now on; Keras 2 does so itself."""
 
 
 def steps_taken(model: Any) -> int:
@@ -91,7 +75,7 @@ def steps_taken(model: Any) -> int:
 def metric_results(model: Any) -> dict[str, Any]:
     """Return the current results of a model's metrics, as `fit` would after a step."""
     found = {}
-    for metric in metrics_of(model):
+    for metric in stepping.metrics_of(model):
         result = metric.result()
         found.update(result if isinstance(result, dict) else {metric.name: result})
     return found

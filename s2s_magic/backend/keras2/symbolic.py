@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from s2s_magic.backend.keras2.private import private
+from s2s_magic.kinds import Layout
 
 functional, functional_utils = private("engine.functional"), private("engine.functional_utils")
 
@@ -16,9 +17,21 @@ def graph_of(model: Any) -> Any:
     return model if isinstance(model, functional.Functional) else None
 
 
-def is_dense(tensor: Any) -> bool:
-    """Return whether a symbolic tensor is dense, that is neither ragged nor sparse."""
-    return isinstance(tensor.type_spec, tf.TensorSpec)
+def layout_of(tensor: Any) -> Layout:
+    """Return how a symbolic tensor holds its numbers."""
+    if isinstance(tensor.type_spec, tf.RaggedTensorSpec):
+        return "ragged"
+    return "sparse" if isinstance(tensor.type_spec, tf.SparseTensorSpec) else "dense"
+
+
+def input_names(model: Any) -> list[str]:
+    """Return the names of a wired model's inputs, by which a dict of data is sorted."""
+    return list(model.input_names)
+
+
+def output_names(model: Any) -> list[str]:
+    """Return the names of a wired model's outputs, by which dicts of losses and targets are sorted."""
+    return list(model.output_names)
 
 
 def wires_into(node: Any) -> list[Any]:

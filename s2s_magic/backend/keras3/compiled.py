@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+import weakref
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from s2s_magic.backend import common, graphs, holding
+import keras
+import tensorflow as tf
+
+from s2s_magic.backend import graphs, holding, stepping
 from s2s_magic.backend.keras3 import objects, parameters
+from s2s_magic.undoing import Changes
+
+TRACES = ("train_function", "test_function", "predict_function")
+"""The attributes with a model's steps as traced by Keras."""
+
+_STEPS: weakref.WeakKeyDictionary[Any, tf.Variable] = weakref.WeakKeyDictionary()
 
 # Keras 3 reads the `trainable` switches when it traces a step, not when a model is compiled.
 
@@ -57,10 +68,61 @@ def known_to_optimizer(model: Any, asked: Iterable[Any]) -> list[bool] | None:
     """
     held: Any = getattr(model, "optimizer", None)
     held = getattr(held, "inner_optimizer", held)
-    if common.has_own_step(model) or not getattr(held, "built", False):
+    if stepping.has_own_step(model) or not getattr(held, "built", False):
         return None
     known = {id(variable) for variable in held._trainable_variables}
     return [id(variable) in known for variable in asked]
+
+
+def set_traces_aside(changes: Changes, model: Any) -> None:
+    """Let a model trace its steps anew until changes are undone; then restore its current traces.
+
+    If it was compiled again before that, it is left without traces.
+    """
+    compiled, traces = compiled_as(model), stepping.traces_of(model)
+
+    def put_back() -> None:
+        vars(model).update(traces if compiled_as(model) is compiled else dict.fromkeys(TRACES))
+
+    changes.undo_by(put_back)
+    vars(model).update(dict.fromkeys(TRACES))
+
+
+def count_steps(changes: Changes, model: Any) -> None:
+    """Count a model's training steps from now on, in the steps that it traces until changes are undone."""
+    step = model.train_step
+    counter = _STEPS.setdefault(model, tf.Variable(0, dtype=tf.int64, trainable=False))
+    counter.assign(0)
+
+    @functools.wraps(step)
+    def train_step(*args: Any, **kwargs: Any) -> Any:
+        result = step(*args, **kwargs)
+        counter.assign_add(1)
+        return result
+
+    changes.replace(model, "train_step", train_step)
+
+
+def steps_taken(model: Any) -> int:
+    """Return the number of steps since `count_steps` for a model."""
+    return int(_STEPS[model]) if model in _STEPS else 0
+
+
+def metric_results(model: Any) -> dict[str, Any]:
+    """Return the current results of a model's metrics, as `fit` would after a step."""
+    return dict(model.get_metrics_result())
+
+
+_SETTINGS = ("loss_weights", "metrics", "weighted_metrics", "run_eagerly", "steps_per_execution", "jit_compile")
+
+
+def compiled_settings(model: Any) -> dict[str, Any]:
+    """Return a model's `compile` arguments except optimizer and loss; empty if it was not compiled."""
+    if not is_compiled(model):
+        return {}
+    given: Mapping[str, Any] = model._compile_config.config
+    scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    return {name: given.get(name) for name in _SETTINGS} | {"auto_scale_loss": scaled}
 
 
 def loss_weights(model: Any) -> list[float | None] | None:
@@ -69,7 +131,7 @@ def loss_weights(model: Any) -> list[float | None] | None:
     Return None if they are unknown: the model is not compiled, or its class has its own training step.
     """
     own = type(model).compute_loss is not objects.Model.compute_loss
-    if not is_compiled(model) or common.has_own_step(model) or own or not graphs.ends(model)[1]:
+    if not is_compiled(model) or stepping.has_own_step(model) or own or not graphs.ends(model)[1]:
         return None
     losses = graphs.by_output(model, model.loss)
     weights = graphs.by_output(model, model._compile_config.config.get("loss_weights"))

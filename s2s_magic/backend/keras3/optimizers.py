@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 
-from s2s_magic.backend import common
+from s2s_magic.backend import stepping
+from s2s_magic.undoing import Changes
 
 OPTIMIZERS = (keras.optimizers.Optimizer,)
 
@@ -27,7 +28,7 @@ def parts(optimizer: Any) -> Iterator[Any]:
 
 def optimizer_variables(model: Any) -> list[Any]:
     """List the variables of all of a model's optimizers, including those of a loss scale."""
-    every = [part for optimizer in common.optimizers_of(model) for part in parts(optimizer)]
+    every = [part for optimizer in stepping.optimizers_of(model) for part in parts(optimizer)]
     return list({id(variable): variable for part in every for variable in part.variables}.values())
 
 
@@ -43,3 +44,29 @@ def put_averages(model: Any) -> None:
     """Copy the optimizer's moving averages, if any, into the variables, as Keras does at the end of a fit."""
     if isinstance(model.optimizer, keras.optimizers.Optimizer):
         model.optimizer.finalize_variable_values(model.trainable_weights)
+
+
+def on_update(
+    changes: Changes, optimizer: Any, around: Callable[[list[tuple[Any, Any]], Callable[[], Any]], Any]
+) -> None:
+    """Let ``around(pairs, update)`` make each update of an optimizer until changes are undone.
+
+    ``pairs`` are gradients, before clipping and without a loss scale, with their variables; ``update()`` applies them.
+    """
+    original = optimizer.apply
+
+    def apply(grads: Any, trainable_variables: Any = None) -> Any:
+        given = list(grads)
+        variables = list(optimizer._trainable_variables if trainable_variables is None else trainable_variables)
+        scale = _scale_of(optimizer)
+        plain = given if scale is None else [None if each is None else keras.ops.divide(each, scale) for each in given]
+        return around(list(zip(plain, variables, strict=False)), lambda: original(given, trainable_variables))
+
+    changes.replace(optimizer, "apply", apply)
+
+
+def _scale_of(optimizer: Any) -> Any:
+    """Return what the gradients that an optimizer receives were multiplied by; None for 1."""
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return optimizer.dynamic_scale if optimizer.built else optimizer.initial_scale
+    return optimizer.loss_scale_factor

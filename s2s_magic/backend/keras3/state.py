@@ -5,9 +5,23 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from s2s_magic.backend import common, holding
+import tensorflow as tf
+
+from s2s_magic.backend import common, holding, stepping
 from s2s_magic.backend.keras3 import objects
+from s2s_magic.backend.keras3.own import private
 from s2s_magic.undoing import Changes
+
+global_state = private("backend.common.global_state")
+
+
+def keep_own_random_states(changes: Changes) -> None:
+    """Restore Keras's seed, and its generator for calls without a seed, when changes are undone."""
+    for name in ("global_random_seed", "global_seed_generator"):
+        held = global_state.get_global_attribute(name)
+        changes.undo_by(partial(global_state.set_global_attribute, name, held))
+        if held is not None and hasattr(held, "state"):
+            changes.undo_by(common.values_of([held.state]))
 
 
 def leave_as_it_is(changes: Changes, layer: Any) -> None:
@@ -17,3 +31,19 @@ def leave_as_it_is(changes: Changes, layer: Any) -> None:
             changes.undo_by(partial(part._losses.__setitem__, slice(None), list(part._losses)))
             seeds = [generator.state for generator in getattr(part, "_seed_generators", ())]
             changes.undo_by(common.values_of(seeds))
+
+
+def running_state(model: Any) -> list[Any]:
+    """List what running a model may change without a gradient: averages, states, random generators, metrics."""
+    found: dict[int, Any] = {}
+    for layer in holding.reached(model):
+        trained = {id(variable) for variable in getattr(layer, "_trainable_variables", ())}
+        seeds = [generator.state for generator in getattr(layer, "_seed_generators", ())]
+        held = [each for value in vars(layer).values() for each in (value if isinstance(value, list) else [value])]
+        for variable in (*getattr(layer, "_non_trainable_variables", ()), *seeds, *held):
+            if isinstance(variable, (objects.KerasVariable, tf.Variable)) and id(variable) not in trained:
+                found.setdefault(id(variable), variable)
+    for metric in stepping.metrics_of(model):
+        for variable in metric.variables:
+            found.setdefault(id(variable), variable)
+    return list(found.values())

@@ -6,6 +6,7 @@ from typing import Any
 
 from s2s_magic.backend.keras3 import objects
 from s2s_magic.backend.keras3.own import private
+from s2s_magic.kinds import Layout
 
 functional, function = private("models.functional"), private("ops.function")
 
@@ -17,9 +18,21 @@ def graph_of(model: Any) -> Any:
     return model if isinstance(model, objects.Functional) else None
 
 
-def is_dense(tensor: Any) -> bool:
-    """Return whether a symbolic tensor is dense, that is neither ragged nor sparse."""
-    return not (getattr(tensor, "sparse", False) or getattr(tensor, "ragged", False))
+def layout_of(tensor: Any) -> Layout:
+    """Return how a symbolic tensor holds its numbers."""
+    if getattr(tensor, "ragged", False):
+        return "ragged"
+    return "sparse" if getattr(tensor, "sparse", False) else "dense"
+
+
+def input_names(model: Any) -> list[str]:
+    """Return the names of a wired model's inputs, by which a dict of data is sorted."""
+    return [tensor.name for tensor in graph_of(model).inputs]
+
+
+def output_names(model: Any) -> list[str]:
+    """Return the names of a wired model's outputs, by which dicts of losses and targets are sorted."""
+    return list(graph_of(model).output_names)
 
 
 def wires_into(node: Any) -> list[Any]:

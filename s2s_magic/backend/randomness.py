@@ -9,10 +9,8 @@ import numpy as np
 from tensorflow import keras
 from tensorflow.python.eager import context
 
-from s2s_magic.backend.keras2.private import private
+from s2s_magic import backend
 from s2s_magic.undoing import Changes
-
-backend = private("backend")
 
 
 def keep_random_states(changes: Changes) -> None:
@@ -24,14 +22,19 @@ def keep_random_states(changes: Changes) -> None:
     python, numpy = random.getstate(), np.random.get_state()
     changes.undo_by(lambda: random.setstate(python))
     changes.undo_by(lambda: np.random.set_state(numpy))
-    eager, keras_own = context.context(), backend._SEED_GENERATOR
-    for owner, name in ((eager, "_rng"), (keras_own, "generator")):
-        if (generator := vars(owner).get(name)) is not None:
-            changes.undo_by(partial(generator.setstate, generator.getstate()))
-            changes.replace(owner, name, generator)
-        else:
-            changes.undo_by(partial(vars(owner).pop, name, None))
+    eager = context.context()
+    keep_generator(changes, eager, "_rng")
     changes.replace(eager, "_seed", eager._seed)
+    backend.keep_own_random_states(changes)
+
+
+def keep_generator(changes: Changes, owner: object, name: str) -> None:
+    """Restore the state of a generator of `random` that an attribute holds, or may hold later."""
+    if (generator := vars(owner).get(name)) is not None:
+        changes.undo_by(partial(generator.setstate, generator.getstate()))
+        changes.replace(owner, name, generator)
+    else:
+        changes.undo_by(partial(vars(owner).pop, name, None))
 
 
 def seed_all(changes: Changes, seed: int) -> None:

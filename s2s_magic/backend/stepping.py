@@ -1,0 +1,95 @@
+"""A compiled model's steps and optimizers, where every Keras has them in the same way."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from s2s_magic import backend
+from s2s_magic.undoing import Changes, attributes_of
+
+_BY_XLA = re.compile(r"XLA|tf2xla|compile-time constant|trying to compile graph")
+
+
+def has_own_step(model: Any) -> bool:
+    """Return whether a model has its own training step: its optimizer may then be given any variables."""
+    step = inspect.unwrap(model.train_step)  # `count_steps` may have wrapped it
+    return getattr(step, "__func__", step) is not backend.Model.train_step
+
+
+def optimizers_of(model: Any) -> list[Any]:
+    """List the optimizers that a model's steps may use: its own, and others among its attributes."""
+    held = [vars(model).get("optimizer"), *vars(model).values()]
+    found = {id(one): one for value in held for one in _flat(value) if isinstance(one, backend.OPTIMIZERS)}
+    return list(found.values())
+
+
+def _flat(value: Any) -> list[Any]:
+    if isinstance(value, list | tuple):
+        return list(value)
+    return list(value.values()) if isinstance(value, dict) else [value]
+
+
+def has_own_compile(model: Any) -> bool:
+    """Return whether a model's class overrides `compile`."""
+    return type(model).compile is not backend.Model.compile or "compile" in vars(model)
+
+
+def compiles_by_xla(model: Any) -> bool:
+    """Return whether XLA compiles a model's step."""
+    return bool(getattr(model, "_jit_compile", False))
+
+
+def xla_obstacle(model: Any, error: Any) -> str | None:
+    """Name what XLA could not compile in a model's step; None if the error has another cause."""
+    text = str(error)
+    if not compiles_by_xla(model) or not _BY_XLA.search(text):
+        return None
+    layers = {layer.name: layer for layer in backend.reached(model)}
+    operation = re.search(r": (\w+) \(No registered", text)
+    node = re.search(r"\{\{node ([^}]+)\}\}", text)
+    path = node[1].split("/") if node else []
+    inside = next((f" in {name}" for name in reversed(path) if name in layers), "")
+    return f"{operation[1] if operation else 'an operation'}{inside}"
+
+
+def leave_xla_out(changes: Changes, model: Any) -> None:
+    """Trace a model's step without XLA until changes are undone."""
+    changes.replace(model, "_jit_compile", False)
+
+
+def traces_of(model: Any) -> dict[str, Any]:
+    """Return a model's traced steps by name; None for one not traced yet."""
+    return {name: vars(model).get(name) for name in backend.TRACES}
+
+
+def go_on_with(model: Any, traces: Mapping[str, Any]) -> None:
+    """Let a model whose own steps are set aside use steps traced earlier."""
+    vars(model).update(traces)
+
+
+def attributes_before(model: Any) -> Callable[[], None]:
+    """Save the attributes of a model and its optimizers; return a function that restores them and removes new ones."""
+    owners = [model, *(part for optimizer in optimizers_of(model) for part in backend.parts(optimizer))]
+    put_back = [attributes_of(owner) for owner in owners]
+
+    def put_all_back() -> None:
+        for put in put_back:
+            put()
+
+    return put_all_back
+
+
+def state_of(model: Any) -> list[Any]:
+    """List the variables that define a training's state: weights, recurrent states, optimizers'; not the metrics'."""
+    metrics = {id(variable) for metric in metrics_of(model) for variable in metric.variables}
+    trained, others = backend.weights(model)
+    found = {id(v): v for v in (*trained, *others, *backend.running_state(model), *backend.optimizer_variables(model))}
+    return [variable for key, variable in found.items() if key not in metrics]
+
+
+def metrics_of(model: Any) -> list[Any]:
+    """List a model's metrics: those from compile, and those that its layers add."""
+    return list(getattr(model, "metrics", None) or ())
