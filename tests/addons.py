@@ -1,4 +1,4 @@
-"""TensorFlow Addons; whoever asks for something of it where it is not installed is a test that is skipped for that."""
+"""TensorFlow Addons, imported at first use; a test that uses it is skipped if it is not installed."""
 
 from importlib import import_module
 from typing import Any

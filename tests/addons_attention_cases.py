@@ -1,4 +1,4 @@
-"""Programs over attention in ``tfa.seq2seq``, run with TensorFlow Addons and with ours on the same weights."""
+"""Programs with the attention of ``tfa.seq2seq``, run with TensorFlow Addons and with ours on the same weights."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def ends(kind: str) -> dict[str, Any]:
 
 
 def with_weights(mechanism: Any) -> Any:
-    """Give a mechanism whose memory was set once the weights that are the same in every library."""
+    """Set a mechanism's weights, the same for every library, and return it; its memory must have been set once."""
     mechanism([tf.zeros([BATCH, UNITS]), mechanism.initial_state(BATCH, tf.float32)])
     return built(mechanism, UNITS)
 
 
 def mechanism_of(library: Any, kind: str, normalized: bool, given: dict[str, Any], **more: Any) -> Any:
-    """Make a mechanism, give it its weights, and set the memory with them."""
+    """Return a mechanism with its weights, and a memory that was set up with them."""
     option = {"scale" if kind.startswith("Luong") else "normalize": normalized}
     made = getattr(library, f"{kind}Attention")(UNITS, **option, **more)
     made.setup_memory(memory(), **given)
@@ -73,7 +73,7 @@ def attended(
     greedy: bool = False,
     **options: Any,
 ) -> Case:
-    """A decoding by a cell with attention."""
+    """Return a case that decodes with a cell with attention."""
 
     def case(library: Any) -> dict[str, Any]:
         given = ends(end)
@@ -127,7 +127,7 @@ def functions(library: Any) -> dict[str, Any]:
 
 
 def with_function(library: Any) -> dict[str, Any]:
-    """An attention, and a joining of inputs, of the user's own."""
+    """Run a wrapper with a custom ``attention_fn`` and ``cell_input_fn``."""
     mechanism = mechanism_of(library, "Luong", False, {})
 
     def twice(mechanism: Any, output: Any, state: Any, layer: Any) -> Any:

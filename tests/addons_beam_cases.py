@@ -1,4 +1,4 @@
-"""Beam searches over ``tfa.seq2seq``'s names, run with TensorFlow Addons and with ours on the same weights."""
+"""Beam searches with the API of ``tfa.seq2seq``, run with TensorFlow Addons and with ours on the same weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from addons_cases import BATCH, DEPTH, IDS, UNITS, Case, built, cell, first_stat
 
 
 def sharp(layer: Any) -> Any:
-    """Give an output layer whose scores differ much, so that beams end at different steps."""
+    """Scale an output layer so that its scores differ widely and beams end at different steps; return it."""
     built(layer, UNITS)
     layer.set_weights([4 * weight for weight in layer.get_weights()])
     return layer
@@ -38,7 +38,7 @@ def searched(kind: str, width: int, most: int, **options: Any) -> Case:
             cell(kind), width, output_layer=sharp(keras.layers.Dense(IDS)), maximum_iterations=most, **settings
         )
         state = library.tile_batch(first_state(kind), width)
-        # a stack of cells gives its state as a tuple, and TensorFlow Addons takes no other
+        # a stack of cells returns its state as a tuple, and TensorFlow Addons accepts nothing else
         state = tuple(state) if kind == "stacked" else state
         start = tf.constant([1, 2, 4])
         result = decoder(None if by_function else table, start_tokens=start, end_token=3, initial_state=state)

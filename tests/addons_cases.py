@@ -1,6 +1,6 @@
-"""Programs over ``tfa.seq2seq``'s names, run with TensorFlow Addons and with ours on the same weights.
+"""Programs with the API of ``tfa.seq2seq``, run with TensorFlow Addons and with ours on the same weights.
 
-Each is a function of the library that gives arrays by name: outputs, states, lengths, ids and gradients.
+Each is a function that takes the library and returns arrays by name: outputs, states, lengths, ids and gradients.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ BATCH, TIME, DEPTH, UNITS, IDS = 3, 4, 2, 3, 5
 
 
 def numbers(name: str, *shape: int) -> Any:
-    """Give numbers that depend on a name alone."""
+    """Return numbers that depend only on a name."""
     return np.random.default_rng(zlib.crc32(name.encode())).normal(size=shape).astype("float32")
 
 
 def built(layer: Any, *shape: int | None) -> Any:
-    """Build a layer, with weights that are the same in every library and on every Keras."""
+    """Build a layer and set its weights, the same for every library and every Keras; return it."""
     if not layer.built:
         layer.build(tuple(shape) if len(shape) > 1 else (None, *shape))
     layer.set_weights([numbers(f"{i}", *w.shape) * 0.7 for i, w in enumerate(layer.weights)])
@@ -32,7 +32,7 @@ def built(layer: Any, *shape: int | None) -> Any:
 
 
 def raw(variables: list[Any]) -> list[Any]:
-    """Give the TensorFlow variables of variables of any Keras."""
+    """Return the TensorFlow variables behind the variables of any Keras."""
     return [v.value if isinstance(v.value, tf.Variable) else v for v in variables]
 
 
@@ -40,7 +40,7 @@ def cell(kind: str, depth: int = DEPTH) -> Any:
     single = {"lstm": lambda: keras.layers.LSTMCell(UNITS), "gru": lambda: keras.layers.GRUCell(UNITS)}
     if kind == "stacked":
         made = keras.layers.StackedRNNCells([keras.layers.LSTMCell(UNITS), keras.layers.GRUCell(UNITS)])
-        # each cell's weights by itself: Keras 2 and Keras 3 list those of the stack in another order
+        # each cell's weights separately: Keras 2 and Keras 3 list those of a stack in different orders
         for inner, inner_depth in zip(made.cells, (depth, UNITS), strict=True):
             built(inner, inner_depth)
         made.built = True
@@ -54,7 +54,7 @@ def first_state(kind: str, batch: int = BATCH) -> Any:
 
 
 def recorded(run: Callable[[], tuple[Any, Any, Any]], layers: list[Any], *watched: Any) -> dict[str, Any]:
-    """Run a decoding and give what came of it, with the gradients of a sum of all its numbers."""
+    """Run a decoding and return its results, with the gradients of a scalar function of all floats in them."""
     with tf.GradientTape() as tape:
         for tensor in watched:
             tape.watch(tensor)
@@ -71,7 +71,7 @@ def recorded(run: Callable[[], tuple[Any, Any, Any]], layers: list[Any], *watche
 
 
 def training(kind: str, projected: bool, ends: str, **options: Any) -> Case:
-    """Teacher forcing: a cell, with or without an output layer, over sequences that end somewhere."""
+    """Return a case of teacher forcing: a cell, with or without an output layer, over sequences of several lengths."""
 
     def case(library: Any) -> dict[str, Any]:
         inner = cell(kind)
@@ -118,7 +118,7 @@ def greedy(kind: str, by_function: bool, **options: Any) -> Case:
 
 
 def sampled(make: Callable[[Any], Any], depth: int = DEPTH, **given: Any) -> Case:
-    """Give a case of a sampler that draws, with all seeds set."""
+    """Return a case of a random sampler, with all seeds set."""
 
     def case(library: Any) -> dict[str, Any]:
         inner, layer = cell("lstm", depth), built(keras.layers.Dense(IDS), UNITS)
@@ -132,7 +132,7 @@ def sampled(make: Callable[[Any], Any], depth: int = DEPTH, **given: Any) -> Cas
 
 
 def written(library: Any) -> dict[str, Any]:
-    """A decoder made of the user's functions: `CustomSampler`."""
+    """Run a decoder with a `CustomSampler`, which consists of the user's functions."""
     inner = cell("gru")
     inputs = tf.constant(numbers("inputs", BATCH, TIME, DEPTH))
     sampler = library.CustomSampler(
@@ -149,7 +149,7 @@ def written(library: Any) -> dict[str, Any]:
 
 
 def inferred(library: Any) -> dict[str, Any]:
-    """Outputs that are the next inputs: `InferenceSampler`."""
+    """Run a decoder with an `InferenceSampler`, whose outputs are the next inputs."""
     inner, layer = cell("gru", IDS), built(keras.layers.Dense(IDS), UNITS)
     sampler = library.InferenceSampler(
         sample_fn=lambda outputs: tf.tanh(outputs),

@@ -1,4 +1,4 @@
-"""What TensorFlow Addons gave, kept for where it cannot be installed."""
+"""Stored results of TensorFlow Addons, for environments where it cannot be installed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from addons_cases import Case
 from s2s_magic.addons import seq2seq
 
 PLACE = Path(__file__).parent / "golden" / "addons"
-# another TensorFlow multiplies matrices in another order: the last digits of a float32 differ
+# other versions of TensorFlow multiply matrices in another order: the last digits of a float32 differ
 OTHER_TENSORFLOW = 1e-5
 HAS_TFA = importlib.util.find_spec("tensorflow_addons") is not None and not hasattr(tf.keras, "Operation")
 
 
 def kept(cases: dict[str, Case], every: int = 1) -> list[str]:
-    """Name the cases whose values are stored: each one, or one in several."""
+    """Return the names of the cases whose values are stored: all of them, or one in ``every``."""
     return list(cases)[::every]
 
 
@@ -41,7 +41,7 @@ def stored(name: str, case: str) -> dict[str, Any]:
 
 
 def assert_equal(case: Case, expected: dict[str, Any], within: float = 1e-6) -> None:
-    """Hold ours to values: names, shapes, dtypes and integers exactly, floats within a tolerance."""
+    """Assert that ours has these values: names, shapes, dtypes and integers exactly, floats within a tolerance."""
     found = case(seq2seq)
     assert found.keys() == expected.keys()
     for name, value in expected.items():

@@ -1,4 +1,4 @@
-"""Comparing what two ways of computing the same thing give."""
+"""Comparing the results of two computations of the same thing."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 CLOSE = {"float64": 1e-10, "float32": 1e-5}
-"""How far two results may be apart, relative to the largest number in them."""
+"""The largest allowed difference of two results, relative to the largest number in them."""
 
 
 def assert_same(one: Any, other: Any, dtype: str) -> None:
-    """Compare tensor by tensor: shape, type and numbers."""
+    """Compare tensor by tensor: shape, dtype and values."""
     ours, theirs = tf.nest.flatten(one), tf.nest.flatten(other)
     assert len(ours) == len(theirs)
     for number, (a, b) in enumerate(zip(ours, theirs, strict=True)):
@@ -28,7 +28,7 @@ def assert_same(one: Any, other: Any, dtype: str) -> None:
 
 
 def _apart(a: Any, b: Any, floating: bool) -> float:
-    """Give how far arrays are apart, relative to the largest number; other than floats must be the same."""
+    """Return the difference of arrays relative to the largest number; other than floats must be equal."""
     if not floating:
         return 0.0 if np.array_equal(a, b) else np.inf
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
@@ -36,7 +36,7 @@ def _apart(a: Any, b: Any, floating: bool) -> float:
 
 
 def values_and_gradients(function: Callable[[], Any], watched: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-    """Run a function; give its outputs, and the gradients of a fixed, uneven sum of all that is real in them."""
+    """Return a function's outputs, and the gradients of a fixed weighted sum of all floats in them."""
     with tf.GradientTape() as tape:
         tape.watch(watched)
         outputs = tf.nest.flatten(function())

@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Fixtures and hooks that all tests share."""
 
 import gc
 import os
@@ -12,7 +12,7 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-# The fresh sample of a run, the same in all of its processes.
+# The new sample of a run, the same in all of its processes.
 os.environ.setdefault("S2S_MAGIC_SAMPLE", str(secrets.randbelow(1_000_000)))
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """Give a function that compares a text with tests/golden/<name>, and writes that file under --update-golden."""
+    """Return a function that compares a text with tests/golden/<name>, or writes that file with --update-golden."""
 
     def compare(name: str, text: str) -> None:
         path = GOLDEN / name
@@ -38,27 +38,27 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
 
 def pywrap_tfe() -> Any:
-    """Give the part of TensorFlow that knows which tapes are active."""
+    """Return the TensorFlow module that knows which gradient tapes are active."""
     from tensorflow.python import pywrap_tfe
 
     return pywrap_tfe
 
 
 def pytest_collection_finish() -> None:
-    """Spare the garbage collector all that was imported by now: a third of the time of tests that trace many models."""
+    """Exclude all imported objects from garbage collection, which took a third of the time of tests with many traces."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup() -> Iterator[None]:
-    """Skip a test whose fixtures run code of TensorFlow Addons where it is not installed."""
+    """Skip a test whose fixtures need TensorFlow Addons, if it is not installed."""
     return (yield from _unless_addons_are_missing())
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Iterator[None]:
-    """Skip a test that runs code of TensorFlow Addons where it is not installed."""
+    """Skip a test that needs TensorFlow Addons, if it is not installed."""
     return (yield from _unless_addons_are_missing())
 
 
@@ -80,7 +80,7 @@ def _behind(error: BaseException | None) -> Iterator[BaseException]:
 
 @pytest.fixture(autouse=True, scope="module")
 def _memory_given_back() -> Iterator[None]:
-    """Keep the memory of a long run bounded: what a file's models took is free after its last test."""
+    """Bound the memory of a long run: the memory of a file's models is freed after its last test."""
     from forgetting import gradients_forgotten
 
     with gradients_forgotten():
@@ -89,15 +89,15 @@ def _memory_given_back() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _no_tape_left() -> Iterator[None]:
-    """Let a test fail that leaves a gradient tape behind: one still active records what every later test runs."""
+    """Fail a test that leaves a gradient tape active: it would record everything that later tests run."""
     yield
     assert "tensorflow" not in sys.modules or pywrap_tfe().TFE_Py_TapeSetIsEmpty(), "a GradientTape is still active"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, where ``pytest -n 2 --dist loadgroup`` runs them in several.
+    """Keep the tests of a file in one process when ``pytest -n 2 --dist loadgroup`` uses several.
 
-    The files of a folder share its servers and its browser. The drawn programs go to whichever process is free.
+    The files of a folder share its servers and its browser. The randomly drawn programs may run in any process.
     """
     for item in items:
         if item.path.stem != "test_differential":

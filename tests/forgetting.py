@@ -1,4 +1,4 @@
-"""Memory that TensorFlow keeps for ever, given back between tests."""
+"""Freeing memory between tests that TensorFlow never frees."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tensorflow.python.framework import ops
 
 @contextlib.contextmanager
 def gradients_forgotten() -> Iterator[None]:
-    """Take out of TensorFlow's registry the gradients of the functions that were traced in the meantime.
+    """Remove the gradients of functions traced within the context from TensorFlow's registry.
 
-    The registry holds each of them for ever, and with it the graph of its function: some 20 MB a fitted model. Their
-    names end in a number; those of operations, which a module may register when it is first imported, stay.
+    The registry never drops them, and each keeps the graph of its function: some 20 MB for each fitted model. Their
+    names end in a number; gradients of operations, which a module may register when first imported, are kept.
     """
     registry = ops.gradient_registry._registry
     before = set(registry)

@@ -1,4 +1,4 @@
-"""What a call may not leave behind, and interrupting one at each of its lines to see that it does not."""
+"""Interrupting a call at its lines, to check that it leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from s2s_magic.handle import Seq2Seq
 
 
 def objects_of(model: Any) -> list[Any]:
-    """List the user's objects that a fit or a decoding touches."""
+    """Return the user's objects that a fit or a decoding touches."""
     return [*model._flatten_layers(), *([model.optimizer] if getattr(model, "optimizer", None) else [])]
 
 
 def standing(seq2seq: Seq2Seq) -> dict[str, Any]:
-    """Give what must be the same after a call: the attributes of each object, each callable among them, the seeds."""
+    """Return what a call must not change: each object's attribute names, the callables among them, and the seeds."""
     eager = context.context()
     attributes = {id(one): sorted(vars(one)) for one in objects_of(seq2seq.model)}
     methods = {
@@ -42,12 +42,12 @@ def standing(seq2seq: Seq2Seq) -> dict[str, Any]:
 
 
 def trained_steps(seq2seq: Seq2Seq) -> int:
-    """Count the steps that the optimizer took."""
+    """Return the number of steps that the optimizer took."""
     return int(seq2seq.model.optimizer.iterations)
 
 
 def recorded_steps(seq2seq: Seq2Seq) -> int:
-    """Count the steps that are in the evidence."""
+    """Return the number of steps in the evidence."""
     return sum(run.steps for run in seq2seq.evidence.runs) if seq2seq.evidence else 0
 
 
@@ -70,12 +70,12 @@ def left_behind(
     *,
     steps: bool = True,
 ) -> list[Left]:
-    """Interrupt a call at each of some places, and list all that it left behind.
+    """Interrupt a call at each of the places, and return all that it left behind.
 
-    ``steps`` says that the model is compiled, so that the optimizer counts its steps.
+    ``steps`` tells whether the model is compiled, so that its optimizer counts steps.
     """
     left = []
-    # Python's parser raises MemoryError for a text that is nested too deep, and so it is said of a text
+    # Python's parser raises MemoryError for text that is nested too deeply, which then becomes a SpecError
     allowed = (exception, SpecError) if exception is MemoryError else (exception,)
     for place in found:
         before, unknown = standing(seq2seq), trained_steps(seq2seq) - recorded_steps(seq2seq) if steps else 0
@@ -95,7 +95,7 @@ def left_behind(
 
 
 def untouched(seq2seq: Seq2Seq, evidence: Any, fitted: Any, arrays: list[Any]) -> bool:
-    """Say whether a model and its record are as they were, to the last bit."""
+    """Return whether a model and its record are unchanged, to the last bit."""
     now = trained_state(seq2seq.model)
     same = len(now) == len(arrays) and all(np.array_equal(a, b) for a, b in zip(now, arrays, strict=True))
     return same and seq2seq.evidence is evidence and seq2seq.fitted is fitted

@@ -1,4 +1,4 @@
-"""Ledgers made by hand, so that views are tested without TensorFlow."""
+"""Hand-made ledgers, for testing views without TensorFlow."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ model = keras.Model([encoder_inputs, decoder_inputs, sequence_lengths], Y_proba)
 
 
 class Sketch:
-    """Collects the records of a ledger in the order in which a trace would."""
+    """Collects the records of a ledger in the order of a trace."""
 
     def __init__(self, name: str, text: str, first_line: int = 1) -> None:
         self.name = name
@@ -120,7 +120,7 @@ class Sketch:
         return event.index
 
     def variable(self, key: str, short: str, shape: tuple[int, ...], row: str, **more: Any) -> str:
-        """Note a variable that the next event creates; ``row`` is the outermost layer that lists it."""
+        """Record a variable that the next event creates; ``row`` is the outermost layer that lists it."""
         number = f"v{len(self.variables)}"
         params = prod(shape)
         fields = {
@@ -147,7 +147,7 @@ class Sketch:
 
 
 def translator_ledger(*, training: bool = False) -> Ledger:
-    """The ledger of a translator: 9 trainable variables, 2,194,508 parameters."""
+    """Return the ledger of a translator: 9 trainable variables, 2,194,508 parameters."""
     s = Sketch("translator", CODE, first_line=2)
     in_model = {"in_models": ("model",)}
     unknown = (None, None)
@@ -157,7 +157,7 @@ def translator_ledger(*, training: bool = False) -> Ledger:
         key = s.layer(name, "InputLayer", **in_model)
         s.constructed(key, line.partition(" = ")[2], outputs=[(name, shape, "int32")])
         if name != "sequence_lengths":
-            # The second Input's text is the same as the first's: put it where it stands.
+            # The second Input has the same text as the first, so its position is set by hand.
             found = line.index("keras")
             number = CODE.splitlines().index(line) + 2
             s.events[-1] = s.events[-1].model_copy(
@@ -257,7 +257,7 @@ def translator_ledger(*, training: bool = False) -> Ledger:
 
 
 def translator_evidence(s: Sketch, epochs: int = 6) -> Evidence:
-    """Evidence of a fit that trains everything but the encoder's bias."""
+    """Return the evidence of a fit that trains everything but the encoder's bias."""
     variables = {}
     for number, (key, variable) in enumerate(s.variables.items()):
         still = variable.owner == "encoder.cell" and variable.paths[0].endswith("bias")
@@ -296,7 +296,7 @@ def translator_evidence(s: Sketch, epochs: int = 6) -> Evidence:
 
 
 def large_ledger(layers: int = 1000, events: int = 10_000) -> Ledger:
-    """A ledger of that many layers and events: every layer is made once and called again and again in a loop."""
+    """Return a ledger with this many layers and events: every layer is made once and called repeatedly in a loop."""
     text = "x = keras.layers.Input([64])\nfor block in blocks:\n" + "".join(
         f"    x = block_{number}(x)\n    block_{number} = Dense(64)\n" for number in range(layers - 1)
     )

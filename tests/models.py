@@ -1,4 +1,4 @@
-"""Models written by hand, as code text: what a user would put into a cell."""
+"""Hand-written models as code text, as a user would write them in a cell."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def by_hand(vocab: int = 100, embed: int = 10, units: int = 512) -> str:
-    """Give the code of an encoder-decoder whose two sides share one embedding; it binds ``model``."""
+    """Return the code of an encoder-decoder whose sides share one embedding; it binds ``model``."""
     return f"""\
 import tensorflow as tf
 import tensorflow_addons as tfa
@@ -317,13 +317,13 @@ model = keras.models.clone_model(original)
 
 
 def zoo() -> dict[str, str]:
-    """Give differently built models as code text, by what is special about them; each binds ``model``."""
+    """Return models of different structure as code text, by what is special about them; each binds ``model``."""
     imports = {title: _IMPORTS + _ADDONS * ("tfa." in code) for title, code in ZOO.items()}
     return {"by hand": by_hand(20, 4, 8), **{title: imports[title] + code for title, code in ZOO.items()}}
 
 
 def ran(code: str) -> Traced:
-    """Run code under capture; it runs through, or its error is raised."""
+    """Run code under capture, and raise its error if it has one."""
     from s2s_magic.tracing import run
 
     seen = run(code, {})

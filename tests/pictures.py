@@ -1,6 +1,6 @@
 """Make the README's pictures from a real run: python tests/pictures.py examples/pictures.
 
-The notebook examples/by_hand.ipynb is run in a JupyterLab of its own; its inspector is photographed at three pages.
+The notebook examples/by_hand.ipynb runs in its own JupyterLab; screenshots show three pages of its inspector.
 """
 
 import argparse
@@ -21,7 +21,7 @@ SECOND_CALL = 5
 
 
 def photograph(page, path: Path) -> None:
-    """Keep the inspector, cut where a reader would have to scroll."""
+    """Save a screenshot of the inspector, cut off where a reader would have to scroll."""
     inspector = page.locator(".s2s-inspector").last
     inspector.scroll_into_view_if_needed()
     inspector.evaluate("box => box.scrollIntoView({block: 'start'})")

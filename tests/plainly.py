@@ -1,4 +1,4 @@
-"""Fitting the same code twice: by plain Keras, and by a fit body; and comparing all that training changed."""
+"""Fitting the same code by plain Keras and by a fit body, and comparing all that training changed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def traced(code: str, seed: int = 1) -> Seq2Seq:
 
 
 def plain(code: str, seed: int = 1) -> Any:
-    """Run the same code as Python does, and give its model."""
+    """Run the same code in plain Python, and return its model."""
     keras.utils.set_random_seed(seed)
     namespace: dict[str, Any] = {"__name__": "__main__"}
     exec(compile(HEAD + code, "<plain>", "exec"), namespace)
@@ -52,7 +52,7 @@ def plain(code: str, seed: int = 1) -> Any:
 
 
 def trained_state(model: Any, optimizer: Any = None) -> list[Any]:
-    """Give all that training changes: weights, states, the optimizer's variables."""
+    """Return everything that training changes: weights, states and the optimizer's variables."""
     optimizer = model.optimizer if optimizer is None else optimizer
     listed = optimizer.variables
     states = [
@@ -71,7 +71,7 @@ def assert_close(ours: Any, theirs: Any, close: float = CLOSE) -> None:
 
 
 def _apart(a: Any, b: Any) -> float:
-    """Give how far arrays are apart, relative to the largest number; other than floats must be the same."""
+    """Return the difference of arrays relative to the largest number; other than floats must be equal."""
     if not a.size or a.dtype.kind != "f":
         return 0.0 if np.array_equal(a, b) else np.inf
     return float(np.abs(a.astype(np.float64) - b).max()) / max(float(np.abs(b).max()), 1e-3)
@@ -92,8 +92,8 @@ def assert_fits_alike(
 ) -> Seq2Seq:
     """Fit the same code by us and by ``Model.fit``, and compare losses, metrics, weights, states and optimizers.
 
-    ``between`` is done to the model after each fit; ``compiled`` to the plain one before the first, for what the body
-    asks for.
+    ``between`` is applied to the model after each fit; ``compiled`` to the plain model before the first fit, to make
+    the same changes as the body.
     """
     ours, theirs = traced(code), plain(code)
     compiled(theirs)

@@ -1,4 +1,4 @@
-"""Programs written by hand for what is drawn at random too seldom."""
+"""Hand-written programs for cases that random drawing reaches too rarely."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _tagger(body: str, *, optimizer: str = "keras.optimizers.SGD(0.1)", batch: i
 
 
 def _dropping(layer: str) -> Program:
-    """Give a program in which the order of random numbers shows in a dropout that follows."""
+    """Return a program in which a later dropout reveals the order in which random numbers are drawn."""
     return _tagger(f"h = L.Dropout(0.3)({layer}(x))\nout = L.Dense(3)(h)")
 
 

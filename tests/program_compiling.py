@@ -1,4 +1,4 @@
-"""How programs drawn at random are compiled, and what is done to their objects before they are fitted."""
+"""Drawing how random programs compile their models, and what they do to their objects before the fit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from program_text import Writing
 
 
 def optimizer(w: Writing) -> str:
-    """Write an optimizer; give its code."""
+    """Draw an optimizer; return its code."""
     kind = w.one_of(
         "Adam",
         "Adam",

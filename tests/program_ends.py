@@ -1,4 +1,4 @@
-"""Where programs drawn at random begin and end: inputs and embeddings, outputs and losses."""
+"""Drawing the beginnings and ends of random programs: inputs and embeddings, outputs and losses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def ids_in(w: Writing, name: str, array: str) -> None:
 
 
 def begin(w: Writing) -> tuple[tuple[str, str], ...]:
-    """Write the inputs of a model that is one chain."""
+    """Write the inputs of a model that is a single chain."""
     w.static = w.chance(65)
     w.batch_known = w.chance(12)
     kind = w.one_of("ids", "ids", "numbers", "numbers", "vector")
@@ -48,7 +48,7 @@ def begin(w: Writing) -> tuple[tuple[str, str], ...]:
 
 
 def pair(w: Writing) -> tuple[tuple[str, str], ...]:
-    """Write an encoder and a decoder that goes on from its states: a Keras layer, or TFA's ``BasicDecoder``."""
+    """Write an encoder, and a decoder that starts from its states: a Keras layer or TFA's ``BasicDecoder``."""
     w.static = w.chance(50)
     addons = w.chance(60)
     shared = w.chance(50)
@@ -118,7 +118,7 @@ def pair(w: Writing) -> tuple[tuple[str, str], ...]:
 
 
 def end(w: Writing, *, target: str, ids: bool) -> tuple[str, str, list[str]]:
-    """Write the output and what it is compared with; give the tensor's name, the loss as code and fitting metrics."""
+    """Write the output and its target; return the tensor's name, the loss as code and suitable metrics."""
     size = f"{ROWS}, {STEPS}" if w.sequence else f"{ROWS}"
     many = VOCAB if ids else CLASSES
     kind = "sparse" if ids else w.one_of("sparse", "sparse", "sparse", "values", "binary", "one hot")

@@ -1,4 +1,4 @@
-"""Layers for programs drawn at random: recurrent ones with all their settings, and what stands around them."""
+"""Drawing the layers of random programs: recurrent ones with all their settings, and those around them."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ CONSTRAINTS = ("keras.constraints.MaxNorm(0.5)", "'non_neg'", "keras.constraints
 
 
 def cell_settings(w: Writing, kind: str, *, alone: bool = False) -> list[str]:
-    """Draw the settings that a cell has, alone or in its layer.
+    """Draw the settings of a cell, alone or in its layer.
 
-    Where a cell drops inputs or states by itself, step by step, Keras has several steps in flight and seldom gives the
-    same numbers twice: such programs are few.
+    If a cell applies dropout itself at each step, Keras runs several steps in parallel and rarely returns the same
+    numbers twice, so such programs are few.
     """
     found = regularized(w, ("kernel", "recurrent", "bias"))
     if w.chance(10):
@@ -67,7 +67,7 @@ def cell_settings(w: Writing, kind: str, *, alone: bool = False) -> list[str]:
 
 
 def cell(w: Writing, units: int) -> tuple[str, str]:
-    """Draw a cell; its kind and its code."""
+    """Draw a cell; return its kind and its code."""
     kind = w.one_of("LSTM", "GRU", "SimpleRNN", "LSTM", "GRU")
     return kind, f"L.{kind}Cell({', '.join([str(units), *cell_settings(w, kind, alone=True)])})"
 
@@ -81,7 +81,7 @@ def units_of(w: Writing) -> int:
 
 
 def recurrent(w: Writing) -> None:
-    """Write a recurrent layer, of one of Keras's kinds or over cells, maybe in both directions."""
+    """Write a recurrent layer: one of Keras's, or an RNN over cells; it may be bidirectional."""
     units, sequences = units_of(w), w.chance(60)
     kind = w.one_of("LSTM", "GRU", "LSTM", "GRU", "SimpleRNN", "RNN", "stack")
     made = []
@@ -124,7 +124,7 @@ def recurrent(w: Writing) -> None:
         w.layer("rnn", layer[:-1] + ", stateful=True)")
         w.width = units
     elif kind in ("LSTM", "GRU", "SimpleRNN") and w.chance(25):
-        # the states go on into a second layer of the same kind
+        # a second layer of the same kind starts from the states
         w.note("states passed on")
         states = ["s1", "s2"] if kind == "LSTM" else ["s1"]
         names = [w.name(state) for state in states]
@@ -146,7 +146,7 @@ def recurrent(w: Writing) -> None:
 
 
 def called_twice(w: Writing) -> None:
-    """Write a recurrent or dense layer that is called on two tensors, and the sum of what it gives."""
+    """Write a recurrent or dense layer that is called on two tensors, and the sum of its outputs."""
     w.note("a layer called twice")
     kind = w.one_of("LSTM", "GRU", "Dense", "TimeDistributed", "RNN", "Bidirectional")
     code = {
@@ -227,7 +227,7 @@ def subclassed(w: Writing) -> None:
 
 
 def nested(w: Writing) -> None:
-    """Write a model within the model."""
+    """Write a nested model."""
     w.note("nested model")
     kind = w.one_of("LSTM", "GRU", "SimpleRNN")
     if w.chance(50):
@@ -241,7 +241,7 @@ def nested(w: Writing) -> None:
 
 
 def attention(w: Writing) -> None:
-    """Write attention of a sequence on itself."""
+    """Write self-attention."""
     kind = w.one_of("Attention", "AdditiveAttention", "MultiHeadAttention")
     w.note(kind)
     if kind == "MultiHeadAttention":
@@ -251,7 +251,7 @@ def attention(w: Writing) -> None:
 
 
 def plain_layer(w: Writing) -> None:
-    """Write one of Keras's simple layers, which fits vectors and sequences alike."""
+    """Write one of Keras's simple layers, which take both vectors and sequences."""
     kind = w.one_of(
         "Dense",
         "Dense",
@@ -305,7 +305,7 @@ def plain_layer(w: Writing) -> None:
 
 
 def over_time(w: Writing) -> None:
-    """Write a layer that runs along a sequence without being recurrent."""
+    """Write a layer that works along a sequence without being recurrent."""
     kind = w.one_of("Conv1D", "TimeDistributed", "Masking", "residual")
     w.note(kind)
     if kind == "Conv1D":
@@ -341,7 +341,7 @@ SEQUENCE_LAYERS = (
 
 
 def to_vector(w: Writing) -> None:
-    """Write what makes one vector of a sequence."""
+    """Write layers that turn a sequence into one vector."""
     choices = ["L.GlobalAveragePooling1D()", "L.Lambda(lambda a: a[:, -1])", "L.GlobalMaxPooling1D()"]
     code = w.one_of(*choices, *(["L.Flatten()", f"L.Reshape([{STEPS * w.width}])"] if w.static else []))
     w.note(code.partition("(")[0].removeprefix("L."))
@@ -351,7 +351,7 @@ def to_vector(w: Writing) -> None:
 
 
 def to_sequence(w: Writing) -> None:
-    """Write what makes a sequence of a vector."""
+    """Write a layer that turns a vector into a sequence."""
     w.note("RepeatVector")
     w.layer("again", f"L.RepeatVector({STEPS})")
     w.sequence = w.static = True

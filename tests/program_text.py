@@ -1,4 +1,4 @@
-"""Keras programs as code text, and what they are written with."""
+"""Keras programs as code text, and the writer that assembles them."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ draws = np.random.default_rng(5)
 
 @dataclass(frozen=True)
 class Program:
-    """A program, and how it is fitted.
+    """A program and the arguments of its fit.
 
     Attributes
     ----------
     code
         Python source; binds ``model`` and the arrays.
     inputs, targets
-        The name in the code of each input (output) of the model, and of the array for it.
+        For each input or output of the model, its name in the code and the name of its array.
     weights, class_weight
-        The name of an array of sample weights; what each class counts, as code. Empty for none.
+        The name of an array of sample weights, and the class weights as code; empty for none.
     batch, epochs, shuffle
         As for ``Model.fit``.
     features
-        What is special about it, in words.
+        Its special features, in words.
     dtype
-        The type that it computes in: float32, float64 or half.
+        The dtype it computes in: float32, float64 or half.
     """
 
     code: str
@@ -52,7 +52,7 @@ class Program:
 
     @property
     def fit_code(self) -> str:
-        """One fit by Keras."""
+        """The code of one fit by Keras."""
         x = ", ".join(array for _, array in self.inputs)
         y = ", ".join(array for _, array in self.targets)
         weights = f", sample_weight={self.weights}" if self.weights else ""
@@ -64,7 +64,7 @@ class Program:
 
     @property
     def body(self) -> str:
-        """The same fit in this package's words, but for its seed."""
+        """The body of the same fit for this package, without the seed."""
         lines = [f"inputs: {{{', '.join(f'{name}: {array}' for name, array in self.inputs)}}}"]
         if len(self.targets) == 1:
             lines.append(f"target: {self.targets[0][1]}")
@@ -78,7 +78,7 @@ class Program:
 
 @dataclass
 class Writing:
-    """A program that is being written: its lines, and what the last tensor is."""
+    """A program under construction: its lines, and the properties of the last tensor."""
 
     draw: Callable[[Any], Any]
     lines: list[str] = field(default_factory=list)
@@ -98,24 +98,24 @@ class Writing:
         self.lines += line.splitlines()
 
     def name(self, stem: str) -> str:
-        """Give a new name."""
+        """Return a new name."""
         self.count += 1
         return f"{stem}{self.count}"
 
     def one_of(self, *choices: Any) -> Any:
-        """Choose."""
+        """Draw one of the choices."""
         return self.draw(st.sampled_from(choices))
 
     def chance(self, percent: int) -> bool:
-        """Say yes so often."""
+        """Draw True in this percentage of cases."""
         return bool(self.draw(st.integers(0, 99)) >= 100 - percent)
 
     def note(self, *features: str) -> None:
-        """Note what is special."""
+        """Record special features."""
         self.features |= set(features)
 
     def layer(self, kind: str, code: str, *, call: str = "{layer}({x})", stem: str = "h") -> str:
-        """Construct a layer and call it on the last tensor; give the layer's name."""
+        """Write a layer and its call on the last tensor; return the layer's name."""
         layer, result = self.name(kind), self.name(stem)
         self.add(f"{layer} = {code}")
         self.add(f"{result} = {call.format(layer=layer, x=self.tensor)}")

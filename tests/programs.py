@@ -1,8 +1,8 @@
-"""Small Keras programs drawn at random, as code text: what a user might put into cells and then fit.
+"""Small random Keras programs as code text, such as users write in cells and then fit.
 
-Each binds ``model``, compiled, and the arrays that it is fitted on. What is drawn is a chain of layers over ids,
-numbers or a pair of sequences, an end with its loss, an optimizer, ways to compile, and what users do to their objects
-afterwards: freezing a layer, replacing a method.
+Each binds ``model``, compiled, and the arrays for its fit. A program is a chain of layers over ids, numbers or a pair
+of sequences, an output with its loss, an optimizer, ways to compile, and what users do to their objects afterwards,
+such as freezing a layer or replacing a method.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def programs(draw: Callable[[Any], Any]) -> Program:
     _compile(w, ends)
     afterwards(w)
     weights, classes = _weights(w, branch[1], [loss for _, loss, _ in ends])
-    # An execution of several steps that ends in the midst of them is one that Keras itself does not repeat.
+    # If the last execution has fewer than `steps_per_execution` steps, Keras itself does not reproduce its results.
     whole = w.batch_known or "steps_per_execution" in w.features
     return Program(
         code=IMPORTS + settings_code + "\n".join(w.lines) + "\n",
@@ -58,7 +58,7 @@ def programs(draw: Callable[[Any], Any]) -> Program:
 
 
 def _types(w: Writing) -> str:
-    """Choose the type that it computes in; give the code that sets it."""
+    """Draw the dtype it computes in; return the code that sets it."""
     w.dtype = w.one_of(*["float32"] * 8, "float64", "half")
     if w.dtype == "float64":
         w.note("float64 as floatx")
@@ -71,7 +71,7 @@ def _types(w: Writing) -> str:
 
 
 def _chain(w: Writing, paired: bool) -> None:
-    """Write the layers between the beginning and the end."""
+    """Write the layers between inputs and outputs."""
     if paired:
         if w.tensor != "written.rnn_output" and w.chance(40):
             plain_layer(w)
@@ -85,7 +85,7 @@ def _chain(w: Writing, paired: bool) -> None:
 
 
 def _model(w: Writing, inputs: list[str], outputs: list[str], inner: str) -> None:
-    """Write the model, of Keras's class or one of the user's own."""
+    """Write the model, of Keras's class or of a subclass."""
     kind = "keras.Model"
     if w.chance(10):
         w.note("a train_step of one's own")
@@ -130,7 +130,7 @@ def _compile(w: Writing, ends: list[tuple[str, str, list[str]]]) -> None:
 
 
 def _weights(w: Writing, sequence: bool, losses: list[str]) -> tuple[str, str]:
-    """Write sample weights, or choose class weights; give the name of the one and the code of the other."""
+    """Write sample weights or draw class weights; return the name of the former and the code of the latter."""
     turn = w.draw(st.integers(0, 99))
     if len(losses) > 1 or turn >= 16:
         return "", ""
@@ -157,11 +157,11 @@ HOW: dict[str, Any] = {
 
 
 def drawn(number: int, count: int) -> list[Program]:
-    """Draw so many different programs; the same ones for the same number."""
+    """Draw ``count`` different programs; the same number draws the same ones."""
     found: dict[str, Program] = {}
     turn = 0
     while len(found) < count:
-        # Of many examples in a row, hypothesis makes the later ones from the earlier; few at a time differ more.
+        # In long runs, hypothesis derives later examples from earlier ones; short runs give more variety.
         for program in _some(number * 100_003 + turn)[1:]:
             found.setdefault(program.code, program)
         turn += 1

@@ -1,4 +1,4 @@
-"""Around acceleration: saving, wrapping, masks, ragged rows, interrupts."""
+"""Acceleration in special cases: saving, wrapping, masks, ragged rows, interrupts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _fresh() -> None:
 
 
 def snippet(vocab: int = VOCAB, embed: int = EMBED, units: int = UNITS, dtype: str = "float32") -> keras.Model:
-    """The encoder-decoder of the book."""
+    """Return the book's encoder-decoder."""
     how = {"dtype": dtype}
     encoder_inputs = keras.layers.Input(shape=[None], dtype="int32")
     decoder_inputs = keras.layers.Input(shape=[None], dtype="int32")
@@ -67,7 +67,7 @@ def decoder_model(
     output: Callable[[], Any] | None = lambda: keras.layers.Dense(VOCAB, dtype="float64"),
     **settings: Any,
 ) -> keras.Model:
-    """A decoder alone, in double precision, that gives all that TFA's gives."""
+    """Return a model of a decoder only, in float64, with all outputs of TFA's decoder."""
     inputs = keras.layers.Input(shape=[None, EMBED], dtype="float64")
     starts = [keras.layers.Input(shape=[UNITS], dtype="float64") for _ in range(states)]
     extra = keras.layers.Input(shape=[None] if mask else [], dtype="bool" if mask else "int32")
@@ -93,7 +93,7 @@ def decoder_inputs(states: int, lengths: list[int], steps: int) -> list[Any]:
 
 
 def forward_and_gradients(model: keras.Model, inputs: list[Any], *, graph: bool = True) -> list[Any]:
-    """Outputs, and the gradients of a function of them with respect to all weights and all real inputs."""
+    """Return the outputs, and the gradients of a function of them for all weights and all float inputs."""
     inputs = [tf.convert_to_tensor(value) for value in inputs]
     sources = [value for value in inputs if value.dtype.is_floating]
 
@@ -289,7 +289,7 @@ def test_saving_cloning_and_summaries_do_not_see_it(tmp_path: Any) -> None:
 
 
 def test_rows_padded_from_end_to_end_give_keras_gradients_row_by_row_where_those_are_no_numbers_too() -> None:
-    """Ids with zeros masked; states from a pooled vector, which is 0 / 0 where all is padding; a GRU after the LSTM."""
+    """Ids with masked zeros; states from a pooled vector, which is 0 / 0 for a row of padding; a GRU after the LSTM."""
     ids = keras.Input([4], dtype="int32")
     read = keras.layers.Embedding(VOCAB, EMBED, mask_zero=True, dtype="float64")(ids)
     pooled = keras.layers.GlobalAveragePooling1D(dtype="float64")(read)

@@ -1,4 +1,4 @@
-"""Fits under acceleration against the same fits by Keras alone."""
+"""Accelerated fits compared with the same fits by Keras."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from s2s_magic.data.sequences import Rows
 
 
 def data(vocab: int, rows: int = 80, ragged: bool = False) -> tuple[list[Any], Any]:
-    """Give source, decoder input, lengths and target; the target is the source turned around."""
+    """Return source, decoder input, lengths and target; the target is the reversed source."""
     numbers = np.random.default_rng(0)
     source = numbers.integers(2, vocab, size=(rows, 6)).astype("int32")
     target = source[:, ::-1].copy()
@@ -39,7 +39,7 @@ def built() -> Any:
 
 
 def losses(model: Any, steps: int, accelerated: bool, **fit: Any) -> tuple[list[float], dict[str, str]]:
-    """Give the loss of every step of a fit, and what ran accelerated."""
+    """Return the loss of every step of a fit, and what was accelerated."""
     seen: list[float] = []
     last = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(logs["loss"]))
     inputs, target = fit.pop("data")
@@ -81,7 +81,7 @@ def test_fifty_steps_of_a_hand_written_model_lose_what_keras_loses(title: str) -
 
 
 def test_fifty_steps_at_full_size_lose_what_keras_loses() -> None:
-    """512 units, 100 ids, batches of 32 out of 160 rows, 10 steps in and 15 out, and Adam as it comes."""
+    """512 units, 100 ids, batches of 32 out of 160 rows, 10 steps in and 15 out, and Adam with default settings."""
     numbers = np.random.default_rng(0)
     source, target = (numbers.integers(100, size=(160, steps)).astype("int32") for steps in (10, 15))
     inputs = [source, np.c_[np.zeros((160, 1), "int32"), target[:, :-1]], np.full(160, 15, "int32")]
@@ -99,7 +99,7 @@ def test_fifty_steps_at_full_size_lose_what_keras_loses() -> None:
         )
         how = {"batch_size": 32, "shuffle": False, "callbacks": [each]}
         losses(model, 10, accelerated, data=(inputs, target), **how)
-        # Keras tells the mean since the epoch began.
+        # Keras reports the mean since the start of the epoch.
         means = np.array(steps).reshape(10, 5)
         curves.append(np.diff(means * np.arange(1, 6), prepend=0))
     assert curves[0].shape == (10, 5)
@@ -186,7 +186,7 @@ def test_evaluation_and_prediction_inside_the_block_are_those_outside() -> None:
 
 
 def step_of(model: Any, table: Table, promised: dict[int, int], write_out: bool = True) -> tuple[Any, list[float]]:
-    """Give the graph of a training step under acceleration, and the losses of three."""
+    """Return the graph of an accelerated training step, and the losses of three steps."""
     model.compile(loss="sparse_categorical_crossentropy", optimizer="adam")
     dataset, _ = batches(table, size=8, epochs=3)
     with accelerate(model, promised, write_out=write_out):
@@ -195,7 +195,7 @@ def step_of(model: Any, table: Table, promised: dict[int, int], write_out: bool 
 
 
 def loops(graph: Any) -> list[str]:
-    """Name the loops of a graph."""
+    """Return the names of the loops in a graph."""
     return [op.name for op in graph.get_operations() if op.type in ("While", "StatelessWhile")]
 
 

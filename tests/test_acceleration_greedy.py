@@ -1,4 +1,4 @@
-"""The greedy loop that drops ended rows says what TFA's decoder says."""
+"""The greedy loop, which drops finished rows, returns what TFA's decoder returns."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CELLS: dict[str, tuple[Callable[[], Any], int]] = {
 
 
 def greedy_model(cell: Any, states: int, *, longest: int = 12, seed: int = 0, **settings: Any) -> keras.Model:
-    """A decoder that is fed its own ids, with weights that make it say something else for each start."""
+    """Return a model of a decoder that reads its own ids, with weights that give a different output for each start."""
     sizes = tf.nest.flatten(cell.state_size)
     given = [keras.layers.Input(shape=[sizes[number]]) for number in range(states)]
     start = keras.layers.Input(shape=[], dtype="int32")

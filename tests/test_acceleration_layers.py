@@ -1,4 +1,4 @@
-"""Keras's recurrent layers and TFA's decoder, accelerated, against themselves as they are."""
+"""Accelerated recurrent layers and decoders compared with the same objects of Keras and TFA, unaccelerated."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SEQUENCES = {"return_sequences": True, "return_state": True}
 
 
 def compare(model: Any, inputs: list[Any], *, names: int = 1, dtype: str = "float64", graph: bool = False) -> None:
-    """Compare outputs and all gradients of a model as it is with those under acceleration."""
+    """Compare a model's outputs and gradients with and without acceleration."""
     floats = [value for value in inputs if value.dtype.is_floating]
     watched = [*floats, *model.trainable_weights]
 
@@ -134,7 +134,7 @@ def decoding(
     batch: int | None = None,
     **settings: Any,
 ) -> Any:
-    """Give a model of a decoder alone: inputs, lengths and states in, everything out."""
+    """Return a model of a decoder only: it takes inputs, lengths and states, and returns everything."""
     x, lengths = keras.Input([None, 4], batch, dtype="float64"), keras.Input([], batch, dtype="int32")
     first = [keras.Input([units], batch, dtype="float64") for units in states]
     decoder = tfa.seq2seq.BasicDecoder(cell, tfa.seq2seq.TrainingSampler(), output_layer, dtype="float64", **settings)
@@ -168,13 +168,13 @@ def decoders() -> dict[str, Any]:
     return {title: make() for title, make in DECODERS.items()}
 
 
-# Tracing is slow: failing examples are shown as they were drawn.
+# Tracing is slow, so failing examples are not shrunk.
 @settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(st.sampled_from(list(DECODERS)), st.lists(st.integers(0, 6), min_size=1, max_size=4), st.integers(0, 2))
 def test_a_decoder_gives_what_tfa_gives_whatever_the_lengths(
     decoders: dict[str, Any], title: str, lengths: list[int], spare: int
 ) -> None:
-    """Output length, ids, states after the last step, lengths; rows of no length and batches of none but those."""
+    """Output length, ids, final states and lengths agree; also for rows of length 0 and batches of only such rows."""
     model = decoders[title]
     batch, steps = len(lengths), max(1, *lengths) + spare if len(lengths) > 1 else max(1, lengths[0]) + spare
     states = [sequences(sizes=(batch, units.shape[1], 1), seed=9)[:, :, 0] for units in model.inputs[2:]]
@@ -182,7 +182,7 @@ def test_a_decoder_gives_what_tfa_gives_whatever_the_lengths(
     watched = [inputs[0], *states, *model.trainable_weights]
 
     def run() -> Any:
-        # In a batch without a single step there is nothing to differentiate for TFA.
+        # In a batch without any steps, TFA has nothing to differentiate.
         return values_and_gradients(lambda: model(inputs), watched) if max(lengths) else model(inputs)
 
     theirs = tf.function(run)()
@@ -193,7 +193,7 @@ def test_a_decoder_gives_what_tfa_gives_whatever_the_lengths(
 
 @pytest.mark.parametrize("lengths", [[2, 0, 4], [3, 3, 3], [1, 5, 0]])
 def test_finished_rows_are_imputed_as_by_tfa(lengths: list[int]) -> None:
-    """Zeros for outputs and ids, and states kept; TFA can do that in batches of known size only."""
+    """Outputs and ids are zero, and states are kept; TFA can do that only for batches of known size."""
     dense = layers.Dense(5, dtype="float64")
     model = decoding(stack(), dense, [3, 3, 2], lambda s: ((s[0], s[1]), s[2]), batch=3, impute_finished=True)
     states = [sequences(sizes=(3, units.shape[1], 1), seed=9)[:, :, 0] for units in model.inputs[2:]]

@@ -1,4 +1,4 @@
-"""Whatever is replaced on an object, or set to what is not understood: it is left to Keras, and the reason names it."""
+"""Objects with a replaced method or an unsupported setting are left to Keras, and the reason names it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROWS, STEPS, FEATURES, UNITS, CLASSES = 3, 4, 3, 2, 5
 
 
 def tagger() -> Any:
-    """A model with every kind of recurrent layer that is understood, its loss and its optimizer, compiled."""
+    """Return a compiled model with every supported kind of recurrent layer, loss and optimizer."""
     x = keras.Input([STEPS, FEATURES])
     h = layers.LSTM(UNITS, return_sequences=True, name="lstm")(x)
     h = layers.GRU(UNITS, return_sequences=True, name="gru")(h)
@@ -37,7 +37,7 @@ def tagger() -> Any:
 
 
 def decoding() -> Any:
-    """A model of a decoder alone."""
+    """Return a model of a decoder only."""
     x, h, c = keras.Input([STEPS, FEATURES]), keras.Input([UNITS]), keras.Input([UNITS])
     decoder = tfa.seq2seq.BasicDecoder(
         layers.LSTMCell(UNITS), tfa.seq2seq.TrainingSampler(), output_layer=layers.Dense(CLASSES), name="decoder"
@@ -78,7 +78,7 @@ def told(model: Any, name: str) -> str:
 
 
 def methods(kind: type) -> Iterator[str]:
-    """Yield the names of what a class of Keras's can do."""
+    """Yield the names of the methods of a Keras class."""
     for name in dir(kind):
         if not name.startswith("__") and callable(getattr(kind, name)):
             yield name
@@ -131,7 +131,7 @@ def test_a_method_put_into_a_class_of_keras_is_seen(models: dict[str, Any], titl
 
 
 def changed(value: Any) -> list[Any]:
-    """Give what a setting may be set to instead."""
+    """Return other values for a setting."""
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, int):
@@ -167,7 +167,7 @@ SETTINGS = [
 def test_a_setting_set_to_something_else_gives_keras_numbers_or_is_left_to_keras(
     models: dict[str, Any], title: str, setting: str
 ) -> None:
-    """Numbers of a call for training, and all gradients; what Keras refuses to compute, it refuses here as well."""
+    """The outputs of a training call and all gradients agree; what Keras refuses to compute is refused here, too."""
     where, name, find = OBJECTS[title]
     model, thing = models[where], find(models[where])
     numbers = np.random.default_rng(1)

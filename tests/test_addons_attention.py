@@ -1,4 +1,4 @@
-"""Attention of `s2s_magic.addons.seq2seq`, held to TensorFlow Addons'."""
+"""The attention of `s2s_magic.addons.seq2seq`, compared with TensorFlow Addons'."""
 
 from __future__ import annotations
 

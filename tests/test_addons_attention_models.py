@@ -1,4 +1,4 @@
-"""Functional models with attention, which TensorFlow Addons refuses: trained, saved, cloned, masked."""
+"""Training, saving, cloning and masking functional models with attention, which TensorFlow Addons refuses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KINDS = ("Luong", "Bahdanau", "LuongMonotonic", "BahdanauMonotonic")
 
 
 def translator(kind: str = "Luong", memory_given: str = "setup", mask_zero: bool = False, **options: Any) -> Any:
-    """Give a training model, and the model of its greedy decoding over the same layers."""
+    """Return a training model, and a greedy decoding model over the same layers."""
     source = keras.Input([None], dtype="int32")
     shifted = keras.Input([None], dtype="int32")
     lengths = keras.Input([], dtype="int32")
@@ -54,7 +54,7 @@ def answers(model: Any) -> list[np.ndarray]:
 
 
 def by_hand(model: Any, source: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
-    """Decode with the layers of a functional model, on values and outside of any model."""
+    """Decode with the layers of a functional model, on values and outside any model."""
     embedding, encoder = (
         next(x for x in model.layers if isinstance(x, t)) for t in (keras.layers.Embedding, keras.layers.LSTM)
     )

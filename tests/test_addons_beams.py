@@ -1,4 +1,4 @@
-"""Beam search of `s2s_magic.addons.seq2seq`, held to TensorFlow Addons' and to exhaustive search."""
+"""The beam search of `s2s_magic.addons.seq2seq`, compared with TensorFlow Addons' and with exhaustive search."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def test_a_search_is_the_stored_one(name):
 
 
 def exhaustive(step: Any, state: Any, start: int, end: int, most: int, weight: float) -> list[tuple[float, list[int]]]:
-    """Score every sequence that ends or has the greatest length, the best first.
+    """Return every sequence that ends or has the maximum length with its score, best first.
 
-    As in TensorFlow Addons, the length in the penalty leaves out an end id that comes in the very last step.
+    As in TensorFlow Addons, the length in the penalty excludes an end id in the last possible step.
     """
     found = []
     for ids in itertools.product(range(IDS), repeat=most):

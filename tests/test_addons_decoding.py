@@ -1,4 +1,4 @@
-"""Samplers, decoders and losses of `s2s_magic.addons.seq2seq`, held to TensorFlow Addons'."""
+"""The samplers, decoders and losses of `s2s_magic.addons.seq2seq`, compared with TensorFlow Addons'."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What TensorFlow Addons' decoders refuse and ours do: models that are saved, cloned, masked and always end."""
+"""Features that only our decoders have: models that are saved, cloned and masked, and decodings that always end."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_a_mask_and_lengths_end_a_sequence_at_the_nearer_of_the_two():
 
 
 def test_a_masked_start_does_not_end_a_sequence():
-    """An embedding with ``mask_zero`` masks a start id of 0, which comes before all others."""
+    """An embedding with ``mask_zero`` masks a start id of 0, which precedes all others."""
     model = encoder_decoder(mask_zero=True)
     shifted = np.concatenate([np.zeros([8, 1], "int32"), 1 + TARGET[:, 1:] % (IDS - 1)], axis=1)
     lengths = np.array([TIME, TIME, 3, 2, 1, TIME, 2, 3], "int32")
@@ -177,7 +177,7 @@ def test_dropout_is_drawn_in_training_alone(kind):
     made = {"lstm": keras.layers.LSTMCell, "gru": keras.layers.GRUCell}[kind](UNITS, dropout=0.5, recurrent_dropout=0.5)
     decoder = seq2seq.BasicDecoder(built(made, DEPTH), seq2seq.TrainingSampler())
     inputs = tf.constant(numbers("inputs", BATCH, TIME, DEPTH))
-    # one function, called twice: two that are traced alike draw the same after `tf.random.set_seed`
+    # one function, called twice: two functions with equal graphs draw the same after `tf.random.set_seed`
     call = tf.function(decoder)
     outputs = [
         call(inputs, initial_state=first_state(kind), training=training)[0].rnn_output
@@ -202,7 +202,7 @@ def test_outputs_are_used_as_often_as_scheduled():
 
 
 class Counting(seq2seq.BaseDecoder):
-    """A user's own decoder: counts up from its input, one further a step."""
+    """A custom decoder that counts up from its input by one at each step."""
 
     output_size = tf.TensorShape([])
     output_dtype = tf.int32

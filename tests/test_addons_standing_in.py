@@ -1,4 +1,4 @@
-"""Programs that import ``tensorflow_addons``, in processes of their own."""
+"""Programs that import ``tensorflow_addons``, each in its own process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors of Keras and TensorFlow Addons that do not say what to change: ours does, and what it says works."""
+"""Where errors of Keras and TensorFlow Addons do not say what to change, ours do, and their advice works."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The parts of an encoder-decoder are found by kind, in whatever way it is written."""
+"""The parts of an encoder-decoder are found by kind, however it is written."""
 
 from html import unescape
 

@@ -1,4 +1,4 @@
-"""Everything the magics do, from plain Python."""
+"""Everything that the magics do, from plain Python."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Cells of ours as IPython handles them: empty bodies, code that cannot be read, errors as in a plain cell, names."""
+"""Our cells in IPython: empty bodies, code that cannot be parsed, errors as in a plain cell, and names."""
 
 import re
 
@@ -38,7 +38,7 @@ def shell(one_shell):
 
 
 def shown(shell, cell):
-    """Run a cell; give what it printed, and what it raised."""
+    """Run a cell; return what it printed and what it raised."""
     with capture_output() as captured:
         result = shell.run_cell(cell, store_history=True)
     return captured.stdout + captured.stderr, result.error_before_exec or result.error_in_exec
@@ -86,7 +86,7 @@ def test_no_other_cell_is_changed_and_a_terminal_still_waits_for_the_body(shell)
 
 
 def told(text):
-    """Give what an error's display says, without numbers that differ from cell to cell."""
+    """Return an error's display without the numbers that differ from cell to cell."""
     text = text[text.index("-" * 70) :] if "-" * 70 in text else text
     text = re.sub(r"In\[\d+\]|0x[0-9a-f]+|input-\d+-[0-9a-f]+|_\d+\b|CPU times.*|Wall time.*", "", text)
     # shown for a SyntaxError of a plain cell that runs
@@ -135,7 +135,7 @@ def test_an_error_in_a_traced_cell_shows_as_in_a_plain_one(shell, code):
     traced, error = shown(shell, f"%%seq2seq trace faulty\n{code}")
     assert type(error).__name__ == type(plain_error).__name__
     assert isinstance(error, type(plain_error)) or "class" in code
-    if error is None:  # the magic showed its own error, and the cell went on
+    if error is None:  # the magic showed its own error, and the cell continued
         traced = traced.replace("faulty stays as it was: this cell made and called no layer.", "")
     assert told(traced) == told(plain)
     assert "s2s_magic" not in traced

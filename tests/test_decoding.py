@@ -1,4 +1,4 @@
-"""Decoding runs the trained layers, and nothing else, on what they say themselves."""
+"""Decoding runs the trained layers, and nothing else, on their own outputs."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def fitted(model, source, target, body=""):
 
 
 def shaken(model, seed=1):
-    """Give all weights values that make a model say something else for each source."""
+    """Set a model's weights so that its output differs for each source."""
     random = np.random.default_rng(seed)
     for variable in model.model.weights:
         variable.assign(random.normal(size=variable.shape, scale=2.0 if len(variable.shape) > 1 else 0.3))
@@ -45,7 +45,7 @@ def built(spec, seed=1):
 
 
 def step_by_step(model, row, length, start, end=None):
-    """Decode one row with the training model: always the most probable id, fed back."""
+    """Decode one row with the training model, feeding back the most probable id."""
     ids = [start]
     for step in range(length):
         output = model.model([np.array([row]), np.array([ids]), np.array([step + 1])])

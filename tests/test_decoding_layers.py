@@ -1,4 +1,4 @@
-"""Decoders made of Keras's own layers are decoded as their training model is, fed with its own output step by step."""
+"""Decoders made of Keras layers return what their training model does when fed its own output step by step."""
 
 import numpy as np
 import pytest
@@ -127,7 +127,7 @@ DECODERS = {
 
 
 def shaken(model, seed=1):
-    """Give all weights values that make a model say something else for each source."""
+    """Set a model's weights so that its output differs for each source."""
     random = np.random.default_rng(seed)
     for variable in filter(lambda variable: hasattr(variable, "shape"), model.model.weights):
         scale = 1.5 if len(variable.shape) > 1 else 0.3
@@ -140,7 +140,7 @@ def shaken(model, seed=1):
 
 
 def answering(model, rows, length):
-    """Give a model weights by which sources are answered differently, and its answers."""
+    """Set a model's weights so that its outputs for the sources differ, and return these outputs."""
     for seed in range(30):
         expected = step_by_step(shaken(model, seed), rows, length)
         if len(set(map(tuple, expected))) > 2 and any(len(set(row)) > 1 for row in expected):
@@ -149,7 +149,7 @@ def answering(model, rows, length):
 
 
 def step_by_step(model, rows, length, start=0, end=None):
-    """Decode with the training model: always the most probable id, fed back; filled up where its rows are fixed."""
+    """Decode with the training model, feeding back the most probable id; pad rows if their length is fixed."""
     fixed = model.model.inputs[1].shape[1]
     found = []
     for row in rows:

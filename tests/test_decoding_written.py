@@ -1,4 +1,4 @@
-"""What the code itself has for inference is what decodes; texts come back from models that read texts themselves."""
+"""Inference models in the user's code are used for decoding, and models that read texts return texts."""
 
 import numpy as np
 import pytest
@@ -62,7 +62,7 @@ def test_a_pair_is_what_takes_and_gives_states_over_trained_layers_alone(code, o
 
 
 def test_the_pair_is_run_and_not_a_copy_of_it():
-    code = pair(outputs="[scores(one)[..., ::-1], after]")  # which says the opposite of what the training model says
+    code = pair(outputs="[scores(one)[..., ::-1], after]")  # reverses the scores of the training model
     model = shaken(api.trace(code))
     turned = [11]
     state = model.namespace["encoder_model"](X[:1])
@@ -91,7 +91,7 @@ def addons(sampler="GreedyEmbeddingSampler(words)", begin=FILLED, settings=", ma
 
 
 def ended(model, **settings):
-    """Give a model weights by which some rows end early."""
+    """Set a model's weights so that some rows end early."""
     for seed in range(30):
         lengths = [len(row) for row in api.decode(shaken(model, seed), X[:6], **settings)]
         if len(set(lengths)) > 1 and max(lengths) > 2:
@@ -161,7 +161,7 @@ SAID = ["one two", "five six seven", "three", "seven one two four", "four four"]
 
 
 def by_training_model(model, text, length, begin, end, between=" "):
-    """Decode with the training model, which reads its own words again."""
+    """Decode with the training model, feeding back its own words."""
     vocabulary = model.layers["spoken"].get_vocabulary()
     words = []
     while len(words) < length:
@@ -173,7 +173,7 @@ def by_training_model(model, text, length, begin, end, between=" "):
 
 
 def without_unknown(model):
-    """Let a model say neither padding nor an unknown word, which could not be read again."""
+    """Keep a model from returning padding or an unknown word, which could not be fed back."""
     bias = model.model.layers[-1].bias
     bias.assign([-1e3, -1e3, *[0.0] * 10])
     return model

@@ -1,4 +1,4 @@
-"""What a fit does that the present switches do not say: found in the ledger, and held against what Keras then does."""
+"""What a fit would do that the present switches do not say: found in the ledger, and compared with what Keras does."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def tagger(before: str = "", after: str = "") -> Seq2Seq:
 
 
 def of(seen: Seq2Seq, kind: str) -> list[Finding]:
-    """Give the findings of a kind that inspect shows; those of a fit must be among them."""
+    """Return the findings of one kind that inspect shows; those of a fit must be among them."""
     found = [finding for finding in api.current_ledger(seen).findings if finding.kind == kind]
     assert [finding for finding in drift(seen) if finding.kind == kind] == found
     return found

@@ -1,4 +1,4 @@
-"""Findings and explanations, from ledgers made by hand: no TensorFlow is needed to read one."""
+"""Findings and explanations from hand-made ledgers; reading one needs no TensorFlow."""
 
 import json
 import re

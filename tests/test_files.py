@@ -1,4 +1,4 @@
-"""Files that are written: whole or not at all, and nobody else's is lost."""
+"""Files are written completely or not at all, and no other file is lost."""
 
 import gc
 import json

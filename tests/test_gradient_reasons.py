@@ -1,4 +1,4 @@
-"""Why no gradient comes back: the place where it ends, held against what a plain tape computes for the same loss."""
+"""Why a variable gets no gradient: the place where it ends, compared with a plain tape for the same loss."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TWO = "\nmodel = keras.Model(x, [head(h), {}])\nmodel.compile('sgd', {})\n"
 
 
 def through(*lines: str) -> str:
-    """Give a model in which ``first`` reaches ``head`` by some lines alone; ``head`` reads ``x`` as well."""
+    """Return a model in which ``first`` reaches ``head`` only through these lines; ``head`` reads ``x``, too."""
     return ONE + "f = first(x)\n" + "\n".join(lines) + "\nh = tf.concat([x, tf.reshape(b, [-1, 4])], 1)" + END
 
 
@@ -163,7 +163,7 @@ def of(found: dict[str, str | None], name: str) -> str | None:
 
 
 def gradients(seen: Any) -> dict[str, bool]:
-    """Say by the ledger's keys whether a plain tape finds a gradient, other than zero, of the compiled loss."""
+    """Return, by the ledger's keys, whether a plain tape finds a nonzero gradient of the compiled loss."""
     model = seen.model
     batch = tf.constant(np.random.default_rng(0).normal(size=(16, 6)), tf.float32)
     with tf.GradientTape() as tape:

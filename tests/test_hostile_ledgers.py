@@ -1,4 +1,4 @@
-"""Documents from strangers: refused at reading in one line, or shown well-formed, in a time that their size sets."""
+"""Untrusted documents are refused in one line, or shown well-formed in a time proportional to their size."""
 
 import copy
 import json
@@ -48,7 +48,7 @@ _DOCUMENT = json.loads(json.dumps(translator_ledger(training=True).to_dict()))
 
 
 def shown_everywhere(ledger):
-    """Draw a ledger with every renderer of text, and check each drawing for what would break a front-end."""
+    """Render a ledger with every text renderer, and check each result for what would break a front-end."""
     shown = report(ledger, training=True)
     text = to_text(shown)
     assert not CONTROL.search(text)
@@ -257,7 +257,7 @@ def test_an_expression_of_very_many_lines_is_marked_where_it_begins():
 
 
 def leaves(value, path=()):
-    """List the paths of everything in a document."""
+    """Return the paths of all values in a document."""
     yield path
     if isinstance(value, dict):
         for key, part in value.items():

@@ -1,4 +1,4 @@
-"""What the modules may know of each other: read from their source, without importing them."""
+"""The rules for modules and what they may import, checked on their source without importing them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ARROWS = {
     "training": "backend data ledger tracing acceleration handle",
     "decoding": "backend data ledger tracing acceleration kernels handle",
 }
-# What nothing in a room may import from elsewhere.
+# The packages that no module of a room may import.
 STRANGERS = {
     "spec": "tensorflow keras",
     "source": "tensorflow keras",
@@ -40,13 +40,13 @@ STRANGERS = {
     "view": "tensorflow keras",
     "handle": "tensorflow keras",
 }
-# Underscores that are no Keras's: Python's own protocols and modules.
+# Private-looking names that are not Keras's: those of Python's own protocols and modules.
 OF_PYTHON = {"_fields", "_repr_mimebundle_", "_current_frames", "_get_running_loop", "_set_running_loop"}
 OF_PYTHON |= {"_render_traceback_", "_getframe"}
 
 
 def _imports(tree: ast.AST) -> Iterator[str]:
-    """Yield what a module imports, also within functions; not what is for type checkers alone."""
+    """Yield what a module imports, also within functions, but not imports for type checkers only."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             continue
@@ -67,7 +67,7 @@ def _room(module: str) -> str:
 
 
 def _behind(module: str, seen: set[str]) -> set[str]:
-    """Give all that a module imports, directly or not."""
+    """Return all that a module imports, directly or indirectly."""
     for other in IMPORTS.get(module, ()):
         if other in SOURCES and other not in seen:
             seen.add(other)
@@ -119,7 +119,7 @@ def test_what_is_private_to_a_keras_is_named_in_its_backend_alone():
 
 
 def _private_names() -> set[str]:
-    """Give the private names of Keras objects that the backend knows, as attributes or as text."""
+    """Return the private names of Keras objects that the backend uses, as attributes or strings."""
     found = set()
     for module, tree in TREES.items():
         if _room(module) == "backend":
@@ -159,10 +159,10 @@ def _asserted_under_a_condition(node: ast.AST, under: bool = False) -> Iterator[
 
 
 def test_what_is_to_be_left_again_is_entered_by_what_survives_an_interrupt():
-    """A ``with`` is left early when an interrupt comes just before its ``__exit__``; `Changes` is entered thrice.
+    """An interrupt just before ``__exit__`` skips it, so `Changes` is entered three times.
 
-    What may stay behind harmlessly is exempt: an open file, an exception let pass, an edge of a graph that is thrown
-    away.
+    Contexts that are harmless if not exited are exempt: an open file, a suppressed exception, a control dependency in
+    a discarded graph.
     """
     harmless = ("suppress(", "path.open(", "tf.control_dependencies(")
     found = [
@@ -178,7 +178,7 @@ def test_what_is_to_be_left_again_is_entered_by_what_survives_an_interrupt():
 
 
 def _within(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
-    """Yield nodes and all below them that runs with them: not the functions that are defined there."""
+    """Yield nodes and all nodes below them that run with them; function bodies defined there are excluded."""
     for node in nodes:
         yield node
         if not isinstance(node, (ast.FunctionDef, ast.Lambda, ast.ClassDef)):
@@ -186,7 +186,7 @@ def _within(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
 
 
 def test_no_try_stands_among_changes():
-    """Python 3.11 leaves the line of a ``try`` out of what the ``with`` around it guards, but for its first line."""
+    """In Python 3.11 a ``with`` does not guard the line of a ``try`` in it, unless that is its first line."""
     found = [
         f"{name}:{inner.lineno}"
         for name, tree in TREES.items()

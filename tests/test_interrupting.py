@@ -1,4 +1,4 @@
-"""The helper that interrupts the package at any line does what it says."""
+"""The helper that interrupts the package at any line works."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A trace on Keras 3: its operations, TensorFlow's functions on its symbols, its variables and its copies."""
+"""Tracing on Keras 3: its operations, TensorFlow functions on its symbolic tensors, variables and copies."""
 
 from __future__ import annotations
 

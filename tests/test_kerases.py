@@ -1,4 +1,4 @@
-"""Which Keras there is: none, one that is not supported yet, and two in one notebook."""
+"""Which Keras is in use: none, an unsupported one, or two in one notebook."""
 
 import configparser
 import json
@@ -40,7 +40,7 @@ PathFinder.find_spec = find_spec
 
 
 def ran(code: str, **variables: str) -> str:
-    """Run code in a process of its own, without a choice of Keras but what is given, and give what it printed."""
+    """Run code in a new process, with no choice of Keras but the given variables; return what it printed."""
     environment = {name: value for name, value in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment | variables, capture_output=True, text=True, check=False
@@ -130,7 +130,7 @@ OTHER = "import {other}\nfrom tensorflow import keras as own\nx, z = own.Input([
 
 
 def other_keras():
-    """Give the name of a Keras that is installed beside TensorFlow's own."""
+    """Return the name of a Keras that is installed in addition to TensorFlow's own."""
     from tensorflow import keras
 
     other = "keras" if keras.Model.__module__.startswith("tf_keras") else "tf_keras"

@@ -1,4 +1,4 @@
-"""Cross entropy of an output layer against TensorFlow's own operations."""
+"""The cross-entropy of an output layer, compared with TensorFlow's own operations."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_logits_beyond_what_exp_can_hold_give_finite_losses() -> None:
 
 
 def test_gradients_stay_exact_where_the_right_class_is_almost_certain() -> None:
-    """Probability less one is a difference of near numbers: it must not be taken from two sums."""
+    """Probability minus one is a difference of nearly equal numbers, so it must not be computed from two sums."""
     labels = tf.constant([0, 1, 2, 3] * 50, tf.int64)
     read = tf.one_hot(labels, 4) * 9.0
     weight, bias, shares = tf.eye(4), tf.zeros([4]), tf.ones([200])

@@ -1,4 +1,4 @@
-"""The recurrent kernels against Keras's layers."""
+"""The recurrent kernels compared with Keras's layers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LAYERS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
 
 
 def made(kind: str, dtype: str, sizes: tuple[int, int, int, int], seed: int, **settings: Any) -> tuple[Any, Any, Any]:
-    """Give a built layer with random weights, inputs and initial states."""
+    """Return a built layer with random weights, inputs and initial states."""
     batch, steps, features, units = sizes
     numbers = np.random.default_rng(seed)
     layer = LAYERS[kind](units, dtype=dtype, return_state=True, **settings)
@@ -31,7 +31,7 @@ def made(kind: str, dtype: str, sizes: tuple[int, int, int, int], seed: int, **s
 
 
 def kernel(layer: Any, x: Any, states: Any, mask: Any, weights: Any = None) -> Any:
-    """Run the kernel as the layer is set up."""
+    """Run the kernel with the layer's settings."""
     weights = weights or list(layer.weights)
     weights = [tf.convert_to_tensor(weight) for weight in weights]
     bias = weights[2] if len(weights) == 3 else None

@@ -29,7 +29,7 @@ def shell(one_shell):
 
 
 def run(shell, cell):
-    """Run a cell and raise what it raised, as a notebook's reader would see it."""
+    """Run a cell and raise what it raised, as a user of the notebook would see it."""
     result = shell.run_cell(cell)
     result.raise_error()
     return result.result

@@ -1,4 +1,4 @@
-"""Which object a name stands for, where names are bound again, deleted, or only the end of a path."""
+"""Which object a name refers to when names are rebound, deleted, or only the end of a path."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The example notebooks, executed in a real kernel; what they claim is asserted."""
+"""The example notebooks run in a real kernel, and their claims hold."""
 
 import re
 from functools import cache
@@ -15,12 +15,12 @@ NOTEBOOKS = sorted(path.stem for path in EXAMPLES.glob("*.ipynb"))
 @cache
 def executed(name):
     notebook = nbformat.read(EXAMPLES / f"{name}.ipynb", as_version=4)
-    NotebookClient(notebook, timeout=600, kernel_name="python3").execute()  # raises where a cell raises
+    NotebookClient(notebook, timeout=600, kernel_name="python3").execute()  # raises if a cell raises
     return notebook
 
 
 def shown(notebook, first_words):
-    """Give what the first cell that begins with some words printed and displayed, as text."""
+    """Return what the first cell that begins with these words printed and displayed, as text."""
     cell = next(c for c in notebook.cells if c.cell_type == "code" and c.source.startswith(first_words))
     texts = [out.get("text") or out.get("data", {}).get("text/plain", "") for out in cell.outputs]
     return " ".join("\n".join(texts).split())

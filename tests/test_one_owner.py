@@ -1,4 +1,4 @@
-"""Every variable has one owner, and every place that says "owns" says it of that one alone."""
+"""Every variable has one owner, and wherever "owns" is said, it is said only of that owner."""
 
 import re
 from collections import Counter

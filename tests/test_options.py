@@ -1,4 +1,4 @@
-"""The magic's line."""
+"""Parsing the line of a magic."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The place of an expression, from the running frame to the mark on the page, in any script and any comprehension."""
+"""Locating an expression, from the running frame to the mark on the page, in any script and any comprehension."""
 
 import ast
 import re
@@ -38,7 +38,7 @@ LINES = {
 }
 CODE = SETUP + "\n".join(LINES.values()) + "\n"
 
-# Python 3.12 runs comprehensions in the frame around them, some within a class, a lambda or a function of their own.
+# Python 3.12 runs comprehensions in the enclosing frame, except for some within a class, a lambda or a function.
 COMPREHENSIONS = """\
 from tensorflow import keras
 from tensorflow.keras import layers

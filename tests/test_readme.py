@@ -1,4 +1,4 @@
-"""The README's tables of keys are those of the code."""
+"""The README's tables of keys match the code."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Several models over the same layers: which one is meant, what each is there for, and what its fit would train."""
+"""Several models over the same layers: which one is chosen, what role each has, and what its fit would train."""
 
 import re
 from typing import Any
@@ -56,7 +56,7 @@ def roles(seen: Seq2Seq) -> dict[str, tuple[str, ...]]:
 
 
 def really_trained(model: Any, *data: Any) -> set[str]:
-    """Fit a model by Keras alone and name the weights that moved."""
+    """Fit a model by Keras, and return the names of the weights that moved."""
     before = {w.name: w.numpy() for w in model.weights}
     model.fit(*data, epochs=2, verbose=0)
     return {w.name for w in model.weights if (w.numpy() != before[w.name]).any()}

@@ -1,4 +1,4 @@
-"""Several models fitted by this package: each verdict is of the model that was fitted, held against the weights."""
+"""Several models fitted by this package: each verdict is about the fitted model, and agrees with the weights."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ DATA["Y"] = DATA["Y"].astype("float32")
 
 
 def fit(seen: Seq2Seq, body: str) -> set[str]:
-    """Fit, and name the variables that really moved, as the ledger names them."""
+    """Fit, and return the ledger's names of the variables that really moved."""
     before = {key: variable.numpy() for key, variable in seen.live.variables.items()}
     api.fit(seen, body, DATA, progress=lambda _: None)
     return {
@@ -28,7 +28,7 @@ def fit(seen: Seq2Seq, body: str) -> set[str]:
 
 
 def verdicts(seen: Seq2Seq, number: int) -> dict[str, str]:
-    """Give the verdict of one fit by owner."""
+    """Return the verdicts of one fit by owner."""
     evidence = seen.evidence.variables
     return {v.owner: evidence[key].fits[number - 1].verdict for key, v in seen.ledger.variables.items()}
 

@@ -1,4 +1,4 @@
-"""A search runs any step, and takes ids by any choice."""
+"""A search works with any step and any choice."""
 
 import tensorflow as tf
 
@@ -8,7 +8,7 @@ CLASSES = 6
 
 
 def counting(ids, state):
-    """A decoder that says the next number, for as long as its row's limit says so, and then 0."""
+    """A decoder step that returns the next number until its row's limit, then 0."""
     (limit,) = state
     following = tf.where(ids + 1 < limit[:, 0], ids + 1, 0)
     return tf.one_hot(following, CLASSES), [limit]

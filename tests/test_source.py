@@ -1,4 +1,4 @@
-"""A plan is written out as plain Keras code, as a good teacher would write it, of exactly the model asked for."""
+"""A plan becomes plain Keras code, as a good teacher would write it, for exactly the specified model."""
 
 import ast
 import subprocess
@@ -14,7 +14,7 @@ from s2s_magic.spec import Spec, parse_spec
 
 FIVE_LINES = "vocab: 100\nembed: 10\nencoder: lstm(512)\ndecoder: lstm(512)\n"
 
-# The model as one writes it by hand: the book's code in words of our own.
+# The model as written by hand: equivalent to the book's code, but our own text.
 BY_HAND = """
 import numpy as np
 import tensorflow as tf
@@ -60,7 +60,7 @@ GOLDEN = ("five_lines", "stacked_lstm", "bidirectional_gru_stack", "zero_bridge_
 
 
 def run(code: str, seed: int = 42) -> dict:
-    """Run code in a namespace of its own."""
+    """Run code in a new namespace, and return it."""
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
     namespace: dict = {"__name__": "generated"}
@@ -69,7 +69,7 @@ def run(code: str, seed: int = 42) -> dict:
 
 
 def padded_batch(spec: Spec, rows: int = 6, width: int = 7) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-    """Make model inputs, targets wider than the longest of them where padding allows, and the lengths."""
+    """Return model inputs, targets (wider than the longest row if there is padding) and the lengths."""
     random = np.random.default_rng(3)
     source = random.integers(3, spec.vocab.source, (rows, 5))
     target = random.integers(3, spec.vocab.target, (rows, width))
@@ -83,10 +83,10 @@ def padded_batch(spec: Spec, rows: int = 6, width: int = 7) -> tuple[list[np.nda
 
 
 def weights_of(part, width: int) -> int:
-    """Count a recurrent part's weights by arithmetic: gates, each with input, recurrent and bias weights."""
+    """Return the number of a recurrent part's weights: gates times input, recurrent and bias weights."""
     total = 0
     for _ in range(part.layers):
-        gates, biases = (4, 1) if part.kind == "lstm" else (3, 2)  # Keras's GRU has a bias on both sides
+        gates, biases = (4, 1) if part.kind == "lstm" else (3, 2)  # Keras's GRU has two biases
         one_way = gates * part.units * (width + part.units + biases)
         total += one_way * (2 if part.bidirectional else 1)
         width = part.state_units
@@ -119,7 +119,7 @@ def test_the_source_runs_by_itself_and_builds_and_trains_the_model_that_was_aske
     assert tuple(model.outputs[0].shape) == (None, None, spec.vocab.target)
     assert model.count_params() == expected_parameters(spec)
     inputs, targets, _ = padded_batch(spec)
-    model.run_eagerly = True  # one step is over sooner than a graph is traced
+    model.run_eagerly = True  # a single step is faster than tracing a graph
     loss = model.train_on_batch(inputs, targets, return_dict=True)["loss"]
     assert np.isfinite(loss)
     assert loss == pytest.approx(np.log(spec.vocab.target), rel=0.05)
@@ -147,7 +147,7 @@ def test_the_source_is_formatted_and_clean(tmp_path):
 
 
 def test_every_line_of_the_source_does_something():
-    """Each name that is bound is used, but for those that a call gives besides the one that is wanted."""
+    """Each bound name is used, except for the unneeded results of a call that returns several."""
     by_the_way = {"encoder_outputs", "final_state", "final_sequence_lengths", "model"}
     for text in MATRIX.values():
         tree = ast.parse(generate(parse_spec(text)))
@@ -265,7 +265,7 @@ def test_the_first_states_of_a_bridged_decoder_follow_from_the_source_alone(name
     "name", ["stacked_lstm", "stacked_gru", "bidirectional_gru_stack", "zero_bridge_to_more_layers"]
 )
 def test_the_states_of_each_encoder_layer_start_the_decoder_layer_of_the_same_number(name):
-    """The model's output is that of a plain loop over the cells, with the states handed on by hand."""
+    """The model's output equals that of a plain loop over the cells that passes the states on by hand."""
     spec = parse_spec(MATRIX[name])
     namespace = run(generate(spec))
     inputs, _, lengths = padded_batch(spec)
@@ -296,4 +296,4 @@ def test_dropout_draws_new_masks_for_each_batch_and_none_outside_training():
     inputs, targets, _ = padded_batch(spec)
     assert len({model.train_on_batch(inputs, targets) for _ in range(4)}) == 4
     assert len({model.test_on_batch(inputs, targets) for _ in range(4)}) == 1
-    model.fit(inputs, targets, batch_size=4, verbose=0)  # uneven batches draw masks of their own size
+    model.fit(inputs, targets, batch_size=4, verbose=0)  # batches of different sizes draw masks of their own size

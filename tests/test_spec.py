@@ -1,4 +1,4 @@
-"""A spec becomes a plan, or one error that names every fault, its place and the nearest right thing."""
+"""A spec becomes a plan, or one error that names every fault, its place and the nearest valid alternative."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Whatever text there is in the cell, it gives a plan or a SpecError: never another exception, and never for long."""
+"""Any text in the cell becomes a plan or a SpecError, quickly and without any other exception."""
 
 import random
 import re
@@ -105,7 +105,7 @@ structured = st.lists(st.tuples(keys, values), max_size=9).map(lambda pairs: "".
 
 @st.composite
 def mutated(draw: st.DrawFn) -> str:
-    """A sound text with up to six cuts, doublings and hostile insertions."""
+    """Draw a valid text with up to six deletions, duplications and hostile insertions."""
     text = draw(st.sampled_from([VALID, VALID_FIT]))
     for _ in range(draw(st.integers(1, 6))):
         start = draw(st.integers(0, len(text)))

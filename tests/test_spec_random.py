@@ -1,4 +1,4 @@
-"""Specs at random, most of them valid: each that is read is built in the sizes foretold, and fits a step."""
+"""Random specs, most of them valid: each valid one is built with the predicted sizes, and trains for a step."""
 
 import time
 from pathlib import Path
@@ -18,7 +18,7 @@ from s2s_magic.spec.sizes import params_by_owner
 
 @st.composite
 def specs(draw):
-    """Write a spec of a small model; about one in four has something that does not go together."""
+    """Draw a spec of a small model; about one in four has settings that conflict."""
 
     def pick(*options):
         return draw(st.sampled_from(options))

@@ -1,4 +1,4 @@
-"""The notebook surface on real models in a real InteractiveShell: what is bound, shown, written, kept and refused."""
+"""The magics on real models in a real InteractiveShell: what they bind, show, write, keep and refuse."""
 
 import json
 
@@ -15,7 +15,7 @@ SPEC = "%%seq2seq build small\nvocab: 30\nembed: 6\nencoder: lstm(8)\ndecoder: l
 
 @pytest.fixture(scope="module")
 def notebook():
-    """A notebook in which one small model was built, and data are at hand."""
+    """A notebook in which a small model was built and data are defined."""
     shell = InteractiveShell.instance()
     shell.run_line_magic("load_ext", "s2s_magic")
     run(shell, SPEC)

@@ -1,4 +1,4 @@
-"""Text becomes ids and comes back."""
+"""Converting text to ids and back."""
 
 import json
 

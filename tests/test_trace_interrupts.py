@@ -47,7 +47,7 @@ STOPS = (KeyboardInterrupt, MemoryError)
 
 
 def assert_nothing_is_left(place: Place) -> None:
-    """The next trace works too: it sees its one construction."""
+    """Assert that nothing is left behind, and that the next trace works: it records one construction."""
     assert (Layer.__init__, Layer.__call__, Layer.add_weight) == ORIGINAL, place
     assert gc.isenabled(), place
     names = {"keras": keras}
@@ -57,7 +57,7 @@ def assert_nothing_is_left(place: Place) -> None:
 
 
 def sample(found: list[Place]) -> list[Place]:
-    """Take every place where something is changed, and another sixth each time of those that only read."""
+    """Return every place that changes something, and in each run a different sixth of those that only read."""
     modules = ("assemble", "events", "naming", "expressions", "stack", "relations", "refreshing")
     reading = ("backend/", *(f"tracing/{name}.py" for name in modules))
     start = random.randrange(6)
@@ -65,7 +65,7 @@ def sample(found: list[Place]) -> list[Place]:
 
 
 def stopped_by(error: BaseException | None, stop: type[BaseException]) -> bool:
-    """TensorFlow gives a MemoryError within code that it converts another class, and says in it what it was."""
+    """Return whether this exception stopped the run; TensorFlow converts a MemoryError, but names it in the text."""
     return type(error) is stop or (stop is MemoryError and error is not None and "MemoryError" in str(error))
 
 
@@ -140,7 +140,7 @@ def test_an_interrupt_anywhere_in_the_magic_keeps_variables_and_what_was_seen(
         clear()
         outcome = interrupted(call, place)
         assert outcome.reached or place.hit > 1, place
-        if not outcome.reached:  # a turn of a loop over the notebook's names, which are not always as many
+        if not outcome.reached:  # a loop over the notebook's names, whose number varies
             continue
         assert type(outcome.raised) is KeyboardInterrupt, place
         assert_nothing_is_left(place)

@@ -1,4 +1,4 @@
-"""Tracing in a real kernel, whose event loop is running already."""
+"""Tracing in a real kernel, in which an event loop is already running."""
 
 import re
 import time
@@ -47,7 +47,7 @@ class Notebook:
         try:
             self.client.execute_cell(cell, len(self.client.nb.cells) - 1)
         except CellExecutionError:
-            time.sleep(0.2)  # ipykernel 6 throws away what comes at once after an error
+            time.sleep(0.2)  # ipykernel 6 discards requests that arrive immediately after an error
             raise
         return cell.outputs
 

@@ -1,4 +1,4 @@
-"""What the ledger says of differently built models, and that its sums always come out."""
+"""The ledgers of models with different structures; their sums are always consistent."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def numbers(variables: Any) -> int:
 
 
 def check(seen: Traced, model: Any) -> None:
-    """Assert design's invariants."""
+    """Assert the invariants of a ledger."""
     ledger = seen.ledger
     assert [event.index for event in ledger.events] == list(range(len(ledger.events)))
     made: list[str] = []
@@ -74,7 +74,7 @@ def check(seen: Traced, model: Any) -> None:
 
 
 def ledger_own(seen: Traced, name: str) -> list[Any]:
-    """Give variables that a model owns itself: no row of its summary has them."""
+    """Return the variables that a model owns itself; no row of its summary has them."""
     key = next(key for key, layer in seen.ledger.layers.items() if layer.name == name)
     return [seen.live.variables[k] for k, v in seen.ledger.variables.items() if v.object == key and name in v.in_models]
 

@@ -1,4 +1,4 @@
-"""Random functional graphs: whatever is wired, the sums come out."""
+"""Random functional graphs: the sums are always consistent."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ STEPS = st.lists(
 
 
 def line(step: tuple[Any, ...]) -> str:
-    """Give the statement of one step; numbers count round what is there."""
+    """Return the statement of one step; its numbers wrap around the available objects."""
     kind, first, second = step
     end = f"ends[{second} % len(ends)]"
     if kind == "new":

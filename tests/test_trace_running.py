@@ -1,4 +1,4 @@
-"""Running code under capture: places, errors, patches, and IPython's ways."""
+"""Running code under capture: places, errors, patches, and IPython's behaviour."""
 
 import ast
 import gc

@@ -1,4 +1,4 @@
-"""Whatever a notebook variable holds is read as what it is, or refused in one line with what to give instead."""
+"""The value of any notebook variable is read correctly, or refused in one line that says what to give instead."""
 
 import array
 import collections
@@ -28,7 +28,7 @@ SPEC = "vocab: 20\nembed: 2\nencoder: gru(3)\ndecoder: gru(3)\n"
 
 
 def stranger(**methods):
-    """Make an object of a class with these methods, each of which gives a value or raises an exception."""
+    """Return an object with these methods, each of which returns a value or raises an exception."""
 
     def method(answer):
         def answered(self, *args, **kwargs):
@@ -268,14 +268,14 @@ REFUSED_AS_IDS = {
 
 @pytest.fixture(scope="module")
 def model():
-    """A model that was fitted once, so that there is an optimizer, a history and evidence to lose."""
+    """A model that was fitted once, so that it has an optimizer, a history and evidence to lose."""
     keras.utils.set_random_seed(1)
     found = api.build(SPEC)
     return api.fit(found, "source: X\ntarget: X", {"X": GOOD}, progress=lambda progress: None)
 
 
 def state(model, names):
-    """Give all that a refusal must leave as it was, as bytes and texts."""
+    """Return everything that a refusal must leave unchanged."""
     variables = [*model.model.weights, *model.model.optimizer.variables]
     values = [variable.numpy().tobytes() for variable in variables]
     kept = [model.evidence.model_dump_json(), repr(model.history), dict(model.tokenizers)]
@@ -629,7 +629,7 @@ _, state = L.GRU(3, return_state=True)(source)
 model = keras.Model([source, so_far], L.Dense(20)(L.GRU(3, return_sequences=True)(so_far, initial_state=state)))
 """,
 }
-"""Encoders by what they read."""
+"""Encoders, by what they read."""
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A fit trains as Keras does, checks its data first, and says what became of every variable."""
+"""A fit trains as Keras does, checks its data first, and reports what happened to every variable."""
 
 import _thread
 import threading
@@ -151,7 +151,7 @@ def test_ragged_rows_and_the_same_rows_filled_up_give_the_same_fit():
 
 
 def test_padding_counts_neither_in_the_loss_nor_in_a_metric():
-    """One batch of ragged rows has the mean loss over its ids, each taken from a batch of its own."""
+    """The loss of a batch of ragged rows is the mean over its ids, as computed from batches of one row each."""
     source, target = ragged(4), ragged(4)[::-1]
     model = built(PADDED)
     body = (
@@ -299,7 +299,7 @@ def test_what_does_not_fit_is_said_before_anything_is_changed(body, names, words
 def test_all_faults_are_said_at_once():
     with pytest.raises(DataError) as error:
         fitted(built(), "source: X\ntarget: Y\nvalidation: [A, B]", {"X": X, "Y": Y + 20, "A": X + 20, "B": Y})
-    assert len(error.value.faults) == 1  # validation is looked at once the rest fits
+    assert len(error.value.faults) == 1  # the validation data are checked once the rest is valid
     with pytest.raises(DataError) as error:
         fitted(built(), "source: X\ntarget: Y", {"X": X + 20, "Y": Y + 20})
     assert [fault.line for fault in error.value.faults] == [1, 2]
@@ -351,7 +351,7 @@ def test_a_target_is_refused_for_its_shape_exactly_where_keras_would_fail(output
 
 
 def test_norms_are_those_that_can_be_computed_by_hand():
-    """One step of plain gradient descent: everything follows from the gradient."""
+    """In one step of plain gradient descent, everything follows from the gradient."""
     model = built()
     layer = model.layers["output_layer"]
     start = layer.kernel.numpy()
@@ -462,7 +462,7 @@ def test_the_parts_of_a_shared_layers_gradient_add_up_to_the_whole():
 
 
 def test_each_part_is_that_of_its_own_call():
-    """Without a wire from the encoder's embedding to the loss, all of the gradient came through the decoder's."""
+    """If the encoder's call has no wire to the loss, the whole gradient came through the decoder's call."""
     code = by_hand(20, 4, 8).replace("initial_state=[memory, carry]", "initial_state=[0.0 * memory, 0.0 * carry]")
     model = api.trace(code)
     fitted(model, "source: X\ntarget: Y")
@@ -610,7 +610,7 @@ model.compile("adam", "mse")
     fitted(model, "inputs: {x: A}\ntarget: t\nepochs: 2", names)
     sound = weights(model)
     state = [v.numpy() for v in model.model.optimizer.variables]
-    # The square root's slope at zero is infinite: the loss is finite once, and the gradient of `first` is not.
+    # The slope of the square root at zero is infinite: the first loss is finite, but the gradient of `first` is not.
     names["A"][3] = 0.0
     model.layers["first"].bias.assign(np.zeros(3))
     sound = weights(model)
@@ -624,7 +624,7 @@ model.compile("adam", "mse")
 
 
 def after_a_loss_that_broke(compiling):
-    """Fit a model whose loss breaks in its first epoch; give it, and names with which it would be sound."""
+    """Fit a model whose loss diverges in its first epoch; return it, and names with which it would not."""
     code = "from tensorflow import keras\nx = keras.Input([2])\nmodel = keras.Model(x, keras.layers.Dense(1)(x))\n"
     model = api.trace(code + compiling)
     optimizer, names = model.model.optimizer, {"A": 1e3 * np.ones((16, 2)), "t": np.ones((16, 1))}

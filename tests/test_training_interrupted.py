@@ -1,4 +1,4 @@
-"""At whatever line a fit or a decoding is interrupted, nothing of ours stays, and what was trained is in the record."""
+"""Wherever a fit or a decoding is interrupted, nothing of ours is left behind, and the record has what was trained."""
 
 import random
 import secrets
@@ -18,7 +18,7 @@ from s2s_magic.errors import FitError, Interrupted
 TWICE = TAGGER.replace("head(lstm(emb(x)))", "head(lstm(emb(x)) + lstm(emb(x)))") + COMPILED
 BODY = "source: X\ntarget: Y\nbatch: 32\nepochs: 2\n"
 WHERE = ("undoing.py", "data/", "training/", "acceleration/")
-"""Where things are changed that must be put back."""
+"""The modules whose changes must be undone."""
 
 
 def fitted(model, body=BODY, names=NAMES, **arguments):
@@ -34,14 +34,14 @@ def tagger():
 
 
 LOOP: list[Place] = []
-"""The places of the loop's functions, once a fit was looked at."""
+"""The places in the functions of the training loop; the fixture `tagger` fills it."""
 
 
 def sampled(call, count, seeds):
     found = [place for place in places(call, hits=2) if place.file.startswith(WHERE)]
     assert len(found) > 200
     drawn = [place for seed in seeds for place in random.Random(seed).sample(found, count)]
-    print(f"seeds {seeds}")  # shown where the test fails
+    print(f"seeds {seeds}")  # shown if the test fails
     return drawn
 
 
@@ -57,7 +57,7 @@ def test_a_fit_interrupted_at_any_line_leaves_nothing(tagger, exception):
 
 
 def test_a_fit_interrupted_while_its_step_is_traced_leaves_nothing(tagger):
-    """Another length of the epoch makes the step be traced anew, with everything that stands in for methods in it."""
+    """A different length of the epoch retraces the step, including all method overrides."""
     count = 0
 
     def call():
@@ -86,7 +86,7 @@ def test_a_decoding_interrupted_at_any_line_leaves_nothing():
 
 
 def stopped(model, body, function, hit):
-    """Interrupt a fit as one of the loop's functions begins, and give what came out."""
+    """Interrupt a fit at the start of one of the loop's functions, and return the exception."""
     found = [place for place in LOOP if place.function == function]
     place = replace(min(found, key=lambda place: place.line), hit=hit)
     outcome = interrupted(lambda: fitted(model, body), place)
@@ -140,7 +140,7 @@ def test_a_fit_that_fails_before_its_first_step_leaves_the_compile_and_the_optim
     fitted(model)
     kept, stand = trained_state(model.model), standing(model)
     optimizer, container, evidence = model.model.optimizer, model.model.compiled_loss, model.evidence
-    # targets of (rows, 6) do not go with outputs of (rows, 6, 20): Keras says so when the step is traced
+    # targets of (rows, 6) do not match outputs of (rows, 6, 20): Keras raises when the step is traced
     with pytest.raises(ValueError, match="shape"):
         fitted(model, BODY + "optimizer: sgd(0.1)\nmetrics: [mean_squared_error]\n")
     assert model.model.optimizer is optimizer

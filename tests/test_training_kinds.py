@@ -1,4 +1,4 @@
-"""Every kind of data that ``Model.fit`` takes is fitted with the numbers that ``Model.fit`` gets."""
+"""For every kind of data that ``Model.fit`` takes, a fit has the same numbers as ``Model.fit``."""
 
 import re
 
@@ -163,7 +163,7 @@ def run(code, names):
 
 
 def check(code, body, by_keras, names=None, metrics=()):
-    """Fit the same code plainly and by a body, and compare losses, metrics and weights."""
+    """Fit the same code by plain Keras and by a body, and compare losses, metrics and weights."""
     names = {**NAMES, **(names or {})}
     keras.backend.reset_uids()
     keras.utils.set_random_seed(1)
@@ -342,14 +342,14 @@ def test_class_weights_are_those_of_model_fit():
 
 
 def test_class_weights_of_rows_of_ids_weigh_each_position():
-    """Keras itself would take each row of ids for the scores of one class."""
+    """Keras itself would take each row of ids for the scores of a single class."""
     by_id = np.ones(20)
     by_id[[3, 5]] = [0.0, 4.0]
     check(TAGGER, "source: X\ntarget: Y\nclass_weights: {3: 0, 5: 4}", {"x": X, "y": Y, "sample_weight": by_id[Y]})
 
 
 def test_weights_of_ragged_rows_weigh_their_ids():
-    """One batch of rows of any lengths has the weighted mean of the losses that each row has alone."""
+    """The loss of a batch of ragged rows is the weighted mean of the losses of its single rows."""
     code = PAIR.format(loss="sparse_categorical_crossentropy").replace('"adam"', "keras.optimizers.SGD(1e-12)")
     target = [row[: 1 + number % 6] for number, row in enumerate(Y.tolist())][:8]
     weights = [np.linspace(1, 2, len(row)).tolist() for row in target]

@@ -1,4 +1,4 @@
-"""Batches hold every row once an epoch, filled up no further than they must, with what is derived from the target."""
+"""Batches have every row once per epoch, with minimal padding, and the columns derived from the target."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Progress is one display: seldom updated, final at the end, and nothing else is wiped."""
+"""Progress is one display: it is updated rarely, final at the end, and erases nothing else."""
 
 import nbformat
 import pytest

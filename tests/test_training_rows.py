@@ -1,4 +1,4 @@
-"""Rows of ids are read from whatever a notebook holds, and what is wrong is said with its place."""
+"""Rows of ids are read from any notebook value, and faults are reported with their place."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A fit is ``Model.fit`` plus evidence: the same numbers, two fits in a row, whatever the model was compiled with."""
+"""A fit is ``Model.fit`` plus evidence: the same numbers in two successive fits, however the model was compiled."""
 
 import gc
 import random
@@ -24,7 +24,7 @@ REPLACED_CALL = TAGGER.replace(
 SHARING = TAGGER.replace(
     "head(lstm(emb(x)))", "head(L.BatchNormalization()(L.Dropout(0.4)(lstm(emb(x)) + lstm(emb(x)))))"
 )
-"""A layer that is called twice, among others that draw numbers or keep averages while the model runs."""
+"""A layer that is called twice, among layers that draw random numbers or keep moving averages."""
 SCALED = """\
 apply = model.optimizer.apply_gradients
 model.optimizer.apply_gradients = lambda pairs, *args, **kwargs: apply(
@@ -98,7 +98,7 @@ def test_a_fit_gives_the_numbers_of_model_fit(code, body, compiled):
 
 
 def shown(optimizer):
-    """Give an optimizer's name and, where it has one of its own, its rate."""
+    """Return an optimizer's name and, if it has one, its learning rate."""
     rate = getattr(optimizer, "learning_rate", None)
     return f"{type(optimizer).__name__}({'' if rate is None else f'{float(rate):g}'})"
 
@@ -120,7 +120,7 @@ STATIC = {
     "Lambda": "head(L.Lambda(lambda a: a * (1.0 / a.shape[1]))(lstm(emb(x))))",
     "Conv1D, Flatten, Reshape": "head(L.Reshape([6, 2])(L.Dense(12)(L.Flatten()(L.Conv1D(4, 3)(lstm(emb(x)))))))",
 }
-"""Ends of the tagger that need to know how many steps there are."""
+"""Outputs of the tagger that need the number of steps."""
 
 
 @pytest.mark.parametrize("end", STATIC)
@@ -141,7 +141,7 @@ def test_rows_of_one_length_keep_their_shape(end, layer, accelerate):
 )
 def test_what_is_trained_is_what_compile_saw(code, between):
     ours = assert_fits_alike(code, accelerate="on", between=between or (lambda model: None))
-    ours.model.fit(X, Y, verbose=0)  # the user's own goes on as well
+    ours.model.fit(X, Y, verbose=0)  # the user's own fit works, too
 
 
 def test_masks_and_states_from_elsewhere_and_rows_that_are_padding_alone():

@@ -1,4 +1,4 @@
-"""What is changed for a while is as it was afterwards, wherever an exception comes."""
+"""Temporary changes are undone, wherever an exception occurs."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from s2s_magic.undoing import Changes
 
 
 class Owner:
-    """Has a method, and what its tests give it."""
+    """Has a method, and the attributes that tests set."""
 
     def call(self):
         return "own"

@@ -1,4 +1,4 @@
-"""Layers and variables that are used where Keras does not look: found, and held against what a fit then moves."""
+"""Layers and variables that Keras does not track are found, as confirmed by what a fit changes."""
 
 from typing import Any
 
@@ -71,7 +71,7 @@ def unseen_key(seen: Seq2Seq) -> str:
 
 
 def moves(seen: Seq2Seq, layer: Any) -> bool:
-    """Fit the model by Keras alone and say whether a layer's weights moved."""
+    """Fit the model by Keras, and return whether a layer's weights moved."""
     before = [weight.numpy() for weight in layer.weights]
     random = np.random.default_rng(0)
     seen.model.fit(random.random([8, 4]), random.random([8, 1]), epochs=2, verbose=0)

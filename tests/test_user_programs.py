@@ -1,7 +1,7 @@
-"""Programs as course notebooks and tutorials have them: run plainly, and through the magics, and compared.
+"""Programs like those of courses and tutorials, run in plain Python and through the magics, and compared.
 
-Each stands in ``tests/courses`` as a notebook in percent format. The oracle is the program itself, run by Python alone:
-its losses, its weights, and the ids that its own decoding function gives.
+Each is a notebook in percent format in ``tests/courses``. The oracle is the program itself, run in plain Python: its
+losses, its weights, and the ids that its own decoding function returns.
 """
 
 import io
@@ -22,18 +22,18 @@ TWICE = "epochs: 2\nshuffle: false\n"
 
 @dataclass(frozen=True)
 class Course:
-    """A program, and how a reader of the notebook would fit and decode it.
+    """A program, and how a user of the notebook would fit and decode it.
 
     Attributes
     ----------
     body
-        The cell that takes the place of the program's ``fit``.
+        The fit cell that replaces the program's ``fit``.
     function, sources
-        The program's own decoding function, empty where there is none, and the variable that decoding is tried on.
+        The program's own decoding function (empty if there is none), and the variable to decode.
     said
-        What stands below what was decoded.
+        The note shown below the decoded outputs.
     options
-        Of ``%seq2seq decode``.
+        The options of ``%seq2seq decode``.
     refused
         Why the magic cannot decode the program.
     """
@@ -142,7 +142,7 @@ PROGRAMS = {
 
 
 def cells(name):
-    """Give a program's cells by title."""
+    """Return a program's cells by title."""
     parts = re.split(r"^# %% (\w+)\n", (COURSES / f"{name}.py").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
@@ -158,7 +158,7 @@ def shell():
 
 @dataclass
 class Ran:
-    """A program that was run plainly and in a notebook."""
+    """A program that was run in plain Python and in a notebook."""
 
     name: str
     course: Course
@@ -166,7 +166,7 @@ class Ran:
     shell: InteractiveShell
 
     def __call__(self, cell):
-        """Run a cell; give what it gave and what it printed."""
+        """Run a cell; return its result and what it printed."""
         printed = io.StringIO()
         with redirect_stdout(printed), redirect_stderr(printed):
             result = self.shell.run_cell(cell)
@@ -180,7 +180,7 @@ class Ran:
 
 @pytest.fixture(scope="module", params=PROGRAMS)
 def ran(request, shell):
-    """Run a program plainly, then in a notebook: its model cell traced, its fit by the magic."""
+    """Run a program in plain Python, then in a notebook with its model cell traced and its fit by the magic."""
     shell.reset(new_session=False)
     shell.run_line_magic("config", "Seq2SeqMagics.display = 'text'")
     found = cells(request.param)
@@ -242,7 +242,7 @@ def test_a_program_is_inspected_as_text_and_as_a_page(ran, tmp_path):
 
 
 def shaken(program, call):
-    """Give the trained layers weights by which sources are answered differently; give those answers."""
+    """Set the trained layers' weights so that outputs for the sources differ, and return these outputs."""
     for seed in range(20):
         random = np.random.default_rng(seed)
         for variable in program.model.model.trainable_variables:

@@ -1,4 +1,4 @@
-"""Verdicts are right: held against the weights before and after, and against gradients that a plain tape computes."""
+"""Verdicts are correct: they agree with the weights before and after, and with the gradients of a plain tape."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def fit(seen: Any, fate: Fate, during: Any = None) -> None:
 
 
 def held(seen: Any) -> dict[str, Any]:
-    """Give what the variables hold, as float64, by the ledger's keys."""
+    """Return the values of the variables as float64, by the ledger's keys."""
     return {key: np.array(variable.numpy(), np.float64) for key, variable in seen.live.variables.items()}
 
 
 def names(seen: Any) -> dict[str, str]:
-    """Give the ledger's keys by the names of variables."""
+    """Return the ledger's keys by variable name."""
     return {(v.paths or (v.name,))[0]: key for key, v in seen.ledger.variables.items()}
 
 
@@ -58,7 +58,7 @@ def expected(fate: Fate, name: str) -> str | None:
 
 
 def steps_with_gradient(code: str, fate: Fate) -> dict[str, int]:
-    """Train a twin by hand, and count by variable the steps on which a tape's gradient is finite and not zero."""
+    """Train a copy by hand, and count for each variable the steps on which a tape's gradient is finite and nonzero."""
     twin = traced(code)
     model = twin.model
     variables = model.trainable_variables
@@ -85,7 +85,7 @@ def steps_with_gradient(code: str, fate: Fate) -> dict[str, int]:
 
 
 def fitted_as(fate: Fate) -> tuple[Any, dict[str, Any], list[dict[str, Any]]]:
-    """Let a model meet its fate; give it, its variables as created, and as they stood before and after each fit."""
+    """Build and fit a case; return the model, its initial variables, and those before and after each fit."""
     seen = traced(fate.code)
     created = held(seen)
     if fate.before is not None:
@@ -198,7 +198,7 @@ def test_what_the_cell_itself_fitted_is_told_from_what_a_fit_did_and_distances_c
 
 
 def test_a_variable_that_started_at_zero_is_measured_against_the_size_of_the_others() -> None:
-    """A bias at zero would otherwise have moved by all of its size, however little that is."""
+    """Otherwise a bias that starts at zero would have moved by 100% of its size, however little that is."""
     fate = FATES["clipped to nothing"]
     seen = traced(fate.code)
     fit(seen, fate)

@@ -1,4 +1,4 @@
-"""What a notebook is given to show."""
+"""What a notebook gets to display."""
 
 import subprocess
 import sys

@@ -22,7 +22,7 @@ VOID = {"wbr", "input", "meta", "br", "img", "link"}
 
 
 class Strict(HTMLParser):
-    """Fails where an element is not closed by its own end tag."""
+    """Fails if an element is not closed by its own end tag."""
 
     def __init__(self):
         super().__init__()
@@ -196,7 +196,7 @@ HOSTILE = st.one_of(
 
 
 def renamed(ledger, name):
-    """Give a ledger in which every name that a user can choose is ``name``."""
+    """Return a ledger with every name that users can choose replaced by ``name``."""
     document = ledger.to_dict()
 
     def rename(value):
@@ -295,7 +295,7 @@ def test_a_mark_in_a_line_with_umlauts_stands_where_it_should():
 
 
 def _shown(svg, step):
-    """Give the parts of a grown drawing that CSS shows at a step."""
+    """Return the parts of a growing drawing that CSS shows at a step."""
     parts = []
     for group in svg.find_all("g", recursive=False):
         classes = " ".join(group["class"])

@@ -1,4 +1,4 @@
-"""What a report says of a ledger."""
+"""The report of a ledger."""
 
 import pytest
 

@@ -34,7 +34,7 @@ def node_named(graph, label):
 
 
 def chain(blocks, classes, trainable=True):
-    """A ledger of ``blocks`` times a chain of layers of some classes."""
+    """Return the ledger of a chain of layers of these classes, repeated ``blocks`` times."""
     count = blocks * len(classes)
     s = Sketch("deep", "\n".join(f"x{n} = make(); y{n} = layer{n}(x)" for n in range(count + 1)))
     s.constructed(s.layer("x", "InputLayer"), "make()", outputs=[("t0", (None, 8), "float32")])
@@ -229,7 +229,7 @@ def test_png_is_the_same_drawing_in_dots():
 
 @st.composite
 def graphs(draw):
-    """Graphs of up to 25 nodes, with cycles and parallel wires."""
+    """Draw graphs of up to 25 nodes, with cycles and parallel wires."""
     count = draw(st.integers(1, 25))
     keys = [f"n{number}" for number in range(count)]
     kinds = st.sampled_from(["input", "layer", "operation", "output"])

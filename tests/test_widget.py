@@ -24,7 +24,7 @@ FIRST_CALL, SECOND_CALL, DECODER_CALLED, LAST = 4, 5, 11, 13
 
 
 def live_models():
-    """Every widget model that is open in this process, whichever ipywidgets is installed."""
+    """Return every widget model that is open in this process, with any version of ipywidgets."""
     if ipywidgets.__version__.startswith("7."):
         return dict(ipywidgets.Widget.widgets)
     from ipywidgets.widgets import widget
@@ -43,7 +43,7 @@ def inspector():
 
 @pytest.fixture
 def shell():
-    """A shell of the test's own: settings outlive an extension that is unloaded, and must not outlive the test."""
+    """A separate shell for each test: settings survive unloading the extension, and must not survive the test."""
     yield InteractiveShell.instance()
     InteractiveShell.clear_instance()
 
@@ -63,7 +63,7 @@ def press(inspector, description):
 
 
 def page(inspector, title):
-    """Open a tab and give its HTML."""
+    """Open a tab and return its HTML."""
     tabs = next(each for each in everything(inspector) if isinstance(each, ipywidgets.Tab))
     tabs.selected_index = [tabs.get_title(at) for at in range(len(tabs.children))].index(title)
     shown = tabs.children[tabs.selected_index]
@@ -197,7 +197,7 @@ def test_lookup_says_what_explain_says(inspector):
     what.value = "encoder_embeddings"
     assert "It holds no weights" in page(inspector, "Lookup")
     what.value = "encoder_embedings"
-    assert "encoder_embeddings" in page(inspector, "Lookup")  # the nearest right name
+    assert "encoder_embeddings" in page(inspector, "Lookup")  # the nearest valid name
 
 
 def test_training_is_updated_while_the_step_stays():

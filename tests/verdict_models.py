@@ -1,4 +1,4 @@
-"""Small models whose variables each meet another fate in a fit, with the verdict that each must get."""
+"""Small models for every verdict: what a fit does to their variables, and the verdict that each must get."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ _numbers = np.random.default_rng(0)
 X = _numbers.normal(size=(40, 6)).astype(np.float32)
 Y = _numbers.normal(size=(40, 1)).astype(np.float32)
 IDS = _numbers.integers(3, 15, size=(40, 6))
-GATED = np.where(np.arange(40)[:, None] // 8 == 2, 7, np.full((40, 6), 1))  # id 7 comes in one batch of five only
+GATED = np.where(np.arange(40)[:, None] // 8 == 2, 7, np.full((40, 6), 1))  # id 7 occurs in only one of five batches
 
 TAIL = "model = keras.Model(x, head(h))\nmodel.compile({}, 'mse')\n"
 
 
 @dataclass(frozen=True)
 class Fate:
-    """A model, its data, and what is right.
+    """A model, its data and the expected verdicts.
 
     Attributes
     ----------
     code
-        Makes and compiles ``model``.
+        Builds and compiles ``model``.
     verdicts
-        By the names of variables or of layers; "" for all others.
+        The verdicts by name of variable or layer; "" for all others.
     data
-        What the model reads.
+        The model's input.
     between
-        Done before the second fit; only with it there is one.
+        Called before the second fit; without it there is only one fit.
     during
-        Done while the first epoch of the first fit is shown.
+        Called while the first epoch of the first fit is shown.
     says
-        A part of the sentence by names of variables.
+        A part of the sentence, by name of variable.
     plain
-        Whether the training step is Keras's own, so that it can be done again by hand.
+        Whether the training step is Keras's own, so that it can be repeated by hand.
     """
 
     code: str
@@ -55,7 +55,7 @@ class Fate:
 
 
 def chain(middle: str, optimizer: str = "keras.optimizers.SGD(0.1)", **more: Any) -> str:
-    """Give the code of a model of ``first``, then ``middle`` (which makes ``h`` of ``first(x)``), then ``head``."""
+    """Return the code of a model: ``first``, then ``middle`` (which makes ``h`` from ``first(x)``), then ``head``."""
     size, dtype = more.get("size", "[6]"), more.get("dtype", '"float32"')
     return f"x = keras.Input({size}, dtype={dtype})\n{middle}\n" + (more.get("tail") or TAIL).format(optimizer)
 

@@ -1,4 +1,4 @@
-"""How long a ledger of 1,000 layers and 10,000 events takes to be shown: python tests/benchmarks/big_ledger.py."""
+"""Measure how long a ledger of 1,000 layers and 10,000 events takes to show: python tests/benchmarks/big_ledger.py."""
 
 import sys
 from pathlib import Path

@@ -1,17 +1,15 @@
 """How fast 2,000 sentences are decoded: by TFA's decoder batch by batch, and by this package's decode.
 
-Run ``python tests/benchmarks/decode_speed.py``. Both sides run the same layers, by greedy choice, on the same
-sentences, and take turns in one process; every round asserts that they say the same ids. The table gives medians, the
-median of the ratios of neighbouring runs, and the same of the processor's time, which other work on the machine
-disturbs less.
+Run ``python tests/benchmarks/decode_speed.py``. Both sides decode the same sentences greedily with the same layers, and
+take turns in one process; every round asserts that they return the same ids. The table shows medians, the median of the
+ratios of neighbouring runs, and the same for processor time, which other work on the machine disturbs less.
 
-- TFA: ``BasicDecoder`` with ``GreedyEmbeddingSampler`` in one compiled function, on batches in the order given, each
-filled
-  up to its longest sentence and run until its last row has ended;
+- TFA: ``BasicDecoder`` with ``GreedyEmbeddingSampler`` in one compiled function, on batches in the given order, each
+  padded to its longest sentence and run until its last row has ended;
 - s2s_magic: ``s2s_magic.decode``.
 
-The model is not trained: its weights are drawn so wide that it says something else for each sentence, and the bias of
-its end id is set so that a sentence gives the wanted number of ids on average, few of them many times that number.
+The model is not trained: its weights are drawn from so wide a range that its output differs for each sentence. The bias
+of its end id is set so that outputs have the wanted length on average; a few are many times longer.
 """
 
 from __future__ import annotations
@@ -51,7 +49,7 @@ def sentences(count: int, vocab: int) -> list[list[int]]:
 
 
 def model_of(vocab: int, kind: str, sources: list[list[int]], wanted: float) -> Any:
-    """Build a model that says about the wanted number of ids."""
+    """Build a model whose outputs have about the wanted number of ids."""
     made = build(SPEC.format(vocab=vocab, kind=kind))
     draws = np.random.default_rng(1)
     for weight in made.model.weights:
@@ -68,7 +66,7 @@ def model_of(vocab: int, kind: str, sources: list[list[int]], wanted: float) -> 
 
 
 def by_tfa(made: Any, sources: list[list[int]], batch: int) -> Callable[[], list[list[int]]]:
-    """Give the decoding of all sentences by TFA's decoder, batch by batch."""
+    """Return a function that decodes all sentences by TFA's decoder, batch by batch."""
     model = inference_model(made).model
     signature = [tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)]
     step = tf.function(lambda ids, start: model([ids, start], training=False), input_signature=signature)
@@ -89,7 +87,7 @@ def by_tfa(made: Any, sources: list[list[int]], batch: int) -> Callable[[], list
 
 
 def timed(run: Callable[[], Any]) -> tuple[Any, float, float]:
-    """Give what a run gives, its seconds, and the processor's."""
+    """Return the result of a run, its seconds, and its processor seconds."""
     began, used = time.perf_counter(), time.process_time()
     found = run()
     return found, time.perf_counter() - began, time.process_time() - used

@@ -1,14 +1,14 @@
 """How fast a training step is: written by hand with TFA, by this package's fit, and by PyTorch.
 
 Run ``python tests/benchmarks/fit_speed.py``. All sides train the same encoder-decoder on the same numbers and take
-turns in one process; the table gives medians and the medians of the ratios of neighbouring runs, so that what else the
-machine does falls on all of them. A run is a few steps; the first one, in which the step is traced, is left out.
+turns in one process; the table shows medians and the medians of the ratios of neighbouring runs, so that other work on
+the machine affects all of them alike. A run is a few steps; the first run, which traces the step, is left out.
 
 - by hand: hand-written code with ``Model.fit``; rows of different lengths are padded to the longest, and weighted;
 - s2s_magic: the same code with the step of `s2s_magic.fit`: accelerated, with evidence, on its own batches;
-- PyTorch: ``nn.LSTM`` and Adam, where torch is installed.
+- PyTorch: ``nn.LSTM`` and Adam, if torch is installed.
 
-Peak memory is that of a process of its own for each side, over what TensorFlow takes when it is imported.
+Peak memory is measured in a separate process for each side, and excludes what importing TensorFlow takes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from s2s_magic.training.norms import Recorder
 from s2s_magic.undoing import Changes
 
 OPEN = ExitStack()
-"""Keeps models accelerated until the script ends: a context that nobody holds is closed."""
+"""Keeps models accelerated until the script ends: a context that is not referenced is closed."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ CASES = {
 
 
 def lengths(case: Case) -> Any:
-    """Draw target lengths: all alike, or many short ones and a few long ones."""
+    """Draw target lengths: all equal, or many short ones and a few long ones."""
     rows = case.batch * case.steps
     if not case.skewed:
         return np.full(rows, case.steps_out)
@@ -75,14 +75,14 @@ def lengths(case: Case) -> Any:
 
 
 def rows_of(case: Case) -> tuple[Any, list[Any], list[Any]]:
-    """Give lengths, source rows and target rows."""
+    """Return lengths, source rows and target rows."""
     numbers, ends = np.random.default_rng(0), lengths(case)
     sources = [numbers.integers(1, case.vocab, size=n if case.skewed else case.steps_in) for n in ends]
     return ends, sources, [numbers.integers(1, case.vocab, size=n) for n in ends]
 
 
 def model_of(case: Case) -> Any:
-    """Run the hand-written code."""
+    """Return the model that the hand-written code makes."""
     names: dict[str, Any] = {}
     exec(by_hand(case.vocab, case.embed, case.units), names)
     names["model"].compile(loss="sparse_categorical_crossentropy", optimizer="adam")
@@ -90,7 +90,7 @@ def model_of(case: Case) -> Any:
 
 
 def padded(rows: list[Any]) -> Any:
-    """Fill rows up with zeros to the longest."""
+    """Pad rows with zeros to the longest."""
     filled = np.zeros((len(rows), max(map(len, rows))), np.int32)
     for place, row in enumerate(rows):
         filled[place, : len(row)] = row
@@ -98,11 +98,11 @@ def padded(rows: list[Any]) -> Any:
 
 
 def by_hand_run(case: Case) -> Callable[[], None]:
-    """Give steps on arrays, as ``Model.fit`` takes them."""
+    """Return a function that runs steps of ``Model.fit`` on arrays."""
     ends, sources, targets = rows_of(case)
     source, target, model = padded(sources), padded(targets), model_of(case)
     shifted = np.c_[np.zeros((len(target), 1), np.int32), target[:, :-1]]
-    # All rows run to the longest: lengths tell the loss alone, by weights, what is padding.
+    # All rows run to the longest: the lengths only determine the loss weights, which exclude padding.
     inputs = [source, shifted, np.full(len(target), target.shape[1], np.int32)]
     weights = (np.arange(target.shape[1]) < ends[:, None]).astype("float32")
     whole = (tuple(inputs), target, weights) if case.skewed else (tuple(inputs), target)
@@ -111,7 +111,7 @@ def by_hand_run(case: Case) -> Callable[[], None]:
 
 
 def stepping(model: Any, rows: Any, steps: int) -> Callable[[], None]:
-    """Give some steps of what ``Model.fit`` runs for each."""
+    """Return a function that runs some steps as ``Model.fit`` does."""
     function = model.make_train_function()
 
     def run() -> None:
@@ -123,7 +123,7 @@ def stepping(model: Any, rows: Any, steps: int) -> Callable[[], None]:
 
 
 def package_run(case: Case) -> Callable[[], None]:
-    """Give steps as `s2s_magic.fit` takes them in a long fit; the model stays under acceleration."""
+    """Return a function that runs steps as `s2s_magic.fit` does in a long fit; the model stays accelerated."""
     _, sources, targets = rows_of(case)
     table = Table((Rows.of(sources), Shifted(0), Lengths()), Rows.of(targets), weighted=case.skewed)
     dataset, _ = batches(table, size=case.batch, epochs=1000, shuffle=True)
@@ -140,7 +140,7 @@ def package_run(case: Case) -> Callable[[], None]:
 
 
 def torch_run(case: Case) -> Callable[[], None]:
-    """Give as many steps of the same work by PyTorch, padded to the longest."""
+    """Return a function that runs as many steps of the same work in PyTorch, padded to the longest row."""
     import torch
     from torch import nn
 
@@ -169,7 +169,7 @@ SIDES = {"by hand": by_hand_run, "s2s_magic": package_run, "PyTorch": torch_run}
 
 
 def measure(case: Case, rounds: int) -> dict[str, list[float]]:
-    """Give the seconds of every run, sides taking turns."""
+    """Return the seconds of every run by side; the sides take turns."""
     known = [side for side in SIDES if side != "PyTorch" or importlib.util.find_spec("torch")]
     runs = {side: SIDES[side](case) for side in known}
     seconds: dict[str, list[float]] = {side: [] for side in known}
@@ -183,7 +183,7 @@ def measure(case: Case, rounds: int) -> dict[str, list[float]]:
 
 
 def peak(side: str, case: Case) -> None:
-    """Print how many MiB this process needed at most, over those it needed before it began."""
+    """Print the peak memory of this process in MiB, less what it used at the start."""
     before = most_memory()
     run = SIDES[side](case)
     for _ in range(3):
@@ -192,12 +192,12 @@ def peak(side: str, case: Case) -> None:
 
 
 def most_memory() -> int:
-    """Give the most KiB that this program held; getrusage would count those of the process that started it too."""
+    """Return the peak memory of this program in KiB; getrusage would include that of the parent process."""
     return next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)
 
 
 def peaks(title: str) -> dict[str, float]:
-    """Give the peak memory of each TensorFlow side, each in a fresh process."""
+    """Return the peak memory of each TensorFlow side, measured in a new process."""
     found = {}
     for side in ("by hand", "s2s_magic"):
         command = [sys.executable, __file__, "--peak", side, "--case", title]

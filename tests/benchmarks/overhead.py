@@ -1,10 +1,10 @@
 """What evidence costs an accelerated fit: with and without it, alternating in one process.
 
-The ratio of the processors' seconds stays meaningful on a machine that does other things, too.
+The ratio of processor seconds stays meaningful on a machine that does other work.
 
-Run ``python tests/benchmarks/overhead.py`` (``--plain`` for Keras's own kernels). An epoch with evidence holds all
-that `s2s_magic.fit` does beside the step: norms inside the graph, the look at the loss, the end of the epoch with its
-copies of the weights. The first epoch of each run, in which the step is traced, is left out.
+Run ``python tests/benchmarks/overhead.py`` (``--plain`` for Keras's own kernels). An epoch with evidence includes all
+that `s2s_magic.fit` does besides the step: norms inside the graph, the check of the loss, and the copies of the weights
+at the end of the epoch. The first epoch of each run, which traces the step, is left out.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ CASES = {  # name: vocabulary, embedding, units, batch, steps in, steps out, row
 
 
 class Clock(keras.callbacks.Callback):  # type: ignore[misc]
-    """Takes the seconds of each epoch after the first."""
+    """Records the seconds of each epoch after the first."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Clock(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def epoch_seconds(model: Any, table: Table, size: int, epochs: int, evidence: bool, plain: bool) -> Any:
-    """Fit once, and give the seconds of each epoch but the first: of the clock and of the processors."""
+    """Fit once, and return the wall-clock and processor seconds of each epoch but the first."""
     dataset, steps = batches(table, size=size, epochs=epochs, shuffle=True)
     clock = Clock()
     callbacks: list[Any] = [clock]
@@ -67,7 +67,7 @@ def epoch_seconds(model: Any, table: Table, size: int, epochs: int, evidence: bo
 
 
 def measure(case: tuple[int, ...], rounds: int, epochs: int, plain_kernels: bool) -> tuple[float, float, Any, int]:
-    """Give the median seconds an epoch without and with evidence, the median of the pairs' ratios, and the steps."""
+    """Return the median seconds per epoch without and with evidence, the median ratio of the pairs, and the steps."""
     vocab, embed, units, size, steps_in, steps_out, count = case
     built = api.build(f"vocab: {vocab}\nembed: {embed}\nencoder: lstm({units})\ndecoder: lstm({units})\n")
     numbers = np.random.default_rng(0)

@@ -1,11 +1,11 @@
 """Where the time of a training step goes: by hand, and by this package's fit.
 
 Run ``python tests/benchmarks/step_profile.py``. It runs steps of `fit_speed` under TensorFlow's profiler and prints,
-for each kind of operation, how many there are in a step and how long threads were busy with them. Operations run side
-by side, and one that waits for another's thread counts its wait, so that the column adds up to more than the step.
+for each kind of operation, how many a step has and how long threads were busy with them. Operations run in parallel,
+and the time an operation waits for another thread counts too, so the column adds up to more than the step.
 
-The last line of a case is its floor: the matrix products that the model is made of, at the speed that this machine
-reaches in a large one. No arrangement of the same products is faster than that.
+The last line of a case is its lower bound: the model's matrix products, at the speed that this machine reaches in a
+large product. No arrangement of the same products is faster.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KINDS = 9
 
 
 def median_seconds(run: Callable[[], object], times: int) -> float:
-    """Give the median seconds of some runs."""
+    """Return the median seconds of some runs."""
     seconds = []
     for _ in range(times):
         began = time.perf_counter()
@@ -37,7 +37,7 @@ def median_seconds(run: Callable[[], object], times: int) -> float:
 
 
 def profiled(side: str, case: Case) -> tuple[float, dict[str, tuple[float, float]]]:
-    """Give the median milliseconds of a step, and by kind of operation: busy milliseconds and number in a step."""
+    """Return the median milliseconds of a step, and by kind of operation the busy milliseconds and count per step."""
     from tensorflow.tsl.profiler.protobuf.xplane_pb2 import XSpace
 
     run = SIDES[side](case)
@@ -63,9 +63,9 @@ def profiled(side: str, case: Case) -> tuple[float, dict[str, tuple[float, float
 
 
 def own_times(line: Any, names: Any) -> list[tuple[str, float]]:
-    """Give kind and milliseconds of each operation of a thread, less those of the operations inside it."""
+    """Return the kind of each operation of a thread, and its milliseconds without those of the operations inside it."""
     found: list[tuple[str, float]] = []
-    around: list[tuple[int, int | None]] = []  # where each event ends that is going on, and its place in what is found
+    around: list[tuple[int, int | None]] = []  # of each enclosing event: its end, and its index in `found`
     for event in sorted(line.events, key=lambda event: (event.offset_ps, -event.duration_ps)):
         while around and around[-1][0] <= event.offset_ps:
             around.pop()
@@ -81,14 +81,14 @@ def own_times(line: Any, names: Any) -> list[tuple[str, float]]:
 
 
 def products(case: Case) -> float:
-    """Give the floating point operations of a step's matrix products: each forward one, and two for its gradients."""
+    """Return the floating-point operations in a step's matrix products: each forward one has two for its gradients."""
     recurrent = 4 * case.units * (case.embed + case.units) * (case.steps_in + case.steps_out)
     output = case.units * case.vocab * case.steps_out
     return 3 * 2.0 * case.batch * (recurrent + output)
 
 
 def fastest_product(size: int = 2048) -> float:
-    """Give the operations a second of a large product."""
+    """Return the floating-point operations per second of a large product."""
     a = tf.random.normal([size, size])
     product = tf.function(lambda: tf.matmul(a, a))
     product()

@@ -1,4 +1,4 @@
-"""How fast the inspector opens and steps: python tests/benchmarks/widget_speed.py."""
+"""Measure how fast the inspector opens and steps: python tests/benchmarks/widget_speed.py."""
 
 import statistics
 import sys
@@ -23,7 +23,7 @@ def milliseconds(work) -> float:
 
 
 def step_times(inspector: Inspector, page: str, last: int) -> list[float]:
-    """Step through a ledger with one page in sight; the first step, which lays the wiring out, counts too."""
+    """Step through a ledger with one page open; the first step, which lays out the wiring, is included."""
     tabs, slider = inspector.children[-1], inspector.children[1].children[-1]
     tabs.selected_index = PAGES.index(page)
     return [milliseconds(lambda at=at: setattr(slider, "value", at * last // STEPS)) for at in range(STEPS)]
