@@ -45,7 +45,7 @@ def pywrap_tfe() -> Any:
 
 
 def pytest_collection_finish() -> None:
-    """Exclude all imported objects from garbage collection, which took a third of the time of tests with many traces."""
+    """Exclude imported objects from garbage collection, which took a third of the time of tests with many traces."""
     gc.collect()
     gc.freeze()
 
