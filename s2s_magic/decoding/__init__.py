@@ -1,4 +1,4 @@
-"""Decoding: the trained layers, run step by step on what they say themselves."""
+"""Decoding with the trained layers, which run step by step on their own outputs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Give what runs TensorFlow, which is loaded when it is first asked for."""
+    """Return a function that needs TensorFlow, which is loaded at first use."""
     if name not in ("decode", "inference_model"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from s2s_magic import backend
@@ -22,7 +22,7 @@ def __getattr__(name: str) -> Any:
 
 
 def reads_text(seq2seq: Seq2Seq) -> bool:
-    """Say whether a model's sources are texts: by its tokenizers, or because it vectorizes them itself."""
+    """Return whether a model reads texts: it has tokenizers, or vectorizes texts itself."""
     from s2s_magic import backend
 
     model = seq2seq.model
