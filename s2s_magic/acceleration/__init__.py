@@ -119,4 +119,5 @@ def _through_time(layer: Any) -> bool:
 def _dense_layers(model: Any) -> list[Any]:
     """Return the unmodified dense layers, including those that a decoder holds."""
     layers = {id(layer): layer for layer in backend.reached(model) if type(layer) is keras.layers.Dense}
-    return [layer for layer in layers.values() if strangeness(layer) is None]
+    plain = (layer for layer in layers.values() if not getattr(layer, "quantization_mode", None))
+    return [layer for layer in plain if strangeness(layer) is None]

@@ -11,7 +11,7 @@ from tensorflow import keras
 
 from s2s_magic import backend
 from s2s_magic.acceleration.overriding import override
-from s2s_magic.acceleration.understood import is_known_function, strangeness
+from s2s_magic.acceleration.understood import is_known_function, replaced_method, strangeness
 from s2s_magic.kernels import projected_cross_entropy
 from s2s_magic.source.generate import MASKED_LOSS
 from s2s_magic.undoing import Changes
@@ -20,7 +20,7 @@ Projections = dict[tuple[int, str], tuple[Any, Any, Any, bool]]
 """By graph and name of logits: the dense layer's inputs, kernel and bias, and whether the call is for training."""
 
 _REDUCTIONS = ("auto", "sum_over_batch_size", "sum")
-_SETTINGS = {"from_logits", "ignore_class"}
+_SETTINGS = {"from_logits", "ignore_class", "axis"}
 _STEPS = ("train_step", "test_step", "compute_loss", "make_train_function")
 
 
@@ -28,13 +28,13 @@ def note_projections(changes: Changes, layer: Any, projections: Projections) -> 
     """Record what an unmodified dense layer computes its logits from, until the changes are undone."""
     by_keras = layer.call
 
-    def call(self: Any, inputs: Any) -> Any:
+    def call(self: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         graph = getattr(inputs, "graph", None) if tf.is_symbolic_tensor(inputs) else None
         if graph is None or inputs.shape.rank != 3 or layer.compute_dtype not in ("float32", "float64"):
-            return by_keras(inputs)
+            return by_keras(inputs, *args, **kwargs)
         kernel = tf.convert_to_tensor(layer.kernel)
         if kernel.dtype != inputs.dtype:
-            return by_keras(inputs)
+            return by_keras(inputs, *args, **kwargs)
         bias = tf.convert_to_tensor(layer.bias) if layer.use_bias else None
         rows = tf.reshape(inputs, [-1, kernel.shape[0]])
         logits = tf.matmul(rows, kernel)
@@ -53,12 +53,12 @@ def loss_obstacle(model: Any) -> str | None:
     ours = keras.Model
     if any(getattr(type(model), name) is not getattr(ours, name) for name in _STEPS):
         return f"{type(model).__name__} has a training step of its own"
-    replaced = next((name for name in vars(model) if hasattr(type(model), name)), None)
+    replaced = replaced_method(model)
     if replaced is not None:
         return f"the model's {replaced} is overridden on the object, and that override stays"
-    if (odd := strangeness(model.compiled_loss)) is not None:
+    if (odd := strangeness(backend.loss_container(model))) is not None:
         return odd
-    if len(model.outputs or []) != 1:
+    if len(backend.ends(model)[1]) != 1:
         return "the model has not one output"
     loss = backend.given_loss(model)
     loss = loss[0] if isinstance(loss, list | tuple) and len(loss) == 1 else loss
@@ -74,9 +74,12 @@ def loss_obstacle(model: Any) -> str | None:
         return f"{name}: understood is sparse_categorical_crossentropy"
     if (odd := strangeness(loss)) is not None:
         return odd
-    if loss.fn is not function or set(backend.loss_settings(loss)) - _SETTINGS:
+    settings = backend.loss_settings(loss)
+    if loss.fn is not function or set(settings) - _SETTINGS:
         return "the function of the loss, or what it is called with, is not the one that it came with"
-    if backend.loss_settings(loss).get("ignore_class") is not None or loss.reduction not in _REDUCTIONS:
+    if settings.get("axis", -1) != -1:
+        return f"axis={settings['axis']} is left to Keras"
+    if settings.get("ignore_class") is not None or loss.reduction not in _REDUCTIONS:
         return "ignore_class and reduction=none are left to Keras"
     return None
 
@@ -85,14 +88,10 @@ def accelerate_loss(changes: Changes, model: Any, projections: Projections) -> N
     """Compute a loss that has no `loss_obstacle` in blocks, wherever the logits come from a dense layer."""
     by_keras = model.compute_loss
 
-    def compute_loss(self: Any, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Any:
-        container = model.compiled_loss
-        if not container.built:
-            container.build(y_pred)
+    def compute_loss(self: Any, x: Any = None, y: Any = None, y_pred: Any = None, *args: Any, **kwargs: Any) -> Any:
         with Changes() as for_this_call, for_this_call, for_this_call:
-            by_blocks = [_by_blocks(loss, projections) for loss in backend.built_losses(container)]
-            for_this_call.replace(container, backend.LOSSES, by_blocks)
-            return by_keras(x, y, y_pred, sample_weight)
+            backend.replace_losses(for_this_call, model, y, y_pred, lambda loss: _by_blocks(loss, projections))
+            return by_keras(x, y, y_pred, *args, **kwargs)
 
     override(changes, model, "compute_loss", compute_loss)
 

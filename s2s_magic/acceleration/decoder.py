@@ -21,23 +21,23 @@ _BY_POSITION = tuple(
 )
 
 
-def _tfa() -> Any:
-    """Return TFA's seq2seq package if it was imported, else None; then no layer can be one of its decoders."""
-    return getattr(sys.modules.get("tensorflow_addons"), "seq2seq", None)
+def _addons() -> list[Any]:
+    """Return the packages of decoders that were imported: TFA's, and our own."""
+    found = (sys.modules.get(name) for name in ("tensorflow_addons.seq2seq", "s2s_magic.addons.seq2seq"))
+    return [module for module in found if module is not None]
 
 
 def is_decoder(layer: Any) -> bool:
-    """Return whether a layer is any of TFA's decoders."""
-    tfa = _tfa()
-    return tfa is not None and isinstance(layer, tfa.BaseDecoder)
+    """Return whether a layer is any of the decoders of TFA's API."""
+    return any(isinstance(layer, module.BaseDecoder) for module in _addons())
 
 
 def decoder_obstacle(decoder: Any) -> str | None:
-    """Return why a decoder of TFA cannot run on the kernels; None if it can."""
+    """Return why a decoder of TFA's API cannot run on the kernels; None if it can."""
     if backend.kind_of(decoder) != "decoder":
         return f"{type(decoder).__name__} is none of the decoders understood: BasicDecoder"
     sampler = decoder.sampler
-    if type(sampler) is not _tfa().TrainingSampler:
+    if type(sampler) not in [module.TrainingSampler for module in _addons()]:
         return f"its {type(sampler).__name__} chooses each input from the output before; understood is TrainingSampler"
     if sampler.time_major:
         return "its sampler reads time-major inputs"
@@ -73,18 +73,19 @@ def _is_known(activation: Any) -> bool:
 
 def accelerate_decoder(changes: Changes, decoder: Any, fixed_lengths: Mapping[int, int], unrolled: int) -> None:
     """Run a decoder that has no `decoder_obstacle` on the kernels; for ``fixed_lengths`` see `accelerate`."""
-    by_tfa = decoder.call
+    by_itself = decoder.call
     output_of = sys.modules[type(decoder).__module__].BasicDecoderOutput
 
-    def call(self: Any, inputs: Any, initial_state: Any = None, training: Any = None, **kwargs: Any) -> Any:
-        if not isinstance(inputs, tf.Tensor) or inputs.shape.rank != 3:
-            return by_tfa(inputs, initial_state=initial_state, training=training, **kwargs)
+    def call(self: Any, inputs: Any, initial_state: Any = None, training: Any = None, **given: Any) -> Any:
+        kwargs = {name: value for name, value in given.items() if value is not None}
+        if not isinstance(inputs, tf.Tensor) or inputs.shape.rank != 3 or "given_memories" in kwargs:
+            return by_itself(inputs, initial_state=initial_state, training=training, **given)
         # The sampler checks its arguments, and sets attributes that its users may read.
         finished, _, state = decoder.initialize(inputs, initial_state=initial_state, **kwargs)
         lengths = decoder.sampler.sequence_length
         types = {value.dtype for value in tf.nest.flatten(state)}
         if lengths.dtype != tf.int32 or types != {tf.as_dtype(decoder.cell.compute_dtype)}:
-            return by_tfa(inputs, initial_state=initial_state, training=training, **kwargs)
+            return by_itself(inputs, initial_state=initial_state, training=training, **given)
         # A row is finished before the first step, or after at least one. Finished rows still run through the cell until
         # all are finished; with impute_finished they keep their states and output zeros.
         lengths = tf.where(finished, 0, tf.maximum(lengths, 1))
@@ -111,5 +112,4 @@ def accelerate_decoder(changes: Changes, decoder: Any, fixed_lengths: Mapping[in
 
 def _column(lengths: Any) -> int:
     """Return the index of the batch column that a tensor is, unchanged; -1 if it is none."""
-    came = tf.is_symbolic_tensor(lengths) and lengths.op.type == "IteratorGetNext"
-    return int(lengths.value_index) if came else -1
+    return backend.batch_column(lengths) if tf.is_symbolic_tensor(lengths) else -1

@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from s2s_magic import backend
 from s2s_magic.acceleration.understood import is_known_function, strangeness
 from s2s_magic.kernels import GruCell, LstmCell, ResetBeforeGruCell, run
 from s2s_magic.kernels.scan import UNROLLED
@@ -25,7 +26,7 @@ def cell_obstacle(cell: Any) -> str | None:
     """Return why a cell, or a stack of cells, cannot run on the kernels; None if it can."""
     cells = cells_of(cell)
     if type(cell) is keras.layers.StackedRNNCells:
-        if cell.reverse_state_order:
+        if getattr(cell, "reverse_state_order", False):
             return "reverse_state_order=True turns its states around"
         if len({id(one) for one in cells}) < len(cells) and any(
             one.dropout for one in cells if hasattr(one, "dropout")
@@ -64,7 +65,7 @@ def _obstacle(cell: Any) -> str | None:
 def _are_its_weights(cell: Any) -> bool:
     """Return whether a cell's weights are variables with the shapes that its settings imply."""
     weights = _own_weights(cell)
-    if not all(isinstance(weight, tf.Variable) for weight in weights):
+    if not all(backend.is_variable(weight) for weight in weights):
         return False
     kernel, recurrent, *bias = (list(weight.shape) for weight in weights)
     wide = gate_count(cell) * cell.units
@@ -94,8 +95,7 @@ def run_cells(
     states: list[Any] | None,
     training: Any,
     *,
-    masks_by: Any = None,
-    drawn_outside: bool = False,
+    layer: Any = None,
     sequences: bool = True,
     mask: Any = None,
     reverse: bool = False,
@@ -113,10 +113,8 @@ def run_cells(
         Flat list of initial states, each of shape (batch, units); None for zeros.
     training
         Keras's flag; affects dropout only.
-    masks_by
-        The layer that draws one dropout mask for all steps; by default the cells draw one for each step.
-    drawn_outside
-        Whether Keras calls the cells once before its loop, and so draws masks that are never used.
+    layer
+        Keras's recurrent layer that runs the cells; None for a decoder.
     sequences
         Return all outputs rather than the last one only.
     mask, reverse, unrolled
@@ -131,13 +129,9 @@ def run_cells(
     """
     cells = cells_of(cell)
     after: list[Any] = []
-    if masks_by is not None and masks_by.dropout:
-        # Keras, too, draws one mask for all steps where a layer runs its single cell on the whole sequence.
-        masks_by.reset_dropout_mask()
-        x *= masks_by.get_dropout_mask_for_cell(x, training, count=gate_count(cell))[0]
+    x, dropped = backend.dropped_inputs(layer, cells, x, training)
     if reverse:
         x, mask = tf.reverse(x, [1]), None if mask is None else tf.reverse(mask, [1])
-    dropped = [None] * len(cells) if masks_by else _masks_of_steps(cells, x, training, outside=drawn_outside)
     for number, one in enumerate(cells):
         count = state_count(one)
         state = None if states is None else states[len(after) : len(after) + count]
@@ -152,57 +146,8 @@ def run_cells(
 
 
 def gate_count(cell: Any) -> int:
-    """Return the number of masks that Keras draws for a cell's inputs: one for each gate; it uses only the first."""
+    """Return the number of gates whose weights stand side by side in a cell's kernels."""
     return 4 if type(cell) is keras.layers.LSTMCell else 3
-
-
-def _masks_of_steps(cells: list[Any], x: Any, training: Any, *, outside: bool) -> list[Any]:
-    """Draw the same dropout masks as the cells themselves, step by step in a time loop.
-
-    With the same seed they equal Keras's, as far as those are deterministic: Keras's loop runs several steps in
-    parallel, and the order in which they draw may vary.
-
-    Parameters
-    ----------
-    cells, x, training
-        As for `run_cells`.
-    outside
-        Whether Keras also calls the cells once before the loop, only to see their output.
-
-    Returns
-    -------
-    list
-        For each cell a tensor of shape (batch, steps, features), or None if it has no dropout.
-    """
-    dropping = [cell for cell in cells if cell.dropout]
-    if not dropping or training is False:
-        return [None] * len(cells)
-    batch, steps = tf.shape(x)[0], tf.shape(x)[1]
-
-    def draw() -> list[Any]:
-        found = []
-        for cell in dropping:
-            like = tf.zeros([batch, cell.kernel.shape[0]], cell.compute_dtype)
-            found.append(cell.get_dropout_mask_for_cell(like, training, count=gate_count(cell))[0])
-        return found
-
-    if outside:
-        for cell in cells:
-            cell.reset_dropout_mask()
-            cell.reset_recurrent_dropout_mask()
-        draw()
-    shapes = [tf.TensorShape([None, cell.kernel.shape[0]]) for cell in dropping]
-    arrays = [
-        tf.TensorArray(cell.compute_dtype, steps, element_shape=shape)
-        for cell, shape in zip(dropping, shapes, strict=True)
-    ]
-
-    def body(time: Any, *arrays: Any) -> Any:
-        return time + 1, *(array.write(time, mask) for array, mask in zip(arrays, draw(), strict=True))
-
-    _, *arrays = tf.while_loop(lambda time, *_: time < steps, body, [tf.constant(0), *arrays], parallel_iterations=1)
-    drawn = iter(tf.transpose(array.stack(), [1, 0, 2]) for array in arrays)
-    return [next(drawn) if cell.dropout else None for cell in cells]
 
 
 def kernel_cell(cell: Any) -> Any:

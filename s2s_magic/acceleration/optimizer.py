@@ -22,7 +22,7 @@ def optimizer_obstacle(optimizer: Any) -> str | None:
         return f"{type(optimizer).__name__}: understood is Adam"
     if optimizer.amsgrad:
         return "amsgrad=True is left to Keras"
-    if optimizer.jit_compile:
+    if getattr(optimizer, "jit_compile", False):
         return "Keras compiles its update for the GPU"
     if any(type(getattr(optimizer, name)) not in (int, float) for name in _RATES):
         return f"{', '.join(_RATES)} are not all plain numbers"
@@ -37,8 +37,12 @@ def accelerate_step(changes: Changes, optimizer: Any) -> None:
     Only the innermost step of Adam changes: clipping, weight decay, moving averages and wrappers of
     ``apply_gradients`` are not affected.
     """
+    by_keras = optimizer.update_step
 
-    def update_step(self: Any, gradient: Any, variable: Any) -> None:
+    def update_step(self: Any, gradient: Any, variable: Any, *given_rate: Any) -> None:
+        if isinstance(gradient, tf.IndexedSlices) and not backend.SUMS_REPEATED_ROWS:
+            by_keras(gradient, variable, *given_rate)  # which squares each of the repeated rows by itself
+            return
         first, second = backend.adam_moments(optimizer, variable)
         dtype = variable.dtype
         step = tf.cast(optimizer.iterations + 1, dtype)
@@ -47,7 +51,10 @@ def accelerate_step(changes: Changes, optimizer: Any) -> None:
         if isinstance(gradient, tf.IndexedSlices):
             # Keras's sparse Adam equals the dense one: it decays the moments of rows without a gradient, too.
             gradient = tf.math.unsorted_segment_sum(gradient.values, gradient.indices, tf.shape(variable)[0])
-        gradient, rate = tf.cast(gradient, dtype), tf.cast(optimizer.learning_rate, dtype)
+        gradient, rate = (
+            tf.cast(gradient, dtype),
+            tf.cast(given_rate[0] if given_rate else optimizer.learning_rate, dtype),
+        )
         epsilon = optimizer.epsilon
         excess = _excess(optimizer.beta_2, dtype)
         if abs(excess - 1) > _NEGLIGIBLE:
@@ -67,8 +74,8 @@ def accelerate_step(changes: Changes, optimizer: Any) -> None:
         )
 
     override(changes, optimizer, "update_step", update_step)
-    # Repeated rows are summed above, in the same pass.
-    override(changes, optimizer, backend.REPEATED_ROWS, lambda self, gradients: gradients)
+    if backend.SUMS_REPEATED_ROWS:  # they are summed above, in the same pass
+        override(changes, optimizer, backend.SUMS_REPEATED_ROWS, lambda self, gradients: gradients)
 
 
 def _excess(beta_2: float, dtype: Any) -> float:

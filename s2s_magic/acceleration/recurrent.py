@@ -33,7 +33,7 @@ def _obstacle(layer: Any) -> str | None:
     if tf.config.list_logical_devices("GPU") and backend.has_fused_kernel(layer):
         return "cuDNN's own kernel runs it on the GPU"
     for setting in ("stateful", "unroll", "time_major"):
-        if getattr(layer, setting):
+        if getattr(layer, setting, False):
             return f"{setting}=True is left to Keras"
     if backend.takes_constants(layer):
         return "it takes constants beside its states"
@@ -42,10 +42,8 @@ def _obstacle(layer: Any) -> str | None:
     if layer.compute_dtype != layer.cell.compute_dtype:
         return f"it computes in {layer.compute_dtype}, and its cell in {layer.cell.compute_dtype}"
     why = cell_obstacle(layer.cell)
-    if why is None and backend.has_fused_kernel(layer):
-        cell = layer.cell
-        if not cell.use_bias or not getattr(cell, "reset_after", True):
-            return "a setting of its cell was changed after it was made, which its own loop does not look at"
+    if why is None and backend.ignores_its_cell(layer):
+        return "a setting of its cell was changed after it was made, which its own loop does not look at"
     return why
 
 
@@ -53,28 +51,22 @@ def accelerate_recurrent(changes: Changes, layer: Any, unrolled: int) -> None:
     """Run an LSTM, GRU or RNN layer that has no `recurrent_obstacle` on the kernels, with short loops unrolled."""
     by_keras = layer.call
 
-    def call(self: Any, inputs: Any, mask: Any = None, training: Any = None, initial_state: Any = None) -> Any:
-        flat = tf.nest.flatten(mask)
-        mask = flat[0] if flat else None
-        given = initial_state is not None or (isinstance(inputs, list) and len(inputs) > 1)
-        x = inputs[0] if isinstance(inputs, list) else inputs
-        more = tf.nest.flatten([inputs[1:] if isinstance(inputs, list) else [], initial_state])
-        types = {value.dtype for value in (x, *more) if value is not None}
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        x, mask, states, given, training = backend.recurrent_call(layer, *args, **kwargs)
+        types = {value.dtype for value in (x, *(tf.nest.flatten(states) if given else ()))}
         if (
             not isinstance(x, tf.Tensor)
             or x.shape.rank != 3
             or (mask is not None and mask.shape.rank != 2)
             or types != {tf.as_dtype(layer.compute_dtype)}
         ):
-            return by_keras(inputs, mask=mask, training=training, initial_state=initial_state)
-        x, states = backend.recurrent_arguments(layer, inputs, initial_state)
+            return by_keras(*args, **kwargs)
         output, after = run_cells(
             layer.cell,
             x,
             tf.nest.flatten(states) if given else None,
             training,
-            masks_by=layer if backend.has_fused_kernel(layer) else None,
-            drawn_outside=True,
+            layer=layer,
             sequences=layer.return_sequences,
             mask=None if mask is None else tf.cast(mask, tf.bool),
             reverse=layer.go_backwards,
@@ -84,6 +76,6 @@ def accelerate_recurrent(changes: Changes, layer: Any, unrolled: int) -> None:
             real = tf.reverse(mask, [1]) if layer.go_backwards else mask
             real = tf.cast(real[:, :, None] if layer.return_sequences else real[:, -1:], tf.bool)
             output = tf.where(real, output, tf.zeros_like(output))
-        return [output, *tf.nest.pack_sequence_as(states, after)] if layer.return_state else output
+        return backend.recurrent_result(layer, output, tf.nest.pack_sequence_as(states, after))
 
     override(changes, layer, "call", call)

@@ -7,14 +7,19 @@ never known, nor is a method that was patched into a class.
 
 from __future__ import annotations
 
+import inspect
 import sys
+from abc import ABC
 from collections.abc import Iterator
 from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-_PACKAGES = ("keras", "tf_keras", "tensorflow", "tensorflow_addons", "typeguard")
+from s2s_magic import backend
+
+_PACKAGES = ("keras", "tf_keras", "tensorflow", "tensorflow_addons", "typeguard", "s2s_magic.addons")
 """The packages whose code is known; TensorFlow Addons checks its arguments with typeguard."""
+_PREFIXES = tuple(f"{name}." for name in _PACKAGES)
 
 
 def strangeness(thing: Any) -> str | None:
@@ -26,18 +31,34 @@ def strangeness(thing: Any) -> str | None:
         A layer, cell, sampler, loss or optimizer of any class.
     """
     kind = type(thing)
-    own = next((name for name in vars(thing) if hasattr(kind, name)), None)
+    own = replaced_method(thing)
     if own is not None:
         return f"its {own} is overridden on the object, and that override stays"
     for owner in kind.__mro__:
-        if owner is object:
+        if owner in (object, ABC):
             continue
-        if owner.__module__.partition(".")[0] not in _PACKAGES:
+        if not f"{owner.__module__}.".startswith(_PREFIXES):
             return f"{owner.__name__} is a class of one's own"
         for name, value in vars(owner).items():
             if not all(map(_is_known, _functions(value))):
                 return f"{owner.__name__}.{name} is not the one that it came with"
     return None
+
+
+def replaced_method(thing: Any) -> str | None:
+    """Return the name of a method or property of its class that an object overrides; None if there is none."""
+    for name, own in vars(thing).items():
+        value = getattr(type(thing), name, None)
+        is_method = isinstance(value, property) or callable(value)
+        if is_method and name not in backend.SHADOWED and not _wraps_its_own(own, thing, value):
+            return str(name)
+    return None
+
+
+def _wraps_its_own(own: Any, thing: Any, value: Any) -> bool:
+    """Return whether an attribute of an object is a known function around the method of its class."""
+    inside = inspect.unwrap(own) if isinstance(own, FunctionType) and _is_known(own) else None
+    return getattr(inside, "__self__", None) is thing and getattr(inside, "__func__", None) is value
 
 
 def is_known_function(function: Any) -> bool:

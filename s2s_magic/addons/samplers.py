@@ -122,7 +122,7 @@ class TrainingSampler(Sampler):
     def __init__(self, time_major: bool = False) -> None:
         self.time_major = time_major
         self._inputs: Any = None
-        self._lengths: Any = None
+        self.sequence_length: Any = None
         self._steps: Any = None
 
     def arguments(self) -> dict[str, Any]:  # noqa: D102
@@ -161,12 +161,12 @@ class TrainingSampler(Sampler):
             mask = tf.cast(mask, tf.int32)
             mask = tf.transpose(mask) if self.time_major else mask
             lengths = tf.minimum(lengths, tf.reduce_max(mask * (tf.range(steps) + 1), axis=1))
-        self._lengths = lengths
+        self.sequence_length = lengths
         return tf.equal(lengths, 0), self._inputs_at(0)
 
     def _inputs_at(self, time: Any) -> Any:
         """Return the inputs of a step, or zeros past the end of the longest sequence."""
-        index = tf.where(time < tf.reduce_max(self._lengths), time, self._steps)
+        index = tf.where(time < tf.reduce_max(self.sequence_length), time, self._steps)
         return tf.nest.map_structure(lambda array: array.read(index), self._inputs)
 
     def sample(self, time: Any, outputs: Any, state: Any) -> Any:
@@ -175,7 +175,7 @@ class TrainingSampler(Sampler):
 
     def next_inputs(self, time: Any, outputs: Any, state: Any, sample_ids: Any) -> tuple[Any, Any, Any]:
         """Return the inputs of the next step; a sequence is finished when its length is reached."""
-        return time + 1 >= self._lengths, self._inputs_at(time + 1), state
+        return time + 1 >= self.sequence_length, self._inputs_at(time + 1), state
 
 
 @registered

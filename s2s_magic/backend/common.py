@@ -135,3 +135,18 @@ def values_of(variables: Iterable[Any]) -> Callable[[], None]:
             variable.assign(value)
 
     return put_back
+
+
+def loss_settings(loss: Any) -> dict[str, Any]:
+    """Return the keyword arguments that a loss object passes to its function."""
+    return dict(getattr(loss, "_fn_kwargs", {}))
+
+
+def logits_behind(probabilities: Any) -> Any:
+    """Return the logits of a softmax, if Keras noted them on its output."""
+    return getattr(probabilities, "_keras_logits", None)
+
+
+def is_on_a_mesh(optimizer: Any) -> bool:
+    """Return whether an optimizer's variables are on a device mesh."""
+    return getattr(optimizer, "_mesh", None) is not None

@@ -2,6 +2,6 @@
 
 SUBJECTS = (
     *("objects", "parameters", "symbolic", "hooks", "functions"),
-    *("compiled", "optimizers", "state", "arithmetic"),
+    *("compiled", "optimizers", "state", "arithmetic", "recurrent"),
 )
 """The modules whose functions `s2s_magic.backend` offers."""

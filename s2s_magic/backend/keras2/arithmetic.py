@@ -1,39 +1,19 @@
-"""Internals of Keras's recurrent layers, losses and Adam, for code that computes in their place."""
+"""Internals of Keras's compiled losses and of Adam, for code that computes in their place."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from tensorflow.python.saved_model import save_context
+from s2s_magic.undoing import Changes
 
-REPEATED_ROWS = "_deduplicate_sparse_grad"
-"""The optimizer method that sums the repeated rows of an embedding's gradient."""
-
-
-def is_saving() -> bool:
-    """Return whether a SavedModel is being traced."""
-    return bool(save_context.in_save_context())
+SUMS_REPEATED_ROWS = "_deduplicate_sparse_grad"
+"""The optimizer method that sums the repeated rows of an embedding's gradient before all else; empty for none."""
 
 
-def has_fused_kernel(layer: Any) -> bool:
-    """Return whether a recurrent layer's settings fit cuDNN: then a dedicated function runs it, not its cell."""
-    return bool(getattr(layer, "_could_use_gpu_kernel", False))
-
-
-def takes_constants(layer: Any) -> bool:
-    """Return whether a recurrent layer receives constants besides its states."""
-    return bool(getattr(layer, "_num_constants", None))
-
-
-def gives_runtime(layer: Any) -> bool:
-    """Return whether a recurrent layer also returns the name of the implementation that ran it."""
-    return bool(getattr(layer, "return_runtime", False) or getattr(layer, "_return_runtime", False))
-
-
-def recurrent_arguments(layer: Any, inputs: Any, initial_state: Any) -> tuple[Any, Any]:
-    """Return a recurrent layer's sequence and initial states, as it sorts out its arguments itself."""
-    sequence, states, _ = layer._process_inputs(inputs, initial_state, None)
-    return sequence, states
+def loss_container(model: Any) -> Any:
+    """Return the object that holds a compiled model's losses."""
+    return model.compiled_loss
 
 
 def given_loss(model: Any) -> Any:
@@ -41,30 +21,20 @@ def given_loss(model: Any) -> Any:
     return model.compiled_loss._user_losses
 
 
-def built_losses(container: Any) -> list[Any]:
-    """Return the losses of a compiled model, one per output, from the attribute `LOSSES`."""
-    return list(container._losses)
+def replace_losses(changes: Changes, model: Any, target: Any, output: Any, make: Callable[[Any], Any]) -> None:
+    """Put ``make(loss)`` in place of each of a compiled model's losses until changes are undone."""
+    container = model.compiled_loss
+    if not container.built:
+        container.build(output)
+    changes.replace(container, "_losses", [make(loss) for loss in container._losses])
 
 
-LOSSES = "_losses"
-
-
-def loss_settings(loss: Any) -> dict[str, Any]:
-    """Return the keyword arguments that a loss object passes to its function."""
-    return dict(getattr(loss, "_fn_kwargs", {}))
-
-
-def logits_behind(probabilities: Any) -> Any:
-    """Return the logits of a softmax, if Keras noted them on its output."""
-    return getattr(probabilities, "_keras_logits", None)
-
-
-def is_on_a_mesh(optimizer: Any) -> bool:
-    """Return whether an optimizer's variables are on a device mesh."""
-    return getattr(optimizer, "_mesh", None) is not None
+def batch_column(tensor: Any) -> int:
+    """Return the number of the batch's column that a tensor of a training step is, unchanged; -1 if it is none."""
+    return int(tensor.value_index) if tensor.op.type == "IteratorGetNext" else -1
 
 
 def adam_moments(optimizer: Any, variable: Any) -> tuple[Any, Any]:
-    """Return the variables that hold Adam's first and second moment of a variable's gradient."""
+    """Return the TensorFlow variables that hold Adam's first and second moment of a variable's gradient."""
     place = optimizer._index_dict[optimizer._var_key(variable)]
     return optimizer._momentums[place], optimizer._velocities[place]

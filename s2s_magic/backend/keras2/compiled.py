@@ -16,6 +16,9 @@ optimizer, training = private("optimizers.optimizer"), private("engine.training"
 TRACES = ("train_function", "train_tf_function", "test_function", "predict_function")
 """The attributes with a model's steps as traced by Keras."""
 
+SHADOWED: frozenset[str] = frozenset()
+"""The attributes that `compile` sets although the class has a method of the same name."""
+
 
 # The state left by `compile`. Keras 2 notes every layer's `trainable` switch then, and restores the noted values while
 # `fit` and `train_on_batch` run: they determine what is trained, not the switches as they are by then. A layer added to

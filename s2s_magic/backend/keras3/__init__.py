@@ -1,4 +1,7 @@
-"""Keras 3 on TensorFlow: the functions that tracing needs; a fit also needs `randomness` and `arithmetic`."""
+"""Keras 3 on TensorFlow."""
 
-SUBJECTS = ("objects", "parameters", "symbolic", "hooks", "functions", "compiled", "optimizers", "state")
+SUBJECTS = (
+    *("objects", "parameters", "symbolic", "hooks", "functions"),
+    *("compiled", "optimizers", "state", "arithmetic", "recurrent"),
+)
 """The modules whose functions `s2s_magic.backend` offers."""

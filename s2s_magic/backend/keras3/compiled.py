@@ -17,6 +17,9 @@ from s2s_magic.undoing import Changes
 TRACES = ("train_function", "test_function", "predict_function")
 """The attributes with a model's steps as traced by Keras."""
 
+SHADOWED: frozenset[str] = frozenset({"loss"})
+"""The attributes that `compile` sets although the class has a method of the same name."""
+
 _STEPS: weakref.WeakKeyDictionary[Any, tf.Variable] = weakref.WeakKeyDictionary()
 
 # Keras 3 reads the `trainable` switches when it traces a step, not when a model is compiled.

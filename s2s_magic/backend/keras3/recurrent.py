@@ -1,0 +1,73 @@
+"""Internals of Keras's recurrent layers, for code that computes in their place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from s2s_magic.backend.recurrence import RecurrentCall
+
+
+def has_fused_kernel(layer: Any) -> bool:
+    """Return whether a recurrent layer may run on cuDNN: then a dedicated function runs it, not its cell."""
+    return getattr(layer, "use_cudnn", False) in ("auto", True)
+
+
+def takes_constants(layer: Any) -> bool:
+    """Return whether a recurrent layer receives constants besides its states; in Keras 3 none does."""
+    return False
+
+
+def gives_runtime(layer: Any) -> bool:
+    """Return whether a recurrent layer also returns the name of its implementation; in Keras 3 none does."""
+    return False
+
+
+def ignores_its_cell(layer: Any) -> bool:
+    """Return whether the function that runs a recurrent layer overlooks a setting of its cell; without a GPU, none."""
+    return False
+
+
+def recurrent_call(
+    layer: Any, sequences: Any, initial_state: Any = None, mask: Any = None, training: Any = False
+) -> RecurrentCall:
+    """Sort out the arguments of a recurrent layer's ``call``, as it does itself."""
+    flat, given, states = tf.nest.flatten(mask), initial_state is not None, initial_state
+    if not given and isinstance(sequences, tf.Tensor):
+        states = layer.get_initial_state(batch_size=tf.shape(sequences)[0])
+    states = list(states) if isinstance(states, (list, tuple)) else [states]
+    return RecurrentCall(sequences, flat[0] if flat else None, states, given, training)
+
+
+def recurrent_result(layer: Any, output: Any, states: Any) -> Any:
+    """Return the result of a recurrent layer's ``call``."""
+    return (output, *states) if layer.return_state else output
+
+
+def dropped_inputs(layer: Any, cells: list[Any], x: Any, training: Any) -> tuple[Any, list[Any]]:
+    """Draw the dropout masks of a whole sequence's inputs: with the same seed, the numbers that Keras draws.
+
+    Keras draws one mask for all steps, in evaluation too.
+
+    Parameters
+    ----------
+    layer
+        The recurrent layer that runs the cells; None for a decoder.
+    cells, x, training
+        As for `run_cells`.
+
+    Returns
+    -------
+    x : tensor
+        The inputs.
+    masks : list
+        For each cell a tensor that its inputs have to be multiplied by, or None.
+    """
+    masks, like = [], x[:, 0, :]
+    for cell in cells:
+        mask = cell.get_dropout_mask(like) if cell.dropout else None
+        cell.reset_dropout_mask()
+        masks.append(mask[:, None, :] if mask is not None and training and cell.dropout < 1 else None)
+        like = tf.zeros([tf.shape(x)[0], cell.units], cell.compute_dtype)
+    return x, masks
