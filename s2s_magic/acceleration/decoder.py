@@ -21,7 +21,7 @@ _BY_POSITION = tuple(
 )
 
 
-def _addons() -> list[Any]:
+def addons() -> list[Any]:
     """Return the packages of decoders that were imported: TFA's, and our own."""
     found = (sys.modules.get(name) for name in ("tensorflow_addons.seq2seq", "s2s_magic.addons.seq2seq"))
     return [module for module in found if module is not None]
@@ -29,7 +29,7 @@ def _addons() -> list[Any]:
 
 def is_decoder(layer: Any) -> bool:
     """Return whether a layer is any of the decoders of TFA's API."""
-    return any(isinstance(layer, module.BaseDecoder) for module in _addons())
+    return any(isinstance(layer, module.BaseDecoder) for module in addons())
 
 
 def decoder_obstacle(decoder: Any) -> str | None:
@@ -37,7 +37,7 @@ def decoder_obstacle(decoder: Any) -> str | None:
     if backend.kind_of(decoder) != "decoder":
         return f"{type(decoder).__name__} is none of the decoders understood: BasicDecoder"
     sampler = decoder.sampler
-    if type(sampler) not in [module.TrainingSampler for module in _addons()]:
+    if type(sampler) not in [module.TrainingSampler for module in addons()]:
         return f"its {type(sampler).__name__} chooses each input from the output before; understood is TrainingSampler"
     if sampler.time_major:
         return "its sampler reads time-major inputs"

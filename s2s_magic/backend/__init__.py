@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from s2s_magic.backend.keras2.objects import *  # noqa: F403
     from s2s_magic.backend.keras2.optimizers import *  # noqa: F403
     from s2s_magic.backend.keras2.parameters import *  # noqa: F403
-    from s2s_magic.backend.keras2.recurrent import *  # noqa: F403
+    from s2s_magic.backend.keras2.rnn import *  # noqa: F403
     from s2s_magic.backend.keras2.state import *  # noqa: F403
     from s2s_magic.backend.keras2.symbolic import *  # noqa: F403
     from s2s_magic.backend.originals import *  # noqa: F403

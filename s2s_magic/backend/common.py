@@ -55,6 +55,12 @@ def shape_of(value: Any) -> tuple[int | None, ...] | None:
     return tuple(shape)
 
 
+def fits(one: Any, other: Any) -> bool:
+    """Return whether two wires, or a wire and an array, can have the same shape."""
+    shapes = shape_of(one), shape_of(other)
+    return bool(tf.TensorShape(shapes[0]).is_compatible_with(tf.TensorShape(shapes[1])))
+
+
 def dtype_of(value: Any) -> str:
     """Return the name of a wire's or a variable's dtype."""
     return str(getattr(value.dtype, "name", value.dtype))

@@ -103,6 +103,11 @@ def call_of(tensor: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return backend.arguments_of(layer, node)
 
 
+def outputs_of(layer: Any, number: int) -> list[Any]:
+    """Return the tensors that one of a layer's calls in the graph returned, in order, by the call's number."""
+    return list(tf.nest.flatten(layer._inbound_nodes[number].outputs))
+
+
 def is_masked(tensor: Any) -> bool:
     """Return whether a symbolic tensor has a mask."""
     return getattr(tensor, "_keras_mask", None) is not None

@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from s2s_magic.acceleration import ACCELERATED, model_obstacle, put_on_kernels, recurrent_layers
-from s2s_magic.acceleration.decoder import is_decoder, settings_obstacle
+from s2s_magic.acceleration.decoder import addons, is_decoder, settings_obstacle
 from s2s_magic.acceleration.keras_cells import (
     cell_obstacle,
     cells_of,
@@ -61,7 +61,7 @@ def put_on_greedy_kernels(changes: Changes, model: Any) -> Mapping[str, str]:
 def _obstacle(decoder: Any) -> str | None:
     """Return why a decoder of TFA cannot run as this greedy search; None if it can."""
     sampler = decoder.sampler
-    if type(sampler) is not sys.modules["tensorflow_addons"].seq2seq.GreedyEmbeddingSampler:
+    if type(sampler) not in [module.GreedyEmbeddingSampler for module in addons()]:
         return f"its {type(sampler).__name__} does not choose the most probable id"
     if decoder.maximum_iterations is None:
         return "without maximum_iterations, it may run for ever"
@@ -76,14 +76,18 @@ def _search_greedily(changes: Changes, decoder: Any) -> None:
     After a row's end, where TFA keeps running the row, ids are the end id, outputs are zero and the state is kept.
     Outputs and final states are computed from the complete ids, so a graph that needs only ids omits that work.
     """
-    by_tfa = decoder.call
+    by_itself = decoder.call
     output_of = sys.modules[type(decoder).__module__].BasicDecoderOutput
 
     def call(self: Any, inputs: Any, initial_state: Any = None, training: Any = None, **kwargs: Any) -> Any:
         if training is not False:
-            return by_tfa(inputs, initial_state=initial_state, training=training, **kwargs)
-        decoder.initialize(inputs, initial_state=initial_state, **kwargs)
-        start, end, embed = decoder.sampler.start_tokens, decoder.sampler.end_token, decoder.sampler.embedding_fn
+            return by_itself(inputs, initial_state=initial_state, training=training, **kwargs)
+        given = {name: value for name, value in kwargs.items() if value is not None}
+        decoder.initialize(inputs, initial_state=initial_state, **given)
+        embed = decoder.sampler.embedding_fn
+        if embed is None or set(given) != {"start_tokens", "end_token"}:
+            return by_itself(inputs, initial_state=initial_state, training=training, **kwargs)
+        start, end = (tf.cast(given[name], tf.int32) for name in ("start_tokens", "end_token"))
         state = tf.nest.flatten(initial_state)
         longest = tf.convert_to_tensor(decoder.maximum_iterations, tf.int32)
         ids, lengths = greedy(step_of(decoder), most_probable, start, state, end=end, longest=longest)

@@ -70,16 +70,12 @@ def _fed(kept: Sequence[Any], decoder: Any) -> int | None:
             len(others) == len(kept)
             and states
             and len(after) == len(states)
-            and all(_fits(one, other) for one, other in zip(kept, others, strict=True))
-            and all(_fits(one, other) for one, other in zip(after, states, strict=True))
+            and all(backend.fits(one, other) for one, other in zip(kept, others, strict=True))
+            and all(backend.fits(one, other) for one, other in zip(after, states, strict=True))
             and _takes_symbols(fed, scores)
         ):
             return place
     return None
-
-
-def _fits(one: Any, other: Any) -> bool:
-    return bool(one.shape.is_compatible_with(other.shape))
 
 
 def _takes_symbols(fed: Any, scores: Any) -> bool:
@@ -147,7 +143,7 @@ def stepwise(seq2seq: Seq2Seq, names: Names) -> Way:
     states = [state.given for state in step.states]
     inputs = [
         _input(last, [1], "int32") if classes is None else _input(last, [1, classes], "float32"),
-        *(_input(name, tensor.shape[1:], tensor.dtype.name) for tensor, name in step.memory.values()),
+        *(_input(name, tensor.shape[1:], backend.dtype_of(tensor)) for tensor, name in step.memory.values()),
         *(_input(name, [None], "bool") for name in masks),
         *(_input(state.given, state.shape, state.dtype) for state in step.states),
     ]

@@ -20,8 +20,10 @@ _OPERATIONS = frozenset({
     *("__operators__.add", "math.add", "math.subtract", "math.multiply", "math.divide", "math.truediv"),
     *("math.tanh", "math.sigmoid", "math.exp", "math.log", "math.negative", "math.sqrt", "math.square"),
     *("nn.relu", "nn.gelu", "nn.silu", "nn.elu", "cast", "identity", "one_hot"),
+    *("add", "subtract", "multiply", "divide", "true_divide", "tanh", "sigmoid", "exp", "log", "negative", "sqrt"),
+    *("square", "relu", "gelu", "silu", "elu"),
 })  # fmt: skip
-_OPERATIONS_BY_AXIS = frozenset({"nn.softmax", "nn.log_softmax", "concat"})
+_OPERATIONS_BY_AXIS = frozenset({"nn.softmax", "nn.log_softmax", "concat", "softmax", "log_softmax", "concatenate"})
 
 
 def looks_around(layer: Any, arguments: tuple[Any, ...] = (), settings: dict[str, Any] | None = None) -> bool:
@@ -42,7 +44,7 @@ def looks_around(layer: Any, arguments: tuple[Any, ...] = (), settings: dict[str
 
 
 def _operation_stays(layer: Any, arguments: tuple[Any, ...], settings: dict[str, Any]) -> bool:
-    symbol = getattr(layer, "symbol", None)
+    symbol = (backend.operation(layer) or "").removeprefix("tf.").removeprefix("keras.ops.")
     if symbol in _OPERATIONS:
         return True
     axis = settings.get("axis", arguments[1] if len(arguments) > 1 else -1)

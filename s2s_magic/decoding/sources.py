@@ -52,7 +52,7 @@ def read(seq2seq: Seq2Seq, way: Way, value: Any) -> Sources:
     """
     source = way.source
     try:
-        if source.dtype == tf.string:
+        if backend.dtype_of(source) == "string":
             return _texts(way, value, seq2seq)
         if seq2seq.ids.added or (len(source.shape) == 2 and vocabulary_of(seq2seq, source) is not None):
             return _ids(seq2seq, way, value)
@@ -119,7 +119,7 @@ def _numbers(seq2seq: Seq2Seq, way: Way, value: Any) -> Sources:
         return _one_hot(way, sequences.ids(value), int(shape[2]))
     if array.ndim != len(shape) or array.dtype.kind not in "iufb":
         raise sequences.Unreadable(f"have shape {array.shape}; {seq2seq.name} reads {tuple(shape)}")
-    if not way.source.shape.is_compatible_with(array.shape):
+    if not backend.fits(way.source, array):
         raise sequences.Unreadable(f"have shape {array.shape}; {seq2seq.name} reads {tuple(shape)}")
     broken = np.argwhere(~np.isfinite(array))
     if len(broken):

@@ -108,11 +108,13 @@ class Names:
         if name is not None:
             return name
         layer, node, number = backend.history(tensor)
-        output = f"{self.layer(layer)}.get_output_at({node})"
-        made = layer.get_output_at(node)
-        if not isinstance(made, list | tuple):
-            return output
-        return f"{output}{_place(made, number)}"
+        output = backend.output_code(layer, node, number)
+        if output is None:
+            raise DecodeError(
+                f"{self._seq2seq.name} cannot be decoded: no name leads to the output of call {node + 1} of "
+                f"{self.shown(layer)}; give it one"
+            )
+        return f"{self.layer(layer)}{output}"
 
     def input_behind(self, tensors: Sequence[Any], what: str) -> Any:
         """Return the one input that tensors come from, or raise a `DecodeError` that calls them ``what``."""
@@ -138,16 +140,6 @@ def _same(one: Any, other: Any) -> bool:
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
         return len(one) == len(other) and all(map(_same, one, other))
     return one is other
-
-
-def _place(made: Any, number: int) -> str:
-    """Return the index expression of the part with this number in the flattened structure."""
-    for place, part in enumerate(made):
-        size = len(tf.nest.flatten(part))
-        if number < size:
-            return f"[{place}]{_place(part, number)}" if isinstance(part, list | tuple) else f"[{place}]"
-        number -= size
-    raise IndexError(number)
 
 
 def _walked(namespace: Mapping[str, Any], path: str) -> Any:

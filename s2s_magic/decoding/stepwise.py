@@ -153,7 +153,7 @@ class Writer:
             if layer.return_state
             else (f"keras.layers.RNN({found}.cell, return_sequences=True, return_state=True{_policy(layer)})")
         )
-        masked = self._step_mask(parts[0])
+        masked = self._step_mask(parts[0]) if backend.gives_mask(tensor) else ""
         name = self._names.after(layer, "step")
         given = f"[{', '.join(_nested(layer.cell.state_size, [state.given for state in states]))}]"
         after = ", ".join(_nested(layer.cell.state_size, [state.after for state in states]))

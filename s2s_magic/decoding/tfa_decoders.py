@@ -104,10 +104,9 @@ def _over_decoder(seq2seq: Seq2Seq, names: Names, call: Called, decoder: Any) ->
             "give it one where it is made"
         )
     number = _number(seq2seq, call)
-    outputs, _, lengths = decoder.get_output_at(number)
-    made = f"{names.layer(decoder)}.get_output_at({number})"
-    inputs = backend.inputs_behind([outputs.sample_id])
-    starts = [tensor for tensor in inputs if len(tensor.shape) < 2 and tensor.dtype.is_integer]
+    _, ids, *_, lengths = backend.outputs_of(decoder, number)
+    inputs = backend.inputs_behind([ids])
+    starts = [tensor for tensor in inputs if len(tensor.shape) < 2 and "int" in backend.dtype_of(tensor)]
     sources = [tensor for tensor in inputs if not any(tensor is start for start in starts)]
     if len(sources) != 1 or len(starts) > 1:
         shown = ", ".join(sorted(backend.history(tensor)[0].name for tensor in inputs)) or "none"
@@ -122,10 +121,10 @@ def _over_decoder(seq2seq: Seq2Seq, names: Names, call: Called, decoder: Any) ->
         decoder=call.layer,
         inference_model=model,
         inputs=f"[{', '.join(given)}]",
-        ids=names.bound(outputs.sample_id) or f"{made}[0].sample_id",
-        lengths=names.bound(lengths) or f"{made}[2]",
+        ids=names.tensor(ids),
+        lengths=names.tensor(lengths),
     )
-    end = backend.call_of(outputs.sample_id)[1].get("end_token")
+    end = backend.call_of(ids)[1].get("end_token")
     return Way(
         lambda longest, end: code.lstrip("\n"),
         sources[0],
@@ -169,7 +168,7 @@ def greedy_decoder(seq2seq: Seq2Seq, names: Names, call: Called) -> Way:
         embedding=embedding,
         cell=names.layer(decoder.cell, decoder, "cell"),
         output_layer=names.layer(decoder.output_layer, decoder, "output_layer"),
-        dtype=encoder_input.dtype.name,
+        dtype=backend.dtype_of(encoder_input),
         **new,
     )
     return Way(

@@ -2,6 +2,6 @@
 
 SUBJECTS = (
     *("objects", "parameters", "symbolic", "hooks", "functions"),
-    *("compiled", "optimizers", "state", "arithmetic", "recurrent"),
+    *("compiled", "optimizers", "state", "arithmetic", "rnn"),
 )
 """The modules whose functions `s2s_magic.backend` offers."""

@@ -72,3 +72,24 @@ def arguments_of(layer: Any, number: int) -> tuple[tuple[Any, ...], dict[str, An
     """Return the arguments of one of a layer's calls in the graph, by the call's number."""
     made = layer._inbound_nodes[number]
     return tuple(made.call_args), dict(made.call_kwargs)
+
+
+def gives_mask(tensor: Any) -> bool:
+    """Return whether the call that made a symbolic tensor received its input's mask from Keras: in Keras 2, always."""
+    return True
+
+
+def output_code(layer: Any, node: int, number: int) -> str | None:
+    """Return the code that follows a layer's name to get an output of one of its calls; None if there is none."""
+    made = layer.get_output_at(node)
+    return f".get_output_at({node}){_place(made, number) if isinstance(made, list | tuple) else ''}"
+
+
+def _place(made: Any, number: int) -> str:
+    """Return the index expression of the part with this number in the flattened structure."""
+    for place, part in enumerate(made):
+        size = len(tf.nest.flatten(part))
+        if number < size:
+            return f"[{place}]{_place(part, number)}" if isinstance(part, list | tuple) else f"[{place}]"
+        number -= size
+    raise IndexError(number)

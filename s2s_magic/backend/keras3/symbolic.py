@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
+
 from s2s_magic.backend.keras3 import objects
 from s2s_magic.backend.keras3.own import private
 from s2s_magic.kinds import Layout
@@ -72,6 +74,43 @@ def _flat(tensors: Any) -> list[Any]:
 
 
 def arguments_of(layer: Any, number: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the arguments of one of a layer's calls in the graph, by the call's number."""
+    """Return the arguments of one of a layer's calls in the graph, by the call's number, as Keras 2 keeps them.
+
+    The initial state of a recurrent layer is in the list of its first argument. Masks that Keras passed on by itself
+    are left out, and the settings of an operation are keyword arguments.
+    """
     made = layer._inbound_nodes[number].arguments
-    return tuple(made.args), dict(made.kwargs)
+    args, kwargs = tuple(made.args), dict(made.kwargs)
+    passed_on = {id(_mask(tensor)) for tensor in _flat((args, kwargs)) if _mask(tensor) is not None}
+    for name in [name for name in kwargs if name.endswith("mask")]:
+        if all(each is None or id(each) in passed_on for each in _flat(kwargs[name])):
+            del kwargs[name]
+    if isinstance(layer, keras.layers.RNN):
+        state = [*args[1:2], kwargs.pop("initial_state", None)]
+        given = [each for each in state if each is not None]
+        args = ([args[0], *_flat(given)] if given else args[0], *args[2:])
+    elif not isinstance(layer, objects.Layer) and not isinstance(getattr(layer, "function", None), str):
+        kwargs = {**getattr(getattr(layer, "_auto_config", None), "config", {}), **kwargs}
+    return args, kwargs
+
+
+def _mask(tensor: Any) -> Any:
+    return getattr(tensor, "_keras_mask", None)
+
+
+def gives_mask(tensor: Any) -> bool:
+    """Return whether the call that made a symbolic tensor received its input's mask from Keras.
+
+    A layer called with several tensors, such as a sequence and an initial state, does not.
+    """
+    layer, number, _ = tensor._keras_history
+    made = layer._inbound_nodes[number].arguments
+    others = [value for name, value in made.kwargs.items() if not name.endswith("mask")]
+    return sum(any(isinstance(each, objects.KerasTensor) for each in _flat(v)) for v in (*made.args, *others)) == 1
+
+
+def output_code(layer: Any, node: int, number: int) -> str | None:
+    """Return the code that follows a layer's name to get an output of one of its calls; None if there is none."""
+    if node:
+        return None
+    return f".output[{number}]" if len(layer._inbound_nodes[0].output_tensors) > 1 else ".output"
