@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from models import by_hand
 from s2s_magic import api
@@ -67,7 +68,7 @@ def test_the_pair_is_run_and_not_a_copy_of_it():
     turned = [11]
     state = model.namespace["encoder_model"](X[:1])
     for _ in range(4):
-        chances, state = model.namespace["decoder_model"]([np.array([turned[-1:]]), state])
+        chances, state = model.namespace["decoder_model"]([tf.constant([turned[-1:]]), state])
         turned.append(int(chances.numpy()[0, -1].argmax()))
     assert api.decode(model, X[:1], max_length=4, start=11) == [turned[1:]]
     assert turned[1:] != step_by_step(model, X[:1], 4, start=11)[0]

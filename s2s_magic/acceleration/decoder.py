@@ -77,7 +77,7 @@ def accelerate_decoder(changes: Changes, decoder: Any, fixed_lengths: Mapping[in
     output_of = sys.modules[type(decoder).__module__].BasicDecoderOutput
 
     def call(self: Any, inputs: Any, initial_state: Any = None, training: Any = None, **given: Any) -> Any:
-        kwargs = {name: value for name, value in given.items() if value is not None}
+        kwargs = passed(given)
         if not isinstance(inputs, tf.Tensor) or inputs.shape.rank != 3 or "given_memories" in kwargs:
             return by_itself(inputs, initial_state=initial_state, training=training, **given)
         # The sampler checks its arguments, and sets attributes that its users may read.
@@ -108,6 +108,11 @@ def accelerate_decoder(changes: Changes, decoder: Any, fixed_lengths: Mapping[in
         return output_of(outputs, chosen), tf.nest.pack_sequence_as(state, after), lengths
 
     override(changes, decoder, "call", call)
+
+
+def passed(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keyword arguments of a decoder's call that hold something."""
+    return {name: value for name, value in given.items() if tf.nest.flatten(value) not in ([], [None])}
 
 
 def _column(lengths: Any) -> int:

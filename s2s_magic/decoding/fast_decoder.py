@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from s2s_magic.acceleration import ACCELERATED, model_obstacle, put_on_kernels, recurrent_layers
-from s2s_magic.acceleration.decoder import addons, is_decoder, settings_obstacle
+from s2s_magic.acceleration.decoder import addons, is_decoder, passed, settings_obstacle
 from s2s_magic.acceleration.keras_cells import (
     cell_obstacle,
     cells_of,
@@ -82,10 +82,11 @@ def _search_greedily(changes: Changes, decoder: Any) -> None:
     def call(self: Any, inputs: Any, initial_state: Any = None, training: Any = None, **kwargs: Any) -> Any:
         if training is not False:
             return by_itself(inputs, initial_state=initial_state, training=training, **kwargs)
-        given = {name: value for name, value in kwargs.items() if value is not None}
-        decoder.initialize(inputs, initial_state=initial_state, **given)
-        embed = decoder.sampler.embedding_fn
-        if embed is None or set(given) != {"start_tokens", "end_token"}:
+        given, embed = passed(kwargs), None
+        if set(given) == {"start_tokens", "end_token"}:
+            decoder.initialize(inputs, initial_state=initial_state, **given)
+            embed = decoder.sampler.embedding_fn
+        if embed is None:
             return by_itself(inputs, initial_state=initial_state, training=training, **kwargs)
         start, end = (tf.cast(given[name], tf.int32) for name in ("start_tokens", "end_token"))
         state = tf.nest.flatten(initial_state)

@@ -77,17 +77,21 @@ class Names:
         """Return an expression for a layer object, if necessary as an attribute of its holder."""
         if layer is None:
             return "None"
-        name = self.bound(layer)
-        if name is None and holder is not None:
+        if self.bound(layer) is None and holder is not None:
             return f"{self.layer(holder)}.{attribute}"
-        name = name or self._path(layer)
-        for model, value in self._models if name is None else ():
-            if any(layer is part for part in value.layers):
-                return f"{model}.get_layer({layer.name!r})"
+        name = self._reached(layer)
         if name is None:
             raise DecodeError(
                 f"{self._seq2seq.name} cannot be decoded: no name leads to the layer {layer.name!r}; give it one"
             )
+        return name
+
+    def _reached(self, layer: Any) -> str | None:
+        """Return an expression that leads to a layer: a name, an attribute path, or a lookup in a model; else None."""
+        name = self.bound(layer) or self._path(layer)
+        for model, value in self._models if name is None else ():
+            if any(layer is part for part in value.layers):
+                return f"{model}.get_layer({layer.name!r})"
         return name
 
     def found(self, layer: Any) -> bool:
@@ -109,12 +113,24 @@ class Names:
             return name
         layer, node, number = backend.history(tensor)
         output = backend.output_code(layer, node, number)
-        if output is None:
+        if output is not None and self._reached(layer) is not None:
+            return f"{self._reached(layer)}{output}"
+        listed = self._listed(tensor)
+        if listed is None:
             raise DecodeError(
                 f"{self._seq2seq.name} cannot be decoded: no name leads to the output of call {node + 1} of "
                 f"{self.shown(layer)}; give it one"
             )
-        return f"{self.layer(layer)}{output}"
+        return listed
+
+    def _listed(self, tensor: Any) -> str | None:
+        """Return an expression for a tensor in one of the code's lists or tuples; None if it is in none."""
+        for name, bound in reversed(self._namespace.items()):
+            if isinstance(bound, list | tuple) and not name.startswith("_"):
+                for place, part in enumerate(bound):
+                    if part is tensor:
+                        return f"{name}[{place}]"
+        return None
 
     def input_behind(self, tensors: Sequence[Any], what: str) -> Any:
         """Return the one input that tensors come from, or raise a `DecodeError` that calls them ``what``."""

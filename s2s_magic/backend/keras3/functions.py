@@ -59,6 +59,15 @@ def take_symbols(changes: Changes) -> None:
     if _DISPATCHER not in known:
         changes.undo_by(functools.partial(_forget, known))
         known.append(_DISPATCHER)
+        by_keras = objects.KerasTensor.__getitem__
+        changes.undo_by(functools.partial(setattr, objects.KerasTensor, "__getitem__", by_keras))
+        objects.KerasTensor.__getitem__ = functools.partialmethod(_item, by_keras)
+
+
+def _item(tensor: Any, by_keras: Any, key: Any) -> Any:
+    """Return a part of a symbolic tensor; a single slice, which Keras 3 refuses, is that of the first dimension."""
+    __tracebackhide__ = True
+    return by_keras(tensor, (key,) if isinstance(key, slice) or key is None or key is Ellipsis else key)
 
 
 def _forget(known: list[Any]) -> None:
