@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from tensorflow import keras
+from tensorflow.python.autograph.impl.api import StagingError
 from tensorflow.python.eager import context
 
 from interrupting import Place, interrupted
 from plainly import trained_state
 from s2s_magic.errors import SpecError
 from s2s_magic.handle import Seq2Seq
+from s2s_magic.tracing import run
 
 
 def objects_of(model: Any) -> list[Any]:
@@ -51,6 +56,17 @@ def recorded_steps(seq2seq: Seq2Seq) -> int:
     return sum(run.steps for run in seq2seq.evidence.runs) if seq2seq.evidence else 0
 
 
+def stopped_by(error: BaseException | None, exception: type[BaseException]) -> bool:
+    """Tell whether an error is the injected exception.
+
+    TensorFlow turns a MemoryError in code that it converts into a StagingError whose text names it. Python's parser
+    raises MemoryError for text that is nested too deeply, which then becomes a SpecError.
+    """
+    if exception is MemoryError and isinstance(error, StagingError):
+        return "MemoryError" in str(error)
+    return isinstance(error, (exception, SpecError) if exception is MemoryError else exception)
+
+
 @dataclass(frozen=True)
 class Left:
     """What an interrupted call left behind."""
@@ -75,15 +91,13 @@ def left_behind(
     ``steps`` tells whether the model is compiled, so that its optimizer counts steps.
     """
     left = []
-    # Python's parser raises MemoryError for text that is nested too deeply, which then becomes a SpecError
-    allowed = (exception, SpecError) if exception is MemoryError else (exception,)
     for place in found:
         before, unknown = standing(seq2seq), trained_steps(seq2seq) - recorded_steps(seq2seq) if steps else 0
         state, done = (seq2seq.evidence, seq2seq.fitted, trained_state(seq2seq.model)), trained_steps(seq2seq)
         outcome = interrupted(call, place, exception)
         if not outcome.reached:
             left.append(Left(place, "was not reached"))
-        elif not isinstance(outcome.raised, allowed):
+        elif not stopped_by(outcome.raised, exception):
             left.append(Left(place, f"raised {outcome.raised!r}"))
         after = standing(seq2seq)
         left += [Left(place, f"changed {name}") for name in before if before[name] != after[name]]
@@ -99,3 +113,33 @@ def untouched(seq2seq: Seq2Seq, evidence: Any, fitted: Any, arrays: list[Any]) -
     now = trained_state(seq2seq.model)
     same = len(now) == len(arrays) and all(np.array_equal(a, b) for a, b in zip(now, arrays, strict=True))
     return same and seq2seq.evidence is evidence and seq2seq.fitted is fitted
+
+
+def left_by_running(call: Callable[[], Any], found: Iterable[Place], exception: type[BaseException]) -> list[Left]:
+    """Interrupt a call that runs code under capture at each of the places, and return all that it left behind."""
+    left = []
+    for place in found:
+        before = _of_the_process()
+        outcome = interrupted(call, place, exception)
+        if not outcome.reached:
+            left.append(Left(place, "was not reached"))
+        elif not stopped_by(outcome.raised, exception):
+            left.append(Left(place, f"raised {outcome.raised!r}"))
+        after = _of_the_process()
+        left += [Left(place, f"changed {name}") for name in before if before[name] != after[name]]
+        if _made_by("dense = keras.layers.Dense(1)") != ["keras.layers.Dense(1)"]:
+            left.append(Left(place, "the next trace sees something else"))
+    return left
+
+
+def _of_the_process() -> dict[str, Any]:
+    layer = keras.layers.Layer
+    return {
+        "Keras's methods": (layer.__init__, layer.__call__, layer.add_weight),
+        "the garbage collector": gc.isenabled(),
+        "the filters of warnings": list(warnings.filters),
+    }
+
+
+def _made_by(code: str) -> list[str]:
+    return [event.source for event in run(code, {"keras": keras}).ledger.events]
