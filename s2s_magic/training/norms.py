@@ -205,8 +205,13 @@ class Recorder:
 
         def exactly() -> Any:
             # a slice from the first number on is no copy, and an empty one costs nothing
-            sizes = tf.where(trusted, tf.constant(0, tf.int64), tf.stack([tf.size(t, tf.int64) for t in tensors]))
-            parts = [tf.reshape(tensor, [-1])[: sizes[number]] for number, tensor in enumerate(tensors)]
+            counts = [tensor.shape.num_elements() or tf.size(tensor, tf.int64) for tensor in tensors]
+            sizes = tf.where(trusted, tf.constant(0, tf.int64), tf.convert_to_tensor(counts, tf.int64))
+            start, flat = tf.constant([0], tf.int64), tf.constant([-1])
+            parts = [
+                tf.slice(tf.reshape(tensor, flat), start, size)
+                for tensor, size in zip(tensors, tf.split(sizes, len(tensors)), strict=True)
+            ]
             return tf.where(trusted, sums, half_squares([tf.cast(part, tf.float64) for part in parts]))
 
         return tf.cond(tf.reduce_all(trusted), lambda: sums, exactly)
