@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 import tensorflow as tf
 
 from differing import Outcome, compared, reported
 from program_cases import CASES
+from program_text import Program
 from programs import drawn
 
 FIXED, FIXED_COUNT, FRESH_COUNT, CHUNK = 1, 270, 30, 10
 FRESH = int(os.environ["S2S_MAGIC_SAMPLE"])
 
 SAMPLES = {FIXED: FIXED_COUNT, FRESH: FRESH_COUNT}
+
+
+@cache
+def sample(number: int) -> list[Program]:
+    return drawn(number, SAMPLES[number])
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -37,7 +44,7 @@ def _graphs_as_they_were_traced() -> Iterator[None]:
 def test_a_fit_gives_the_numbers_of_keras_or_refuses_in_one_line(number: int, first: int) -> None:
     """Accelerated, and for each third program as Keras computes it; see `differing.CLOSE` for how near is the same."""
     outcomes: list[Outcome] = []
-    for place, program in enumerate(drawn(number, first + CHUNK)[first:], start=first):
+    for place, program in enumerate(sample(number)[first : first + CHUNK], start=first):
         outcomes += compared(program, (place % 3 != 2,))
     print(f"sample {number}:", reported(outcomes))
     wrong = [outcome for outcome in outcomes if outcome.ended in ("differs", "fails", "refused")]

@@ -1,6 +1,7 @@
 """The report as HTML: self-contained, escaped, accessible, and small."""
 
 import re
+from functools import cache
 from html.parser import HTMLParser
 
 import pytest
@@ -226,16 +227,26 @@ def renamed(ledger, name):
     return Ledger.from_dict(document)
 
 
+def page_of(large, name):
+    """Read the page of a ledger, large or not, in which every name that a user can choose is ``name``."""
+    ledger = large_ledger(8, 320) if large else translator_ledger()
+    return read(to_html(report(renamed(ledger, name), training=True), page=True))
+
+
+@cache
+def harmless(large):
+    """Return the kinds of elements on a page with plain names, and how many of them are scripts."""
+    page = page_of(large, "plain")
+    return {element.name for element in page.find_all()}, len(page.find_all("script"))
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(name=HOSTILE, large=st.booleans())
 def test_whatever_a_layer_is_called_it_shows_as_text(name, large):
-    plain = large_ledger(8, 320) if large else translator_ledger()
-    hostile = to_html(report(renamed(plain, name), training=True), page=True)
-    page = read(hostile)
-    harmless = read(to_html(report(renamed(plain, "plain"), training=True), page=True))
-    allowed = {element.name for element in harmless.find_all()}
+    page = page_of(large, name)
+    allowed, scripts = harmless(large)
     assert {element.name for element in page.find_all()} <= allowed
-    assert len(page.find_all("script")) == len(harmless.find_all("script"))
+    assert len(page.find_all("script")) == scripts
     assert not [element for element in page.find_all() for key in element.attrs if key.startswith("on")]
     wanted = " ".join(name.split())
     assert wanted == " ".join(page.find(class_="s2s-name").get_text().split())
