@@ -56,14 +56,17 @@ def build(
     from s2s_magic.data.tokens import count_vocabularies
     from s2s_magic.handle import Seq2Seq
     from s2s_magic.sizing import check_memory, out_of_memory
-    from s2s_magic.source import generate
+    from s2s_magic.source import Dialect, generate
     from s2s_magic.spec import parse_spec
     from s2s_magic.tracing import run
 
     spec, tokenizers = count_vocabularies(parse_spec(spec_text, first_line=first_line), namespace or {})
     check_memory(spec)
-    source = generate(spec)
-    _import_addons()
+    missing = addons.is_needed()
+    dialect = Dialect(spec.code or ("keras" if missing else "tfa"), backend.OPERATIONS, addons=not missing)
+    source = generate(spec, dialect)
+    if dialect.decoder == "tfa":
+        _import_addons()
     traced = run(source, {}, name=name, title="generated from the spec")
     if traced.error is not None:
         if out_of_memory(traced.error):

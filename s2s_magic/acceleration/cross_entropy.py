@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from types import CodeType, FunctionType
 from typing import Any
@@ -13,7 +14,8 @@ from s2s_magic import backend
 from s2s_magic.acceleration.overriding import override
 from s2s_magic.acceleration.understood import is_known_function, replaced_method, strangeness
 from s2s_magic.kernels import projected_cross_entropy
-from s2s_magic.source.generate import MASKED_LOSS
+from s2s_magic.source.dialect import OPERATIONS, Dialect
+from s2s_magic.source.padded_loss import masked_loss
 from s2s_magic.undoing import Changes
 
 Projections = dict[tuple[int, str], tuple[Any, Any, Any, bool]]
@@ -153,14 +155,18 @@ def _is_generated(loss: Any) -> bool:
     same_losses = (
         getattr(losses, "sparse_categorical_crossentropy", None) is keras.losses.sparse_categorical_crossentropy
     )
-    known = names.get("tf") is tf and same_losses and type(names.get("padding")) is int
-    return known and _compared(loss.__code__) == _generated()
+    ops = getattr(keras, "ops", None)
+    same_functions = names.get("tf", tf) is tf and getattr(names.get("keras"), "ops", ops) is ops
+    known = same_functions and same_losses and type(names.get("padding")) is int
+    return known and _compared(loss.__code__) in _generated()
 
 
 @cache
-def _generated() -> Any:
-    module = compile(MASKED_LOSS, "<generated>", "exec")
-    return next(_compared(c) for c in module.co_consts if isinstance(c, CodeType) and c.co_name == "masked_loss")
+def _generated() -> Sequence[Any]:
+    dialects = [Dialect(), *(Dialect("keras", operations) for operations in OPERATIONS)]
+    modules = [compile(masked_loss(dialect), "<generated>", "exec") for dialect in dialects]
+    codes = [c for module in modules for c in module.co_consts if isinstance(c, CodeType)]
+    return [_compared(code) for code in codes if code.co_name == "masked_loss"]
 
 
 def _compared(code: CodeType) -> Any:

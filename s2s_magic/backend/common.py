@@ -156,3 +156,9 @@ def logits_behind(probabilities: Any) -> Any:
 def is_on_a_mesh(optimizer: Any) -> bool:
     """Return whether an optimizer's variables are on a device mesh."""
     return getattr(optimizer, "_mesh", None) is not None
+
+
+def metric_function(name: str) -> Any:
+    """Return the function of target and output that a metric averages, by its name."""
+    found = keras.metrics.get(name)  # in Keras 3 a metric object, in Keras 2 the function
+    return getattr(found, "_fn", found)

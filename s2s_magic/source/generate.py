@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from s2s_magic.source.layers import bridge_blocks, cell_lines, encoder_block, initial_state
+from s2s_magic.source.dialect import PLAIN, Dialect
+from s2s_magic.source.layers import (
+    bridge_blocks,
+    cell_lines,
+    decoder_calls,
+    decoder_layers,
+    encoder_block,
+    initial_state,
+)
 from s2s_magic.source.layout import call, statement
+from s2s_magic.source.padded_loss import PLAIN_LOSS, masked_loss
 from s2s_magic.spec import Spec
-
-IMPORTS = """\
-import tensorflow as tf
-import tensorflow_addons as tfa
-from tensorflow import keras"""
 
 INPUTS = """\
 # Inputs: source ids, target ids one step behind, and how long each target is.
 encoder_inputs = keras.layers.Input(shape=[None], dtype="int32")
 decoder_inputs = keras.layers.Input(shape=[None], dtype="int32")
 sequence_lengths = keras.layers.Input(shape=[], dtype="int32")"""
+
+TWO_INPUTS = """\
+# Inputs: source ids, and target ids one step behind.
+encoder_inputs = keras.layers.Input(shape=[None], dtype="int32")
+decoder_inputs = keras.layers.Input(shape=[None], dtype="int32")"""
 
 SHARED_EMBEDDING = """\
 # One embedding for both sides: called twice, it uses the same weights twice.
@@ -29,39 +38,24 @@ model = keras.models.Model(
     inputs=[encoder_inputs, decoder_inputs, sequence_lengths], outputs=[Y_proba]
 )"""
 
-PLAIN_LOSS = 'model.compile(loss="sparse_categorical_crossentropy", optimizer="adam")'
-
-MASKED_LOSS = """\
-
-# Padding is nothing to learn: loss and accuracy leave it out. Targets may be wider than the
-# output, which ends with the batch's longest sequence.
-def masked_loss(targets, probabilities):
-    targets = targets[:, : tf.shape(probabilities)[1]]
-    losses = keras.losses.sparse_categorical_crossentropy(targets, probabilities)
-    real = tf.cast(tf.not_equal(targets, padding), losses.dtype)
-    return tf.math.divide_no_nan(tf.reduce_sum(losses * real), tf.reduce_sum(real))
+TWO_INPUT_MODEL = """\
+# Model: follows the wires from the outputs back to the inputs, and has every layer on the way.
+model = keras.models.Model(inputs=[encoder_inputs, decoder_inputs], outputs=[Y_proba])"""
 
 
-def masked_accuracy(targets, probabilities):
-    targets = targets[:, : tf.shape(probabilities)[1]]
-    right = keras.metrics.sparse_categorical_accuracy(targets, probabilities)
-    return tf.boolean_mask(right, tf.not_equal(targets, padding))
-
-
-model.compile(loss=masked_loss, optimizer="adam", metrics=[masked_accuracy])"""
-
-
-def generate(spec: Spec) -> str:
+def generate(spec: Spec, dialect: Dialect = PLAIN) -> str:
     """Write the Keras code of a plan.
 
-    The code needs TensorFlow and TensorFlow Addons and nothing else. It binds ``encoder_inputs`` (shape batch, time),
-    ``decoder_inputs`` (batch, time) and ``sequence_lengths`` (batch), the layer objects and tensors between,
-    ``Y_proba`` (batch, time, target vocabulary) and ``model``, compiled.
+    The code needs TensorFlow, Keras and what the dialect names, and nothing else. It binds ``encoder_inputs`` (shape
+    batch, time), ``decoder_inputs`` (batch, time) and, for a decoder of TFA's API, ``sequence_lengths`` (batch), the
+    layer objects and tensors between, ``Y_proba`` (batch, time, target vocabulary) and ``model``, compiled.
 
     Parameters
     ----------
     spec
         The plan, with known vocabulary sizes.
+    dialect
+        How it is spelled.
 
     Returns
     -------
@@ -75,21 +69,21 @@ def generate(spec: Spec) -> str:
     """
     if needed := spec.names_needed():
         raise ValueError(f"vocabulary sizes still to be counted: {needed}")
-    bridge = bridge_blocks(spec)
-    # A bridge of zeros calls the decoder's cells, so it goes between the cells and the decoder.
+    by_tfa = dialect.decoder == "tfa"
+    # A bridge of zeros calls the cells of TFA's decoder, so it goes between the cells and the decoder.
     blocks = [
-        IMPORTS,
         _sizes(spec),
-        INPUTS,
+        INPUTS if by_tfa else TWO_INPUTS,
         _embeddings(spec),
-        encoder_block(spec),
-        _decoder_parts(spec),
-        *bridge,
-        _decoder(spec),
-        MODEL,
-        PLAIN_LOSS if spec.padding is None else MASKED_LOSS,
+        encoder_block(spec, dialect),
+        _decoder_parts(spec, dialect),
+        *bridge_blocks(spec, dialect),
+        _decoder(spec, dialect),
+        MODEL if by_tfa else TWO_INPUT_MODEL,
+        PLAIN_LOSS if spec.padding is None else masked_loss(dialect),
     ]
-    return "\n\n".join(blocks) + "\n"
+    code = "\n\n".join(blocks)
+    return f"{dialect.imports(code)}\n\n{code}\n"
 
 
 def _sizes(spec: Spec) -> str:
@@ -121,18 +115,29 @@ def _embeddings(spec: Spec) -> str:
     return "\n".join(lines)
 
 
-def _decoder_parts(spec: Spec) -> str:
-    lines = [
-        "# Parts of the decoder: the sampler feeds it the true ids, the output layer scores the next one.",
-        "sampler = tfa.seq2seq.sampler.TrainingSampler()",
-        *cell_lines(spec.decoder),
-        f"output_layer = keras.layers.Dense({_size_name(spec, 'vocab', 'target')})",
-    ]
+def _decoder_parts(spec: Spec, dialect: Dialect) -> str:
+    size = _size_name(spec, "vocab", "target")
+    if dialect.decoder == "keras":
+        lines = [
+            "# Parts of the decoder: what reads the true ids, and the output layer that scores the next one.",
+            *decoder_layers(spec.decoder),
+            f'output_layer = keras.layers.Dense({size}, activation="softmax")',
+        ]
+    else:
+        lines = [
+            "# Parts of the decoder: the sampler feeds it the true ids, the output layer scores the next one.",
+            f"sampler = {dialect.sampler}.TrainingSampler()",
+            *cell_lines(spec.decoder),
+            f"output_layer = keras.layers.Dense({size})",
+        ]
     return "\n".join(lines)
 
 
-def _decoder(spec: Spec) -> str:
-    made = call("tfa.seq2seq.basic_decoder.BasicDecoder", "decoder_cell", "sampler", output_layer="output_layer")
+def _decoder(spec: Spec, dialect: Dialect) -> str:
+    if dialect.decoder == "keras":
+        comment = "# Decoder: a step for each target id, and a probability for each id that may follow."
+        return "\n".join([comment, *decoder_calls(spec), "Y_proba = output_layer(decoder_outputs)"])
+    made = call(dialect.basic_decoder, "decoder_cell", "sampler", output_layer="output_layer")
     called = call(
         "decoder", "decoder_embeddings", initial_state=initial_state(spec), sequence_length="sequence_lengths"
     )
@@ -140,6 +145,6 @@ def _decoder(spec: Spec) -> str:
         "# Decoder: a step of the cell for each target id, and a probability for each id that may follow.",
         statement(made, to="decoder"),
         statement(called, to="final_outputs, final_state, final_sequence_lengths"),
-        "Y_proba = tf.nn.softmax(final_outputs.rnn_output)",
+        f"Y_proba = {dialect['softmax']}(final_outputs.rnn_output)",
     ]
     return "\n".join(lines)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from s2s_magic.source.dialect import Dialect
 from s2s_magic.source.layout import Bracketed, call, listed, statement
 from s2s_magic.spec import Recurrent, Spec, same_states, states_handed_on
 
 
-def encoder_block(spec: Spec) -> str:
+def encoder_block(spec: Spec, dialect: Dialect) -> str:
     """Write the encoder, down to the names of its final states."""
     part = spec.encoder
     lines = ["# Encoder: reads the source; its last states are what the decoder starts from."]
     masked = {}
     if spec.padding is not None:
-        lines.append("encoder_mask = tf.not_equal(encoder_inputs, padding)")
+        lines.append(f"encoder_mask = {dialect['not_equal']}(encoder_inputs, padding)")
         masked = {"mask": "encoder_mask"}
     read = "encoder_embeddings"
     for layer in range(1, part.layers + 1):
@@ -24,7 +25,7 @@ def encoder_block(spec: Spec) -> str:
             lines.append(statement(call(name, read, **masked), to=", ".join(["encoder_outputs", *halves])))
             for state in states:
                 ends = listed([f"forward_{state[6:]}", f"backward_{state[6:]}"])
-                lines.append(statement(call("tf.concat", ends, axis=-1), to=state))
+                lines.append(statement(call(dialect["concat"], ends, axis=-1), to=state))
         else:
             lines.append(statement(call(name, read, **masked), to=", ".join(["encoder_outputs", *states])))
         read = "encoder_outputs"
@@ -74,21 +75,21 @@ def cell_lines(part: Recurrent) -> list[str]:
     return lines
 
 
-def bridge_blocks(spec: Spec) -> list[str]:
+def bridge_blocks(spec: Spec, dialect: Dialect) -> list[str]:
     """Write how the encoder's final states become the decoder's initial ones; nothing if they are the same."""
     if not _is_bridged(spec):
         return []
-    return [_dense_bridge(spec) if spec.bridge == "dense" else _zero_bridge(spec)]
+    return [_dense_bridge(spec, dialect) if spec.bridge == "dense" else _zero_bridge(spec, dialect)]
 
 
-def _dense_bridge(spec: Spec) -> str:
+def _dense_bridge(spec: Spec, dialect: Dialect) -> str:
     encoder, decoder = spec.encoder, spec.decoder
     sources = [name for layer in _layers(encoder) for name in _state_names(encoder, layer)]
     targets = [_state_names(decoder, layer, prefix="bridge") for layer in _layers(decoder)]
     lines = ["# Bridge: a dense layer makes each of the decoder's first states."]
     if (encoder.kind, encoder.layers) != (decoder.kind, decoder.layers) and len(sources) > 1:
         lines[0] = "# Bridge: a dense layer makes each of the decoder's first states out of all the encoder's."
-        lines.append(statement(call("tf.concat", listed(sources), axis=-1), to="encoder_states"))
+        lines.append(statement(call(dialect["concat"], listed(sources), axis=-1), to="encoder_states"))
         sources = ["encoder_states"]
     flat = [name for layer in targets for name in layer]
     lines += [f"{name} = keras.layers.Dense({decoder.units})" for name in flat]
@@ -98,14 +99,14 @@ def _dense_bridge(spec: Spec) -> str:
     return "\n".join(lines)
 
 
-def _zero_bridge(spec: Spec) -> str:
+def _zero_bridge(spec: Spec, dialect: Dialect) -> str:
     encoder, decoder = spec.encoder, spec.decoder
     handed_on = states_handed_on(encoder, decoder)
     lasts = list(_layers(encoder))[encoder.layers - handed_on :]
     states: list[Bracketed] = [listed(_state_names(encoder, layer)) for layer in lasts]
-    for layer in list(_layers(decoder))[handed_on:]:
+    for layer in list(_layers(decoder))[handed_on:] if dialect.decoder == "tfa" else ():
         # Computed from the source, so that decoding gets all initial states by feeding the source alone.
-        states.append(call(f"{numbered('decoder_cell', layer, decoder)}.get_initial_state", "encoder_embeddings"))
+        states.append(_zeros(dialect, numbered("decoder_cell", layer, decoder), decoder))
     comment = (
         "# Bridge: the decoder starts from the states of the encoder's last layers."
         if handed_on == decoder.layers
@@ -113,6 +114,34 @@ def _zero_bridge(spec: Spec) -> str:
     )
     state = states[0] if decoder.layers == 1 else listed(states)
     return "\n".join([comment, statement(state, to="decoder_state")])
+
+
+def _zeros(dialect: Dialect, cell: str, part: Recurrent) -> Bracketed:
+    """Write a cell's initial state of zeros, as the installed Keras makes it from symbolic tensors."""
+    if dialect.operations == "tf":
+        return call(f"{cell}.get_initial_state", "encoder_embeddings")
+    nought = call("keras.ops.zeros_like", "encoder_embeddings[:, 0, :1]")
+    return listed([call("keras.ops.repeat", nought, str(part.units), axis=-1) for _ in part.state_names])
+
+
+def decoder_layers(part: Recurrent) -> list[str]:
+    """Write the decoder's layers, where they are Keras's own."""
+    layer = call(f"keras.layers.{part.kind.upper()}", str(part.units), **_rates(part), return_sequences=True)
+    return [statement(layer, to=numbered("decoder", number, part)) for number in _layers(part)]
+
+
+def decoder_calls(spec: Spec) -> list[str]:
+    """Write the calls of the decoder's layers, each from its initial state; without one, it starts from zeros."""
+    part, read, lines = spec.decoder, "decoder_embeddings", []
+    started = part.layers
+    if _is_bridged(spec) and spec.bridge != "dense":
+        started = states_handed_on(spec.encoder, part)
+    for number in _layers(part):
+        state = initial_state(spec) if part.layers == 1 else f"{initial_state(spec)}[{number - 1}]"
+        begin = {"initial_state": state} if number <= started else {}
+        lines.append(statement(call(numbered("decoder", number, part), read, **begin), to="decoder_outputs"))
+        read = "decoder_outputs"
+    return lines
 
 
 def initial_state(spec: Spec) -> str:

@@ -38,6 +38,7 @@ CELLS: Mapping[str, Mapping[str, Check]] = {kind: {"units": whole(1, MAX_UNITS),
 
 BRIDGES = ("none", "dense", "zero")
 TOKENS = ("none", "char", "word")
+CODES = ("tfa", "keras")
 _CELL_CALLS = tuple(f"{kind}(" for kind in CELLS)
 
 
@@ -186,6 +187,12 @@ SPEC_KEYS: Mapping[str, Key] = {
     "end": Key("id that ends a target", "2", plain(or_none(_id), "an id, or none")),
     "padding": Key("id that fills up short sequences, and is masked", "0", plain(or_none(_id), "an id, or none")),
     "max_length": Key("longest sequence to decode", "50", plain(whole(1, MAX_LENGTH), "a number of ids")),
+    "code": Key(
+        "decoder from TensorFlow Addons' API (tfa) or of plain Keras layers (keras); tfa where Addons is installed",
+        "keras",
+        plain(word(*CODES), "tfa or keras"),
+        offers=CODES,
+    ),
 }
 
 

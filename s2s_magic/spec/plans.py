@@ -125,6 +125,8 @@ class Spec(Placed):
         Target ids that start, end and pad sequences. With tokens they are 1, 2 and 0.
     max_length
         Longest sequence to decode.
+    code
+        What the decoder is written with; None for what suits the installation.
     """
 
     vocab: Sides[int | str]
@@ -138,6 +140,7 @@ class Spec(Placed):
     end: int | None = None
     padding: int | None = None
     max_length: int | None = None
+    code: Literal["tfa", "keras"] | None = None
 
     def tokens_of(self, side: str) -> Unit:
         """Return what an id of a side (``source`` or ``target``) represents."""

@@ -125,7 +125,7 @@ def _metrics(
         return None, [*names, *(metric for metric in others if metric not in names)]
     if padding is None:
         return list(names), weighted
-    functions = {n: keras.metrics.get("sparse_categorical_accuracy" if n == "accuracy" else n) for n in names}
+    functions = {n: backend.metric_function("sparse_categorical_accuracy" if n == "accuracy" else n) for n in names}
     return [_masked(name, function, padding) for name, function in functions.items()], weighted
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from s2s_magic.undoing import Changes
+
+OPERATIONS: Literal["tf", "keras.ops"] = "tf"
+"""Where functions on symbolic tensors come from in generated code."""
 
 
 def take_symbols(changes: Changes) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -12,6 +12,9 @@ from tensorflow.python.util import dispatch, tf_export
 from s2s_magic.backend import common
 from s2s_magic.backend.keras3 import objects
 from s2s_magic.undoing import Changes
+
+OPERATIONS: Literal["tf", "keras.ops"] = "keras.ops"
+"""Where functions on symbolic tensors come from in generated code."""
 
 
 @keras.saving.register_keras_serializable(package="s2s_magic")
@@ -59,15 +62,25 @@ def take_symbols(changes: Changes) -> None:
     if _DISPATCHER not in known:
         changes.undo_by(functools.partial(_forget, known))
         known.append(_DISPATCHER)
-        by_keras = objects.KerasTensor.__getitem__
-        changes.undo_by(functools.partial(setattr, objects.KerasTensor, "__getitem__", by_keras))
-        objects.KerasTensor.__getitem__ = functools.partialmethod(_item, by_keras)
+        for name, better in (("__getitem__", _item), ("__mul__", _product), ("__rmul__", _product)):
+            by_keras = getattr(objects.KerasTensor, name)
+            changes.undo_by(functools.partial(setattr, objects.KerasTensor, name, by_keras))
+            setattr(objects.KerasTensor, name, functools.partialmethod(better, by_keras))
 
 
 def _item(tensor: Any, by_keras: Any, key: Any) -> Any:
     """Return a part of a symbolic tensor; a single slice, which Keras 3 refuses, is that of the first dimension."""
     __tracebackhide__ = True
     return by_keras(tensor, (key,) if isinstance(key, slice) or key is None or key is Ellipsis else key)
+
+
+def _product(tensor: Any, by_keras: Any, other: Any) -> Any:
+    """Multiply a symbolic tensor; Keras 3 takes the product of a dense one and a number for sparse."""
+    __tracebackhide__ = True
+    product = by_keras(tensor, other)
+    if product.sparse and not tensor.sparse and not common.is_keras_tensor(other):
+        product._sparse = False
+    return product
 
 
 def _forget(known: list[Any]) -> None:
