@@ -1,7 +1,7 @@
 """Find, before the first step, how a model's next fit would differ from what its ``trainable`` switches say, and why.
 
-Keras 2 trains what was trainable when the model was compiled, and an optimizer accepts only the variables that it was
-built for.
+Keras 2 trains what was trainable when the model was compiled, Keras 3 what was when a fit traced the training step; an
+optimizer accepts only the variables that it was built for.
 """
 
 from __future__ import annotations
@@ -52,11 +52,16 @@ def _changed(trace: Trace, model: ModelRecord) -> Iterator[Finding]:
             with_new = f" with a new optimizer ({model.optimizer} has no place for {it})"
         sizes = f"{counted(len(affected), 'variable')} of {layer.name} ({_params(trace, affected):,} parameters)"
         again = f"run {model.name}.compile(...) again{with_new} {wish} {it}"
+        when = f"{model.name} was compiled{_compiled_in(trace, model)}"
+        how = "Keras looks at compile time"
+        if model.switches_read == "step":
+            when = f"a fit traced the training step of {model.name}"
+            how = "Keras goes on with that step until the next compile"
         yield Finding(
             kind="changed since compile",
             about=layer.name,
-            text=f"{layer.name}.trainable was {saw} when {model.name} was compiled{_compiled_in(trace, model)} and is "
-            f"{not saw} now. Keras looks at compile time: a fit of {model.name} {doing} {sizes}; {again}.",
+            text=f"{layer.name}.trainable was {saw} when {when} and is {not saw} now. {how}: a fit of {model.name} "
+            f"{doing} {sizes}; {again}.",
             event=layer.constructed,
         )
 
@@ -81,7 +86,7 @@ def _unknown(trace: Trace, model: ModelRecord) -> Iterator[Finding]:
             kind="not in the optimizer",
             about=model.name,
             text=f"The {model.optimizer} that {model.name} is compiled with was made for other variables: it has no "
-            f"place for {names}, and the first step would stop with Keras's KeyError. Run {model.name}.compile(...) "
+            f"place for {names}, and the first step would stop with an error of Keras. Run {model.name}.compile(...) "
             "again with a new optimizer: an optimizer serves one model, and the variables of its first step.",
             event=model.event,
         )

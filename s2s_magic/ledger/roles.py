@@ -54,7 +54,9 @@ class ModelRecord(Record):
         Keys of the variables that it lists as trainable by the present switches, which its next ``compile`` would see;
         None if they equal ``trained``.
     changed
-        Objects whose ``trainable`` has changed since its compile, with the value that compile saw.
+        Objects whose ``trainable`` has changed since Keras read it, with the value that it read.
+    switches_read
+        When Keras reads it: at ``compile`` (Keras 2), or when a fit traces its ``step`` (Keras 3).
     optimizer
         Class of the optimizer it is compiled with.
     unknown
@@ -78,6 +80,7 @@ class ModelRecord(Record):
     trained: tuple[str, ...] | None = None
     listed: tuple[str, ...] | None = None
     changed: dict[str, bool] = Field(default_factory=dict)
+    switches_read: Literal["compile", "step"] = "compile"
     optimizer: str | None = None
     unknown: tuple[str, ...] = ()
     losses: tuple[float | None, ...] | None = None

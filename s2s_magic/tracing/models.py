@@ -42,6 +42,7 @@ def model_records(ledger: Ledger, now: Standing) -> list[ModelRecord]:
                 trained=to_train,
                 listed=listed if set(listed) != set(to_train) else None,
                 changed={now.keys[id(layer)]: saw for layer, saw in backend.changed_since_compile(model)},
+                switches_read=backend.SWITCHES_READ,
                 optimizer=type(model.optimizer).__name__ if name in compiled else None,
                 unknown=now.variable_keys(unknown),
                 losses=None if (losses := backend.loss_weights(model)) is None else tuple(losses),

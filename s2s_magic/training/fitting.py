@@ -174,6 +174,7 @@ def _fit(course: _Course, prepared: Prepared, show: Show, watch: Callable[[Seq2S
 
         loop.after_epoch = at_most_once_a_second(shown)
     with Changes() as changes, changes, changes:
+        backend.keep_switches(changes, model)
         backend.set_traces_aside(changes, model)  # so that the step is traced with the recorder in it
         # first, while every method is still what the user left there
         if plan.accelerate:

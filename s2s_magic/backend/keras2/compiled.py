@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from s2s_magic.backend import graphs, holding, stepping
 from s2s_magic.backend.keras2 import objects, parameters
@@ -65,6 +65,14 @@ def changed_since_compile(model: Any) -> list[tuple[Any, bool]]:
     return [
         (layer, saw[layer]) for layer in holding.reached(model) if saw.get(layer, layer.trainable) != layer.trainable
     ]
+
+
+SWITCHES_READ: Literal["compile", "step"] = "compile"
+"""When Keras reads the `trainable` switches: ``compile``, or when it traces a ``step`` of training."""
+
+
+def keep_switches(changes: Changes, model: Any) -> None:
+    """Set the switches to what a fit goes by until changes are undone; Keras 2 does so itself."""
 
 
 def trained_by_fit(model: Any) -> list[Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import re
 import weakref
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -20,9 +21,15 @@ TRACES = ("train_function", "test_function", "predict_function")
 SHADOWED: frozenset[str] = frozenset({"loss"})
 """The attributes that `compile` sets although the class has a method of the same name."""
 
-_STEPS: weakref.WeakKeyDictionary[Any, tf.Variable] = weakref.WeakKeyDictionary()
+_WRITES = re.compile(r"Assign(Add|Sub)?VariableOp|Resource(Scatter|Apply|SparseApply)")
 
-# Keras 3 reads the `trainable` switches when it traces a step, not when a model is compiled.
+_STEPS: weakref.WeakKeyDictionary[Any, tf.Variable] = weakref.WeakKeyDictionary()
+"""The number of training steps of each model, as counted by `count_steps`."""
+_NOTED: weakref.WeakKeyDictionary[Any, tuple[Any, set[int]]] = weakref.WeakKeyDictionary()
+"""What each model was compiled as, and the ids of its trainable variables, when `count_steps` saw its step traced."""
+
+# Keras 3 reads the `trainable` switches when it traces a step, not when a model is compiled, and keeps the traced step
+# until the next `compile`.
 
 
 def is_compiled(model: Any) -> bool:
@@ -53,14 +60,86 @@ def has_trained(model: Any) -> bool:
     return counter is not None and int(counter) > 0
 
 
+SWITCHES_READ: Literal["compile", "step"] = "step"
+"""When Keras reads the `trainable` switches: ``compile``, or when it traces a ``step`` of training."""
+
+
 def changed_since_compile(model: Any) -> list[tuple[Any, bool]]:
-    """Return the layers whose current switch `fit` would ignore: none, since it uses the switches as they are."""
-    return []
+    """Return the layers whose current switch `fit` would ignore, with the value that it goes by.
+
+    `fit` goes on with the step that an earlier one traced, until the model is compiled again.
+    """
+    traced = _trained_by_trace(model)
+    if traced is None:
+        return []
+    found = []
+    for layer in holding.reached(model):
+        own, below = parameters.meant_to_train(layer), _below(layer)
+        saw = any(id(variable) in traced for variable in below)
+        if below and (layer.trainable and (not own or any(variable.trainable for variable in own))) != saw:
+            found.append((layer, saw))
+    return found
+
+
+def _below(layer: Any) -> list[Any]:
+    """Return the variables of a layer and what it holds that would be trained if nothing was frozen."""
+    return [variable for part in holding.reached(layer) for variable in parameters.meant_to_train(part)]
 
 
 def trained_by_fit(model: Any) -> list[Any]:
-    """Return the variables that `fit` would train now."""
-    return parameters.weights(model)[0]
+    """Return the variables that `fit` would train now: those of the step that was traced, if one was."""
+    traced, (trained, others) = _trained_by_trace(model), parameters.weights(model)
+    return trained if traced is None else [each for each in (*trained, *others) if id(each) in traced]
+
+
+def keep_switches(changes: Changes, model: Any) -> None:
+    """Set the switches to those of the model's traced step until changes are undone: a new trace then sees the same."""
+    traced = _trained_by_trace(model)
+    if traced is None:
+        return
+    for layer in holding.reached(model):
+        if below := _below(layer):
+            changes.replace(layer, "_trainable", any(id(variable) in traced for variable in below))
+        for variable in parameters.meant_to_train(layer):
+            changes.replace(variable, "_trainable", id(variable) in traced)
+
+
+def _trained_by_trace(model: Any) -> set[int] | None:
+    """Return the ids of the variables that the model's traced training step trains; None without such a step."""
+    if not is_compiled(model) or model.run_eagerly:
+        return None
+    steps = _traced_in(vars(model).get("train_function"))
+    traced = [concrete.graph for step in steps for concrete in step._list_all_concrete_functions()]
+    if not traced:
+        compiled, noted = _NOTED.get(model, (None, None))
+        return noted if compiled is compiled_as(model) else None
+    written = {id(handle) for handle in _written_by(traced[-1])}
+    meant = [variable for layer in holding.reached(model) for variable in parameters.meant_to_train(layer)]
+    found = {id(variable) for variable in meant if id(variable._value.handle) in written}
+    # what the step does not write may have had no gradient
+    listed = parameters.weights(model)[0]
+    known = known_to_optimizer(model, listed) or [True] * len(listed)
+    return found | {id(each) for each, place in zip(listed, known, strict=True) if place} if found else None
+
+
+def _traced_in(function: Any, depth: int = 4) -> list[Any]:
+    """Return TensorFlow's function of one step among what a Python function encloses."""
+    if hasattr(function, "_list_all_concrete_functions"):
+        return (
+            [function]
+            if "one_step" in str(getattr(function, "__name__", ""))
+            else _traced_in(function.python_function, depth - 1)
+        )
+    held = [getattr(function, "__wrapped__", None)]
+    held += [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    return next((found for each in held if callable(each) and depth and (found := _traced_in(each, depth - 1))), [])
+
+
+def _written_by(graph: Any) -> list[Any]:
+    """Return the handles of the variables outside a graph that its operations write to."""
+    outer = {id(inner): handle for handle, inner in graph.captures}
+    writing = [each for each in graph.get_operations() if _WRITES.match(each.type)]
+    return [outer[id(each.inputs[0])] for each in writing if id(each.inputs[0]) in outer]
 
 
 def known_to_optimizer(model: Any, asked: Iterable[Any]) -> list[bool] | None:
@@ -99,6 +178,8 @@ def count_steps(changes: Changes, model: Any) -> None:
 
     @functools.wraps(step)
     def train_step(*args: Any, **kwargs: Any) -> Any:
+        if not tf.executing_eagerly():
+            _NOTED[model] = compiled_as(model), {id(variable) for variable in model.trainable_weights}
         result = step(*args, **kwargs)
         counter.assign_add(1)
         return result
