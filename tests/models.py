@@ -38,6 +38,25 @@ model = keras.Model([source_ids, target_ids, target_lengths], chances)
 """
 
 
+def by_hand_in_keras(vocab: int = 100, embed: int = 10, units: int = 512) -> str:
+    """Return the code of the same encoder-decoder in plain Keras layers; it binds ``model``."""
+    return f"""\
+from tensorflow import keras
+
+source_ids = keras.Input([None], dtype="int32")
+target_ids = keras.Input([None], dtype="int32")
+
+words = keras.layers.Embedding({vocab}, {embed})
+reader = keras.layers.LSTM({units}, return_state=True)
+read, memory, carry = reader(words(source_ids))
+
+writer = keras.layers.LSTM({units}, return_sequences=True)
+written = writer(words(target_ids), initial_state=[memory, carry])
+chances = keras.layers.Dense({vocab}, activation="softmax")(written)
+model = keras.Model([source_ids, target_ids], chances)
+"""
+
+
 _IMPORTS = """\
 import numpy as np
 import tensorflow as tf

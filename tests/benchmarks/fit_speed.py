@@ -4,7 +4,8 @@ Run ``python tests/benchmarks/fit_speed.py``. All sides train the same encoder-d
 turns in one process; the table shows medians and the medians of the ratios of neighbouring runs, so that other work on
 the machine affects all of them alike. A run is a few steps; the first run, which traces the step, is left out.
 
-- by hand: hand-written code with ``Model.fit``; rows of different lengths are padded to the longest, and weighted;
+- by hand: hand-written code with ``Model.fit``, with TFA where it is installed, else in plain Keras layers of the Keras
+  at hand; rows of different lengths are padded to the longest, and weighted;
 - s2s_magic: the same code with the step of `s2s_magic.fit`: accelerated, with evidence, on its own batches;
 - PyTorch: ``nn.LSTM`` and Adam, if torch is installed.
 
@@ -32,13 +33,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 import tensorflow as tf
 
-from models import by_hand
+from models import by_hand, by_hand_in_keras
 from s2s_magic.acceleration import ACCELERATED, accelerate
 from s2s_magic.data.batches import Lengths, Shifted, Table, batches
 from s2s_magic.data.sequences import Rows
 from s2s_magic.training.norms import Recorder
 from s2s_magic.undoing import Changes
 
+WITH_ADDONS = importlib.util.find_spec("tensorflow_addons") is not None
 OPEN = ExitStack()
 """Keeps models accelerated until the script ends: a context that is not referenced is closed."""
 
@@ -84,7 +86,8 @@ def rows_of(case: Case) -> tuple[Any, list[Any], list[Any]]:
 def model_of(case: Case) -> Any:
     """Return the model that the hand-written code makes."""
     names: dict[str, Any] = {}
-    exec(by_hand(case.vocab, case.embed, case.units), names)
+    code = by_hand if WITH_ADDONS else by_hand_in_keras
+    exec(code(case.vocab, case.embed, case.units), names)
     names["model"].compile(loss="sparse_categorical_crossentropy", optimizer="adam")
     return names["model"]
 
@@ -103,7 +106,7 @@ def by_hand_run(case: Case) -> Callable[[], None]:
     source, target, model = padded(sources), padded(targets), model_of(case)
     shifted = np.c_[np.zeros((len(target), 1), np.int32), target[:, :-1]]
     # All rows run to the longest: the lengths only determine the loss weights, which exclude padding.
-    inputs = [source, shifted, np.full(len(target), target.shape[1], np.int32)]
+    inputs = [source, shifted, *([np.full(len(target), target.shape[1], np.int32)] if WITH_ADDONS else [])]
     weights = (np.arange(target.shape[1]) < ends[:, None]).astype("float32")
     whole = (tuple(inputs), target, weights) if case.skewed else (tuple(inputs), target)
     dataset = tf.data.Dataset.from_tensor_slices(whole).shuffle(len(target)).batch(case.batch).repeat().prefetch(2)
@@ -112,11 +115,11 @@ def by_hand_run(case: Case) -> Callable[[], None]:
 
 def stepping(model: Any, rows: Any, steps: int) -> Callable[[], None]:
     """Return a function that runs some steps as ``Model.fit`` does."""
-    function = model.make_train_function()
+    model.make_train_function()
 
     def run() -> None:
         for _ in range(steps):
-            logs = function(rows)
+            logs = model.train_function(rows)
         float(logs["loss"])
 
     return run
@@ -125,12 +128,13 @@ def stepping(model: Any, rows: Any, steps: int) -> Callable[[], None]:
 def package_run(case: Case) -> Callable[[], None]:
     """Return a function that runs steps as `s2s_magic.fit` does in a long fit; the model stays accelerated."""
     _, sources, targets = rows_of(case)
-    table = Table((Rows.of(sources), Shifted(0), Lengths()), Rows.of(targets), weighted=case.skewed)
+    given = (Rows.of(sources), Shifted(0), *([Lengths()] if WITH_ADDONS else []))
+    table = Table(given, Rows.of(targets), weighted=case.skewed)
     dataset, _ = batches(table, size=case.batch, epochs=1000, shuffle=True)
     model = model_of(case)
     model.optimizer.build(model.trainable_variables)
     variables = model.trainable_variables
-    values = [tf.identity(variable) for variable in variables]
+    values = [tf.identity(tf.convert_to_tensor(variable)) for variable in variables]
     recorder = Recorder(variables, values, values, 128)
     found = OPEN.enter_context(accelerate(model, table.fixed_lengths))
     assert set(found.values()) == {ACCELERATED}, found

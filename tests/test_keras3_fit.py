@@ -1,0 +1,228 @@
+"""On Keras 3, a fit has the numbers of plain Keras 3, and drift is what Keras 3 would ignore."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow import keras
+
+from models import by_hand
+from plainly import COMPILED, HEAD, NAMES, TAGGER, X, Y, assert_fits_alike, quiet, traced
+from s2s_magic import api
+from s2s_magic.handle import drift
+from s2s_magic.source import Dialect, generate
+from s2s_magic.spec import parse_spec
+from s2s_magic.training.shares import gradient_parts
+
+pytestmark = pytest.mark.skipif(keras.__version__.startswith("2."), reason="this process runs Keras 2")
+
+MEASURED = 'model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])\n'
+OWN_STEP = """
+class Own(keras.Model):
+    def train_step(self, data):
+        x, y = data
+        with tf.GradientTape() as tape:
+            loss = 0.5 * self.compute_loss(x, y, self(x, training=True))
+        self.optimizer.apply(tape.gradient(loss, self.trainable_variables), self.trainable_variables)
+        return {"loss": loss, "twice": 2.0 * loss}
+model = Own"""
+SUBCLASSED = """
+class Tagger(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.emb, self.lstm = L.Embedding(20, 8), L.LSTM(8, return_sequences=True)
+        self.head = L.Dense(20, activation="softmax")
+    def call(self, x):
+        return self.head(self.lstm(self.emb(x)))
+model = Tagger()
+"""
+HALF = TAGGER.replace('activation="softmax"', 'activation="softmax", dtype="float32"')
+
+
+def with_lstm(change: str) -> str:
+    return TAGGER.replace("L.LSTM(8, return_sequences=True)", change) + MEASURED
+
+
+def over_lstm(change: str) -> str:
+    return TAGGER.replace("head(lstm(emb(x)))", f"head({change})") + MEASURED
+
+
+def by(optimizer: str, **settings: object) -> str:
+    given = "".join(f", {name}={value!r}" for name, value in settings.items())
+    return TAGGER + f'model.compile({optimizer}, "sparse_categorical_crossentropy"{given})\n'
+
+
+ALL = {"lstm", "loss", "optimizer"}
+PROGRAMS = {
+    "plain": (TAGGER + MEASURED, ALL),
+    "masked": (TAGGER.replace("L.Embedding(20, 8)", "L.Embedding(20, 8, mask_zero=True)") + MEASURED, ALL),
+    "gru": (with_lstm("L.GRU(8, return_sequences=True)"), ALL),
+    "gru, reset before": (with_lstm("L.GRU(8, reset_after=False, return_sequences=True)"), ALL),
+    "bidirectional": (with_lstm("L.Bidirectional(L.LSTM(8, return_sequences=True))"), ALL),
+    "dropout in the cell": (with_lstm("L.LSTM(8, dropout=0.3, return_sequences=True)"), ALL),
+    "stack": (with_lstm("L.RNN([L.LSTMCell(8, dropout=0.2), L.GRUCell(8)], return_sequences=True)"), ALL),
+    "recurrent dropout": (
+        with_lstm("L.LSTM(8, recurrent_dropout=0.3, return_sequences=True)"),
+        {"loss", "optimizer"},
+    ),
+    "dropout layer": (over_lstm("L.Dropout(0.4)(lstm(emb(x)))"), ALL),
+    "batch normalization": (over_lstm("L.BatchNormalization()(lstm(emb(x)))"), ALL),
+    "called twice": (over_lstm("lstm(emb(x)) + lstm(emb(x))"), ALL),
+    "regularized": (with_lstm('L.LSTM(8, kernel_regularizer="l2", return_sequences=True)'), ALL),
+    "clipped": (by("keras.optimizers.Adam(0.01, clipnorm=0.01)"), ALL),
+    "moving averages": (by("keras.optimizers.Adam(0.01, use_ema=True)"), ALL),
+    "accumulated gradients": (by("keras.optimizers.Adam(0.01, gradient_accumulation_steps=2)"), ALL),
+    "sgd": (by("keras.optimizers.SGD(0.1, momentum=0.9)"), {"lstm", "loss"}),
+    "several steps at once": (by('"adam"', steps_per_execution=3), ALL),
+    "eager": (by('"adam"', run_eagerly=True), set()),
+    "compiled by XLA": (by('"adam"', jit_compile=True), set()),
+    "weighted": (by('"adam"', loss_weights=0.3, weighted_metrics=["accuracy"]), ALL),
+    "a step of its own": (TAGGER.replace("model = keras.Model", OWN_STEP) + COMPILED, {"lstm", "optimizer"}),
+    "frozen": (TAGGER.replace("model =", "emb.trainable = False\nmodel =") + MEASURED, ALL),
+    "half precision": (
+        f'keras.mixed_precision.set_global_policy("mixed_float16")\n{HALF}{MEASURED}'
+        'keras.mixed_precision.set_global_policy("float32")\n',
+        {"lstm"},
+    ),
+    "subclassed": (SUBCLASSED + COMPILED, {"model.lstm", "optimizer"}),
+}
+
+
+@pytest.mark.parametrize("title", PROGRAMS)
+def test_two_fits_have_the_numbers_of_plain_keras_accelerated_or_not(title: str) -> None:
+    code, expected = PROGRAMS[title]
+    assert_fits_alike(code)
+    model = assert_fits_alike(code, accelerate="on")
+    found = model.evidence.runs[-1].accelerated
+    assert {name for name, said in found.items() if said == "accelerated"} == expected
+
+
+def test_rows_of_an_embedding_that_repeat_are_squared_one_by_one_as_keras_3_does() -> None:
+    repeated = {"X": np.ones_like(X), "Y": Y}
+    assert_fits_alike(TAGGER + MEASURED, accelerate="on", names=repeated)
+
+
+@pytest.mark.parametrize("accelerate", ["off", "on"])
+def test_a_model_with_our_decoder_fits_as_by_plain_keras(accelerate: str) -> None:
+    code = by_hand(20, 4, 8) + 'model.compile("adam", "sparse_categorical_crossentropy")\n'
+    keras.utils.set_random_seed(1)
+    ours = api.trace(code)
+    keras.utils.set_random_seed(1)
+    theirs = api.trace(code).model
+    inputs = [X, np.c_[np.zeros((64, 1), int), Y[:, :-1]], np.full(64, 6)]
+    api.fit(ours, f"source: X\ntarget: Y\nepochs: 3\nshuffle: false\naccelerate: {accelerate}", NAMES, progress=quiet)
+    history = theirs.fit(inputs, Y, epochs=3, shuffle=False, verbose=0).history
+    np.testing.assert_allclose(ours.history["loss"], history["loss"], rtol=1e-5)
+    for one, other in zip(ours.model.weights, theirs.weights, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-4, atol=1e-6)
+    said = ours.evidence.runs[-1].accelerated
+    assert (said.get("writer") == "accelerated") == (accelerate == "on")
+
+
+def test_the_parts_of_a_shared_layers_gradient_add_up_to_the_whole() -> None:
+    model = api.trace(by_hand(20, 4, 8) + 'model.compile("adam", "sparse_categorical_crossentropy")\n')
+    inputs = [tf.constant(each) for each in (X, np.c_[np.zeros((64, 1), int), Y[:, :-1]], np.full(64, 6))]
+    (by_event,) = gradient_parts(model, (inputs, tf.constant(Y))).values()
+    embeddings = model.layers["words"].embeddings
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(Y, model.model(inputs)))
+    whole = tf.convert_to_tensor(tape.gradient(loss, embeddings.value))
+    assert len(by_event) == 2
+    assert float(tf.norm(tf.add_n(list(by_event.values())) - whole)) < 1e-5 * float(tf.norm(whole))
+
+
+FITTED = "data = np.ones([16, 6], int)\nmodel.fit(data, data, verbose=0)\n"
+SWITCHED = {
+    "frozen after a fit": (TAGGER + COMPILED + FITTED + "lstm.trainable = False\n", "lstm", "still trains 3 variables"),
+    "unfrozen after a fit": (
+        TAGGER + "emb.trainable = False\n" + COMPILED + FITTED + "emb.trainable = True\n",
+        "emb",
+        "still does not train 1 variable",
+    ),
+    "all frozen after a fit": (TAGGER + COMPILED + FITTED + "model.trainable = False\n", "model", "trains 6 variables"),
+}
+
+
+@pytest.mark.parametrize("title", SWITCHED)
+def test_what_is_switched_after_a_fit_is_found_and_fitted_as_by_keras(title: str) -> None:
+    code, about, words = SWITCHED[title]
+    (finding,) = drift(traced(code))
+    assert (finding.kind, finding.about) == ("changed since compile", about)
+    assert words in finding.text
+    assert_fits_alike(code)
+    assert not drift(traced(code + COMPILED))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        TAGGER + COMPILED + "lstm.trainable = False\n",
+        TAGGER + COMPILED + FITTED,
+        over_lstm("keras.ops.stop_gradient(lstm(emb(x)))") + FITTED,
+    ],
+    ids=["before the first fit", "nothing switched", "variables without a gradient"],
+)
+def test_what_keras_heeds_or_nobody_switched_is_no_drift(code: str) -> None:
+    assert not drift(traced(code))
+
+
+def test_a_switch_after_a_fit_of_ours_is_found_and_heeded_from_the_next_compile_on() -> None:
+    def freeze(model: object) -> None:
+        model.layers[2].trainable = False  # type: ignore[attr-defined]
+
+    model = assert_fits_alike(TAGGER + COMPILED, between=freeze)
+    assert [finding.about for finding in drift(model)] == ["lstm"]
+    assert {said.verdict for said in model.evidence.variables.values()} == {"trained"}
+    model.model.compile("adam", "sparse_categorical_crossentropy")
+    assert not drift(model)
+    api.fit(model, "source: X\ntarget: Y", NAMES, progress=quiet)
+    verdicts = {model.ledger.variables[key].name: said.fits[-1].given for key, said in model.evidence.variables.items()}
+    assert verdicts == {"embeddings": True, "kernel": True, "recurrent_kernel": False, "bias": True}
+
+
+SPECS = {
+    "lstm": "vocab: 20\nembed: 4\nencoder: lstm(8)\ndecoder: lstm(8)\n",
+    "padded gru stacks": "vocab: 20\nembed: 4\nencoder: 2 * gru(8)\ndecoder: 2 * gru(8)\npadding: 0\nstart: 1\n",
+    "zeros for a third layer": "vocab: 20\nembed: 4\nencoder: lstm(8)\ndecoder: 3 * lstm(8)\nbridge: zero\n",
+    "bridged": "vocab: 20\nembed: 4\nencoder: bidirectional(lstm(4))\ndecoder: gru(8)\nbridge: dense\n",
+}
+
+
+@pytest.mark.parametrize("title", SPECS)
+def test_both_codes_of_a_spec_have_equal_losses_and_decode_alike(title: str) -> None:
+    plain, addons = api.build(SPECS[title]), api.build(SPECS[title] + "code: tfa\n")
+    assert "s2s_magic" not in plain.source
+    assert "keras.layers" in plain.source
+    assert "seq2seq.BasicDecoder" in addons.source
+    assert [v.shape for v in plain.model.weights] == [v.shape for v in addons.model.weights]
+    for one, other in zip(plain.model.weights, addons.model.weights, strict=True):
+        other.assign(one)
+    for model in (plain, addons):
+        api.fit(model, "source: X\ntarget: Y\nepochs: 2\nshuffle: false", NAMES, progress=quiet)
+    np.testing.assert_allclose(plain.history["loss"], addons.history["loss"], rtol=1e-5)
+    assert api.decode(plain, X[:8], max_length=7) == api.decode(addons, X[:8], max_length=7)
+
+
+def test_the_plain_code_of_a_spec_runs_by_itself() -> None:
+    names: dict[str, object] = {}
+    exec(generate(parse_spec(SPECS["padded gru stacks"]), Dialect("keras", "keras.ops", addons=False)), names)
+    model = names["model"]
+    history = model.fit([X, Y], Y, verbose=0).history  # type: ignore[attr-defined]
+    assert set(history) == {"loss", "masked_accuracy"}
+
+
+def test_a_metric_of_the_body_leaves_padding_out() -> None:
+    target = np.where(np.arange(6) < np.arange(64)[:, None] % 5 + 1, Y, 0)
+    model = api.build(SPECS["padded gru stacks"])
+    given = {"X": X, "Y": target}
+    api.fit(model, "source: X\ntarget: Y\nmetrics: [accuracy]\noptimizer: sgd(0.0)", given, progress=quiet)
+    shifted = np.c_[np.ones((64, 1), int), target[:, :-1]]
+    right = model.model([X, shifted]).numpy().argmax(-1) == target
+    assert model.history["accuracy"][0] == pytest.approx(right[target != 0].mean(), abs=1e-6)
+
+
+def test_numbers_times_symbols_are_dense_and_single_slices_are_taken() -> None:
+    code = "h = L.Dense(3)(tf.cast(x, tf.float32))\ny = tf.concat([0.5 * h, h * 2.0], -1)\nrows = tf.shape(x)[:1]\n"
+    model = api.trace(HEAD + code + "model = keras.Model(x, [y, rows])")
+    made, rows = model.model(X[:4])
+    assert made.shape == (4, 6)
+    assert rows.numpy().tolist() == [4]
