@@ -170,7 +170,7 @@ def fit(
     DataError
         When the data do not fit the model; nothing has been changed.
     SetupError
-        On Keras 3.
+        When Keras computes with another backend than TensorFlow.
     FitError
         When there is no model, or the loss became non-finite (the last finite epoch's weights are restored).
     KeyboardInterrupt
@@ -180,6 +180,7 @@ def fit(
     from s2s_magic.spec import parse_fit
     from s2s_magic.training import fit as train
 
+    backend.check_runs_on_tensorflow("fitting")
     plan = parse_fit(body, first_line=first_line)
     if model.model is None:
         raise FitError(f"{model.name} has no model to fit: its cell ended before a Model was made")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -18,7 +21,6 @@ if backend.active() != "keras3":
     pytest.skip("TensorFlow's own Keras here is Keras 2", allow_module_level=True)
 
 from interrupting import interrupted, places
-from s2s_magic.errors import SetupError
 from s2s_magic.ledger import Called
 
 HEAD = "import numpy as np\nimport tensorflow as tf\nimport keras\nfrom keras import layers, ops\n"
@@ -181,15 +183,41 @@ def test_a_switch_is_told_as_it_is_and_freezes_what_is_below() -> None:
     assert all(variable.trainable for variable in api.current_ledger(seen).variables.values())
 
 
-def test_a_fit_and_a_decoding_are_refused_in_a_line_and_change_nothing() -> None:
-    seen = traced(TRANSLATOR.format(softmax="ops.softmax"))
-    before = [variable.numpy() for variable in seen.model.weights]
-    for refused in (lambda: api.fit(seen, "source: S\ntarget: T", {}), lambda: api.decode(seen, [[1, 2]])):
-        with pytest.raises(SetupError, match="works with Keras 2 so far, and this process runs Keras 3") as caught:
-            refused()
-        assert "\n" not in str(caught.value)
-    for variable, value in zip(seen.model.weights, before, strict=True):
-        np.testing.assert_array_equal(variable.numpy(), value)
+ON_JAX = """
+from s2s_magic import api
+from s2s_magic.errors import SetupError
+code = {code!r}
+seen = api.trace(code)
+print(sorted((v.owner, v.name, v.shape) for v in seen.ledger.variables.values()))
+print(api.explain(seen, "embeddings").model_dump_json())
+fit, decode = lambda: api.fit(seen, "source: S\\ntarget: T", {{}}), lambda: api.decode(seen, [[1, 2]])
+for refused in (fit, decode) if {refused} else ():
+    try:
+        refused()
+    except SetupError as error:
+        print(error)
+"""
+
+
+def test_with_jax_a_model_is_traced_and_explained_and_a_fit_says_in_a_line_what_it_needs() -> None:
+    pytest.importorskip("jax")
+    code = TRANSLATOR.format(softmax="ops.softmax").replace("import tensorflow as tf\n", "")
+    code = "import keras\nfrom keras import layers, ops\n" + code
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", ON_JAX.format(code=code, refused=name == "jax")],
+            env={**os.environ, "KERAS_BACKEND": name, "JAX_PLATFORMS": "cpu"},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
+        for name in ("jax", "tensorflow")
+    ]
+    assert said[0][:2] == said[1][:2]
+    needs = (
+        "needs Keras's TensorFlow backend, and this process uses jax: restart, and set KERAS_BACKEND=tensorflow in the"
+    )
+    assert [line.partition(" environment")[0] for line in said[0][2:]] == [f"fitting {needs}", f"decoding {needs}"]
 
 
 def test_an_interrupt_at_any_line_of_a_trace_takes_every_hook_off_again() -> None:

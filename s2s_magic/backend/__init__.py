@@ -50,18 +50,19 @@ def active() -> str:
     return "keras2" if package.__version__.startswith("2.") else "keras3"
 
 
-def check_beyond_tracing(what: str) -> None:
-    """Refuse a feature that does not support the current Keras yet.
+def check_runs_on_tensorflow(what: str) -> None:
+    """Refuse what needs TensorFlow's numbers if Keras 3 computes with another backend.
 
     Raises
     ------
     SetupError
-        On Keras 3, with how to use Keras 2 instead.
+        With how to change the backend.
     """
-    if active() == "keras3":
+    name = import_module("tensorflow").keras.backend.backend()
+    if name != "tensorflow":
         raise SetupError(
-            f"{what} works with Keras 2 so far, and this process runs Keras 3: {_installing()}, restart, and set "
-            "TF_USE_LEGACY_KERAS=1 in the environment before TensorFlow is imported (%env TF_USE_LEGACY_KERAS=1 in "
+            f"{what} needs Keras's TensorFlow backend, and this process uses {name}: restart, and set "
+            "KERAS_BACKEND=tensorflow in the environment before Keras is imported (%env KERAS_BACKEND=tensorflow in "
             "the first cell)"
         )
 

@@ -13,6 +13,9 @@ def __getattr__(name: str) -> Any:
     """Return a function that needs TensorFlow, which is loaded at first use."""
     if name not in ("decode", "inference_model"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from s2s_magic import backend
+
+    backend.check_runs_on_tensorflow("decoding")
     from s2s_magic.decoding import inference
 
     return getattr(inference, name)
