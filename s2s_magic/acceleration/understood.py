@@ -11,6 +11,7 @@ import inspect
 import sys
 from abc import ABC
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -89,5 +90,9 @@ def _is_known(function: Any) -> bool:
 
 
 def _folders() -> tuple[str, ...]:
-    loaded = [sys.modules[name].__file__ for name in _PACKAGES if name in sys.modules]
-    return tuple(f"{Path(file).parent}/" for file in loaded if file is not None)
+    return _folders_of(tuple(sys.modules[name].__file__ for name in _PACKAGES if name in sys.modules))
+
+
+@cache
+def _folders_of(files: tuple[str | None, ...]) -> tuple[str, ...]:
+    return tuple(f"{Path(file).parent}/" for file in files if file is not None)
