@@ -17,6 +17,8 @@ import tensorflow as tf
 from tensorflow import keras
 
 import addons as tfa
+from addons_golden import HAS_TFA
+from s2s_magic import addons as ours
 from s2s_magic.acceleration import ACCELERATED, accelerate
 
 VOCAB, EMBED, UNITS = 11, 4, 6
@@ -64,16 +66,17 @@ def decoder_model(
     *,
     lengths: bool = True,
     mask: bool = False,
+    home: Any = tfa,
     output: Callable[[], Any] | None = lambda: keras.layers.Dense(VOCAB, dtype="float64"),
     **settings: Any,
 ) -> keras.Model:
-    """Return a model of a decoder only, in float64, with all outputs of TFA's decoder."""
+    """Return a model of a decoder only, in float64, with all of the decoder's outputs."""
     inputs = keras.layers.Input(shape=[None, EMBED], dtype="float64")
     starts = [keras.layers.Input(shape=[UNITS], dtype="float64") for _ in range(states)]
     extra = keras.layers.Input(shape=[None] if mask else [], dtype="bool" if mask else "int32")
     cell = cells()
-    decoder = tfa.seq2seq.BasicDecoder(
-        cell, tfa.seq2seq.TrainingSampler(), output_layer=output and output(), dtype="float64", **settings
+    decoder = home.seq2seq.BasicDecoder(
+        cell, home.seq2seq.TrainingSampler(), output_layer=output and output(), dtype="float64", **settings
     )
     how = {"mask": extra} if mask else {"sequence_length": extra} if lengths else {}
     state = tf.nest.pack_sequence_as(tf.nest.map_structure(lambda _: 0, cell.state_size), starts)
@@ -135,6 +138,21 @@ def test_a_decoder_with_a_right_padded_mask_takes_its_lengths_from_it() -> None:
     assert_accelerated(model, inputs)
 
 
+@pytest.mark.parametrize("settings", [{}, {"impute_finished": True}])
+@pytest.mark.parametrize("lengths", [[3, 1], [0, 7]])
+def test_our_decoder_which_ends_with_its_inputs_gives_the_same_on_the_kernels(
+    lengths: list[int], settings: dict[str, Any]
+) -> None:
+    assert_accelerated(decoder_model(*CELLS["lstm"], home=ours, **settings), decoder_inputs(2, lengths, 4))
+
+
+def test_our_decoder_which_ends_a_row_after_its_last_true_gives_the_same_on_the_kernels() -> None:
+    inputs = decoder_inputs(2, [3, 1], 4)
+    inputs[-1] = tf.constant([[False, True, False, True], [True, False, True, False]])
+    assert_accelerated(decoder_model(*CELLS["lstm"], mask=True, home=ours), inputs)
+
+
+@pytest.mark.skipif(not HAS_TFA, reason="ours ends a row after its last True")
 def test_a_mask_that_is_not_right_padded_is_an_error_as_it_is_for_tfa() -> None:
     model = decoder_model(*CELLS["lstm"], mask=True)
     inputs = decoder_inputs(2, [3, 1], 4)

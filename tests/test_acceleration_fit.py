@@ -10,6 +10,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 import s2s_magic
+from addons import run_plainly
 from models import by_hand
 from s2s_magic.acceleration import accelerate
 from s2s_magic.data.batches import Lengths, Shifted, Table, batches
@@ -29,7 +30,7 @@ def data(vocab: int, rows: int = 80, ragged: bool = False) -> tuple[list[Any], A
 
 def hand_written() -> Any:
     names: dict[str, Any] = {}
-    exec(by_hand(20, 8, 32), names)
+    run_plainly(by_hand(20, 8, 32), names)
     return names["model"]
 
 
@@ -86,7 +87,7 @@ def test_fifty_steps_at_full_size_lose_what_keras_loses() -> None:
     source, target = (numbers.integers(100, size=(160, steps)).astype("int32") for steps in (10, 15))
     inputs = [source, np.c_[np.zeros((160, 1), "int32"), target[:, :-1]], np.full(160, 15, "int32")]
     names: dict[str, Any] = {}
-    exec(by_hand(100, 10, 512), names)
+    run_plainly(by_hand(100, 10, 512), names)
     model = names["model"]
     first = model.get_weights()
     curves = []

@@ -16,6 +16,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 import addons as tfa
+from s2s_magic import addons as ours
 from s2s_magic.acceleration import ACCELERATED
 from s2s_magic.decoding.fast_decoder import accelerate_greedy
 
@@ -31,14 +32,16 @@ CELLS: dict[str, tuple[Callable[[], Any], int]] = {
 }
 
 
-def greedy_model(cell: Any, states: int, *, longest: int = 12, seed: int = 0, **settings: Any) -> keras.Model:
+def greedy_model(
+    cell: Any, states: int, *, longest: int = 12, seed: int = 0, home: Any = tfa, **settings: Any
+) -> keras.Model:
     """Return a model of a decoder that reads its own ids, with weights that give a different output for each start."""
     sizes = tf.nest.flatten(cell.state_size)
     given = [keras.layers.Input(shape=[sizes[number]]) for number in range(states)]
     start = keras.layers.Input(shape=[], dtype="int32")
     settings.setdefault("output_layer", keras.layers.Dense(VOCAB))
-    sampler = tfa.seq2seq.GreedyEmbeddingSampler(keras.layers.Embedding(VOCAB, 4))
-    decoder = tfa.seq2seq.BasicDecoder(cell, sampler, maximum_iterations=longest, **settings)
+    sampler = home.seq2seq.GreedyEmbeddingSampler(keras.layers.Embedding(VOCAB, 4))
+    decoder = home.seq2seq.BasicDecoder(cell, sampler, maximum_iterations=longest, **settings)
     decoder.embedding = sampler.embedding_fn
     outputs, _, lengths = decoder(None, initial_state=given, start_tokens=start, end_token=END)
     model = keras.Model([*given, start], [outputs.sample_id, lengths])
@@ -61,11 +64,11 @@ def assert_same_ids(model: keras.Model) -> Any:
         assert set(found.values()) == {ACCELERATED}
         traced = tf.function(lambda: model(inputs, training=False))
         traced.get_concrete_function()
-    for ours, counted in (traced(),):
+    for found_ids, counted in (traced(),):
         np.testing.assert_array_equal(counted, lengths)
-        assert ours.dtype == tf.int32
-        assert ours.shape == theirs.shape
-        for row, other, length in zip(ours.numpy(), theirs, lengths, strict=True):
+        assert found_ids.dtype == tf.int32
+        assert found_ids.shape == theirs.shape
+        for row, other, length in zip(found_ids.numpy(), theirs, lengths, strict=True):
             np.testing.assert_array_equal(row[:length], other[:length])
             assert (row[length:] == END).all()
     return lengths
@@ -77,6 +80,10 @@ def test_ids_lengths_and_steps_are_tfas_up_to_each_rows_end(cell: str) -> None:
     seed = 1 if cell in ("lstm without bias", "stacked") else 0  # with these weights, rows end at many different steps
     lengths = assert_same_ids(greedy_model(make(), states, seed=seed))
     assert len(set(lengths)) > 3
+
+
+def test_our_decoder_gives_the_same_ids_on_the_kernels() -> None:
+    assert len(set(assert_same_ids(greedy_model(*_lstm(), home=ours)))) > 3
 
 
 def test_a_softmax_in_the_output_layer_changes_nothing() -> None:
