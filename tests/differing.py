@@ -14,6 +14,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 import s2s_magic
+from addons import run_plainly
 from forgetting import gradients_forgotten
 from programs import Program
 from s2s_magic.errors import Seq2SeqError
@@ -75,7 +76,7 @@ def by_keras(program: Program, *, nudged: bool = False) -> State:
     with fresh():
         names: dict[str, Any] = {"__name__": "__main__"}
         try:
-            exec(program.code, names)
+            run_plainly(program.code, names)
             if nudged:
                 _nudge(names["model"])
             history = []

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
+from addons import run_plainly
 from s2s_magic import api
 from s2s_magic.handle import Seq2Seq
 
@@ -47,7 +48,7 @@ def plain(code: str, seed: int = 1) -> Any:
     """Run the same code in plain Python, and return its model."""
     keras.utils.set_random_seed(seed)
     namespace: dict[str, Any] = {"__name__": "__main__"}
-    exec(compile(HEAD + code, "<plain>", "exec"), namespace)
+    run_plainly(HEAD + code, namespace)
     return namespace["model"]
 
 

@@ -9,6 +9,7 @@ pytest.importorskip("tensorflow")
 
 from IPython.core.interactiveshell import InteractiveShell
 
+from addons_golden import HAS_TFA
 from s2s_magic import api
 from s2s_magic.errors import BuildError
 from test_roles import roles, said_trained, traced
@@ -94,6 +95,7 @@ def test_in_a_notebook_it_is_one_clean_line_and_a_real_error() -> None:
         InteractiveShell.clear_instance()
 
 
+@pytest.mark.skipif(not HAS_TFA, reason="the attention of ours can be wired")
 @pytest.mark.parametrize("mechanism", ["LuongAttention", "BahdanauAttention"])
 def test_the_code_that_is_advised_for_attention_runs_and_is_trained(mechanism: str) -> None:
     with pytest.raises(BuildError, match=r"the attention in line 11 cannot be wired") as caught:

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
+from addons import run_plainly
 from s2s_magic.source import generate
 from s2s_magic.spec import Spec, parse_spec
 
@@ -64,7 +65,7 @@ def run(code: str, seed: int = 42) -> dict:
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
     namespace: dict = {"__name__": "generated"}
-    exec(compile(code, "generated", "exec"), namespace)
+    run_plainly(code, namespace)
     return namespace
 
 

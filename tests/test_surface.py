@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
+from addons import run_plainly
 from models import by_hand
 from s2s_magic import Ledger, Seq2Seq
 from s2s_magic.errors import DataError, LookupFailed, SpecError
@@ -126,7 +127,7 @@ def test_the_code_stands_alone_and_can_go_into_the_next_cell(notebook):
     code = run(notebook, "code = %seq2seq code small --return\ncode")
     assert "s2s_magic" not in code
     fresh = {}
-    exec(compile(code, "<code>", "exec"), fresh)
+    run_plainly(code, fresh)
     assert fresh["model"].count_params() == notebook.user_ns["small"].model.count_params()
     run(notebook, "%seq2seq code small --cell")
     assert notebook.rl_next_input == code

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from addons import run_plainly
 from ledgers import CODE
 from models import by_hand, ran, zoo
 
@@ -92,7 +93,7 @@ def test_every_variable_has_one_event_and_one_owner_and_the_sums_come_out(title:
 
 def test_an_encoder_decoder_of_named_parts_has_each_of_them_in_the_ledger_where_it_was_made() -> None:
     namespace: dict[str, Any] = {}
-    exec("import tensorflow as tf\nimport tensorflow_addons as tfa\nfrom tensorflow import keras", namespace)
+    run_plainly("import tensorflow as tf\nimport tensorflow_addons as tfa\nfrom tensorflow import keras", namespace)
     seen = run(CODE, namespace, name="translator", first_line=3)
     assert seen.error is None
     check(seen, namespace["model"])

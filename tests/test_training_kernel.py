@@ -5,8 +5,6 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-pytest.importorskip("tensorflow_addons")
-
 SETUP = """\
 import os, signal, threading, time
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"

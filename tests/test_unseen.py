@@ -9,6 +9,7 @@ pytest.importorskip("tensorflow")
 
 from tensorflow import keras
 
+from addons_golden import HAS_TFA
 from s2s_magic import Seq2Seq, api
 from s2s_magic.ledger import Called, Ledger
 from s2s_magic.tracing import Traced
@@ -38,7 +39,6 @@ model = keras.Model(x, layers.Dense(1)(y))
 model.compile("adam", "mse")
 """
 DECODER = """
-import tensorflow_addons as tfa
 source, starts = keras.Input([5], dtype="int32"), keras.Input([], dtype="int32")
 emb, other = layers.Embedding(10, 4), layers.Embedding(10, 4)
 _, h, c = layers.LSTM(4, return_state=True)(emb(source))
@@ -56,6 +56,10 @@ decoder = tfa.seq2seq.BasicDecoder(cell, sampler, output_layer=head)
 out, _, _ = decoder(emb(source), initial_state=[h, c], sequence_length=starts)
 model = keras.Model([source, starts], out.rnn_output)
 """
+
+
+ADDONS = "\nimport tensorflow_addons as tfa"
+OURS = "\nfrom s2s_magic import addons as tfa"
 
 
 def untracked(seen: Seq2Seq) -> dict[str, str]:
@@ -120,8 +124,9 @@ def test_a_layer_made_in_call_is_untracked_and_told_to_be_made_in_init() -> None
     check(Traced(seen.ledger, seen.live, seen.namespace), seen.model)
 
 
+@pytest.mark.skipif(not HAS_TFA, reason="our decoder holds what its sampler calls")
 def test_an_embedding_that_a_sampler_calls_is_used_again_by_the_decoders_call() -> None:
-    seen = traced(DECODER + GREEDY.format(emb="emb"))
+    seen = traced(ADDONS + DECODER + GREEDY.format(emb="emb"))
     call = next(e for e in seen.ledger.events if isinstance(e, Called) and e.layer == "decoder")
     emb = next(key for key, layer in seen.ledger.layers.items() if layer.name == "emb")
     (table,) = seen.ledger.layers[emb].own_weights
@@ -140,9 +145,10 @@ def test_an_embedding_that_a_sampler_calls_is_used_again_by_the_decoders_call() 
     check(Traced(seen.ledger, seen.live, seen.namespace), seen.model)
 
 
+@pytest.mark.skipif(not HAS_TFA, reason="our decoder holds what its sampler calls")
 @pytest.mark.parametrize("decoder", [GREEDY.format(emb="other"), SCHEDULED])
 def test_an_embedding_that_only_a_sampler_has_is_untracked_until_the_decoder_has_it_too(decoder: str) -> None:
-    seen = traced(DECODER + decoder)
+    seen = traced(ADDONS + DECODER + decoder)
     assert list(untracked(seen)) == ["other"]
     assert "Set decoder.other = other, for Keras looks into a layer's attributes" in untracked(seen)["other"]
     assert "decoder calls it inside" in told(seen, "other")
@@ -151,6 +157,26 @@ def test_an_embedding_that_only_a_sampler_has_is_untracked_until_the_decoder_has
     seen.namespace["decoder"].other = seen.namespace["other"]
     assert not untracked(seen)
     assert "It is part of model" in told(seen, "other")
+
+
+@pytest.mark.parametrize("decoder", [GREEDY.format(emb="other"), SCHEDULED])
+def test_our_decoder_holds_the_embedding_that_its_sampler_calls(decoder: str) -> None:
+    seen = traced(OURS + DECODER + decoder)
+    assert not untracked(seen)
+    assert "It is held by decoder" in told(seen, "other")
+    assert "It is part of model" in told(seen, "other")
+    (table,) = seen.namespace["other"].weights
+    assert any(weight is table for weight in seen.model.trainable_weights)
+    check(Traced(seen.ledger, seen.live, seen.namespace), seen.model)
+
+
+@pytest.mark.parametrize("home", [OURS, pytest.param(ADDONS, marks=pytest.mark.skipif(not HAS_TFA, reason="ours"))])
+def test_an_embedding_that_the_cell_and_the_decoders_sampler_call_exists_once(home: str) -> None:
+    seen = traced(home + DECODER + GREEDY.format(emb="emb"))
+    call = next(e for e in seen.ledger.events if isinstance(e, Called) and e.layer == "decoder")
+    emb = next(layer for layer in seen.ledger.layers.values() if layer.name == "emb")
+    assert {*emb.own_weights} <= {*call.reused}
+    assert "used by 2 calls (emb in line 9 and decoder in line 14) and exists once" in told(seen, "emb.embeddings")
 
 
 def test_an_output_tied_to_the_embedding_by_an_operation_uses_it_in_both_steps() -> None:

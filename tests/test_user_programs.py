@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
+from addons import run_plainly
 from s2s_magic.errors import DecodeError
 
 COURSES = Path(__file__).parent / "courses"
@@ -185,7 +186,7 @@ def ran(request, shell):
     shell.run_line_magic("config", "Seq2SeqMagics.display = 'text'")
     found = cells(request.param)
     plain = {"__name__": "__main__"}
-    exec("".join(found.values()), plain)
+    run_plainly("".join(found.values()), plain)
     program = Ran(request.param, PROGRAMS[request.param], plain, shell)
     program(found["data"])
     program("%%seq2seq trace m\n" + found["model"])

@@ -42,7 +42,7 @@ def decoder_obstacle(decoder: Any) -> str | None:
     if sampler.time_major:
         return "its sampler reads time-major inputs"
     if decoder.maximum_iterations is not None:
-        return f"maximum_iterations={decoder.maximum_iterations} is left to TFA"
+        return f"maximum_iterations={decoder.maximum_iterations} is left to the decoder"
     return settings_obstacle(decoder) or cell_obstacle(decoder.cell)
 
 
@@ -54,7 +54,7 @@ def settings_obstacle(decoder: Any) -> str | None:
     if (odd := strangeness(sampler)) is not None:
         return f"of its {type(sampler).__name__}, {odd}"
     if decoder.output_time_major:
-        return "output_time_major=True is left to TFA"
+        return "output_time_major=True is left to the decoder"
     if layer is not None and type(layer) is not keras.layers.Dense:
         return f"its output layer is a {type(layer).__name__}; understood is Dense"
     if layer is not None and (odd := strangeness(layer)) is not None:

@@ -6,6 +6,7 @@ import importlib.util
 import sys
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 from s2s_magic.undoing import Changes
 
@@ -18,10 +19,18 @@ def modules() -> dict[str, ModuleType]:
     seq2seq = _ours()
     package = ModuleType(NAME, "The part of TensorFlow Addons that s2s_magic has: `seq2seq`.")
     package.__path__ = []
+    vars(package)["__getattr__"] = _missing
     found = {NAME: package, f"{NAME}.seq2seq": seq2seq}
     found |= {f"{NAME}.seq2seq.{place}": getattr(seq2seq, place) for place in PLACES}
     vars(package)["seq2seq"] = seq2seq
     return found
+
+
+def _missing(name: str) -> Any:
+    raise AttributeError(
+        f"module {NAME!r} has no attribute {name!r}: TensorFlow Addons is not installed, and s2s_magic, which stands "
+        "in for it, has seq2seq alone"
+    )
 
 
 def _ours() -> ModuleType:
