@@ -17,6 +17,7 @@ from s2s_magic.ledger import Place
 _COMPREHENSION_NODES = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _INLINED = (ast.ListComp, ast.SetComp, ast.DictComp)
 _FRAMES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.GeneratorExp)
+_ACTING = (ast.Call, ast.BinOp, ast.UnaryOp, ast.Compare, ast.Subscript)
 COMPREHENSIONS = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"})
 
 
@@ -47,6 +48,7 @@ class Places:
         self._written = written
         self._spots: dict[tuple[CodeType, int, int], Spot] = {}
         self._sources: dict[str, tuple[Source, dict[tuple[int | None, ...], Any]]] = {}
+        self._parser = type("Parser", (Source,), {})  # a class keeps the syntax trees of all that it has parsed
 
     def spot(self, at: FrameType | TracebackType) -> Spot:
         """Find the expression that a frame of a traced cell is at, or that an error left it at."""
@@ -75,7 +77,7 @@ class Places:
     def _node(self, at: FrameType | TracebackType, code: CodeType, instruction: int, line: int) -> Any:
         position = _position(code, instruction)
         if position is None:
-            return _by_bytecode(at)
+            return _by_bytecode(self._parser, at)
         source, nodes = self._source(code.co_filename)
         return nodes.get(position) or _statement_at(source, line)
 
@@ -133,14 +135,17 @@ def _position(code: CodeType, instruction: int) -> tuple[int | None, ...] | None
     return next(itertools.islice(positions(), instruction // 2, None)) if positions is not None else None
 
 
-def _by_bytecode(at: FrameType | TracebackType) -> Any:
+def _by_bytecode(parser: type[Source], at: FrameType | TracebackType) -> Any:
     """Find the expression from the bytecode: slower, but also correct on Python 3.10."""
-    found = Source.executing(at)
+    found = parser.executing(at)
     if found.node is not None:
         return found.node
     statement: Any = min(found.statements, key=_start, default=None)
     value = getattr(statement, "value", None)
-    return value if isinstance(value, _COMPREHENSION_NODES) else statement
+    if statement is None or isinstance(value, _COMPREHENSION_NODES):
+        return value
+    acting = [node for node in ast.walk(statement) if isinstance(node, _ACTING)]
+    return acting[0] if len(acting) == 1 else statement
 
 
 def _by_position(source: Source) -> dict[tuple[int | None, ...], Any]:
