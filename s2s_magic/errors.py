@@ -7,6 +7,7 @@ full traceback.
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -44,6 +45,13 @@ def _rendered(error: Any) -> list[str]:
             lines: list[str] = shell.InteractiveTB.structured_traceback(type(error), error, error.__traceback__)
             return lines
     return [f"{type(error).__name__}: {error}"]
+
+
+WITHOUT_TENSORFLOW = (
+    f"TensorFlow is not installed in this Python {sys.version_info[0]}.{sys.version_info[1]}, and code of Keras runs "
+    "on it: install tensorflow, in a Python that it has a release for. A ledger that was saved is read and shown "
+    "without it, by s2s_magic.Ledger.from_dict"
+)
 
 
 class Seq2SeqError(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from argparse import Namespace
 from collections.abc import Callable
+from importlib.util import find_spec
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from s2s_magic import api
 from s2s_magic.cells import transformer
 from s2s_magic.compatibility import matchers
 from s2s_magic.completion import matcher
-from s2s_magic.errors import Interrupted, LookupFailed, Seq2SeqError, UsageError, as_plain, nearest
+from s2s_magic.errors import WITHOUT_TENSORFLOW, Interrupted, LookupFailed, Seq2SeqError, UsageError, as_plain, nearest
 from s2s_magic.options import HelpShown, check_body, help_text, parse_line
 from s2s_magic.traced_cell import trace_cell
 from s2s_magic.undoing import Changes
@@ -274,11 +275,13 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
 
 
 def load(shell: Any) -> None:
-    """Register the magics and the completer with a shell."""
+    """Register the magics and the completer with a shell; where there is no TensorFlow, say what works without it."""
     magics = Seq2SeqMagics(shell=shell, config=Config(shell.config))
     shell.register_magics(magics)
     matchers(shell).append(magics.matcher)
     shell.input_transformers_cleanup.append(magics.transformer)
+    if find_spec("tensorflow") is None:
+        print(WITHOUT_TENSORFLOW)
 
 
 def unload(shell: Any) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from ledgers import translator_ledger
 
@@ -49,7 +50,7 @@ def ran(code: str, **variables: str) -> str:
     return done.stdout
 
 
-def test_without_tensorflow_the_first_use_says_so_and_a_stored_ledger_is_read_and_shown(tmp_path):
+def test_without_tensorflow_the_load_and_each_first_use_say_so_and_a_stored_ledger_is_read_and_shown(tmp_path):
     stored = tmp_path / "ledger.json"
     stored.write_text(json.dumps(translator_ledger().to_dict()), encoding="utf-8")
     shown = ran(
@@ -59,11 +60,10 @@ def test_without_tensorflow_the_first_use_says_so_and_a_stored_ledger_is_read_an
         "shown = report(ledger, after=5)\nprint(to_text(shown))\nassert '<table' in to_html(shown, page=True)\n"
         "assert not {'tensorflow', 'keras', 'tf_keras'} & {*sys.modules}\n"
     )
-    *said, text = shown.split("\n", 2)
-    assert len(said) == 2
-    for line in said:
-        assert line.startswith(f"SetupError: TensorFlow is not installed in this Python 3.{sys.version_info[1]}")
-        assert line.endswith("by s2s_magic.Ledger.from_dict")
+    at_load, *said, text = shown.split("\n", 3)
+    assert said == [f"SetupError: {at_load}"] * len(CELLS)
+    assert at_load.startswith(f"TensorFlow is not installed in this Python 3.{sys.version_info[1]}")
+    assert at_load.endswith("by s2s_magic.Ledger.from_dict")
     assert "embeddings" in text
     assert "Traceback" not in text
 
@@ -88,27 +88,38 @@ def test_where_keras_3_runs_a_fit_and_a_decoding_say_in_a_line_what_is_needed():
     assert not any("Traceback" in line for line in said)
 
 
-@pytest.mark.parametrize(
-    ("python", "taken", "refused", "addons"),
-    [
-        *[("3.10", "2.15.1", "2.16.1", True), ("3.11", "2.13.0", "2.21.0", True)],
-        *[("3.12", "2.19.0", "2.15.1", False), ("3.13", "2.21.0", "2.15.1", False)],
-        ("3.14", None, "2.21.0", False),
-    ],
-)
-def test_a_python_gets_the_tensorflow_that_has_a_release_for_it(python, taken, refused, addons):
+def wanted(python: str, *extras: str) -> dict[str, SpecifierSet]:
+    """Give what an installation asks for in a Python, with extras: the ranges of versions by name."""
     settings = configparser.ConfigParser()
     settings.read(Path(__file__).parents[1] / "setup.cfg", encoding="utf-8")
-    lines = settings["options"]["install_requires"].splitlines()
-    asked = [Requirement(line) for line in lines if line and not line.startswith("#")]
-    wanted = {one.name: one for one in asked if one.marker is None or one.marker.evaluate({"python_version": python})}
-    accepted = [
-        version
-        for version in ("2.13.0", "2.15.1", "2.16.1", "2.19.0", "2.21.0")
-        if "tensorflow" in wanted and version in wanted["tensorflow"].specifier
+    texts = [settings["options"]["install_requires"], *(settings["options.extras_require"][one] for one in extras)]
+    lines = [line for text in texts for line in text.splitlines() if line and not line.startswith("#")]
+    ranges: dict[str, SpecifierSet] = {}
+    for one in map(Requirement, lines):
+        if one.marker is None or one.marker.evaluate({"python_version": python}):
+            ranges[one.name] = ranges.get(one.name, SpecifierSet()) & one.specifier
+    return ranges
+
+
+@pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13"])
+def test_an_installation_takes_the_tensorflow_that_is_there(python):
+    asked = wanted(python, "notebook")
+    assert [v for v in ("2.13.1", "2.14.1", "2.15.1", "2.18.1", "2.21.0", "2.22.0") if v in asked["tensorflow"]] == [
+        *("2.14.1", "2.15.1", "2.18.1", "2.21.0")
     ]
-    assert (taken in accepted or taken is None, refused in accepted) == (True, False)
-    assert ("tensorflow-addons" in wanted, "tensorflow" in wanted) == (addons, taken is not None)
+    assert ("1.23.5" in asked["numpy"], "2.5.5" in asked["numpy"]) == (True, True)
+    assert not {"tensorflow-addons", "tf_keras", "typeguard", "keras"} & asked.keys()
+
+
+@pytest.mark.parametrize(("python", "old"), [("3.10", True), ("3.11", True), ("3.12", False), ("3.13", False)])
+def test_tensorflow_addons_and_the_tensorflow_of_its_time_come_when_they_are_asked_for_and_exist(python, old):
+    asked = wanted(python, "addons", "test")
+    assert ("tensorflow-addons" in asked, "2.15.1" in asked["tensorflow"]) == (old, True)
+    assert ("2.16.2" in asked["tensorflow"], "2.1.0" in asked["numpy"], "tf_keras" in asked) == (not old,) * 3
+
+
+def test_a_python_that_tensorflow_has_no_release_for_gets_none():
+    assert not {"tensorflow", "tensorflow-addons", "tf_keras"} & wanted("3.14", "addons", "notebook", "test").keys()
 
 
 def test_layers_of_tensorflows_own_keras_are_known_as_they_come_whatever_its_package_is_called():

@@ -9,7 +9,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from s2s_magic.errors import SetupError
+from s2s_magic.errors import WITHOUT_TENSORFLOW, SetupError
 
 if TYPE_CHECKING:
     from s2s_magic.backend.common import *  # noqa: F403
@@ -69,11 +69,7 @@ def check_runs_on_tensorflow(what: str) -> None:
 
 def _missing(error: Exception) -> str:
     if getattr(error, "name", None) == "tensorflow":
-        return (
-            f"TensorFlow is not installed in this Python {sys.version_info[0]}.{sys.version_info[1]}, and code of "
-            "Keras runs on it: install tensorflow, in a Python that it has a release for. A ledger that was saved is "
-            "read and shown without it, by s2s_magic.Ledger.from_dict"
-        )
+        return WITHOUT_TENSORFLOW
     return f"TensorFlow finds no Keras: install keras, or where TF_USE_LEGACY_KERAS is set, {_installing()}"
 
 
