@@ -3,7 +3,6 @@
 import configparser
 import json
 import os
-import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -23,13 +22,6 @@ for cell in CELLS:
     shell.run_cell(cell)
 """
 CELLS = ["%%seq2seq trace m\nx = 1", "%%seq2seq build m\nvocab: 9\nembed: 2\nencoder: gru(4)\ndecoder: gru(4)"]
-ONE_LAYER = """\
-from tensorflow import keras
-x = keras.Input([3])
-model = keras.Model(x, keras.layers.Dense(2)(x))
-model.compile("sgd", "mse")
-S = [[1.0, 2.0, 3.0]]
-"""
 BLOCKING = """
 import sys
 from importlib.machinery import PathFinder
@@ -75,17 +67,6 @@ def test_where_tf_keras_is_asked_for_and_missing_the_first_use_says_how_to_insta
     assert len(said) == 2
     for line in said:
         assert line.startswith("SetupError: TensorFlow finds no Keras: install keras, or where TF_USE_LEGACY_KERAS is ")
-
-
-@pytest.mark.skipif(find_spec("tf_keras") is None, reason="TensorFlow's own Keras here is Keras 2 in any case")
-def test_where_keras_3_runs_a_fit_and_a_decoding_say_in_a_line_what_is_needed():
-    cells = ["%%seq2seq trace m\n" + ONE_LAYER, "%%seq2seq fit m\nsource: S\ntarget: S", "%seq2seq decode m S"]
-    said = ran(f"CELLS = {cells!r}\n{SHELL}").splitlines()
-    lines = [line for line in said if line.startswith("SetupError: ")]
-    assert [line.partition(" works")[0] for line in lines] == ["SetupError: fitting", "SetupError: decoding"]
-    for line in lines:
-        assert re.search(r"pip install tf_keras==2\.\d+\.\*, restart, and set TF_USE_LEGACY_KERAS=1", line)
-    assert not any("Traceback" in line for line in said)
 
 
 def wanted(python: str, *extras: str) -> dict[str, SpecifierSet]:
