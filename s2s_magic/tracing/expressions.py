@@ -11,6 +11,7 @@ from types import CodeType, FrameType, TracebackType
 from typing import Any
 
 from executing import Source
+from executing.executing import statement_containing_node
 
 from s2s_magic.ledger import Place
 
@@ -48,7 +49,7 @@ class Places:
         self._written = written
         self._spots: dict[tuple[CodeType, int, int], Spot] = {}
         self._sources: dict[str, tuple[Source, dict[tuple[int | None, ...], Any]]] = {}
-        self._parser = type("Parser", (Source,), {})  # a class keeps the syntax trees of all that it has parsed
+        self._parser = _parser()
 
     def spot(self, at: FrameType | TracebackType) -> Spot:
         """Find the expression that a frame of a traced cell is at, or that an error left it at."""
@@ -124,6 +125,12 @@ class Places:
         return Spot(place, targets, local, isinstance(getattr(node, "parent", None), (ast.Return, ast.Lambda)))
 
 
+def _parser() -> type[Source]:
+    """Return a parser whose memory of syntax trees goes with it: that of `Source` itself stays for good."""
+    remembering = Source.statements_at_line
+    return type("Parser", (Source,), {"statements_at_line": getattr(remembering, "__wrapped__", remembering)})
+
+
 def at_top(frame: FrameType) -> bool:
     """Return whether a frame runs a cell's own statements rather than a function's."""
     return frame.f_code.co_name == "<module>" or frame.f_code.co_name.startswith("<cell line")
@@ -138,13 +145,18 @@ def _position(code: CodeType, instruction: int) -> tuple[int | None, ...] | None
 def _by_bytecode(parser: type[Source], at: FrameType | TracebackType) -> Any:
     """Find the expression from the bytecode: slower, but also correct on Python 3.10."""
     found = parser.executing(at)
+    statement_containing_node.cache_clear()  # it would keep this syntax tree for good
     if found.node is not None:
-        return found.node
+        return found.decorator or found.node
     statement: Any = min(found.statements, key=_start, default=None)
     value = getattr(statement, "value", None)
-    if statement is None or isinstance(value, _COMPREHENSION_NODES):
+    if isinstance(value, _COMPREHENSION_NODES):
         return value
-    acting = [node for node in ast.walk(statement) if isinstance(node, _ACTING)]
+    if statement is None:
+        return None
+    acting = getattr(statement, "decorator_list", None) or [
+        node for node in ast.walk(statement) if isinstance(node, _ACTING)
+    ]
     return acting[0] if len(acting) == 1 else statement
 
 
