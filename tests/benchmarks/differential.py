@@ -9,7 +9,6 @@ takes some seven seconds a program on one core. Ctrl-C ends it with its report, 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import sys
 import time
@@ -41,7 +40,8 @@ def main() -> None:
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not arguments.optimize})
     began = time.monotonic()
     outcomes: list[Outcome] = []
-    with contextlib.suppress(KeyboardInterrupt):
+    number = arguments.first
+    try:
         for number, program in enumerate(drawn(arguments.seed, arguments.programs)[arguments.first :], arguments.first):
             if arguments.feature is None or arguments.feature in program.features:
                 found = compared(program)
@@ -51,6 +51,8 @@ def main() -> None:
                         print(f"\nprogram {number} {outcome}", flush=True)
             if number % 100 == 99:
                 print(f"up to program {number + 1}, {time.monotonic() - began:.0f} s: {reported(outcomes)}", flush=True)
+    except KeyboardInterrupt:
+        print(f"\nstopped in program {number}: to go on, --from {number}")
     _summary(outcomes)
     sys.exit(any(outcome.ended in ("differs", "fails") for outcome in outcomes))
 
