@@ -40,7 +40,7 @@ CORE = {
 BRIEF = {
     "tracing": "places trace_ledger cells keras3",
     "what is said": "verdicts kerases",
-    "fit": "training_rows",
+    "fit": "training_rows keras3_fit",
     "kernels": "kernels_recurrent acceleration_fit",
     "decoding": "decoding_layers",
     "views and magics": "view_text widget magics surface",
@@ -74,7 +74,14 @@ class Stack:
 
 ADDONS = ("tensorflow==2.15.*", "tensorflow-addons==0.23.*")
 LEGACY = {"TF_USE_LEGACY_KERAS": "1"}
-ON_KERAS_3 = {"tracing": "keras3 cells", "what is said": "kerases"}
+ON_KERAS_3 = {
+    "tracing": "keras3 cells",
+    "what is said": "kerases",
+    "fit": "keras3_fit training_rows training_progress",
+    "kernels": "kernels_loss",
+    "decoding": "search decoding_layers decoding_written",
+    "views and magics": "view_text view_display",
+}
 NOT_YET = "not yet"
 UNFINISHED = "did not run to its end"
 LEFT_OUT = "left out"

@@ -115,7 +115,7 @@ def _trained_by_trace(model: Any) -> set[int] | None:
         return noted if compiled is compiled_as(model) else None
     written = {id(handle) for handle in _written_by(traced[-1])}
     meant = [variable for layer in holding.reached(model) for variable in parameters.meant_to_train(layer)]
-    found = {id(variable) for variable in meant if id(variable._value.handle) in written}
+    found = {id(variable) for variable in meant if id(getattr(variable._value, "handle", None)) in written}
     # what the step does not write may have had no gradient
     listed = parameters.weights(model)[0]
     known = known_to_optimizer(model, listed) or [True] * len(listed)
