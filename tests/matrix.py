@@ -39,9 +39,9 @@ CORE = {
 }
 BRIEF = {
     "tracing": "places trace_ledger cells keras3",
-    "what is said": "verdicts kerases",
+    "what is said": "roles kerases",
     "fit": "training_rows keras3_fit",
-    "kernels": "kernels_recurrent acceleration_fit",
+    "kernels": "kernels_loss",
     "decoding": "decoding_layers",
     "views and magics": "view_text widget magics surface",
 }
