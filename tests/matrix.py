@@ -43,7 +43,7 @@ BRIEF = {
     "fit": "training_rows keras3_fit",
     "kernels": "kernels_loss",
     "decoding": "decoding_layers",
-    "views and magics": "view_text widget magics surface",
+    "views and magics": "view_text widget magics",
 }
 
 
