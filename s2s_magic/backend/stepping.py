@@ -50,8 +50,11 @@ def xla_obstacle(model: Any, error: Any) -> str | None:
     layers = {layer.name: layer for layer in backend.reached(model)}
     operation = re.search(r": (\w+) \(No registered", text)
     node = re.search(r"\{\{node ([^}]+)\}\}", text)
-    path = node[1].split("/") if node else []
-    inside = next((f" in {name}" for name in reversed(path) if name in layers), "")
+    scopes = reversed(node[1].split("/") if node else [])
+    # Keras 3 numbers a scope that it enters again: odd_1 of the layer odd
+    inside = next(
+        (f" in {name}" for scope in scopes for name in (scope, scope.rpartition("_")[0]) if name in layers), ""
+    )
     return f"{operation[1] if operation else 'an operation'}{inside}"
 
 
@@ -78,6 +81,8 @@ def attributes_before(model: Any) -> Callable[[], None]:
     def put_all_back() -> None:
         for put in put_back:
             put()
+        for optimizer in owners[1:]:
+            backend.follow_lists(optimizer)
 
     return put_all_back
 

@@ -32,6 +32,10 @@ def parts(optimizer: Any) -> Iterator[Any]:
         yield from parts(spec["optimizer"])
 
 
+def follow_lists(optimizer: Any) -> None:
+    """Do nothing: an optimizer adds variables to the list that is its attribute."""
+
+
 def optimizer_variables(model: Any) -> list[Any]:
     """List the variables of all of a model's optimizers, including those of a loss scale."""
     found: dict[int, Any] = {}

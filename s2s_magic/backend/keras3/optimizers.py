@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from s2s_magic.backend import stepping
 from s2s_magic.undoing import Changes
@@ -24,6 +25,23 @@ def parts(optimizer: Any) -> Iterator[Any]:
     inner = bare_optimizer(optimizer)
     if inner is not optimizer:
         yield from parts(inner)
+
+
+def follow_lists(optimizer: Any) -> None:
+    """Let an optimizer add variables to the list that it has now, in the form that TensorFlow saves.
+
+    Its tracker knows the list that it was made with, and a list that is set later tracks itself without an end.
+    """
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        return
+    kind, listed = optimizer._tracker.config["variables"]
+    if listed is not optimizer._variables:
+        saved = tf.__internal__.tracking.sticky_attribute_assignment(
+            optimizer, "_variables", list(optimizer._variables)
+        )
+        vars(optimizer)["_variables"] = saved
+        optimizer._tracker.config["variables"] = (kind, saved)
+        optimizer._tracker.stored_ids["variables"] = set(map(id, saved))
 
 
 def optimizer_variables(model: Any) -> list[Any]:
