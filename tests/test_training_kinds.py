@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
+from kerases import KERAS3, count_names_anew, only_keras2, only_keras3
 from models import by_hand
 from s2s_magic import api
 from s2s_magic.data.reader import prepare
@@ -68,21 +69,24 @@ both = L.Concatenate()([L.GlobalAveragePooling1D()(L.Embedding(20, 4)(title)), b
 priority = L.Dense(1, activation="sigmoid")(both)
 department = L.Dense(3, activation="softmax")(both)
 model = keras.Model([title, body], [priority, department])
-model.compile("adam", ["binary_crossentropy", "categorical_crossentropy"], metrics=["accuracy"], loss_weights=[1, 0.3])
+losses = ["binary_crossentropy", "categorical_crossentropy"]
+model.compile("adam", losses, metrics=[["accuracy"], ["accuracy"]], loss_weights=[1, 0.3])
 """
 
 KEYED = (
-    TICKETS.replace("[priority, department])\nmodel.comp", "{{'p': priority, 'd': department}})\nmodel.comp")
+    TICKETS.replace("[priority, department])", "{{'p': priority, 'd': department}})")
     .replace(
-        '["binary_crossentropy", "categorical_crossentropy"], metrics=["accuracy"], loss_weights=[1, 0.3]',
+        'losses, metrics=[["accuracy"], ["accuracy"]], loss_weights=[1, 0.3]',
         '{{"p": "binary_crossentropy", "d": "categorical_crossentropy"}}',
     )
     .replace("{{", "{")
     .replace("}}", "}")
 )
+if KERAS3:  # whose losses go by the names of the layers
+    KEYED = KEYED.replace("L.Dense(1, ", 'L.Dense(1, name="p", ').replace("L.Dense(3, ", 'L.Dense(3, name="d", ')
 
 ONE_LOSS = TICKETS.replace(
-    '["binary_crossentropy", "categorical_crossentropy"], metrics=["accuracy"], loss_weights=[1, 0.3]',
+    'losses, metrics=[["accuracy"], ["accuracy"]], loss_weights=[1, 0.3]',
     '[None, "categorical_crossentropy"]',
 )
 
@@ -165,12 +169,12 @@ def run(code, names):
 def check(code, body, by_keras, names=None, metrics=()):
     """Fit the same code by plain Keras and by a body, and compare losses, metrics and weights."""
     names = {**NAMES, **(names or {})}
-    keras.backend.reset_uids()
+    count_names_anew()
     keras.utils.set_random_seed(1)
     plain = run(code, names)
     keras.utils.set_random_seed(2)
     expected = plain.fit(verbose=0, epochs=2, **({"batch_size": 8} | by_keras)).history
-    keras.backend.reset_uids()
+    count_names_anew()
     keras.utils.set_random_seed(1)
     ours = api.trace(HEAD + code, {**names, "texts": T})
     keras.utils.set_random_seed(2)
@@ -189,7 +193,7 @@ def test_inputs_without_names_go_by_their_names_in_the_code_by_keras_s_and_in_or
     by_keras = {"x": [X, D], "y": Y}
     code = PAIR.format(loss="sparse_categorical_crossentropy")
     ours = check(code, "inputs: {encoder_inputs: X, decoder_inputs: D}\ntarget: Y", by_keras)
-    first, second = ours.model.input_names
+    first, second = (each.name for each in ours.model.inputs)
     check(code, "inputs: [X, D]\ntarget: Y", by_keras)
     check(code, f"inputs: {{{first}: X, {second}: D}}\ntarget: Y", by_keras | {"x": [X, D]})
 
@@ -236,25 +240,49 @@ def test_a_target_of_each_output_goes_by_its_name_or_in_order():
     check(TICKETS, body + "inputs: [X, F]\ntarget: [P, K]", by_keras, {"ONES": np.ones(N)})
 
 
+SPARSE = "sparse_categorical_crossentropy"
 TWINS = """
 x = keras.Input([4])
 one, other = L.Dense(3, activation="softmax")(x), L.Dense(3, activation="softmax")(L.Dense(2)(x))
 model = keras.Model(x, {outputs})
-model.compile("adam", {loss}, metrics=["accuracy"], loss_weights={weights})
+model.compile("adam", {loss}, metrics={metrics}, loss_weights={weights})
 """
-IN_ORDER = {"outputs": "[one, other]", "weights": "[1.0, 0.3]"}
-BY_NAME = {"outputs": "{'a': one, 'b': other}", "weights": "{'a': 1.0, 'b': 0.3}"}
+IN_ORDER = {"outputs": "[one, other]", "weights": "[1.0, 0.3]", "metrics": "[['accuracy'], ['accuracy']]"}
+BY_NAME = {
+    "outputs": "{'a': one, 'b': other}",
+    "weights": "{'a': 1.0, 'b': 0.3}",
+    "metrics": "{'a': ['accuracy'], 'b': ['accuracy']}",
+}
 
 
 @pytest.mark.parametrize("outputs", [IN_ORDER, BY_NAME], ids=["in order", "by name"])
 def test_one_target_is_held_against_each_of_several_outputs_as_by_keras(outputs):
-    sparse = TWINS.format(loss="'sparse_categorical_crossentropy'", **outputs)
-    by_keras = {"x": F, "y": C, "sample_weight": W, "validation_data": (F, C)}
+    def both(value, by_name=outputs is BY_NAME):
+        """Return what is for both outputs; Keras 3 takes it for each of them."""
+        return {"a": value, "b": value} if by_name else [value, value]
+
+    each = both if KERAS3 else lambda value: value
+    sparse = TWINS.format(loss=repr(each(SPARSE)), **outputs)
+    by_keras = {"x": F, "y": each(C), "sample_weight": each(W), "validation_data": (F, each(C))}
     check(sparse, "source: F\ntarget: C\nweights: W\nvalidation: [F, C]", by_keras)
+    check(TWINS.format(loss=repr(each("mse")), **outputs), "source: F\ntarget: K", {"x": F, "y": each(K)})
+
+
+CLASS_WEIGHTS = "source: F\ntarget: C\nclass_weights: {0: 1.0, 1: 2.5, 2: 0.5}\nvalidation: 0.25"
+
+
+@only_keras2("it takes class weights for a single output alone")
+@pytest.mark.parametrize("outputs", [IN_ORDER, BY_NAME], ids=["in order", "by name"])
+def test_class_weights_of_a_target_of_several_outputs_are_those_of_model_fit(outputs):
     by_keras = {"x": F, "y": C, "class_weight": {0: 1.0, 1: 2.5, 2: 0.5}, "validation_split": 0.25}
-    line = "class_weights: {0: 1.0, 1: 2.5, 2: 0.5}"
-    check(sparse, f"source: F\ntarget: C\n{line}\nvalidation: 0.25", by_keras)
-    check(TWINS.format(loss="'mse'", **outputs), "source: F\ntarget: K", {"x": F, "y": K})
+    check(TWINS.format(loss=repr(SPARSE), **outputs), CLASS_WEIGHTS, by_keras)
+
+
+@only_keras3("Keras 2 takes them")
+def test_class_weights_of_several_outputs_are_refused_where_keras_refuses_them():
+    model = api.trace(HEAD + TWINS.format(loss=repr([SPARSE, SPARSE]), **IN_ORDER))
+    with pytest.raises(DataError, match="class_weights are for one output"):
+        api.fit(model, CLASS_WEIGHTS, NAMES)
 
 
 def test_one_target_of_rows_goes_to_a_loss_of_ids_and_to_one_of_numbers():
@@ -264,9 +292,11 @@ h = L.Embedding(20, 4)(x)
 model = keras.Model(x, [L.Dense(20, activation="softmax", name="a")(h), L.Dense(1, name="b")(h)])
 model.compile("adam", ["sparse_categorical_crossentropy", "mae"])
 """
-    check(code, "source: X\ntarget: Y", {"x": X, "y": Y})
-    check(code, "source: X\ntarget: Y\nweights: {a: WP}", {"x": X, "y": [Y, Y], "sample_weight": [WP, np.ones(N)]})
-    check(code.replace("mae", "mse").replace('"mse"', "None"), "source: X\ntarget: Y", {"x": X, "y": Y})
+    both = {"x": X, "y": [Y, Y]}
+    check(code, "source: X\ntarget: Y", both if KERAS3 else {"x": X, "y": Y})
+    check(code, "source: X\ntarget: Y\nweights: {a: WP}", both | {"sample_weight": [WP, for_positions(np.ones(N))]})
+    alone = {"x": X, "y": {"a": Y} if KERAS3 else Y}
+    check(code.replace("mae", "mse").replace('"mse"', "None"), "source: X\ntarget: Y", alone)
 
 
 def test_outputs_in_a_dict_go_by_its_keys_and_an_output_without_a_loss_needs_no_target():
@@ -299,9 +329,28 @@ def test_what_does_not_name_the_targets_is_refused(body, words):
     assert model.evidence is None
 
 
-def test_where_no_loss_compares_anything_any_target_does_as_for_keras():
+ADDS_LOSS = """
+class Small(L.Layer):
+    def call(self, v):
+        self.add_loss(tf.reduce_mean(v ** 2))
+        return v
+"""
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        pytest.param(
+            ("model.compile", "model.add_loss(tf.reduce_mean(y ** 2))\nmodel.compile"),
+            id="by the model",
+            marks=only_keras2("a wired model adds no loss of its symbols"),
+        ),
+        pytest.param(("model = keras.Model(x, y)", f"{ADDS_LOSS}model = keras.Model(x, Small()(y))"), id="by a layer"),
+    ],
+)
+def test_where_no_loss_compares_anything_any_target_does_as_for_keras(added):
     code = DENSE.format(loss="mse").replace('"sgd", "mse"', '"adam"')
-    code = code.replace("model.compile", "model.add_loss(tf.reduce_mean(y ** 2))\nmodel.compile")
+    code = code.replace(*added)
     check(code, "source: F\ntarget: P\nvalidation: [F, P]", {"x": F, "y": P, "validation_data": (F, P)})
     with pytest.raises(DataError, match="no loss compares any output, and there are 2 variables"):
         api.fit(api.trace(HEAD + code), "source: F\ntarget: [P, C]", NAMES)
@@ -312,17 +361,22 @@ def test_a_target_of_an_output_without_a_loss_is_refused():
         api.fit(api.trace(HEAD + ONE_LOSS), "inputs: [X, F]\ntarget: {priority: P, department: K}", NAMES)
 
 
+def for_positions(weights):
+    """Return weights of rows as Keras takes them for rows of positions: Keras 3 wants a column."""
+    return weights[:, None] if KERAS3 and weights.ndim == 1 else weights
+
+
 @pytest.mark.parametrize("weights", ["WP", "COLUMN"])
 def test_weights_of_rows_and_of_positions_are_those_of_model_fit(weights):
     names = {"COLUMN": [float(number) for number in W]}
-    value = np.asarray(names.get(weights, NAMES.get(weights)))
+    value = for_positions(np.asarray(names.get(weights, NAMES.get(weights))))
     by_keras = {"x": X, "y": Y, "sample_weight": value, "validation_data": (X, Y, value)}
     body = f"source: X\ntarget: Y\nweights: {weights}\nvalidation: {{source: X, target: Y, weights: {weights}}}"
     check(TAGGER, body, by_keras, names)
 
 
 def test_weights_are_split_with_their_rows():
-    by_keras = {"x": X, "y": Y, "sample_weight": W, "validation_split": 0.25}
+    by_keras = {"x": X, "y": Y, "sample_weight": for_positions(W), "validation_split": 0.25}
     check(TAGGER, "source: X\ntarget: Y\nweights: W\nvalidation: 0.25", by_keras)
     column = {"x": F, "y": C, "sample_weight": W[:, None]}
     check(DENSE.format(loss="sparse_categorical_crossentropy"), "source: F\ntarget: C\nweights: COLUMN", column, {
@@ -335,10 +389,24 @@ def test_class_weights_are_those_of_model_fit():
     body = "target: {}\nsource: F\nclass_weights: {{0: 1.0, 1: 2.5, 2: 0.5}}"
     code = DENSE.format(loss="sparse_categorical_crossentropy")
     check(code, body.format("C"), {"x": F, "y": C, "class_weight": weights})
-    check(code, body.format("C") + "\nweights: W", {"x": F, "y": C, "class_weight": weights, "sample_weight": W})
     code = DENSE.format(loss="categorical_crossentropy")
     check(code, body.format("K"), {"x": F, "y": K, "class_weight": weights})
     check(SCALAR, "source: W\ntarget: P\nclass_weights: {1: 3}", {"x": W, "y": P, "class_weight": {0: 1, 1: 3}})
+
+
+CLASSES_AND_ROWS = "source: F\ntarget: C\nclass_weights: {0: 1.0, 1: 2.5, 2: 0.5}\nweights: W"
+
+
+@only_keras2("it takes one of them")
+def test_class_weights_and_weights_of_rows_together_are_those_of_model_fit():
+    by_keras = {"x": F, "y": C, "class_weight": {0: 1.0, 1: 2.5, 2: 0.5}, "sample_weight": W}
+    check(DENSE.format(loss=SPARSE), CLASSES_AND_ROWS, by_keras)
+
+
+@only_keras3("Keras 2 takes them")
+def test_class_weights_and_weights_of_rows_are_refused_where_keras_refuses_them():
+    with pytest.raises(DataError, match="do not go together with this Keras: give one of them"):
+        api.fit(api.trace(HEAD + DENSE.format(loss=SPARSE)), CLASSES_AND_ROWS, NAMES)
 
 
 def test_class_weights_of_rows_of_ids_weigh_each_position():
@@ -357,7 +425,7 @@ def test_weights_of_ragged_rows_weigh_their_ids():
     alone = []
     for row, ids in enumerate(target):
         output = model.model([X[row : row + 1], np.array([[0, *ids[:-1]]])])
-        alone.append(keras.losses.sparse_categorical_crossentropy([ids], output).numpy()[0])
+        alone.append(keras.losses.sparse_categorical_crossentropy(np.array([ids]), output).numpy()[0])
     for name, each in (
         ("weights: V", weights),
         ("weights: U", [[w] * len(r) for w, r in zip(W, target, strict=False)]),
@@ -417,11 +485,15 @@ def test_a_subclassed_model_gets_its_data_as_they_are_named():
         api.fit(api.trace(HEAD + SUBCLASSED.rpartition("model.comp")[0]), "inputs: [X, D]\ntarget: Y", NAMES)
 
 
-def test_ragged_and_sparse_inputs_are_fitted_as_such():
+@only_keras2("recurrent layers take no ragged rows")
+def test_ragged_inputs_are_fitted_as_such():
     check(RAGGED_IN, "source: RAGGED\ntarget: C", {"x": RAGGED, "y": C})
     check(RAGGED_IN, "source: LISTS\ntarget: C", {"x": RAGGED, "y": C})
     floats = tf.cast(RAGGED, "float32")[..., None]
     check(RAGGED_OUT, "source: RAGGED\ntarget: R", {"x": RAGGED, "y": floats}, {"R": floats})
+
+
+def test_sparse_inputs_are_fitted_as_such():
     sparse = tf.sparse.from_dense(F * (F > 0.5))
     check(SPARSE_IN, "source: Z\ntarget: C\nvalidation: {source: Z, target: C}", {
         "x": sparse, "y": C, "validation_data": (sparse, C),
@@ -441,7 +513,8 @@ def test_batches_of_the_user_go_to_keras_as_they_are():
 
     both = {"x": batches(X, Y), "validation_data": batches(X, Y), "batch_size": None}
     check(TAGGER, "data: S1\nvalidation: S2", both, {"S1": batches(X, Y), "S2": batches(X, Y)})
-    check(TAGGER, "data: S1", {"x": batches(X, Y, W), "batch_size": None}, {"S1": batches(X, Y, W)})
+    by_row = for_positions(W)
+    check(TAGGER, "data: S1", {"x": batches(X, Y, by_row), "batch_size": None}, {"S1": batches(X, Y, by_row)})
     check(TAGGER, "data: S1", {"x": Chunks(), "batch_size": None}, {"S1": Chunks()})
     check(SUBCLASSED, "data: S1", {"x": batches((X, D), Y), "batch_size": None}, {"S1": batches((X, D), Y)})
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from s2s_magic import backend
 from s2s_magic.data.inputs import ModelOutput, inputs_of, output_form, outputs_of
 from s2s_magic.data.lookup import Asked, Desk
 from s2s_magic.data.losses import compares, losses_of
@@ -96,7 +97,7 @@ def compared_outputs(desk: Desk) -> list[ModelOutput]:
 def named_targets(desk: Desk, part: Part) -> tuple[list[tuple[ModelOutput, Asked]], Form]:
     """Return each output that has a target with its variable, and the form in which Keras gets the targets.
 
-    One variable named for several outputs is passed to Keras once; Keras compares every output with it.
+    One variable named for several outputs is passed to Keras once where Keras compares every output with it.
     """
     compared = compared_outputs(desk)
     asked = _by_output(desk, part.target, part.target_key, compared)
@@ -108,7 +109,12 @@ def named_targets(desk: Desk, part: Part) -> tuple[list[tuple[ModelOutput, Asked
             f"compares each of {', '.join(o.name for o in compared)}, so {a_target_each(compared)}",
         )
     pairs = [(output, asked[output.keras_name]) for output in compared if output.keras_name in asked]
-    if len(pairs) > 1 and isinstance(part.target, str) and isinstance(part.weights, str | None):
+    if (
+        backend.SHARES_A_TARGET
+        and len(pairs) > 1
+        and isinstance(part.target, str)
+        and isinstance(part.weights, str | None)
+    ):
         return pairs, Form(alone=True)
     return pairs, output_form(desk.seq2seq, [output for output, _ in pairs])
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from s2s_magic.data.costs import long_batches, row_lengths
 from s2s_magic.data.sequences import Numbers, Rows
-from s2s_magic.data.table import ByClass, Column, Lengths, Shifted, Table, whole
+from s2s_magic.data.table import ByClass, Column, Lengths, Shifted, Table, of_rows, whole
 
 __all__ = ["Feed", "Lengths", "Shifted", "Stream", "Table", "batches", "by_length", "feed"]
 
@@ -255,7 +255,7 @@ def _batch(table: Table, rows: Any, data: Mapping[str, Any]) -> Any:
     weights: list[Any] = [
         _batch_weights(column, target, data[f"weights {number}"], rows)
         for number, (column, target) in enumerate(zip(table.weights, targets, strict=False))
-    ] or [tf.ones([tf.shape(rows)[0]])] * len(targets)
+    ] or [of_rows(tf.ones([tf.shape(rows)[0]]), target) for target in targets]
     if table.weighted:
         mask = tf.sequence_mask(lengths, tf.shape(targets[0])[1], tf.float32)
         # Keras divides by all positions; this factor makes the loss the mean over the real ones.
@@ -267,8 +267,8 @@ def _batch(table: Table, rows: Any, data: Mapping[str, Any]) -> Any:
 def _batch_weights(column: Numbers | ByClass | None, target: Any, data: Any, rows: Any) -> Any:
     """Return one batch's weights for one target, by row or by position."""
     if column is None:
-        return tf.ones([tf.shape(rows)[0]])
+        return of_rows(tf.ones([tf.shape(rows)[0]]), target)
     if isinstance(column, ByClass):
         return tf.gather(data, tf.cast(target, tf.int32))
     found = tf.gather(data, rows)
-    return found if found.shape.rank == 1 else found[:, : tf.shape(target)[1]]
+    return of_rows(found, target) if found.shape.rank == 1 else found[:, : tf.shape(target)[1]]

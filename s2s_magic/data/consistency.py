@@ -210,7 +210,8 @@ def _values_fit(target: Shape, output: Shape, broadcast: bool) -> bool:
         target = target[:-1]
     elif len(output) == len(target) + 1 and output[-1] == 1:
         output = output[:-1]
-    if not broadcast and len(target) != len(output) and (target, output) != ((), (1,)):
+    spread = broadcast and backend.BROADCASTS_TARGETS
+    if not spread and len(target) != len(output) and (target, output) != ((), (1,)):
         return False
     pairs = zip(reversed(target), reversed(output), strict=False)
     return all(one == other or other is None or (broadcast and 1 in (one, other)) for one, other in pairs)

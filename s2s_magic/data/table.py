@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from s2s_magic import backend
 from s2s_magic.data.sequences import Numbers, Rows
 
 
@@ -179,10 +180,18 @@ def whole(column: Any) -> Any:
     return tf.constant(column) if isinstance(column, np.ndarray) and column.dtype == object else column
 
 
-def _weights(weights: Numbers | ByClass | None, target: Any) -> Numbers:
+def _weights(weights: Numbers | ByClass | None, target: Any) -> Any:
     if isinstance(weights, ByClass):
         return weights.weights[np.asarray(target).astype(np.int64)]
-    return np.ones(rows_in(target), np.float32) if weights is None else weights
+    return of_rows(np.ones(rows_in(target), np.float32) if weights is None else weights, target)
+
+
+def of_rows(weights: Any, target: Any) -> Any:
+    """Return weights in the shape that Keras needs: those of rows with an axis for each axis of the target."""
+    if not backend.SPREADS_ROW_WEIGHTS and len(weights.shape) == 1:
+        for _ in target.shape[1:]:
+            weights = weights[..., None]
+    return weights
 
 
 def _sparse_rows(column: Any, order: Numbers) -> Any:

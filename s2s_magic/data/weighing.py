@@ -122,13 +122,12 @@ def _by_class(desk: Desk, table: Table) -> Table:
     classes = values.shape[1] if scores and not positions else int(values.max(initial=0)) + 1
     each = np.ones(max(classes, max(weights) + 1), np.float32)
     each[list(weights)] = list(weights.values())
+    if table.weights and (positions or not backend.WEIGHS_ROWS_AND_CLASSES):
+        what = "for rows of ids" if positions else "with this Keras"
+        desk.fault("class_weights", f"'weights' and 'class_weights' do not go together {what}: give one of them")
+        return table
     if not positions:
         return replace(table, classes=dict(enumerate(each.tolist())))
-    if table.weights:
-        desk.fault(
-            "class_weights", "'weights' and 'class_weights' do not go together for rows of ids: give one of them"
-        )
-        return table
     return replace(table, weights=(ByClass(each),))
 
 

@@ -10,6 +10,18 @@ from s2s_magic.undoing import Changes
 SUMS_REPEATED_ROWS = "_deduplicate_sparse_grad"
 """The optimizer method that sums the repeated rows of an embedding's gradient before all else; empty for none."""
 
+SHARES_A_TARGET = True
+"""Whether ``fit`` compares a single target with each of several outputs."""
+
+SPREADS_ROW_WEIGHTS = True
+"""Whether ``fit`` takes the weight of a row for each position of its target."""
+
+BROADCASTS_TARGETS = True
+"""Whether losses broadcast a target of fewer dimensions, and binary cross-entropy broadcasts at all."""
+
+WEIGHS_ROWS_AND_CLASSES = True
+"""Whether ``fit`` takes weights of rows and of classes at once."""
+
 
 def loss_container(model: Any) -> Any:
     """Return the object that holds a compiled model's losses."""
