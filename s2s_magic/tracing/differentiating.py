@@ -63,7 +63,8 @@ def examined(ledger: Ledger, live: Live) -> Ledger:
         return ledger
     keys = {id(backend.bare(variable)): key for key, variable in live.variables.items()}
     made = {index: tensor for (index, _), tensor in live.tensors.items()}
-    known: dict[Any, tuple[Stop, ...] | None] = {}  # by operation: the same one is often called with similar arguments
+    # by operation: the same one is often called with similar arguments
+    known: dict[Any, tuple[tuple[Stop, ...] | None, bool]] = {}
     events = list(ledger.events)
     for event in asked:
         layer = live.layers[event.object]
@@ -75,7 +76,9 @@ def examined(ledger: Ledger, live: Live) -> Ledger:
             alike = _alike(event, layer, (args, kwargs))
             if alike is None or alike not in known:
                 known[alike] = _stops(event, layer, (args, kwargs), live, keys)
-            update["stops"] = known[alike]
+            update["stops"], adds_loss = known[alike]
+            if adds_loss:  # which Keras 3 forgets when it calls a layer on symbols
+                update["adds_loss"] = True
         if update:
             events[event.index] = event.model_copy(update=update)
         live.examined.add(event.index)
@@ -111,8 +114,8 @@ def _alike(event: Called, layer: Any, arguments: Any) -> Any:
 
 def _stops(
     event: Called, layer: Any, arguments: tuple[Any, dict[str, Any]], live: Live, keys: dict[int, str]
-) -> tuple[Stop, ...] | None:
-    """Find where a gradient ends in one call; None if that cannot be determined."""
+) -> tuple[tuple[Stop, ...] | None, bool]:
+    """Find where a gradient ends in one call, None if that cannot be determined; and whether the call adds a loss."""
     args, kwargs = arguments
     symbols = {id(leaf): leaf for leaf in tf.nest.flatten((args, kwargs)) if backend.is_keras_tensor(leaf)}
     numbers: dict[int, list[int]] = {}
@@ -120,7 +123,7 @@ def _stops(
         if wire.from_event is not None:
             numbers.setdefault(id(live.tensors.get((wire.from_event, wire.output))), []).append(number)
     if any(backend.layout_of(symbol) != "dense" for symbol in symbols.values()):
-        return None
+        return None, False
     weights = [backend.bare(variable) for variable in backend.weights(layer)[0]]
     try:
         with Changes() as changes, changes, changes:
@@ -129,7 +132,7 @@ def _stops(
     except MemoryError:
         raise
     except Exception:  # the user's code may refuse a call it did not make; then nothing is known about it
-        return None
+        return None, False
     found = []
     for identity, source in probe.cut_inputs():
         for number in numbers.get(identity, ()):
@@ -138,7 +141,7 @@ def _stops(
     for variable, source in probe.cut_weights():
         for operation, line in _told(probe.enders(source), live, event.line):
             found.append(Stop(variable=keys.get(id(variable)), operation=operation, line=line))
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(found)), probe.adds_loss
 
 
 def _told(operations: Sequence[Any], live: Live, line: int) -> Iterator[tuple[str | None, int | None]]:
@@ -175,6 +178,7 @@ class Probe:
         self._floating = [identity for identity, symbol in symbols.items() if _floats(symbol)]
         self._weights = list(weights)
         self._gradients: list[Any] = []
+        self.adds_loss = False
         self._ends: list[Any] = []
 
         def call(*tensors: Any) -> Any:
@@ -182,11 +186,14 @@ class Probe:
             all_args, all_kwargs = tf.nest.map_structure(lambda leaf: given.get(id(leaf), leaf), (args, kwargs))
             with Changes() as changes, changes, changes:
                 tape = changes.enter(tf.GradientTape())
-                sources = [*(given[identity] for identity in self._floating), *self._weights]
+                held = map(backend.in_tensorflow, self._weights)
+                sources = [*(given[identity] for identity in self._floating), *held]
                 tape.watch(sources)
                 result = layer(*all_args, **all_kwargs)
             graph = tensors[0].graph
-            found = [*tf.nest.flatten(result, expand_composites=True), *backend.added_losses(layer)]
+            losses = backend.added_losses(layer)
+            self.adds_loss = bool(losses)
+            found = [*tf.nest.flatten(result, expand_composites=True), *losses]
             self._ends = [end for end in found if getattr(end, "graph", None) is graph and _floats(end)]
             self._gradients = tape.gradient(self._ends, sources) if self._ends else [None] * len(sources)
             self._placed = given
@@ -207,7 +214,7 @@ class Probe:
         """Yield each variable that the call reads and no gradient reaches, with its tensor in the graph."""
         inner = {id(outer): tensor for outer, tensor in self._graph.captures}
         for variable, gradient in zip(self._weights, self._gradients[len(self._floating) :], strict=True):
-            source = inner.get(id(variable.handle))
+            source = inner.get(id(backend.in_tensorflow(variable).handle))
             if source is not None and (gradient is None or id(source) not in self._reached):
                 yield variable, source
 

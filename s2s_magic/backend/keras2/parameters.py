@@ -75,6 +75,11 @@ def initializer_name(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     return str(getattr(found, "__name__", None) or type(found).__name__)
 
 
+def in_tensorflow(variable: Any) -> Any:
+    """Return TensorFlow's variable, which a gradient tape knows."""
+    return variable
+
+
 def value(variable: Any) -> Any:
     """Return a variable's current value as a tensor; None if it has no value yet or is not numeric.
 

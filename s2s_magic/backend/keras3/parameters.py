@@ -66,12 +66,17 @@ def initializer_name(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     return str(getattr(found, "__name__", None) or type(found).__name__)
 
 
+def in_tensorflow(variable: Any) -> Any:
+    """Return TensorFlow's variable, which a gradient tape knows."""
+    return variable._value if isinstance(variable, objects.KerasVariable) else variable
+
+
 def value(variable: Any) -> Any:
     """Return a variable's current value as a tensor; None if it has no value yet or is not numeric.
 
     The tensor shares the variable's memory until the variable changes, and then keeps the old value.
     """
-    held = variable._value if isinstance(variable, objects.KerasVariable) else variable
+    held = in_tensorflow(variable)
     if not (tf.executing_eagerly() and hasattr(held, "numpy")):
         return None
     dtype = tf.as_dtype(held.dtype)
