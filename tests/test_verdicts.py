@@ -13,6 +13,7 @@ import tensorflow as tf
 from bs4 import BeautifulSoup
 from tensorflow import keras
 
+from kerases import KERAS3, only_keras2
 from s2s_magic import api
 from s2s_magic.ledger import Ledger
 from s2s_magic.ledger.verdicts import RULES, STRONGEST
@@ -21,6 +22,12 @@ from s2s_magic.view.evidence_words import told
 from verdict_models import FATES, HEAD, OTHER_OPTIMIZER, Fate
 
 BATCH, EPOCHS = 8, 2
+
+
+def cases(plain: bool = False) -> list[Any]:
+    """Return the names of the cases, or of those with Keras's own training step."""
+    marks = {name: [only_keras2(fate.keras2_only)] if fate.keras2_only else [] for name, fate in FATES.items()}
+    return [pytest.param(name, marks=marks[name]) for name, fate in FATES.items() if fate.plain or not plain]
 
 
 def quiet(progress: Any) -> None:
@@ -70,6 +77,7 @@ def steps_with_gradient(code: str, fate: Fate) -> dict[str, int]:
             with tf.GradientTape() as tape:
                 output = model(batch, training=True)
                 loss = model.compute_loss(batch, tf.constant(fate.target[start : start + BATCH]), output)
+                loss = model.optimizer.scale_loss(loss) if KERAS3 else loss
             if hasattr(model.optimizer, "compute_gradients"):
                 pairs = model.optimizer.compute_gradients(loss, variables, tape)
             else:
@@ -100,7 +108,7 @@ def fitted_as(fate: Fate) -> tuple[Any, dict[str, Any], list[dict[str, Any]]]:
     return seen, created, stood
 
 
-@pytest.mark.parametrize("name", FATES)
+@pytest.mark.parametrize("name", cases())
 def test_a_verdict_is_what_the_weights_say(name: str) -> None:
     fate = FATES[name]
     seen, created, stood = fitted_as(fate)
@@ -129,7 +137,7 @@ def test_a_verdict_is_what_the_weights_say(name: str) -> None:
     assert Ledger.from_dict(seen.ledger.to_dict()).training == seen.evidence
 
 
-@pytest.mark.parametrize("name", [name for name, fate in FATES.items() if fate.plain])
+@pytest.mark.parametrize("name", cases(plain=True))
 def test_the_steps_with_a_gradient_are_those_on_which_a_plain_tape_has_one(name: str) -> None:
     seen, _, _ = fitted_as(FATES[name])
     counts = steps_with_gradient(FATES[name].code, FATES[name])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from s2s_magic import backend
@@ -15,7 +15,8 @@ def model_records(ledger: Ledger, now: Standing) -> list[ModelRecord]:
     made = {id(tensor): place for place, tensor in now.live.tensors.items()}
     compiled = {name: at for name, model in now.models.items() if (at := backend.compiled_at(model)) is not None}
     ranks = {name: rank for rank, name in enumerate(sorted(compiled, key=lambda name: compiled[name]), 1)}
-    roles = _roles(now)
+    fitted = {record.object for record in ledger.models if "fitted" in record.roles}
+    roles = _roles(now, fitted)
     records = []
     for name, model in now.models.items():
         key = now.keys[id(model)]
@@ -67,8 +68,8 @@ def _links(model: Any, outputs: list[Any], made: Mapping[int, tuple[int, int]], 
     )
 
 
-def _roles(now: Standing) -> dict[str, tuple[Role, ...]]:
-    """Determine each model's roles.
+def _roles(now: Standing, fitted: Container[str]) -> dict[str, tuple[Role, ...]]:
+    """Determine each model's roles; ``fitted`` were so before, which Keras 3 forgets when they are compiled again.
 
     A model that was never compiled is for inference if another model has all its weights and more, or has the same
     weights and was made earlier.
@@ -77,7 +78,7 @@ def _roles(now: Standing) -> dict[str, tuple[Role, ...]]:
     for name, model in now.models.items():
         if backend.is_compiled(model):
             roles[name].append("compiled")
-        if backend.has_trained(model):
+        if backend.has_trained(model) or now.keys[id(model)] in fitted:
             roles[name].append("fitted")
         if now.in_models[now.keys[id(model)]] or now.above[now.keys[id(model)]]:
             roles[name].append("part")

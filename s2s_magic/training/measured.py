@@ -74,7 +74,9 @@ def keep_evidence(
     `watched` returned before the fit; ``run`` says how the fit went.
     """
     fitted = seq2seq.ledger.main_model
-    effects = _effects(recorder, number=len(before.runs) + 1, model=fitted.object if fitted is not None else None)
+    model = seq2seq.model
+    idle = 0 if backend.trained_by_fit(model) or backend.has_own_step(model) else run.steps
+    effects = _effects(recorder, len(before.runs) + 1, fitted.object if fitted is not None else None, idle)
     rows = _rows(seq2seq, recorder, list(noted.variables))
     norm, distance = recorder.standing()
     past = sum(r.epochs for r in before.runs)
@@ -109,8 +111,11 @@ def keep_evidence(
     seq2seq.fitted = replace(seq2seq.fitted or Fitted(), rows=rows)
 
 
-def _effects(recorder: Recorder, number: int, model: str | None) -> list[Effect]:
-    """Say what a fit of a model did to each variable, as it stands now."""
+def _effects(recorder: Recorder, number: int, model: str | None, idle: int) -> list[Effect]:
+    """Say what a fit of a model did to each variable, as it stands now.
+
+    ``idle`` is the number of steps on which Keras 3 did not ask the optimizer, as there was nothing to train.
+    """
     steps = recorder.steps()
     before, moved, rows = recorder.norms_before, recorder.moved(), recorder.rows_moved()
     return [
@@ -119,7 +124,7 @@ def _effects(recorder: Recorder, number: int, model: str | None) -> list[Effect]
             model=model,
             given=bool(steps.given[place]),
             connected=steps.connected[place],
-            steps=int(steps.given[place]) or steps.applied,
+            steps=int(steps.given[place]) or steps.applied or idle,
             with_gradient=int(steps.live[place]),
             not_finite=int(steps.broken[place]),
             norm_before=float(before[place]),
