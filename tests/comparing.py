@@ -37,6 +37,7 @@ def _apart(a: Any, b: Any, floating: bool) -> float:
 
 def values_and_gradients(function: Callable[[], Any], watched: Sequence[Any]) -> tuple[list[Any], list[Any]]:
     """Return a function's outputs, and the gradients of a fixed weighted sum of all floats in them."""
+    watched = [each if isinstance(each, tf.Tensor | tf.Variable) else each.value for each in watched]
     with tf.GradientTape() as tape:
         tape.watch(watched)
         outputs = tf.nest.flatten(function())

@@ -162,7 +162,7 @@ model.build([None, 4])
     "subclassed layer": """
 class Affine(layers.Layer):
     def build(self, shape):
-        self.kernel = self.add_weight("kernel", [shape[-1], 3])
+        self.kernel = self.add_weight(name="kernel", shape=[shape[-1], 3])
         self.inner = layers.Dense(2)
 
     def call(self, x):
@@ -337,8 +337,12 @@ model = keras.models.clone_model(original)
 
 def zoo() -> dict[str, str]:
     """Return models of different structure as code text, by what is special about them; each binds ``model``."""
+    from kerases import KERAS3
+
     imports = {title: _IMPORTS + _ADDONS * ("tfa." in code) for title, code in ZOO.items()}
-    return {"by hand": by_hand(20, 4, 8), **{title: imports[title] + code for title, code in ZOO.items()}}
+    # TensorFlow Addons' layers know only Keras 2
+    models = {title: imports[title] + code for title, code in ZOO.items() if not (KERAS3 and "tfa.layers" in code)}
+    return {"by hand": by_hand(20, 4, 8), **models}
 
 
 def ran(code: str) -> Traced:

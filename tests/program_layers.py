@@ -195,7 +195,7 @@ def in_a_layer_of_ones_own(w: Writing) -> None:
                 "        super().__init__(**how)",
                 f"        self.inner = {inner}",
                 "    def build(self, shape):",
-                "        self.scale = self.add_weight('scale', [shape[-1]], initializer='ones')",
+                "        self.scale = self.add_weight(name='scale', shape=[shape[-1]], initializer='ones')",
                 "        super().build(shape)",
                 "    def call(self, x):",
                 "        y = self.inner(x * self.scale)",

@@ -11,6 +11,7 @@ from tensorflow import keras
 
 import s2s_magic
 from addons import run_plainly
+from kerases import KERAS3
 from models import by_hand
 from s2s_magic.acceleration import accelerate
 from s2s_magic.data.batches import Lengths, Shifted, Table, batches
@@ -28,9 +29,11 @@ def data(vocab: int, rows: int = 80, ragged: bool = False) -> tuple[list[Any], A
     return [source, np.c_[np.ones((rows, 1), "int32"), target[:, :-1]], lengths], target
 
 
-def hand_written() -> Any:
+def hand_written(vocab: int = 20, embed: int = 8, units: int = 32) -> Any:
     names: dict[str, Any] = {}
-    run_plainly(by_hand(20, 8, 32), names)
+    if KERAS3:  # there TensorFlow's functions take symbols in traced cells
+        return s2s_magic.trace(by_hand(vocab, embed, units)).model
+    run_plainly(by_hand(vocab, embed, units), names)
     return names["model"]
 
 
@@ -86,9 +89,7 @@ def test_fifty_steps_at_full_size_lose_what_keras_loses() -> None:
     numbers = np.random.default_rng(0)
     source, target = (numbers.integers(100, size=(160, steps)).astype("int32") for steps in (10, 15))
     inputs = [source, np.c_[np.zeros((160, 1), "int32"), target[:, :-1]], np.full(160, 15, "int32")]
-    names: dict[str, Any] = {}
-    run_plainly(by_hand(100, 10, 512), names)
-    model = names["model"]
+    model = hand_written(100, 10, 512)
     first = model.get_weights()
     curves = []
     for accelerated in (False, True):
@@ -127,7 +128,7 @@ LOSSES = {
     "sum": (lambda: keras.losses.SparseCategoricalCrossentropy(reduction="sum"), {}),
     "weights of rows": (
         lambda: "sparse_categorical_crossentropy",
-        {"sample_weight": np.linspace(0, 2, 80).astype("float32")},
+        {"sample_weight": np.linspace(0, 2, 80).astype("float32")[(..., None) if KERAS3 else ...]},
     ),
     "weights of positions": (
         lambda: "sparse_categorical_crossentropy",
@@ -186,13 +187,27 @@ def test_evaluation_and_prediction_inside_the_block_are_those_outside() -> None:
     np.testing.assert_allclose(inside[1], before[1], rtol=1e-4, atol=1e-6)
 
 
+def spying() -> tuple[list[Any], Any]:
+    """Return a list, and a metric that notes there the targets of each step that is traced."""
+    seen: list[Any] = []
+
+    def spy(y: Any, _: Any) -> Any:
+        seen.append(y)
+        return tf.zeros([])
+
+    return seen, spy
+
+
 def step_of(model: Any, table: Table, promised: dict[int, int], write_out: bool = True) -> tuple[Any, list[float]]:
     """Return the graph of an accelerated training step, and the losses of three steps."""
-    model.compile(loss="sparse_categorical_crossentropy", optimizer="adam")
+    seen, spy = spying()
+    model.compile(loss="sparse_categorical_crossentropy", optimizer="adam", metrics=[spy])
     dataset, _ = batches(table, size=8, epochs=3)
     with accelerate(model, promised, write_out=write_out):
-        step, rows = model.make_train_function(), iter(dataset)
-        return step.get_concrete_function(rows).graph, [float(step(rows)["loss"]) for _ in range(3)]
+        model.make_train_function()
+        rows = iter(dataset)
+        losses = [float(model.train_function(rows)["loss"]) for _ in range(3)]
+    return seen[0].graph, losses
 
 
 def loops(graph: Any) -> list[str]:
@@ -231,12 +246,7 @@ def test_rows_of_one_length_keep_it_in_the_graph_and_only_a_long_fit_writes_its_
     found = []
     for epochs in (2, 600):
         built = s2s_magic.build("vocab: 20\nembed: 4\nstart: 1\nencoder: lstm(4)\ndecoder: lstm(4)\n")
-        seen: list[Any] = []
-
-        def spy(y: Any, _: Any, seen: list[Any] = seen) -> Any:
-            seen.append(y)
-            return tf.zeros([])
-
+        seen, spy = spying()
         built.model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=[spy])
         s2s_magic.fit(
             built, f"source: source\ntarget: target\nbatch: 4\nepochs: {epochs}\n", {"source": source, "target": target}

@@ -13,6 +13,7 @@ from tensorflow.keras import layers
 
 import addons as tfa
 from comparing import assert_same, values_and_gradients
+from s2s_magic import backend
 from s2s_magic.acceleration import ACCELERATED, accelerate
 from s2s_magic.acceleration.understood import strangeness
 
@@ -56,8 +57,8 @@ OBJECTS: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
     "Bidirectional": ("tagger", "both", lambda m: m.get_layer("both")),
     "backward half": ("tagger", "both", lambda m: m.get_layer("both").backward_layer),
     "cell of the backward half": ("tagger", "both", lambda m: m.get_layer("both").backward_layer.cell),
-    "loss": ("tagger", "loss", lambda m: m.compiled_loss._user_losses),
-    "container of losses": ("tagger", "loss", lambda m: m.compiled_loss),
+    "loss": ("tagger", "loss", lambda m: backend.given_loss(m)),
+    "container of losses": ("tagger", "loss", lambda m: backend.loss_container(m)),
     "optimizer": ("tagger", "optimizer", lambda m: m.optimizer),
     "decoder": ("decoding", "decoder", lambda m: m.get_layer("decoder")),
     "cell of a decoder": ("decoding", "decoder", lambda m: m.get_layer("decoder").cell),

@@ -10,6 +10,7 @@ pytest.importorskip("tensorflow")
 from IPython.core.interactiveshell import InteractiveShell
 
 from addons_golden import HAS_TFA
+from kerases import KERAS3
 from s2s_magic import api
 from s2s_magic.errors import BuildError
 from test_roles import roles, said_trained, traced
@@ -43,7 +44,7 @@ def test_an_input_that_is_missing_is_named_with_the_call_that_needs_it_and_what_
         "Write inputs=[encoder_inputs, decoder_inputs]"
     )
     assert isinstance(caught.value.__cause__, ValueError)
-    assert "Graph disconnected" in str(caught.value.__cause__)
+    assert ("not connected" if KERAS3 else "Graph disconnected") in str(caught.value.__cause__)
     fixed = re.search(r"inputs=\[.*\]", str(caught.value))[0]
     assert traced(SEQ2SEQ + f"model = keras.Model({fixed}, outputs=outputs)").model is not None
 
@@ -93,6 +94,13 @@ def test_in_a_notebook_it_is_one_clean_line_and_a_real_error() -> None:
     finally:
         shell.run_line_magic("unload_ext", "s2s_magic")
         InteractiveShell.clear_instance()
+
+
+@pytest.mark.skipif(HAS_TFA, reason="TensorFlow Addons cannot wire it, and what is advised for it is tested below")
+@pytest.mark.parametrize("mechanism", ["LuongAttention", "BahdanauAttention"])
+def test_attention_that_addons_cannot_wire_is_wired_by_ours_and_needs_no_advice(mechanism: str) -> None:
+    code = ATTENTION.format(mechanism=mechanism) + "model = keras.Model([e, d], outputs.rnn_output)"
+    assert traced(code).model.output.shape[-1] == 7
 
 
 @pytest.mark.skipif(not HAS_TFA, reason="the attention of ours can be wired")

@@ -51,7 +51,7 @@ def _told(ledger, name: str) -> tuple[str, ...]:
 
 
 def test_a_decoder_owns_nothing_itself_and_holds_its_cell_and_its_output_layer() -> None:
-    seen = api.build("vocab: 30\nembed: 6\nencoder: lstm(8)\ndecoder: lstm(8)", name="small")
+    seen = api.build("vocab: 30\nembed: 6\nencoder: lstm(8)\ndecoder: lstm(8)\ncode: tfa", name="small")
     assert "decoder owns no variables itself: it holds decoder_cell (3 variables) and output_layer (2)" in " ".join(
         api.explain(seen, "decoder").sentences
     )

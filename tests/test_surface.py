@@ -7,11 +7,12 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from addons import run_plainly
+from kerases import KERAS3
 from models import by_hand
 from s2s_magic import Ledger, Seq2Seq
 from s2s_magic.errors import DataError, LookupFailed, SpecError
 
-SPEC = "%%seq2seq build small\nvocab: 30\nembed: 6\nencoder: lstm(8)\ndecoder: lstm(8)"
+SPEC = "%%seq2seq build small\nvocab: 30\nembed: 6\nencoder: lstm(8)\ndecoder: lstm(8)\ncode: tfa"
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,11 @@ def test_a_traced_cell_leaves_its_variables_in_the_notebook(notebook):
 
 
 def test_a_cell_that_raises_keeps_the_model_and_what_the_cell_did(notebook, capsys):
-    run(notebook, "%%seq2seq trace kept\nfrom tensorflow import keras\na = keras.Input([3])\nm = keras.Model(a, a)")
+    run(
+        notebook,
+        "%%seq2seq trace kept\nfrom tensorflow import keras\na = keras.Input([3])\n"
+        "m = keras.Model(a, keras.layers.Flatten()(a))",
+    )
     kept = notebook.user_ns["kept"]
     with pytest.raises(ZeroDivisionError):
         run(notebook, "%%seq2seq trace kept\nb = keras.layers.Dense(2)(a)\n1 / 0")
@@ -117,8 +122,14 @@ def test_a_layer_frozen_later_is_found_in_the_next_inspection_and_frozen_once_co
     run(notebook, SPEC.replace("small", "icy"))
     run(notebook, "icy.layers['decoder_cell'].trainable = False\n%seq2seq inspect icy")
     shown = " ".join(capsys.readouterr().out.split())
-    assert "decoder_cell.trainable was True when model was compiled" in shown
-    assert "run model.compile(...) again to freeze them" in shown
+    if KERAS3:  # which reads the switch when it fits
+        said = ["decoder_cell.trainable is False"]
+    else:
+        said = [
+            "decoder_cell.trainable was True when model was compiled",
+            "run model.compile(...) again to freeze them",
+        ]
+    assert [words for words in said if words not in shown] == []
     run(notebook, "icy.model.compile('adam', 'sparse_categorical_crossentropy')\n%seq2seq inspect icy")
     assert "decoder_cell.trainable is False" in " ".join(capsys.readouterr().out.split())
 

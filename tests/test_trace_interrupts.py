@@ -31,7 +31,7 @@ class Scale(layers.Layer):
         super().__init__()
         self.inner = layers.Dense(2)
     def build(self, shape):
-        self.w = self.add_weight("w", [2])
+        self.w = self.add_weight(name="w", shape=[2])
     def call(self, v):
         return self.inner(v) * self.w
 def twice(v):

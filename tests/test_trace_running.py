@@ -177,7 +177,8 @@ def test_a_constructor_that_failed_leaves_nothing_and_a_failed_call_what_it_made
     assert [e.source for e in seen.ledger.events][-1] == "layers.Dense(2)"
     assert not any(layer.class_name == "Sequential" for layer in seen.ledger.layers.values())
     code = (
-        "class Broken(layers.Layer):\n    def build(self, shape):\n        self.w = self.add_weight('w', [2])\n"
+        "class Broken(layers.Layer):\n    def build(self, shape):\n"
+        "        self.w = self.add_weight(name='w', shape=[2])\n"
         "    def call(self, v):\n        raise RuntimeError('late')\n"
         "b = Broken()\nb(keras.Input([2]))\n"
     )
