@@ -27,7 +27,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).parents[1]
-TOOLS = ("pytest", "hypothesis", "nbclient", "ipykernel", "pandas", "beautifulsoup4")
+TOOLS = ("pytest", "pytest-xdist", "hypothesis", "nbclient", "ipykernel", "pandas", "beautifulsoup4")
 COLAB = ("ipython==7.34.*", "ipywidgets==7.7.1", "traitlets==5.7.1", "ipykernel==6.17.*", "numpy==2.1.*")
 CORE = {
     "tracing": "places trace_running trace_ledger trace_kernel names cells unseen",
@@ -129,7 +129,10 @@ def environment(stack: Stack, folder: Path) -> Path:
     done = folder / "complete"
     if not done.exists():
         subprocess.run([interpreter(stack.python) or "", "-m", "venv", "--clear", folder], check=True)
-        wanted = [*stack.packages, *(tool for tool in TOOLS if not any(p.startswith(tool) for p in stack.packages))]
+        wanted = [
+            *stack.packages,
+            *(tool for tool in TOOLS if not any(p.startswith(tool) for p in stack.packages)),
+        ]
         subprocess.run([python, "-m", "pip", "install", "--quiet", *wanted, "-e", ROOT], check=True)
         done.touch()
     return python
@@ -146,7 +149,8 @@ def results(stack: Stack, python: Path, brief: bool, until: float) -> Iterator[s
             report = Path(folder) / "report.xml"
             files = [f"tests/test_{name}.py" for name in named]
             chosen = {name: value for name, value in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
-            command = [python, "-m", "pytest", "-q", "--tb=short", f"--junitxml={report}", *files]
+            command = [python, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", "--tb=short"]
+            command += [f"--junitxml={report}", *files]
             left = max(until - time.monotonic(), 0)
             with suppress(subprocess.TimeoutExpired):  # leaves no report
                 subprocess.run(command, cwd=ROOT, env=chosen | stack.environment, check=False, timeout=left)
