@@ -32,6 +32,9 @@ def _fresh() -> None:
     keras.utils.set_random_seed(3)
 
 
+SOFTMAX = keras.ops.softmax if KERAS3 else tf.nn.softmax
+
+
 def snippet(vocab: int = VOCAB, embed: int = EMBED, units: int = UNITS, dtype: str = "float32") -> keras.Model:
     """Return the book's encoder-decoder."""
     how = {"dtype": dtype}
@@ -51,7 +54,7 @@ def snippet(vocab: int = VOCAB, embed: int = EMBED, units: int = UNITS, dtype: s
     outputs, _, _ = decoder(
         embeddings(decoder_inputs), initial_state=[state_h, state_c], sequence_length=sequence_lengths
     )
-    probabilities = tf.nn.softmax(outputs.rnn_output)
+    probabilities = SOFTMAX(outputs.rnn_output)
     return keras.models.Model([encoder_inputs, decoder_inputs, sequence_lengths], [probabilities])
 
 
