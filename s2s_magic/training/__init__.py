@@ -19,7 +19,7 @@ def fit(
     progress: Show,
     watch: Callable[[Seq2Seq], None] | None = None,
 ) -> None:
-    """Train a model; see `s2s_magic.training.fitting.fit`, which is loaded with TensorFlow when it is called first."""
+    """Train a model; see `s2s_magic.training.fitting.fit`, which is imported, with TensorFlow, at the first call."""
     from s2s_magic.training import fitting
 
     fitting.fit(seq2seq, plan, namespace, progress=progress, watch=watch)

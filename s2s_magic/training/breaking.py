@@ -1,4 +1,4 @@
-"""What is said of a fit whose loss became non-finite."""
+"""The error message of a fit whose loss became non-finite."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def broken_loss(seq2seq: Seq2Seq, loop: Loop, recorder: Recorder, keys: list[str]) -> str:
-    """Say how the loss broke, and what is put back."""
+    """Return a message that says where the loss broke, the likely cause, and which state was restored."""
     found = recorder.first_broken()
     cause = f"no gradient broke before it, and {_greatest(seq2seq, recorder, keys)}" if found is None else ""
     epoch = len(loop.epochs) + 1
@@ -33,7 +33,7 @@ def broken_loss(seq2seq: Seq2Seq, loop: Loop, recorder: Recorder, keys: list[str
 
 
 def _greatest(seq2seq: Seq2Seq, recorder: Recorder, keys: list[str]) -> str:
-    """Name the variable of the greatest norm, as it is when the loss broke."""
+    """Name the variable with the greatest norm at the time the loss broke."""
     norms = {
         number: float(np.linalg.norm(variable.numpy().astype(np.float64)))
         for number, variable in enumerate(recorder.variables)
@@ -41,7 +41,7 @@ def _greatest(seq2seq: Seq2Seq, recorder: Recorder, keys: list[str]) -> str:
     }
     if not norms:
         return "the model has nothing to train"
-    # which is the first that is no number, where there is one
+    # argmax returns the first NaN if there is one
     number = list(norms)[int(np.argmax(list(norms.values())))]
     return f"the greatest weights are those of {_variable_name(seq2seq, keys[number])} (norm {norms[number]:.3g})"
 

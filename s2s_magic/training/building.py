@@ -1,4 +1,4 @@
-"""Letting a model that makes its variables as data come make them before the fit, so that they can be watched."""
+"""Before a fit, build a model whose variables are created by its first call, so that the fit can watch them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from s2s_magic.undoing import Changes
 
 
 def build_on(seq2seq: Seq2Seq, given: Feed, seed: int | None) -> None:
-    """Call a model on one batch of a fit's data, under capture, where none of its variables exist yet.
+    """Build an unbuilt model by calling it, under capture, on one batch of a fit's data.
 
-    The ledger goes on with that call, so that it tells which call made which variable; nothing lands in the notebook.
-    ``seed`` seeds the first values; None leaves the random states alone.
+    The ledger continues with that call, so it records which call created which variable; no notebook name is bound.
+    ``seed`` seeds the initial values; None leaves the random states alone.
 
     Raises
     ------
     FitError
-        When the model cannot be called on these data.
+        If the model cannot be called on these data.
     """
     model = seq2seq.model
     if model.built:
@@ -52,7 +52,7 @@ def build_on(seq2seq: Seq2Seq, given: Feed, seed: int | None) -> None:
 
 
 def _one_batch(given: Feed) -> Any:
-    """Return the inputs of one batch; of batches that must not be looked at, one row of nothing."""
+    """Return the inputs of one batch; one row of zeros if the batches must not be read before the fit."""
     if given.first is not None:
         return given.first()[0]
     return tf.nest.map_structure(

@@ -1,4 +1,4 @@
-"""What happens around the steps of ``Model.fit``: evidence, progress, early stopping, and the last sound state."""
+"""The callback of a fit: evidence, progress, early stopping, and the state after the last finite epoch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from s2s_magic.training.progress import PAUSE, Progress, Show
 
 
 def at_most_once_a_second(call: Callable[[], object]) -> Callable[[], None]:
-    """Leave out the calls that come within a second of the last one."""
+    """Return a function that calls ``call``, unless it did so less than a second ago."""
     last = -math.inf
 
     def throttled() -> None:
@@ -33,28 +33,28 @@ class NotFinite(Exception):
 
 
 class Loop(keras.callbacks.Callback):  # type: ignore[misc]
-    """Looks after one fit.
+    """Measures one fit, shows its progress, and stops it early.
 
     Parameters
     ----------
     recorder
-        Measures the epochs.
+        Measures each epoch.
     show
-        Takes the progress.
+        Receives the progress.
     name, epochs, steps
-        The model's name, and how far the fit goes.
+        The model's name, the number of epochs, and the steps in each.
     patience
-        Epochs without a better loss after which to stop and put the best epoch's state back; None for never.
+        Epochs without a better loss after which to stop and restore the best epoch's state; None for never.
 
     Attributes
     ----------
     stopped
-        Why it stopped before the last epoch, in words.
+        In words, why the fit stopped early and which state was restored; None if neither.
     after_epoch
-        Called at the end of each epoch, once it is measured.
+        Called at the end of each epoch, after it was measured.
     """
 
-    _supports_tf_logs = True  # Keras then leaves the values on the device until they are asked for.
+    _supports_tf_logs = True  # Keras then leaves the values on the device until they are read.
 
     def __init__(
         self, recorder: Recorder, show: Show, *, name: str, epochs: int, steps: int, patience: int | None
@@ -63,7 +63,7 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         self._recorder, self._show = recorder, show
         self._name, self._planned, self._patience = name, epochs, patience
         self.steps = steps
-        self._measured: list[tuple[dict[str, float], Epoch, int]] = []  # with the steps done by then
+        self._measured: list[tuple[dict[str, float], Epoch, int]] = []  # with the steps done so far
         self.stopped: str | None = None
         self.after_epoch: Callable[[], object] = lambda: None
         self._began_training = False
@@ -83,35 +83,35 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
 
     @property
     def epochs(self) -> list[tuple[dict[str, float], Epoch]]:
-        """Loss and metrics, and the norms, of each epoch; of one that was cut off too."""
+        """The metrics (including the loss) and the norms of each epoch, including one that was interrupted."""
         return [(values, epoch) for values, epoch, _ in self._measured]
 
     @property
     def steps_done(self) -> int:
-        """Steps that were taken, whether or not Keras came to say so."""
+        """Steps taken, including one that Keras has not reported yet."""
         return max(self._seen_steps, backend.steps_taken(self.model)) if self._began_training else 0
 
     @property
     def reached(self) -> tuple[int, int]:
-        """Epoch, from 1, and the steps that were taken in it."""
+        """The current epoch, from 1, and the steps taken in it."""
         whole = [done for *_, done in self._measured]
         epoch = max(1, min(self._epoch, len(whole) + 1))
         return epoch, self.steps_done - (whole[epoch - 2] if epoch > 1 else 0)
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Keep the state before the first step."""
+        """Save the state before the first step."""
         self._sound = self._state()
         self._began_training = True
         self._tell()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Begin to count."""
+        """Reset the counts of the epoch."""
         self._running = {}
         self._epoch, self._step = epoch + 1, 0
         self._recorder.begin_epoch()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Look at the loss a few times a second only: to read it, the host waits for the device."""
+        """Check the loss only a few times a second: to read it, the host waits for the device."""
         self._seen_steps += batch + 1 - self._step
         self._step, self._running = batch + 1, logs
         now = time.monotonic()
@@ -122,7 +122,7 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
             self._tell()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Measure the epoch, and keep its state if it is sound."""
+        """Measure the epoch, and save its state if it is finite."""
         self._values = _numbers(logs)
         self._check(self._values)
         measured = self._recorder.end_epoch()
@@ -145,28 +145,28 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
             self.stopped = f"no better {monitored} for {epoch - self._best[1]} epochs"
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Put the best epoch's state back where there was patience."""
+        """Restore the best epoch's state, if there is a patience."""
         if self._best_state is not None and self._best[1] < len(self._measured):
             self._best_state()
-            backend.put_averages(self.model)  # Keras did so before, with the last epoch's
+            backend.put_averages(self.model)  # Keras did so already, with the last epoch's
             self.stopped = (
                 f"{self.stopped or 'all epochs done'}; the state after epoch {self._best[1]}, the best, was put back"
             )
 
     def cut_off(self) -> None:
-        """Measure an epoch that did not come to its end, up to where it came; once, however often it is asked for."""
+        """Measure an interrupted epoch up to its last step; further calls do nothing."""
         done = self.steps_done
         if done > (self._measured[-1][2] if self._measured else 0):
-            told = self._running if done == self._seen_steps else None  # else Keras did not come to tell of the last
+            told = self._running if done == self._seen_steps else None  # else Keras has not reported the last step
             values = _numbers(told or backend.metric_results(self.model) or self._running)
             self._measured.append((values, self._recorder.end_epoch(), done))
 
     def put_back(self) -> None:
-        """Put the state after the last sound epoch back, or the state before the fit."""
+        """Restore the state after the last finite epoch, or the state before the fit if there is none."""
         self._sound()
 
     def finish(self, state: str) -> None:
-        """Show how it ended, where it was shown that it began."""
+        """Show how the fit ended, if its beginning was shown."""
         if not self._began_training:
             return
         self._values = self._measured[-1][0] if self._measured else {}
@@ -192,7 +192,7 @@ def _numbers(logs: Mapping[str, Any] | None) -> dict[str, float]:
 
 
 def merged(earlier: Mapping[str, Sequence[float | None]], epochs: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """Join the history of earlier fits with that of one more; None where a run did not have a value."""
+    """Append the epochs of a fit to the history of earlier fits; None where a fit has no value."""
     before = max((len(values) for values in earlier.values()), default=0)
     names = dict.fromkeys([*earlier, *(name for epoch in epochs for name in epoch)])
     return {name: (*earlier.get(name, [None] * before), *(epoch.get(name) for epoch in epochs)) for name in names}

@@ -1,4 +1,4 @@
-"""What a model is compiled with for a fit: what the body says, else what it was compiled with, else a default."""
+"""Compile a model for a fit: with the settings of the fit's body, else those it was compiled with, else defaults."""
 
 from __future__ import annotations
 
@@ -35,14 +35,16 @@ _OF_CLASSES = {
 
 
 def compile_for_fit(seq2seq: Seq2Seq, plan: FitPlan, table: Table | Stream) -> None:
-    """Compile the model where the plan asks for it or nobody did.
+    """Compile the model if the plan names a setting of ``compile``, or if the model is not compiled yet.
 
-    What the plan does not name stays as it was compiled; an optimizer of the same settings keeps its state.
+    Settings that the plan does not name are kept; an optimizer with the same settings keeps its state.
 
     Raises
     ------
     DataError
-        When the plan names what only the model's own way of compiling can set.
+        If the plan names a setting of a model whose class overrides ``compile``.
+    FitError
+        If such a model is not compiled yet.
     """
     model = seq2seq.model
     compiled = backend.is_compiled(model)
@@ -64,13 +66,13 @@ def compile_for_fit(seq2seq: Seq2Seq, plan: FitPlan, table: Table | Stream) -> N
         wanted = _metrics(seq2seq, plan.metrics, table, as_compiled[1])
         metrics = metrics if [*map(_made_of, wanted)] == [*map(_made_of, metrics)] else wanted
     if optimizer is before and loss is model.loss and metrics is as_compiled:
-        return  # to compile anew would look at the switches anew, and begin the metrics anew
+        return  # compiling again would read the trainable switches again and reset the metrics
     settings["metrics"], settings["weighted_metrics"] = metrics
     model.compile(optimizer=optimizer, loss=loss or None, **settings)
 
 
 def _check_own_compile(seq2seq: Seq2Seq, plan: FitPlan) -> None:
-    """Refuse to compile a model whose class does that in a way of its own."""
+    """Refuse to compile a model whose class overrides ``compile``."""
     if not backend.has_own_compile(seq2seq.model):
         return
     kind = type(seq2seq.model).__name__
@@ -85,7 +87,7 @@ def _check_own_compile(seq2seq: Seq2Seq, plan: FitPlan) -> None:
 
 
 def _goes_on(optimizer: Any, wanted: Any, model: Any) -> bool:
-    """Return whether a compiled optimizer is the one that is wanted, and has a place for all that would be trained."""
+    """Return whether a compiled optimizer has the wanted settings, and slots for all variables to be trained."""
     known = backend.known_to_optimizer(model, backend.trained_by_fit(model))
     return _alike(wanted, backend.bare_optimizer(optimizer)) and (known is None or all(known))
 
@@ -97,7 +99,7 @@ def _alike(one: Any, other: Any) -> bool:
 
 
 def _made_of(metrics: Any) -> Any:
-    """Return what metrics were asked for, where it was by a fit body."""
+    """Return the metrics, with each one made from a fit body replaced by the values it was made from."""
     return [getattr(metric, "asked_for", metric) for metric in metrics] if isinstance(metrics, list) else metrics
 
 
@@ -114,10 +116,10 @@ def _loss(seq2seq: Seq2Seq, named: Named | None, table: Table | Stream) -> Any:
 def _metrics(
     seq2seq: Seq2Seq, names: tuple[str, ...], table: Table | Stream, weighted: Any
 ) -> tuple[list[Any] | None, Any]:
-    """Return the metrics that see everything, and those that are weighted; padding counts in neither.
+    """Return the unweighted and the weighted metrics; padding counts in neither.
 
-    Keras finds out what a name means for each output, by its shape and the target's. What is weighted as compiled stays
-    so, unless the rows' filling gives weights to those that are named.
+    Keras resolves a name for each output, by the shapes of output and target. The compiled weighted metrics are kept;
+    if weights exclude the padding from the loss, the named metrics are added to them.
     """
     padding = seq2seq.ids.padding
     if padding is None and isinstance(table, Table) and table.weighted:

@@ -1,4 +1,4 @@
-"""One fit at a time for each object: two that change the same ones would put back each other's changes."""
+"""One fit at a time for each object: two fits that change the same object would undo each other's changes."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from s2s_magic.errors import FitError
 from s2s_magic.undoing import Changes
 
 _TAKEN: dict[int, object] = {}
-"""By identity, the objects that a fit has taken, with that fit's token; nothing but a dictionary's own steps, which no
-thread sees half done."""
+"""From the id of each object in use to the token of the fit that uses it; accessed only by single dictionary
+operations, which are atomic between threads."""
 
 _RANDOM = 0
-"""Stands for the random states of the process."""
+"""The key of the process's random states."""
 
 
 def take(changes: Changes, name: str, model: Any, *, alone: bool) -> None:
-    """Take a model and all that is in it until changes are undone; with ``alone``, the random states as well.
+    """Reserve a model and every object in it until changes are undone; with ``alone``, the random states too.
 
-    A fit with a seed sets the random states, and puts them back.
+    A fit with a seed sets the random states and restores them.
 
     Raises
     ------
     FitError
-        When a fit that has not ended has taken one of them.
+        If another fit is using one of them.
     """
     token = object()
 

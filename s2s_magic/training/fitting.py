@@ -1,4 +1,4 @@
-"""Fitting a model on notebook variables, with evidence for every variable."""
+"""Fit a model on data from the notebook, with evidence for every variable of the model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from s2s_magic.spec import FitPlan
 
 LONG = 500
-"""Training steps from which on it pays to write the loops over time out: tracing then takes up to two seconds more."""
+"""Training steps from which unrolling the loops over time pays: tracing then takes up to two seconds longer."""
 
 
 def fit(
@@ -43,34 +43,34 @@ def fit(
     progress: Show,
     watch: Callable[[Seq2Seq], None] | None = None,
 ) -> None:
-    """Train a model by ``Model.fit`` and keep evidence; a second fit goes on where the first one ended.
+    """Train a model by ``Model.fit`` and record evidence; a second fit continues from the first.
 
-    A fit that ends before its first step, by whatever exception, leaves everything as it was. After that, what was
-    trained is kept and is in the evidence, also where something raises that comes later.
+    A fit that ends before its first step, by whatever exception, leaves everything unchanged. After that, what was
+    trained is kept and recorded, even if something raises later.
 
     Parameters
     ----------
     seq2seq
-        A built or a traced model; its evidence, its ledger's ``training`` and its tokenizers are updated.
+        A built or traced model; its evidence, its ledger's ``training`` and its tokenizers are updated.
     plan
-        What `parse_fit` gave.
+        The result of `parse_fit`.
     namespace
         Where the plan's names are looked up.
     progress
-        Takes every `Progress`, at most four a second.
+        Receives each `Progress`, at most four a second.
     watch
-        Is handed the model after an epoch, at most once a second, with the evidence so far.
+        Called with the model, which has the evidence so far, after an epoch, at most once a second.
 
     Raises
     ------
     DataError
-        When something does not fit: before the first step, with nothing changed.
+        If data, plan and model do not match; raised before the first step, with nothing changed.
     FitError
-        When the loss became non-finite: weights are those after the last sound epoch, and the model is compiled with
-        what it was before the fit. When the model is being fitted already.
+        If the loss became non-finite: the weights after the last finite epoch and the compile settings from before
+        the fit are restored. Also if another fit uses the model, or if the model cannot be trained as it is.
     Interrupted
-        When interrupted, a ``KeyboardInterrupt``: weights, optimizer, history and evidence are kept, and the run is
-        marked.
+        On a ``KeyboardInterrupt``: weights, optimizer, history and evidence are kept, and the run is marked as
+        interrupted.
     """
     course = _Course(seq2seq, plan, seq2seq.evidence or Evidence())
     try:
@@ -86,7 +86,7 @@ def fit(
 
 @dataclass
 class _Course:
-    """How far a fit came, and how it ended; as long as nothing else is known, it was interrupted."""
+    """How far a fit got, and how it ended: ``interrupted`` until another end is known."""
 
     seq2seq: Seq2Seq
     plan: FitPlan
@@ -103,11 +103,11 @@ class _Course:
 
     @property
     def trained(self) -> bool:
-        """Whether a step was taken."""
+        """Whether at least one step was taken."""
         return self.loop is not None and self.loop.steps_done > 0
 
     def keep(self, state: str | None = None) -> None:
-        """Write the record of what was trained so far."""
+        """Record what was trained so far."""
         assert self.loop is not None
         assert self.recorder is not None
         assert self.noted is not None
@@ -126,13 +126,13 @@ class _Course:
         before = self.before if self.by_call is None else self.before.model_copy(update={"by_call": self.by_call})
         epochs = self.loop.epochs
         history = merged(before.history, [values for values, _ in epochs])
-        # at first the bare record, which stays whatever happens to the rest
+        # first the record alone, which stays even if the rest fails
         self.seq2seq.evidence = before.model_copy(update={"history": history, "runs": (*before.runs, run)})
         self.seq2seq.ledger = self.seq2seq.ledger.with_training(self.seq2seq.evidence)
         keep_evidence(self.seq2seq, before, epochs, self.recorder, self.noted, run)
 
     def interrupted(self) -> str:
-        """Say in one sentence where it was interrupted, what is kept, and how to go on."""
+        """Say in one sentence where the fit was interrupted, what is kept, and how to continue."""
         name, plan = self.seq2seq.name, self.plan
         if self.loop is None or not self.trained:
             return f"the fit of {name} was interrupted before its first step: nothing was changed"
@@ -176,7 +176,7 @@ def _fit(course: _Course, prepared: Prepared, show: Show, watch: Callable[[Seq2S
     with Changes() as changes, changes, changes:
         backend.keep_switches(changes, model)
         backend.set_traces_aside(changes, model)  # so that the step is traced with the recorder in it
-        # first, while every method is still what the user left there
+        # first, while every method is still the user's
         if plan.accelerate:
             course.accelerated = _accelerated(changes, seq2seq, fixed, write_out=write_out)
         for optimizer in backend.optimizers_of(model):
@@ -195,7 +195,7 @@ def _fit(course: _Course, prepared: Prepared, show: Show, watch: Callable[[Seq2S
 
 
 def _train_to_an_end(changes: Changes, course: _Course, loop: Loop, given: Feed) -> None:
-    """Train, and note how it ended."""
+    """Train, and record how the training ended."""
     try:
         _train(changes, course, loop, given)
         course.state = loop.stopped or "done"
@@ -211,7 +211,7 @@ def _train_to_an_end(changes: Changes, course: _Course, loop: Loop, given: Feed)
 
 
 def _settle_in_the_end(changes: Changes, course: _Course) -> None:
-    """Keep what was trained once everything else is undone; where nothing was, put all back as it is now."""
+    """Keep what was trained once all other changes are undone; if nothing was, restore the present state."""
     seq2seq, model = course.seq2seq, course.seq2seq.model
     put_attributes_back = backend.attributes_before(model)
     before = seq2seq.fitted, seq2seq.tokenizers, seq2seq.ids
@@ -235,7 +235,7 @@ def _settle_in_the_end(changes: Changes, course: _Course) -> None:
 
 
 def _heed(seq2seq: Seq2Seq) -> None:
-    """Say before the first step what the fit will do that the switches do not say; refuse one that would stop there."""
+    """Warn of drift before the first step; refuse a fit that would fail at that step."""
     for finding in drift(seq2seq):
         if finding.kind == "not in the optimizer":
             raise FitError(finding.text)
@@ -243,13 +243,13 @@ def _heed(seq2seq: Seq2Seq) -> None:
 
 
 def _named(seq2seq: Seq2Seq) -> str | None:
-    """Name the model that is fitted, where there are several."""
+    """Name the model to fit; None if there is only one."""
     model = seq2seq.ledger.main_model
     return model.name if model is not None and len(seq2seq.ledger.models) > 1 else None
 
 
 def _remember(seq2seq: Seq2Seq, prepared: Prepared, noted: Watched) -> None:
-    """Note what later fits and decoding need: vocabularies, where each variable started, the longest target."""
+    """Record what later fits and decoding need: vocabularies, starting values of variables, the longest target."""
     before = seq2seq.fitted or Fitted()
     steps = steps_of(prepared.train.target)
     longest = max((n for n in (before.longest, steps) if n is not None), default=None)
@@ -259,13 +259,13 @@ def _remember(seq2seq: Seq2Seq, prepared: Prepared, noted: Watched) -> None:
 
 
 def _fixed_lengths(prepared: Prepared) -> Mapping[int, int]:
-    """Return the lengths that are the same in all rows, of the validation as well; see `Table.fixed_lengths`."""
+    """Return the lengths that are the same in all rows, including the validation's; see `Table.fixed_lengths`."""
     fixed = prepared.train.fixed_lengths
     return fixed if prepared.validation is None or prepared.validation.fixed_lengths == fixed else {}
 
 
 def _accelerated(changes: Changes, seq2seq: Seq2Seq, fixed: Mapping[int, int], *, write_out: bool) -> Mapping[str, str]:
-    """Let the model run on faster kernels until changes are undone; say which layers do, by the user's names."""
+    """Run the model on faster kernels until changes are undone; say which layers do so, by the user's names."""
     from s2s_magic.acceleration import put_on_kernels
 
     names = {layer.keras_name: layer.name for layer in seq2seq.ledger.layers.values() if layer.in_models}
@@ -274,7 +274,7 @@ def _accelerated(changes: Changes, seq2seq: Seq2Seq, fixed: Mapping[int, int], *
 
 
 def _train(changes: Changes, course: _Course, loop: Loop, given: Feed) -> None:
-    """Fit; a step that XLA was to compile and cannot is left to TensorFlow's own kernels."""
+    """Fit; if XLA cannot compile the step as requested, start again without it."""
     model, plan = course.seq2seq.model, course.plan
     arguments = {**given.arguments, **given.validation, "epochs": plan.epochs, "callbacks": [loop], "verbose": 0}
     try:

@@ -1,4 +1,4 @@
-"""From what a recorder measured to the evidence in a ledger, joined to that of earlier fits."""
+"""Turn what a recorder measured into evidence in a ledger, joined to that of earlier fits."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ Epochs = Sequence[tuple[Mapping[str, float], Epoch]]
 
 @dataclass(frozen=True)
 class Watched:
-    """The variables that a fit watches: all of the ledger's that hold numbers, whether they are to be trained or not.
+    """The variables that a fit watches: all numeric ones in the ledger, trainable or not.
 
     Attributes
     ----------
     variables
         By ledger key.
     starts
-        Where the distance of each counts from: its value at creation, else before the first fit.
+        The value from which each one's distance is measured: that at its creation, else before the first fit.
     before
-        What each held when this fit began.
+        The value of each when this fit began.
     """
 
     variables: Mapping[str, Any]
@@ -41,15 +41,15 @@ class Watched:
     before: Mapping[str, Any]
 
     def recorder(self, steps: int, *, compiled: bool) -> Recorder:
-        """Make the recorder of a fit with so many steps an epoch; ``compiled`` by XLA or not."""
+        """Return the recorder of a fit with ``steps`` an epoch; ``compiled`` says whether XLA compiles them."""
         return Recorder(
             list(self.variables.values()), list(self.starts.values()), list(self.before.values()), steps, compiled
         )
 
 
 def watched(seq2seq: Seq2Seq) -> Watched:
-    """Note where the variables of a model, compiled as it is fitted, stand before a fit."""
-    seq2seq.refresh()  # which outputs have a loss is known once it is compiled
+    """Return the variables of a model that was compiled for a fit, with their values before it."""
+    seq2seq.refresh()  # which outputs have a loss is known only once it is compiled
     variables, starts, before = {}, {}, {}
     earlier = seq2seq.fitted.starts if seq2seq.fitted else {}
     for key, variable in seq2seq.live.variables.items():
@@ -70,7 +70,7 @@ def keep_evidence(
 ) -> None:
     """Join a fit, or the part of it done so far, to the evidence of earlier fits (``before``).
 
-    The model's evidence, its ledger's ``training``, and which rows its fits moved are updated. ``noted`` is what
+    Updates the model's evidence, its ledger's ``training``, and the record of rows moved by fits. ``noted`` is what
     `watched` returned before the fit; ``run`` says how the fit went.
     """
     fitted = seq2seq.ledger.main_model
@@ -84,13 +84,13 @@ def keep_evidence(
     for place, (key, effect) in enumerate(zip(noted.variables, effects, strict=True)):
         old = before.variables.get(key) or VariableEvidence(verdict="not measured", text="")
         series: dict[str, tuple[float, ...]] = {}
-        if old.distance or effect.given or effect.moved:  # else there is nothing to draw: it stands where it stood
+        if old.distance or effect.given or effect.moved:  # else there is nothing to draw: it has not moved
             for name in SERIES:
                 values = list(getattr(old, name))
                 values += [0.0] * (past - len(values))
                 values += [_value(epoch, name, place) for _, epoch in epochs]
                 series[name] = tuple(values)
-            if epochs:  # what the fit left: moving averages or an earlier state may have been put in place
+            if epochs:  # the final values: averages or an earlier state may have replaced those of the last epoch
                 series["norm"] = (*series["norm"][:-1], float(norm[place]))
                 series["distance"] = (*series["distance"][:-1], float(distance[place]))
         update = {
@@ -112,9 +112,9 @@ def keep_evidence(
 
 
 def _effects(recorder: Recorder, number: int, model: str | None, idle: int) -> list[Effect]:
-    """Say what a fit of a model did to each variable, as it stands now.
+    """Return what a fit of a model did to each variable up to now.
 
-    ``idle`` is the number of steps on which Keras 3 did not ask the optimizer, as there was nothing to train.
+    ``idle`` is the number of steps on which Keras 3 did not call the optimizer, because there was nothing to train.
     """
     steps = recorder.steps()
     before, moved, rows = recorder.norms_before, recorder.moved(), recorder.rows_moved()
@@ -136,7 +136,7 @@ def _effects(recorder: Recorder, number: int, model: str | None, idle: int) -> l
 
 
 def _rows(seq2seq: Seq2Seq, recorder: Recorder, keys: Sequence[str]) -> dict[str, Numbers]:
-    """Return by key which rows any fit moved so far, of the variables that are read by rows."""
+    """Return by key, for each variable that is read by rows, which rows any fit has moved so far."""
     found = dict(seq2seq.fitted.rows) if seq2seq.fitted else {}
     for place, moved in recorder.rows_moved().items():
         earlier = found.get(keys[place])

@@ -1,4 +1,4 @@
-"""Norms of gradients and updates, and on which steps there was a gradient, measured inside the training step."""
+"""Measure norms of gradients and updates, and count steps with a gradient, inside the training step."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from s2s_magic.undoing import Changes
 
 SAMPLES = 8
 LEAST_STRIDE = 16
-"""Sums of float32 squares between these are exact to rounding; others are made again in float64."""
+"""About how many steps of an epoch are measured, and the least distance between two of them."""
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch's norms, each an array with one number a variable."""
+    """One epoch's norms: arrays with one number for each variable."""
 
     gradient: Numbers
     update: Numbers
@@ -31,16 +31,16 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Steps:
-    """The steps of a fit so far: how many, and for each variable on how many of them which was true.
+    """Counts of the steps of a fit so far; all but ``applied`` have an entry for each variable.
 
     Attributes
     ----------
     applied
-        How often the optimizer was asked to apply gradients.
+        How often the optimizer was called to apply gradients.
     broken, live, given
-        On how many steps each variable's gradient was not finite, was finite and not zero, and was handed over at all.
+        On how many steps the gradient was not finite; finite and not zero; passed to the optimizer, even as None.
     connected
-        Whether it was ever other than None.
+        Whether the gradient was ever other than None.
     """
 
     applied: int
@@ -51,32 +51,31 @@ class Steps:
 
 
 def stride(steps: int) -> int:
-    """Return how many steps lie between two that are measured, in an epoch of so many."""
+    """Return the distance between two measured steps in an epoch of ``steps`` steps."""
     return max(LEAST_STRIDE, -(-steps // SAMPLES))
 
 
 class Recorder:
     """Watches an optimizer apply gradients.
 
-    On *every* step it is counted whether each gradient is finite and whether it is zero: exactly, however small or
-    large its numbers are. Measured are the norm of every gradient (before clipping; duplicate rows of a sparse one
-    added up) and of every variable's change, on the first step of an epoch, on every ``stride``-th after it (about
-    `SAMPLES` times an epoch, and never more often than every `LEAST_STRIDE` steps), and on the first step of the epoch
-    on which some variable gets a gradient. Norms and distances of the variables themselves are measured once an epoch,
-    at its end.
+    Each gradient is checked on *every* step: whether it is finite, and whether it is exactly zero, however small or
+    large its numbers are. The norms of gradients (before clipping, with duplicate rows of a sparse one summed) and of
+    updates are measured on some steps: the first of an epoch, every ``stride``-th after it (about `SAMPLES` times an
+    epoch, at least `LEAST_STRIDE` steps apart), and for each variable the first of the epoch on which it has a
+    gradient other than zero. Norms and distances of the variables themselves are measured at the end of each epoch.
 
     Parameters
     ----------
     variables
-        Numeric variables: those that may be trained, and those whose movement alone is watched.
+        Numeric variables: those that may be trained, and those of which only the movement is watched.
     starts
-        Where each of them started, for the distance: tensors.
+        Tensors: the value from which each one's distance is measured.
     before
-        What each of them held when the fit began: tensors.
+        Tensors: the value of each when the fit began.
     steps
-        Steps an epoch.
+        Steps in an epoch.
     compiled
-        Whether XLA compiles the step: every step is measured then, for XLA has no tensors of changing size.
+        Whether XLA compiles the step: then every step is measured, because XLA has no tensors of varying size.
     """
 
     def __init__(
@@ -99,15 +98,15 @@ class Recorder:
         self._connected = [False] * len(self.variables)
         count = len(self.variables)
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self._counts = tf.Variable(tf.zeros([3, count], tf.int64), trainable=False)  # finite, live, given: of the fit
-        self._samples = tf.Variable(tf.zeros([count], tf.int64), trainable=False)  # finite and measured: of the epoch
-        self._unmeasured = tf.Variable(tf.ones([count], tf.bool), trainable=False)  # never while live: of the epoch
-        self._squares = tf.Variable(tf.zeros([2, count], tf.float64), trainable=False)  # gradient, update: of the epoch
+        self._counts = tf.Variable(tf.zeros([3, count], tf.int64), trainable=False)  # finite, live, given; in the fit
+        self._samples = tf.Variable(tf.zeros([count], tf.int64), trainable=False)  # finite and measured; in the epoch
+        self._unmeasured = tf.Variable(tf.ones([count], tf.bool), trainable=False)  # never while live; in the epoch
+        self._squares = tf.Variable(tf.zeros([2, count], tf.float64), trainable=False)  # gradient, update; in the epoch
         self._applied_before = 0
         self._finite_before = np.zeros(count, np.int64)
 
     def begin_fit(self, starts: Sequence[Any], before: Sequence[Any]) -> None:
-        """Count from the first step of another fit, whose step was traced already; see the class for what is given."""
+        """Reset all counts for another fit with the same traced step; the parameters are those of the class."""
         self._starts, self._before = list(starts), list(before)
         self.norms_before = norms_of(self._before)
         self._applied_before = 0
@@ -116,17 +115,17 @@ class Recorder:
             count.assign(tf.zeros_like(count))
 
     def end_fit(self) -> None:
-        """Let go of what the variables held."""
+        """Release the saved values of the variables."""
         self._starts, self._before = [], []
 
     def watch(self, changes: Changes, optimizer: Any) -> None:
-        """Stand between the training step and this optimizer object until changes are undone.
+        """Record each update that an optimizer makes, until changes are undone.
 
-        The step must be traced in the meantime.
+        The training step must be traced within that time.
         """
 
         def update_and_record(pairs: Sequence[tuple[Any, Any]], update: Callable[[], Any]) -> Any:
-            if self._recording:  # one that an optimizer of the model's hands its work on to
+            if self._recording:  # an inner optimizer, to which a recorded one delegates
                 return update()
             self._recording = True
             try:
@@ -177,7 +176,7 @@ class Recorder:
         return result
 
     def _copies(self, sampled: Any, variables: Sequence[Any]) -> list[Any]:
-        """Return what variables hold now where a step is sampled, else empty tensors."""
+        """Return the present values of variables if the step is sampled, else empty tensors."""
         if self._compiled or not variables:
             return [tf.identity(real(variable)) for variable in variables]
         copies = tf.cond(
@@ -188,14 +187,14 @@ class Recorder:
         return list(tf.nest.flatten(copies))
 
     def _spread(self, places: Any, numbers: Any) -> Any:
-        """Set numbers to their places among all variables; zero elsewhere."""
+        """Put numbers at their places among all variables, with zeros elsewhere."""
         if list(places) == list(range(len(self.variables))):
             return numbers
         where = np.array([[place] for place in places], np.int32).reshape(-1, 1)
         return tf.scatter_nd(where, numbers, [len(self.variables)])
 
     def _half_squares(self, tensors: Sequence[Any]) -> Any:
-        """Return half the sum of squares of each of some tensors, in float64, without underflow or overflow."""
+        """Return half the sum of squares of each tensor, in float64, without underflow or overflow."""
         if not tensors:
             return tf.zeros([0], tf.float64)
         if self._compiled:
@@ -204,7 +203,7 @@ class Recorder:
         trusted = (sums > TRUSTED[0]) & (sums < TRUSTED[1])
 
         def exactly() -> Any:
-            # a slice from the first number on is no copy, and an empty one costs nothing
+            # slicing from the first number copies nothing, and an empty slice costs nothing
             counts = [tensor.shape.num_elements() or tf.size(tensor, tf.int64) for tensor in tensors]
             sizes = tf.where(trusted, tf.constant(0, tf.int64), tf.convert_to_tensor(counts, tf.int64))
             start, flat = tf.constant([0], tf.int64), tf.constant([-1])
@@ -217,7 +216,7 @@ class Recorder:
         return tf.cond(tf.reduce_all(trusted), lambda: sums, exactly)
 
     def begin_epoch(self) -> None:
-        """Count from the epoch's first step."""
+        """Reset the counts of the epoch."""
         self._applied_before += int(self._step)
         self._finite_before = self._counts.numpy()[0]
         self._step.assign(0)
@@ -231,15 +230,15 @@ class Recorder:
         return Epoch(np.sqrt(squares[0]), np.sqrt(squares[1]), *self.standing())
 
     def standing(self) -> tuple[Numbers, Numbers]:
-        """Return the variables' norms as they are now, and their distances from where they started."""
+        """Return the present norms of the variables, and their distances from their starting values."""
         return norms_of(self.variables), norms_of(self.variables, self._starts)
 
     def moved(self) -> Numbers:
-        """Return the distances of the variables, as they are now, from what they held when the fit began."""
+        """Return the distances of the variables from their values when the fit began."""
         return norms_of(self.variables, self._before)
 
     def rows_moved(self) -> dict[int, Numbers]:
-        """Say, of the variables whose gradients came by rows, which rows are not what they were before the fit."""
+        """Return, for each variable whose gradient came by rows, which rows changed in the fit (a boolean array)."""
         return {place: self._changed_rows(place) for place in sorted(self._by_rows)}
 
     def _changed_rows(self, place: int) -> Numbers:
@@ -253,7 +252,7 @@ class Recorder:
         return Steps(applied, applied - finite, live, given, tuple(self._connected))
 
     def first_broken(self) -> tuple[int, list[int]] | None:
-        """Return the step of this epoch, from 0, on which gradients first broke, and the numbers of their variables."""
+        """Return the epoch's first step (from 0) with a non-finite gradient, and the variables' places; else None."""
         sound = self._counts.numpy()[0] - self._finite_before
         first = int(sound.min(initial=int(self._step)))
         return None if first == int(self._step) else (first, np.flatnonzero(sound == first).tolist())

@@ -1,4 +1,4 @@
-"""Whether a model ends in probabilities or in logits, which says what its cross-entropy is made of."""
+"""Find out whether a model's output holds probabilities or logits, to choose its cross-entropy accordingly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from s2s_magic.ledger import Constructed, Wire
 from s2s_magic.undoing import Changes
 
 ROUNDING = 0.01
-"""How far probabilities may add up to another number than 1: half precision keeps three digits."""
+"""How far the sum of probabilities may differ from 1: half precision keeps three digits."""
 
 _SOFTMAX = ("tf.nn.softmax", "tf.math.softmax", "tf.keras.activations.softmax", "tf.keras.backend.softmax", "Softmax")
 _FUNCTIONS = (tf.nn.softmax, keras.activations.softmax, keras.backend.softmax)
@@ -26,15 +26,15 @@ _SHAPE_ONLY_OPERATIONS = (
 )
 _JOINING = ("Concatenate", "tf.concat", "tf.stack")
 _ACTIVATED = ("Dense", "EinsumDense", "Activation", "Conv1D", "Conv2D")
-"""Layers whose output is what their ``activation`` gave."""
+"""Layers whose output is that of their ``activation``."""
 
 
 def gives_probabilities(seq2seq: Seq2Seq, data: Table | Stream) -> bool:
     """Return whether the model's output holds probabilities rather than logits.
 
-    The wires are followed back from the output through whatever changes only the shape, into nested models and under
-    ``TimeDistributed``, up to what made the numbers. Where that is a function or a layer of the user's, about which the
-    wires say nothing, the model is run on one row of the data, and its output decides.
+    The wires are followed back from the output, through operations that change only the shape and into nested models
+    and ``TimeDistributed``, to the operation that computed the numbers. If that is a function or a layer written by
+    the user, about which the wires say nothing, the model is run on one row of the data, and its output decides.
     """
     record = seq2seq.ledger.main_model
     if record is None or not record.outputs:
@@ -44,7 +44,7 @@ def gives_probabilities(seq2seq: Seq2Seq, data: Table | Stream) -> bool:
 
 
 def _by_numbers(model: Any, table: Table) -> bool:
-    """Run a model on its first row, which changes nothing, and look whether the numbers add up to 1."""
+    """Return whether a model's output on the first row sums to 1; the model's state is restored."""
     rows = table.select(np.zeros(model.inputs[0].shape[0] or 1, np.int64))
     inputs = tf.nest.map_structure(lambda value: value if tf.is_tensor(value) else tf.constant(value), rows.arrays()[0])
     with Changes() as changes, changes, changes:
@@ -56,7 +56,7 @@ def _by_numbers(model: Any, table: Table) -> bool:
 
 
 def _by_wires(seq2seq: Seq2Seq, wire: Wire) -> bool | None:
-    """Return whether a wire comes from a softmax; None where it does not show."""
+    """Return whether a wire comes from a softmax; None if unknown."""
     if wire.from_event is None:
         return None
     event = seq2seq.ledger.events[wire.from_event]
@@ -83,7 +83,7 @@ def _by_wires(seq2seq: Seq2Seq, wire: Wire) -> bool | None:
 
 
 def _by_last(stack: Any) -> bool | None:
-    """Return whether the last layer of a stack that changes more than the shape is a softmax."""
+    """Return whether the last layer of a ``Sequential`` to change more than the shape is a softmax; None if unknown."""
     for one in reversed(stack.layers):
         last = one.layer if isinstance(one, keras.layers.TimeDistributed) else one
         if isinstance(last, keras.Sequential):
@@ -96,7 +96,7 @@ def _by_last(stack: Any) -> bool | None:
 
 
 def _by_layer(layer: Any, made_by: str) -> bool | None:
-    """Return whether what a layer gives is a softmax: of Keras's own layers and their activations that is known."""
+    """Return whether a layer's output is a softmax; None unless layer and activation are Keras's own."""
     if made_by in _SOFTMAX:
         return True
     if made_by in _ACTIVATED:

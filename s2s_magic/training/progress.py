@@ -1,4 +1,4 @@
-"""How far a fit is, as plain data, and how often that is passed on."""
+"""The progress of a fit as plain data, and a limit on how often it is shown."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 PAUSE = 0.25
-"""Seconds between two updates, at least."""
+"""Least number of seconds between two updates."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a fit is.
+    """The progress of a fit.
 
     Attributes
     ----------
     name
         The model's name.
     epoch, epochs, step, steps
-        Counted from 1; ``epoch`` is the one being worked on.
+        The current epoch, from 1, of ``epochs``; the steps done in it, of ``steps``.
     values
-        Loss and metrics: of the epoch so far, or of the last whole one.
+        Loss and metrics of the epoch so far, or of the last complete one.
     seconds
         Since the fit began.
     state
-        ``"running"``, or how it ended: ``"done"``, ``"interrupted"``, or why it stopped.
+        ``"running"``, or how the fit ended: ``"done"``, ``"interrupted"``, or why it stopped.
     """
 
     name: str
@@ -39,16 +39,16 @@ class Progress:
 
     @property
     def fraction(self) -> float:
-        """The part of all steps that is done."""
+        """The fraction of all steps that is done."""
         return ((self.epoch - 1) * self.steps + self.step) / max(1, self.epochs * self.steps)
 
     @property
     def left(self) -> float | None:
-        """Seconds that are left if it goes on as it did; None before the first step."""
+        """Seconds left at the average speed so far; None before the first step."""
         return self.seconds * (1 / self.fraction - 1) if self.fraction else None
 
     def __str__(self) -> str:
-        """Give the one line that says it all."""
+        """Return the progress in one line."""
         parts = [f"{self.name}: epoch {self.epoch}/{self.epochs}"]
         if self.state == "running":
             parts.append(f"step {self.step}/{self.steps}")
@@ -64,7 +64,7 @@ Show = Callable[[Progress], None]
 
 
 def throttled(show: Show, pause: float = PAUSE) -> Show:
-    """Pass on at most one running state every ``pause`` seconds; the first and the final one always."""
+    """Limit ``show`` to one running state every ``pause`` seconds; the first and the final one are always shown."""
     shown = float("-inf")
 
     def pass_on(progress: Progress) -> None:

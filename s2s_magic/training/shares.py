@@ -1,4 +1,4 @@
-"""How much of a shared variable's gradient came through each of its uses."""
+"""Measure how much of a shared variable's gradient came through each of its uses."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from s2s_magic.ledger import Called, CallShare
 from s2s_magic.undoing import Changes
 
 ROUNDING = 1e-3
-"""How far the parts of a gradient may add up to another one than the whole, relative to it."""
+"""How far the sum of a gradient's parts may differ from the whole, relative to it."""
 
 
 @dataclass(frozen=True)
 class Sharing:
-    """A layer object whose calls use variables that other calls use as well.
+    """A layer object whose calls use variables that other calls use too.
 
     Attributes
     ----------
     layer
-        The object: a layer of the user's, or an operation on symbolic tensors.
+        The object: a layer, or an operation on symbolic tensors.
     events
         Its calls in the main model, in the order in which the model runs them.
     variables
-        Those it uses, by ledger key.
+        The shared variables that it uses, by ledger key.
     objects
-        Itself, and all layers in which it may reach them.
+        Itself, and all layers through which it may reach them.
     """
 
     layer: Any
@@ -41,27 +41,27 @@ class Sharing:
 
 
 Part = tuple[str, int]
-"""A variable's ledger key, and the event that uses it."""
+"""A variable's ledger key, and the index of the event that uses it."""
 
 
 def call_shares(seq2seq: Seq2Seq, batch: Sequence[Any]) -> tuple[CallShare, ...]:
-    """Split the gradient of each variable that is used by several calls by these calls, on one batch.
+    """Split the gradient of each variable used by several calls into the part of each call, on one batch.
 
-    Every call gets its own copy of each such variable, ``variable + zeros``, and the gradient with respect to those
-    zeros is what came through that call. The parts add up to the whole gradient; ``share`` is a part's norm divided by
-    the sum of the parts' norms.
+    Each call gets its own copy of each such variable, ``variable + zeros``; the gradient with respect to those zeros is
+    the part that came through that call. The parts sum to the whole gradient; ``share`` is a part's norm divided by the
+    sum of the parts' norms.
 
     Parameters
     ----------
     seq2seq
-        A model that is compiled.
+        A compiled model.
     batch
-        ``(inputs, target)`` or ``(inputs, target, weights)``. The model runs on it as in evaluation, without dropout.
+        ``(inputs, target)`` or ``(inputs, target, weights)``. The model runs on it in inference mode, without dropout.
 
     Returns
     -------
     tuple of CallShare
-        Empty when no variable is used by more than one call.
+        Empty if no variable is used by more than one call.
     """
     parts = gradient_parts(seq2seq, batch)
     shares = []
@@ -76,7 +76,7 @@ def call_shares(seq2seq: Seq2Seq, batch: Sequence[Any]) -> tuple[CallShare, ...]
 
 
 def gradient_parts(seq2seq: Seq2Seq, batch: Sequence[Any]) -> dict[str, dict[int, Any]]:
-    """Return the gradient's parts by event, for each variable that is used by more than one call; see `call_shares`."""
+    """Return the gradient's parts by event, for each variable used by more than one call; see `call_shares`."""
     sharing = shared_uses(seq2seq)
     inputs, target, weights = (*batch, None)[:3]
     model = seq2seq.model
@@ -100,7 +100,7 @@ def gradient_parts(seq2seq: Seq2Seq, batch: Sequence[Any]) -> dict[str, dict[int
     sources = [*zeros.values(), *variables.values()]
     gradients = tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     found = [tf.convert_to_tensor(gradient) for gradient in gradients]
-    # of an object that ran more often than the ledger tells, no call is known by itself
+    # the calls of an object that ran more often than the ledger records cannot be told apart
     untold = {
         key for one, count in zip(sharing, counts, strict=True) for key in one.variables if count() != len(one.events)
     }
@@ -117,9 +117,9 @@ def gradient_parts(seq2seq: Seq2Seq, batch: Sequence[Any]) -> dict[str, dict[int
 
 
 def _add_up(key: str, parts: dict[int, Any], whole: Any, copied: set[Part]) -> bool:
-    """Whether the parts are the whole gradient; where one use alone got no copy, what is left of it came through that.
+    """Return whether the parts sum to the whole gradient; if just one use got no copy, it is assigned the remainder.
 
-    An object may keep a variable where nobody can put another in its place: in a function, say.
+    An object may keep a variable where it cannot be replaced by a copy: in a function, for example.
     """
     rest = whole - tf.add_n(list(parts.values()))
     if _norm(rest) <= ROUNDING * max(_norm(whole), *map(_norm, parts.values())):
@@ -135,7 +135,7 @@ def _norm(tensor: Any) -> float:
 
 
 def shared_uses(seq2seq: Seq2Seq) -> list[Sharing]:
-    """Find the calls in the main model that use a trained variable which another call of it uses as well."""
+    """Find the calls in the main model that use a trained variable which another of its calls uses too."""
     live = seq2seq.live
     trained = {id(backend.bare(variable)) for variable in getattr(seq2seq.model, "trainable_weights", ())}
     keys = {key for key, variable in live.variables.items() if id(backend.bare(variable)) in trained}
@@ -161,7 +161,7 @@ def _used(event: Called) -> tuple[str, ...]:
 
 
 def _runs(seq2seq: Seq2Seq) -> dict[str, list[Called]]:
-    """Return the calls of each object in the order in which the main model runs them, where all of them were seen."""
+    """Return the calls of each object, in the order in which the main model runs them, if all of them were recorded."""
     order = backend.run_order(seq2seq.model)
     found = {}
     for key, layer in seq2seq.live.layers.items():
@@ -172,14 +172,14 @@ def _runs(seq2seq: Seq2Seq) -> dict[str, list[Called]]:
 
 
 class _Running:
-    """What runs while the parts are measured.
+    """The state while the parts are measured.
 
     Attributes
     ----------
     event
-        The call that runs now; calls of other objects within it are its own doing.
+        The index of the running call; calls of other objects within it count as part of it.
     copied
-        The uses that got a copy of their own.
+        The uses that got their own copy.
     """
 
     def __init__(self) -> None:
@@ -188,18 +188,18 @@ class _Running:
 
 
 def _use_own_copies(changes: Changes, one: Sharing, zeros: Mapping[Part, Any], running: _Running) -> Callable[[], int]:
-    """Let each call of a layer see its own copies until changes are undone; give what counts the calls."""
+    """Let each call of a layer use its own copies until changes are undone; return a function that counts the calls."""
     call = one.layer.call
     key_of = {id(backend.bare(variable)): key for key, variable in one.variables.items()}
     calls = 0
 
     def copy(value: Any, event: int) -> Any:
-        """Return the copy of one of the variables, and of everything else the thing itself."""
+        """Return the copy of a shared variable; any other value unchanged."""
         part = key_of.get(id(backend.bare(value)), ""), event
         if part not in zeros:
             return value
         running.copied.add(part)
-        numbers = tf.convert_to_tensor(value)  # in the type that the layer computes in
+        numbers = tf.convert_to_tensor(value)  # in the layer's compute dtype
         return numbers + tf.cast(zeros[part], numbers.dtype)
 
     def with_copies(*args: Any, **kwargs: Any) -> Any:

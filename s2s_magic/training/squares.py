@@ -1,4 +1,4 @@
-"""Sums of squares of tensors of any type, and the norms that they make."""
+"""Compute sums of squares of tensors of any dtype, and norms from them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import tensorflow as tf
 from s2s_magic.data.sequences import Numbers
 
 TRUSTED = (1e-20, 1e30)
+"""Sums of float32 squares between these are exact to rounding; others are computed again in float64."""
 
 
 def squarable(dtype: Any) -> Any:
-    """Return the type in which numbers of a type are squared."""
+    """Return the dtype in which numbers of ``dtype`` are squared."""
     if dtype.is_integer or dtype.is_bool:
         return tf.float64
     real = tf.as_dtype(dtype).real_dtype
@@ -22,7 +23,7 @@ def squarable(dtype: Any) -> Any:
 
 
 def real(value: Any) -> Any:
-    """Return the numbers of a tensor or a variable in a type in which they can be squared."""
+    """Return the numbers of a tensor or a variable, in a real dtype in which they can be squared."""
     tensor = tf.convert_to_tensor(value)
     if tensor.dtype.is_complex:
         return tf.stack([tf.math.real(tensor), tf.math.imag(tensor)])
@@ -31,7 +32,7 @@ def real(value: Any) -> Any:
 
 
 def half_squares(tensors: Sequence[Any]) -> Any:
-    """Return half the sum of squares of each of some tensors, as it comes out in their own types, in float64."""
+    """Return half the sum of squares of each tensor, computed in its own dtype, as float64."""
     sums = [tf.nn.l2_loss(tensor) for tensor in tensors]
     if len({value.dtype for value in sums}) == 1:
         return tf.cast(tf.stack(sums), tf.float64)
@@ -39,9 +40,9 @@ def half_squares(tensors: Sequence[Any]) -> Any:
 
 
 def norms_of(values: Sequence[Any], origins: Sequence[Any] | None = None) -> Numbers:
-    """Measure the norms of variables or tensors, or their distances from others, one after the other.
+    """Return the norms of variables or tensors, or their distances from ``origins``.
 
-    That is done eagerly: once an epoch it is cheap, no graph stays behind, and one difference at a time is in memory.
+    They are computed eagerly, one by one: cheap once an epoch, without a graph, with one difference in memory.
     """
 
     def numbers(place: int) -> Any:
@@ -54,10 +55,10 @@ def norms_of(values: Sequence[Any], origins: Sequence[Any] | None = None) -> Num
 
 
 def numbers_of(gradient: Any) -> Any:
-    """Return the numbers of a gradient, dense or by rows."""
+    """Return the numbers of a gradient, dense or sparse."""
     return real(gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient)
 
 
 def rows_summed(gradient: Any, variable: Any) -> Any:
-    """Return the numbers of a sparse gradient; rows that mean the same row of the variable are added up."""
+    """Return the numbers of a sparse gradient, with duplicate rows summed."""
     return real(tf.math.unsorted_segment_sum(gradient.values, gradient.indices, variable.shape[0]))

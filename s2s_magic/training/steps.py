@@ -1,7 +1,7 @@
-"""A model's steps as they were traced for one fit, kept for the next: as Keras keeps its own until it compiles anew.
+"""A model's traced steps, kept from one fit for the next, as Keras keeps its own until the next ``compile``.
 
-With the steps stay the random streams inside them, so that a second fit draws the numbers that ``Model.fit`` would draw
-in its second, and nothing is traced twice.
+The random streams inside the steps continue, so that a second fit draws the same numbers as a second ``Model.fit``, and
+nothing is traced twice.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ class Steps:
     Attributes
     ----------
     model, compiled
-        The model, and what its compile made: after another one, the steps are not those of the model any more.
+        The model, and the object that its ``compile`` made: after another ``compile`` these steps no longer apply.
     variables
-        What the recorder watches.
+        The variables that the recorder watches.
     how
-        All that decides what is traced beside the model.
+        All that determines the traced steps besides the model.
     recorder
-        The recorder.
+        The recorder that the steps were traced with.
     traces
-        By their names in the model.
+        The traced functions, by the names of the model's attributes.
     without_xla
-        What was said where XLA was to compile them and could not.
+        Why XLA did not compile the steps as requested; None if it did or was not requested.
     """
 
     model: Any
@@ -45,12 +45,12 @@ class Steps:
 
     @classmethod
     def of(cls, model: Any, noted: Watched, how: Hashable, recorder: Recorder, without_xla: str | None = None) -> Steps:
-        """Take the steps that a model has traced in a fit."""
+        """Return the steps that a model traced in a fit."""
         watched = tuple(noted.variables.values())
         return cls(model, backend.compiled_as(model), watched, how, recorder, backend.traces_of(model), without_xla)
 
     def serve(self, model: Any, noted: Watched, how: Hashable) -> bool:
-        """Return whether another fit can go on with these steps."""
+        """Return whether another fit can use these steps."""
         same_variables = len(self.variables) == len(noted.variables) and all(
             one is other for one, other in zip(self.variables, noted.variables.values(), strict=True)
         )
