@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 def best_mode(shell: Any) -> str:
     """Choose between "widget", "html" and "text".
 
-    A shell without a kernel is a terminal. Where the execute request's ``allow_stdin`` (Jupyter's messaging protocol)
-    says that nobody can answer a prompt (nbclient, nbconvert, papermill), the output is a page, in which a widget
-    would be dead.
+    A shell without a kernel is a terminal. If the execute request's ``allow_stdin`` (Jupyter's messaging protocol)
+    says that nobody can answer a prompt (nbclient, nbconvert, papermill), the output will be a static page, where a
+    widget would not work.
     """
     kernel = getattr(shell, "kernel", None)
     if kernel is None:
@@ -45,7 +45,7 @@ def show_model(
     training: bool = False,
     replaced: Any = None,
 ) -> Any:
-    """Display a model's report, up to event ``after``, or opened at its training page.
+    """Display a model's report, up to event ``after`` or opened at its training page.
 
     ``mode`` is "auto", "widget", "html" or "text". ``replaced`` is the model's previous widget: it is closed,
     so that only one stays alive. Returns the widget to pass as ``replaced`` the next time.

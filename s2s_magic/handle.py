@@ -149,7 +149,7 @@ class Seq2Seq:
         Raises
         ------
         LookupFailed
-            When there is no such model; the message lists the models and suggests the nearest.
+            If there is no such model; the message lists the models and suggests the nearest.
         """
         made = self.ledger.model(name).event
         if made is None:
@@ -163,7 +163,7 @@ class Seq2Seq:
 
     @contextmanager
     def chosen(self, name: str | None) -> Iterator[Any]:
-        """Make one of the models the main one within a ``with``: `model` and the ledger's `main_model` are that one.
+        """Within a ``with`` block, make one of the models `model` and the ledger's `main_model`.
 
         Parameters
         ----------
@@ -178,7 +178,7 @@ class Seq2Seq:
         Raises
         ------
         LookupFailed
-            When there is no such model; the message lists the models and suggests the nearest.
+            If there is no such model; the message lists the models and suggests the nearest.
         """
         before = self.ledger.chosen
         self._mean(self.ledger.about(name))
@@ -195,7 +195,7 @@ class Seq2Seq:
             self.refresh()
 
     def refresh(self) -> Ledger:
-        """Update the ledger to the present state of its objects (a layer frozen since, for example), and return it."""
+        """Update the ledger to the present state of its objects (such as a layer frozen since), and return it."""
         from s2s_magic.tracing import refresh
 
         self.ledger = refresh(self.ledger, self.live)

@@ -275,7 +275,7 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
 
 
 def load(shell: Any) -> None:
-    """Register the magics and the completer with a shell; where there is no TensorFlow, say what works without it."""
+    """Register the magics and the completer with a shell; if TensorFlow is missing, say what works without it."""
     magics = Seq2SeqMagics(shell=shell, config=Config(shell.config))
     shell.register_magics(magics)
     matchers(shell).append(magics.matcher)

@@ -35,12 +35,12 @@ def trace_cell(
     first_line
         The gutter's line number of the first line of code.
     keep
-        Called with both as soon as they exist, even if an interrupt then stops this function; perhaps repeatedly.
+        Called with both as soon as they exist, even if an interrupt then stops this function; possibly repeatedly.
 
     Raises
     ------
     SetupError
-        When no Keras that can be traced is installed.
+        If no Keras that can be traced is installed.
     """
     backend.active()
     from s2s_magic.handle import Seq2Seq
@@ -65,7 +65,7 @@ def trace_cell(
 
 
 def _going_on(seen: Seq2Seq, before: Seq2Seq) -> Seq2Seq:
-    """Return the new handle with what is known of the model that it continues."""
+    """Return the new handle with the source, ids, tokenizers and evidence of the one that it continues."""
     return replace(
         seen,
         ledger=seen.ledger.with_training(before.evidence),

@@ -49,20 +49,20 @@ BRIEF = {
 
 @dataclass(frozen=True)
 class Stack:
-    """What is installed together.
+    """A Python and packages that are installed together.
 
     Attributes
     ----------
     python
         The interpreter's version.
     title
-        The stack as the table names it.
+        The stack's name in the table.
     packages
-        What is asked for beside this package and the tools of the tests.
+        The packages to install besides this one and the test tools.
     environment
-        Variables that choose the Keras.
+        The environment variables that choose the Keras.
     core
-        The files of tests to run by what they are about; what is not there does not work on the stack yet.
+        The test files to run, by subject; a missing subject does not work on this stack yet.
     """
 
     python: str
@@ -114,7 +114,7 @@ STACKS = {
 
 
 def interpreter(version: str) -> str | None:
-    """Find an interpreter that says it has a version; None where there is none."""
+    """Return an interpreter that reports this version; None if there is none."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     for found in (*pyenv.glob(f"{version}.*/bin/python"), shutil.which(f"python{version}"), sys.executable):
         said = subprocess.run([found, "--version"], capture_output=True, text=True, check=False) if found else None
@@ -124,7 +124,7 @@ def interpreter(version: str) -> str | None:
 
 
 def environment(stack: Stack, folder: Path) -> Path:
-    """Make a virtual environment with a stack in it, where it is not there yet; give its interpreter."""
+    """Create a virtual environment with a stack, unless it exists already; return its interpreter."""
     python = folder / "bin" / "python"
     done = folder / "complete"
     if not done.exists():
@@ -139,7 +139,7 @@ def environment(stack: Stack, folder: Path) -> Path:
 
 
 def results(stack: Stack, python: Path, brief: bool, until: float) -> Iterator[str]:
-    """Run each part of the core, or its brief form, and say what came of it; stop when the time is over."""
+    """Run each part of the core, or its brief form, and yield its result in words; stop when the time is up."""
     for part in CORE:
         named = [name for name in stack.core.get(part, "").split() if not brief or name in BRIEF[part].split()]
         if not named:
@@ -175,14 +175,14 @@ def _in_words(report: Path) -> str:
 
 
 def versions(python: Path) -> str:
-    """Name the versions that matter, as they were installed."""
+    """Return the installed versions of the packages that matter."""
     listed = subprocess.run([python, "-m", "pip", "freeze"], capture_output=True, text=True, check=True).stdout
     wanted = "tensorflow|tf_keras|keras|numpy|ipython|ipywidgets"
     return ", ".join(re.findall(rf"^((?:{wanted})==\S+)$", listed, re.MULTILINE | re.IGNORECASE))
 
 
 def main() -> int:
-    """Run what is asked for; the exit status says whether all that ran passed."""
+    """Run the requested stacks; return 0 as exit status if everything that ran passed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stacks", nargs="*", choices=[*STACKS, []], metavar="STACK", help=", ".join(STACKS))
     parser.add_argument("--keep", type=Path, help="folder for the environments; a temporary one by default")

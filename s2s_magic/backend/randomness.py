@@ -16,8 +16,8 @@ from s2s_magic.undoing import Changes
 def keep_random_states(changes: Changes) -> None:
     """Restore the random states of Python, NumPy, TensorFlow and Keras when changes are undone.
 
-    An operation run eagerly with a seed of its own restarts its sequence after `tf.random.set_seed`: TensorFlow keeps
-    that state where it cannot be read.
+    An eager operation with its own seed still restarts its sequence after `tf.random.set_seed`: TensorFlow keeps that
+    state where it cannot be read.
     """
     python, numpy = random.getstate(), np.random.get_state()
     changes.undo_by(lambda: random.setstate(python))
@@ -38,6 +38,6 @@ def keep_generator(changes: Changes, owner: object, name: str) -> None:
 
 
 def seed_all(changes: Changes, seed: int) -> None:
-    """Do what ``keras.utils.set_random_seed`` does, until changes are undone."""
+    """Call ``keras.utils.set_random_seed``; restore the random states when changes are undone."""
     keep_random_states(changes)
     keras.utils.set_random_seed(seed)

@@ -6,17 +6,17 @@ from typing import Any, NamedTuple
 
 
 class RecurrentCall(NamedTuple):
-    """The arguments of a recurrent layer's ``call``, whichever Keras it is of.
+    """The arguments of a recurrent layer's ``call``, in any Keras.
 
     Attributes
     ----------
     sequence : tensor [batch, time, features]
     mask : tensor [batch, time], or None
     states
-        The initial states, in the layer's own structure; its zeros if it was given none. None for a sequence
+        The initial states, in the layer's own structure; its zeros if none were passed. None for a sequence
         that is not dense.
     given
-        Whether it was given initial states.
+        Whether initial states were passed.
     training
         Keras's flag.
     """

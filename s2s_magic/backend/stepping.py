@@ -1,4 +1,4 @@
-"""A compiled model's steps and optimizers, where every Keras has them in the same way."""
+"""A compiled model's steps and optimizers: what is the same in every Keras."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def xla_obstacle(model: Any, error: Any) -> str | None:
     operation = re.search(r": (\w+) \(No registered", text)
     node = re.search(r"\{\{node ([^}]+)\}\}", text)
     scopes = reversed(node[1].split("/") if node else [])
-    # Keras 3 numbers a scope that it enters again: odd_1 of the layer odd
+    # Keras 3 numbers a scope that is entered again: odd_1 for the layer odd
     inside = next(
         (f" in {name}" for scope in scopes for name in (scope, scope.rpartition("_")[0]) if name in layers), ""
     )
@@ -88,7 +88,7 @@ def attributes_before(model: Any) -> Callable[[], None]:
 
 
 def state_of(model: Any) -> list[Any]:
-    """List the variables that define a training's state: weights, recurrent states, optimizers'; not the metrics'."""
+    """List the variables of a training's state: weights, recurrent states and optimizer variables, without metrics."""
     metrics = {id(variable) for metric in metrics_of(model) for variable in metric.variables}
     trained, others = backend.weights(model)
     found = {id(v): v for v in (*trained, *others, *backend.running_state(model), *backend.optimizer_variables(model))}

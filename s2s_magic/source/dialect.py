@@ -1,4 +1,4 @@
-"""How a model is spelled for the installed Keras, with a decoder of TFA's API or of Keras's own layers."""
+"""How generated code is written for the installed Keras, with a decoder of TFA's API or of Keras's own layers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Dialect:
     addons: bool = True
 
     def imports(self, code: str) -> str:
-        """Return the import lines that code needs."""
+        """Return the import lines that ``code`` needs."""
         keras = "from tensorflow import keras" if self.operations == "tf" else "import keras"
         own = "from s2s_magic.addons import seq2seq\n" if "(seq2seq." in code or "= seq2seq." in code else ""
         needed = [keras] if keras.startswith("import") else []
@@ -55,7 +55,7 @@ class Dialect:
         return "tfa.seq2seq.basic_decoder.BasicDecoder" if self.addons else "seq2seq.BasicDecoder"
 
     def __getitem__(self, name: str) -> str:
-        """Return the function that concatenates, compares, or makes probabilities."""
+        """Return the name of the function for ``concat``, ``not_equal`` or ``softmax``."""
         return OPERATIONS[self.operations][name]
 
 

@@ -46,7 +46,7 @@ model = keras.models.Model(inputs=[encoder_inputs, decoder_inputs], outputs=[Y_p
 def generate(spec: Spec, dialect: Dialect = PLAIN) -> str:
     """Write the Keras code of a plan.
 
-    The code needs TensorFlow, Keras and what the dialect names, and nothing else. It binds ``encoder_inputs`` (shape
+    The code needs only TensorFlow, Keras and what the dialect names. It binds ``encoder_inputs`` (shape
     batch, time), ``decoder_inputs`` (batch, time) and, for a decoder of TFA's API, ``sequence_lengths`` (batch), the
     layer objects and tensors between, ``Y_proba`` (batch, time, target vocabulary) and ``model``, compiled.
 
@@ -55,7 +55,7 @@ def generate(spec: Spec, dialect: Dialect = PLAIN) -> str:
     spec
         The plan, with known vocabulary sizes.
     dialect
-        How it is spelled.
+        The packages and functions to use.
 
     Returns
     -------
@@ -65,7 +65,7 @@ def generate(spec: Spec, dialect: Dialect = PLAIN) -> str:
     Raises
     ------
     ValueError
-        When a vocabulary size is still the name of a variable.
+        If a vocabulary size is still the name of a variable.
     """
     if needed := spec.names_needed():
         raise ValueError(f"vocabulary sizes still to be counted: {needed}")

@@ -8,7 +8,7 @@ from s2s_magic.spec import Recurrent, Spec, same_states, states_handed_on
 
 
 def encoder_block(spec: Spec, dialect: Dialect) -> str:
-    """Write the encoder, down to the names of its final states."""
+    """Write the encoder, including the names of its final states."""
     part = spec.encoder
     lines = ["# Encoder: reads the source; its last states are what the decoder starts from."]
     masked = {}
@@ -76,7 +76,7 @@ def cell_lines(part: Recurrent) -> list[str]:
 
 
 def bridge_blocks(spec: Spec, dialect: Dialect) -> list[str]:
-    """Write how the encoder's final states become the decoder's initial ones; nothing if they are the same."""
+    """Write the bridge from the encoder's final states to the decoder's initial ones; nothing if they are the same."""
     if not _is_bridged(spec):
         return []
     return [_dense_bridge(spec, dialect) if spec.bridge == "dense" else _zero_bridge(spec, dialect)]
@@ -125,7 +125,7 @@ def _zeros(dialect: Dialect, cell: str, part: Recurrent) -> Bracketed:
 
 
 def decoder_layers(part: Recurrent) -> list[str]:
-    """Write the decoder's layers, where they are Keras's own."""
+    """Write the layers of a decoder that is made of Keras's own."""
     layer = call(f"keras.layers.{part.kind.upper()}", str(part.units), **_rates(part), return_sequences=True)
     return [statement(layer, to=numbered("decoder", number, part)) for number in _layers(part)]
 

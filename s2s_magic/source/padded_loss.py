@@ -1,4 +1,4 @@
-"""The compile statement of generated code, with a loss and a metric that leave padding out."""
+"""The compile statement of generated code, with a loss and a metric that exclude padding."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ model.compile(loss=masked_loss, optimizer="adam", metrics=[masked_accuracy])"""
 
 
 def masked_loss(dialect: Dialect) -> str:
-    """Return the statements that compile a model whose targets are filled up with padding."""
+    """Return the statements that compile a model whose targets are padded."""
     wide = dialect.decoder == "tfa"
     operations = "tf" if wide else dialect.operations
     return _MASKED.format(why=_WIDER if wide else _ALIKE, cut=_CUT if wide else "", real=_REAL[operations])

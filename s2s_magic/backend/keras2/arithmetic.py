@@ -8,19 +8,19 @@ from typing import Any
 from s2s_magic.undoing import Changes
 
 SUMS_REPEATED_ROWS = "_deduplicate_sparse_grad"
-"""The optimizer method that sums the repeated rows of an embedding's gradient before all else; empty for none."""
+"""The optimizer method that sums the repeated rows of an embedding's gradient beforehand; empty if none does."""
 
 SHARES_A_TARGET = True
 """Whether ``fit`` compares a single target with each of several outputs."""
 
 SPREADS_ROW_WEIGHTS = True
-"""Whether ``fit`` takes the weight of a row for each position of its target."""
+"""Whether ``fit`` applies the weight of a row to each position of its target."""
 
 BROADCASTS_TARGETS = True
 """Whether losses broadcast a target of fewer dimensions, and binary cross-entropy broadcasts at all."""
 
 WEIGHS_ROWS_AND_CLASSES = True
-"""Whether ``fit`` takes weights of rows and of classes at once."""
+"""Whether ``fit`` accepts row weights and class weights together."""
 
 
 def loss_container(model: Any) -> Any:
@@ -42,7 +42,7 @@ def replace_losses(changes: Changes, model: Any, target: Any, output: Any, make:
 
 
 def batch_column(tensor: Any) -> int:
-    """Return the number of the batch's column that a tensor of a training step is, unchanged; -1 if it is none."""
+    """Return the index of the batch's column that a training step's tensor is, unchanged; -1 if it is not a column."""
     return int(tensor.value_index) if tensor.op.type == "IteratorGetNext" else -1
 
 

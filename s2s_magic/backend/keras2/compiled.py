@@ -54,7 +54,7 @@ def _number(variable: Any) -> int:
 
 
 def has_trained(model: Any) -> bool:
-    """Return whether `fit` or `train_on_batch` ever took a step with a model, in whatever cell."""
+    """Return whether `fit` or `train_on_batch` ever took a step with a model, in any cell."""
     counter = getattr(model, "_train_counter", None)
     return counter is not None and int(counter) > 0
 
@@ -72,7 +72,7 @@ SWITCHES_READ: Literal["compile", "step"] = "compile"
 
 
 def keep_switches(changes: Changes, model: Any) -> None:
-    """Set the switches to what a fit goes by until changes are undone; Keras 2 does so itself."""
+    """Set the switches to those that a fit uses until changes are undone; Keras 2 does so itself."""
 
 
 def trained_by_fit(model: Any) -> list[Any]:

@@ -26,7 +26,7 @@ def gives_runtime(layer: Any) -> bool:
 
 
 def ignores_its_cell(layer: Any) -> bool:
-    """Return whether the function that runs a recurrent layer overlooks a setting of its cell."""
+    """Return whether the function that runs a recurrent layer ignores a setting of its cell."""
     cell = layer.cell
     return has_fused_kernel(layer) and not (cell.use_bias and getattr(cell, "reset_after", True))
 
@@ -34,7 +34,7 @@ def ignores_its_cell(layer: Any) -> bool:
 def recurrent_call(
     layer: Any, inputs: Any, mask: Any = None, training: Any = None, initial_state: Any = None
 ) -> RecurrentCall:
-    """Sort out the arguments of a recurrent layer's ``call``, as it does itself."""
+    """Normalize the arguments of a recurrent layer's ``call``, as the layer does itself."""
     flat = tf.nest.flatten(mask)
     given = initial_state is not None or (isinstance(inputs, list) and len(inputs) > 1)
     sequence, states = inputs[0] if isinstance(inputs, list) else inputs, None
@@ -49,7 +49,7 @@ def recurrent_result(layer: Any, output: Any, states: Any) -> Any:
 
 
 def dropped_inputs(layer: Any, cells: list[Any], x: Any, training: Any) -> tuple[Any, list[Any]]:
-    """Draw the dropout masks of a whole sequence's inputs: with the same seed, the numbers that Keras draws.
+    """Draw the dropout masks for the inputs of a whole sequence; with the same seed they equal Keras's.
 
     Parameters
     ----------
@@ -63,12 +63,12 @@ def dropped_inputs(layer: Any, cells: list[Any], x: Any, training: Any) -> tuple
     x : tensor
         The inputs, multiplied by the mask if one serves all steps.
     masks : list
-        For each cell a tensor that its inputs have to be multiplied by, or None.
+        For each cell the tensor to multiply its inputs by, or None.
     """
     if layer is None or not has_fused_kernel(layer):
         return x, _masks_of_steps(cells, x, training, outside=layer is not None)
     if layer.dropout:
-        # Keras, too, draws one mask for all steps where a layer runs its single cell on the whole sequence.
+        # Keras, too, draws one mask for all steps if a layer runs its single cell on the whole sequence.
         layer.reset_dropout_mask()
         x *= layer.get_dropout_mask_for_cell(x, training, count=_gate_count(cells[0]))[0]
     return x, [None]
@@ -82,8 +82,8 @@ def _gate_count(cell: Any) -> int:
 def _masks_of_steps(cells: list[Any], x: Any, training: Any, *, outside: bool) -> list[Any]:
     """Draw the same dropout masks as the cells themselves, step by step in a time loop.
 
-    With the same seed they equal Keras's, as far as those are deterministic: Keras's loop runs several steps in
-    parallel, and the order in which they draw may vary.
+    With the same seed they equal Keras's, if those are deterministic: Keras's loop runs several steps in parallel,
+    and the order in which they draw may vary.
 
     Parameters
     ----------

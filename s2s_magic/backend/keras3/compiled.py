@@ -26,7 +26,7 @@ _WRITES = re.compile(r"Assign(Add|Sub)?VariableOp|Resource(Scatter|Apply|SparseA
 _STEPS: weakref.WeakKeyDictionary[Any, tf.Variable] = weakref.WeakKeyDictionary()
 """The number of training steps of each model, as counted by `count_steps`."""
 _NOTED: weakref.WeakKeyDictionary[Any, tuple[Any, set[int]]] = weakref.WeakKeyDictionary()
-"""What each model was compiled as, and the ids of its trainable variables, when `count_steps` saw its step traced."""
+"""Each model's `compiled_as` and the ids of its trainable variables, when its counted step was last traced."""
 
 # Keras 3 reads the `trainable` switches when it traces a step, not when a model is compiled, and keeps the traced step
 # until the next `compile`.
@@ -55,7 +55,7 @@ def compiled_at(model: Any) -> int | None:
 
 
 def has_trained(model: Any) -> bool:
-    """Return whether `fit` or `train_on_batch` ever took a step with a model, in whatever cell."""
+    """Return whether `fit` or `train_on_batch` ever took a step with a model, in any cell."""
     counter = getattr(getattr(model, "optimizer", None), "iterations", None)
     return counter is not None and int(counter) > 0
 
@@ -65,9 +65,9 @@ SWITCHES_READ: Literal["compile", "step"] = "step"
 
 
 def changed_since_compile(model: Any) -> list[tuple[Any, bool]]:
-    """Return the layers whose current switch `fit` would ignore, with the value that it goes by.
+    """Return the layers whose current switch `fit` would ignore, with the value that it would use instead.
 
-    `fit` goes on with the step that an earlier one traced, until the model is compiled again.
+    `fit` reuses the step that an earlier one traced, until the model is compiled again.
     """
     traced = _trained_by_trace(model)
     if traced is None:
@@ -82,18 +82,18 @@ def changed_since_compile(model: Any) -> list[tuple[Any, bool]]:
 
 
 def _below(layer: Any) -> list[Any]:
-    """Return the variables of a layer and what it holds that would be trained if nothing was frozen."""
+    """Return the variables of a layer and of all it holds that would be trained if nothing was frozen."""
     return [variable for part in holding.reached(layer) for variable in parameters.meant_to_train(part)]
 
 
 def trained_by_fit(model: Any) -> list[Any]:
-    """Return the variables that `fit` would train now: those of the step that was traced, if one was."""
+    """Return the variables that `fit` would train now: those of the traced step, else by the switches."""
     traced, (trained, others) = _trained_by_trace(model), parameters.weights(model)
     return trained if traced is None else [each for each in (*trained, *others) if id(each) in traced]
 
 
 def keep_switches(changes: Changes, model: Any) -> None:
-    """Set the switches to those of the model's traced step until changes are undone: a new trace then sees the same."""
+    """Set the switches to those of the model's traced step until changes are undone, for the next trace to see."""
     traced = _trained_by_trace(model)
     if traced is None:
         return
@@ -116,14 +116,14 @@ def _trained_by_trace(model: Any) -> set[int] | None:
     written = {id(handle) for handle in _written_by(traced[-1])}
     meant = [variable for layer in holding.reached(model) for variable in parameters.meant_to_train(layer)]
     found = {id(variable) for variable in meant if id(getattr(variable._value, "handle", None)) in written}
-    # what the step does not write may have had no gradient
+    # a variable that the step does not write may have had no gradient
     listed = parameters.weights(model)[0]
     known = known_to_optimizer(model, listed) or [True] * len(listed)
     return found | {id(each) for each, place in zip(listed, known, strict=True) if place} if found else None
 
 
 def _traced_in(function: Any, depth: int = 4) -> list[Any]:
-    """Return TensorFlow's function of one step among what a Python function encloses."""
+    """Find TensorFlow's function of one step in the closure of a Python function."""
     if hasattr(function, "_list_all_concrete_functions"):
         return (
             [function]
@@ -171,7 +171,7 @@ def set_traces_aside(changes: Changes, model: Any) -> None:
 
 
 def count_steps(changes: Changes, model: Any) -> None:
-    """Count a model's training steps from now on, in the steps that it traces until changes are undone."""
+    """Count a model's training steps from now on, in those steps that are traced until changes are undone."""
     step = model.train_step
     counter = _STEPS.setdefault(model, tf.Variable(0, dtype=tf.int64, trainable=False))
     counter.assign(0)

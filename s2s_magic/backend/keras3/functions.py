@@ -1,4 +1,4 @@
-"""TensorFlow's functions on symbolic tensors: made operations of the graph, as they are with Keras 2."""
+"""TensorFlow's functions on symbolic tensors: they become operations of the graph, as in Keras 2."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class TensorFlowFunction(objects.Operation):  # type: ignore[misc]
     Parameters
     ----------
     function
-        Its name below ``tf``, such as ``nn.softmax``: this name is saved.
+        Its name in ``tf``, such as ``nn.softmax``; this name is saved.
     name
         The operation's name in the graph.
     """
@@ -69,13 +69,13 @@ def take_symbols(changes: Changes) -> None:
 
 
 def _item(tensor: Any, by_keras: Any, key: Any) -> Any:
-    """Return a part of a symbolic tensor; a single slice, which Keras 3 refuses, is that of the first dimension."""
+    """Index a symbolic tensor; a single slice, which Keras 3 refuses, applies to the first dimension."""
     __tracebackhide__ = True
     return by_keras(tensor, (key,) if isinstance(key, slice) or key is None or key is Ellipsis else key)
 
 
 def _product(tensor: Any, by_keras: Any, other: Any) -> Any:
-    """Multiply a symbolic tensor; Keras 3 takes the product of a dense one and a number for sparse."""
+    """Multiply a symbolic tensor; Keras 3 wrongly marks the product of a dense one and a number as sparse."""
     __tracebackhide__ = True
     product = by_keras(tensor, other)
     if product.sparse and not tensor.sparse and not common.is_keras_tensor(other):

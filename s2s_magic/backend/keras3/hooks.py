@@ -30,8 +30,8 @@ _ENGINE = {
 }
 
 
-# Methods whose variables belong to no layer: averages of metrics, moments of optimizers, states of random generators;
-# and one that later fills a variable, in a TensorFlow variable of its own.
+# Methods whose variables belong to no layer: those of metrics, optimizers and random generators, and the TensorFlow
+# variable that a Keras variable creates when it is initialized later.
 _QUIET = (
     (private("backend").Variable, "_deferred_initialize"),
     (objects.Metric, "add_variable"),
@@ -43,7 +43,7 @@ _QUIET = (
 def hear_variables(changes: Changes, creating: Callable[..., Any]) -> None:
     """Let ``creating(next_creator, ...)`` make each variable, Keras's or TensorFlow's, until changes are undone.
 
-    The TensorFlow variable inside a Keras variable does not count as one of its own.
+    The TensorFlow variable inside a Keras variable is not counted separately.
     """
     within: list[Any] = []
 
@@ -86,7 +86,7 @@ def _wrap(changes: Changes, owner: type, name: str, around: Callable[..., Any]) 
 
 
 def _copying(original: Callable[..., Any], self: Any, layer: Any = None, *args: Any, **kwargs: Any) -> None:
-    """Note the layer that ``Bidirectional`` copies without keeping a reference to it."""
+    """Record the layer that ``Bidirectional`` copies without keeping a reference to it."""
     original(self, layer, *args, **kwargs)
     if isinstance(layer, objects.Layer) and layer is not self.forward_layer:
         objects.COPIED.add(layer)

@@ -34,7 +34,7 @@ KIND_OF = {getattr(keras.layers, name): kind for name, kind in KIND_OF_CLASS.ite
 _SEED = "seed_generator_state"
 
 COPIED: weakref.WeakSet[Any] = weakref.WeakSet()
-"""The layers that ``Bidirectional`` was seen to copy."""
+"""The layers that ``Bidirectional`` copied under capture."""
 
 
 def is_layer(value: Any) -> bool:
@@ -75,7 +75,7 @@ def is_variable(value: Any) -> bool:
 
 
 def is_seed(variable: Any) -> bool:
-    """Return whether a variable holds the state of a random generator, which is no weight."""
+    """Return whether a variable holds the state of a random generator, which is not a weight."""
     return str(getattr(variable, "name", "")).rpartition("/")[2] == _SEED
 
 

@@ -28,9 +28,9 @@ def parts(optimizer: Any) -> Iterator[Any]:
 
 
 def follow_lists(optimizer: Any) -> None:
-    """Let an optimizer add variables to the list that it has now, in the form that TensorFlow saves.
+    """Let an optimizer add variables to its present list, in the form that TensorFlow saves.
 
-    Its tracker knows the list that it was made with, and a list that is set later tracks itself without an end.
+    Its tracker knows only the list that it was created with; a list set later would track itself in endless recursion.
     """
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         return
@@ -84,7 +84,7 @@ def on_update(
 
 
 def _scale_of(optimizer: Any) -> Any:
-    """Return what the gradients that an optimizer receives were multiplied by; None for 1."""
+    """Return the factor by which the gradients passed to an optimizer were multiplied; None for 1."""
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return optimizer.dynamic_scale if optimizer.built else optimizer.initial_scale
     return optimizer.loss_scale_factor

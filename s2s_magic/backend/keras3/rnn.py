@@ -25,14 +25,14 @@ def gives_runtime(layer: Any) -> bool:
 
 
 def ignores_its_cell(layer: Any) -> bool:
-    """Return whether the function that runs a recurrent layer overlooks a setting of its cell; without a GPU, none."""
+    """Return whether the function that runs a recurrent layer ignores a setting of its cell; none without a GPU."""
     return False
 
 
 def recurrent_call(
     layer: Any, sequences: Any, initial_state: Any = None, mask: Any = None, training: Any = False
 ) -> RecurrentCall:
-    """Sort out the arguments of a recurrent layer's ``call``, as it does itself."""
+    """Normalize the arguments of a recurrent layer's ``call``, as the layer does itself."""
     flat, given, states = tf.nest.flatten(mask), initial_state is not None, initial_state
     if not given and isinstance(sequences, tf.Tensor):
         states = layer.get_initial_state(batch_size=tf.shape(sequences)[0])
@@ -46,9 +46,9 @@ def recurrent_result(layer: Any, output: Any, states: Any) -> Any:
 
 
 def dropped_inputs(layer: Any, cells: list[Any], x: Any, training: Any) -> tuple[Any, list[Any]]:
-    """Draw the dropout masks of a whole sequence's inputs: with the same seed, the numbers that Keras draws.
+    """Draw the dropout masks for the inputs of a whole sequence; with the same seed they equal Keras's.
 
-    Keras draws one mask for all steps, in evaluation too.
+    Keras draws one mask for all steps, in inference too.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def dropped_inputs(layer: Any, cells: list[Any], x: Any, training: Any) -> tuple
     x : tensor
         The inputs.
     masks : list
-        For each cell a tensor that its inputs have to be multiplied by, or None.
+        For each cell the tensor to multiply its inputs by, or None.
     """
     masks, like = [], x[:, 0, :]
     for cell in cells:
