@@ -1,4 +1,4 @@
-"""What is asked of layers, tensors, variables and optimizers in the same way for every Keras."""
+"""Questions about layers, tensors, variables and optimizers that every Keras answers in the same way."""
 
 from __future__ import annotations
 

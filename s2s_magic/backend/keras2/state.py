@@ -22,7 +22,7 @@ def keep_own_random_states(changes: Changes) -> None:
 
 
 def leave_as_it_is(changes: Changes, layer: Any) -> None:
-    """Undo what a trial call of a layer changes: the losses it lists, and the seeds it increments."""
+    """Restore, when changes are undone, what a trial call of a layer changes: its list of losses, and its seeds."""
 
     def put_back(part: Any, losses: list[Any], eager: list[Any], seed: Any) -> None:
         part._losses[:] = losses

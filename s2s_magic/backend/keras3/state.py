@@ -25,7 +25,7 @@ def keep_own_random_states(changes: Changes) -> None:
 
 
 def leave_as_it_is(changes: Changes, layer: Any) -> None:
-    """Undo what a trial call of a layer changes: the losses it lists, and the seeds it increments."""
+    """Restore, when changes are undone, what a trial call of a layer changes: its list of losses, and its seeds."""
     for part in holding.reached(layer):
         if objects.is_ready(part) and isinstance(part, objects.Layer):
             changes.undo_by(partial(part._losses.__setitem__, slice(None), list(part._losses)))
