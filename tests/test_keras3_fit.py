@@ -1,6 +1,7 @@
 """On Keras 3, a fit has the numbers of plain Keras 3, and drift is what Keras 3 would ignore."""
 
 import re
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from tensorflow import keras
 
 from models import by_hand
 from plainly import COMPILED, HEAD, NAMES, TAGGER, X, Y, assert_fits_alike, quiet, traced
-from s2s_magic import api
+from s2s_magic import api, backend
+from s2s_magic.acceleration import accelerate
 from s2s_magic.handle import drift
 from s2s_magic.source import Dialect, generate
 from s2s_magic.spec import parse_spec
@@ -118,6 +120,24 @@ def test_a_model_with_our_decoder_fits_as_by_plain_keras(accelerate: str) -> Non
         np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-4, atol=1e-6)
     said = ours.evidence.runs[-1].accelerated
     assert (said.get("writer") == "accelerated") == (accelerate == "on")
+
+
+@pytest.mark.parametrize(
+    "cell", ["LSTMCell(8, dropout=0.5)", "StackedRNNCells([keras.layers.LSTMCell(8, dropout=0.5)])"]
+)
+def test_a_decoder_on_the_kernels_draws_a_mask_for_each_step(cell: str) -> None:
+    code = by_hand(20, 4, 8).replace("LSTMCell(8)", cell)
+    state = "[memory, carry]" if cell.startswith("LSTM") else "[[memory, carry]]"
+    code = code.replace("initial_state=[memory, carry]", f"initial_state={state}")
+    keras.utils.set_random_seed(1)
+    model = api.trace(code.replace("words(target_ids)", "tf.ones_like(words(target_ids))")).model
+    inputs = [tf.constant(each) for each in (X, Y, np.full(64, 6))]
+    drawn, put_back = [], backend.values_of(backend.running_state(model))
+    for block in (nullcontext(), accelerate(model)):
+        with block:
+            put_back()
+            drawn.append(tf.function(lambda: model(inputs, training=True))().numpy())
+    np.testing.assert_allclose(drawn[0], drawn[1], rtol=1e-4, atol=1e-6)
 
 
 def test_the_parts_of_a_shared_layers_gradient_add_up_to_the_whole() -> None:

@@ -48,7 +48,7 @@ def recurrent_result(layer: Any, output: Any, states: Any) -> Any:
 def dropped_inputs(layer: Any, cells: list[Any], x: Any, training: Any) -> tuple[Any, list[Any]]:
     """Draw the dropout masks for the inputs of a whole sequence; with the same seed they equal Keras's.
 
-    Keras draws one mask for all steps, in inference too.
+    A recurrent layer draws one mask for all steps, in inference too; a decoder draws one for each step.
 
     Parameters
     ----------
@@ -64,6 +64,8 @@ def dropped_inputs(layer: Any, cells: list[Any], x: Any, training: Any) -> tuple
     masks : list
         For each cell the tensor to multiply its inputs by, or None.
     """
+    if layer is None:
+        return x, _masks_of_steps(cells, x) if training else [None] * len(cells)
     masks, like = [], x[:, 0, :]
     for cell in cells:
         mask = cell.get_dropout_mask(like) if cell.dropout else None
@@ -71,3 +73,23 @@ def dropped_inputs(layer: Any, cells: list[Any], x: Any, training: Any) -> tuple
         masks.append(mask[:, None, :] if mask is not None and training and cell.dropout < 1 else None)
         like = tf.zeros([tf.shape(x)[0], cell.units], cell.compute_dtype)
     return x, masks
+
+
+def _masks_of_steps(cells: list[Any], x: Any) -> list[Any]:
+    """Draw a mask of each step for each cell with dropout, as a decoder does, which forgets them after each step."""
+    dropping = [cell for cell in cells if cell.dropout]
+
+    def draw(_: Any) -> list[Any]:
+        masks = []
+        for cell in dropping:
+            cell.reset_dropout_mask()
+            masks.append(cell.get_dropout_mask(tf.zeros([tf.shape(x)[0], cell.kernel.shape[0]], cell.compute_dtype)))
+            cell.reset_dropout_mask()
+        return masks
+
+    if not dropping:
+        return [None] * len(cells)
+    shapes = [tf.TensorSpec([None, cell.kernel.shape[0]], cell.compute_dtype) for cell in dropping]
+    steps = tf.range(tf.shape(x)[1])
+    drawn = iter(tf.map_fn(draw, steps, fn_output_signature=shapes, parallel_iterations=1))
+    return [tf.transpose(next(drawn), [1, 0, 2]) if cell.dropout else None for cell in cells]
