@@ -1,6 +1,7 @@
 """On Keras 3, a fit has the numbers of plain Keras 3, and drift is what Keras 3 would ignore."""
 
 import re
+import warnings
 from contextlib import nullcontext
 
 import numpy as np
@@ -197,8 +198,10 @@ def test_a_switch_after_a_fit_of_ours_is_found_and_heeded_from_the_next_compile_
     model.model.compile("adam", "sparse_categorical_crossentropy")
     assert not drift(model)
     api.fit(model, "source: X\ntarget: Y", NAMES, progress=quiet)
-    verdicts = {model.ledger.variables[key].name: said.fits[-1].given for key, said in model.evidence.variables.items()}
-    assert verdicts == {"embeddings": True, "kernel": True, "recurrent_kernel": False, "bias": True}
+    given = {
+        model.ledger.variables[key].owner: bool(said.fits[-1].given) for key, said in model.evidence.variables.items()
+    }
+    assert given == {"emb": True, "lstm.cell": False, "head": True}
 
 
 SPECS = {
@@ -250,3 +253,20 @@ def test_numbers_times_symbols_are_dense_and_single_slices_are_taken() -> None:
     made, rows = model.model(X[:4])
     assert made.shape == (4, 6)
     assert rows.numpy().tolist() == [4]
+
+
+def test_rows_of_different_lengths_are_fitted_without_a_warning_of_keras() -> None:
+    rows = [[1 + number % 9] * (2 + number % 5) for number in range(40)]
+    model = api.build(SPECS["padded gru stacks"])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", category=UserWarning)
+        api.fit(model, "source: R\ntarget: R", {"R": rows}, progress=quiet)
+    assert len(model.history["loss"]) == 1
+
+
+def test_variables_of_different_layers_are_told_apart_by_their_paths() -> None:
+    seen = api.build(SPECS["lstm"])
+    names = [variable.name for variable in seen.ledger.variables.values()]
+    assert len({*names}) == len(names)
+    assert all(name.endswith(("/embeddings", "/kernel", "/recurrent_kernel", "/bias")) for name in names)
+    assert "name" not in [finding.kind for finding in seen.ledger.findings]

@@ -105,7 +105,7 @@ def feed(
         first: Callable[[], tuple[Any, ...]] | None = train.first
     elif train.ragged:
         dataset, steps = batches(train, size=size, epochs=epochs, shuffle=shuffle)
-        arguments = {"x": dataset, "steps_per_epoch": steps}
+        arguments = {"x": dataset, "steps_per_epoch": steps, "shuffle": False}
         first = lambda: next(iter(dataset))  # noqa: E731
     else:
         x, y, *weights = train.arrays()

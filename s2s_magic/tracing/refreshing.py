@@ -53,7 +53,7 @@ def variable_record(variable: Any, owner: str, key: str | None, **more: Any) -> 
         owner=owner,
         object=key,
         paths=(),
-        name=variable.name,
+        name=backend.name_of(variable),
         shape=shape,
         dtype=backend.dtype_of(variable),
         bytes=params * backend.item_size(variable),

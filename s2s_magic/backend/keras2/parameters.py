@@ -21,6 +21,11 @@ def bare(variable: Any) -> Any:
     return variable._variable if isinstance(variable, objects.AutoCastVariable) else variable
 
 
+def name_of(variable: Any) -> str:
+    """Return the name that Keras tells a variable apart by."""
+    return str(variable.name)
+
+
 def weights(layer: Any) -> tuple[list[Any], list[Any]]:
     """Return all variables listed by a layer and what it holds: the trainable ones, and the others."""
     if not getattr(layer, "_self_tracked_trackables", True) and type(layer).trainable_weights is _LISTS:

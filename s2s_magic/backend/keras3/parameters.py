@@ -16,6 +16,11 @@ def bare(variable: Any) -> Any:
     return variable
 
 
+def name_of(variable: Any) -> str:
+    """Return the name that Keras tells a variable apart by: its path, since layers give the same names."""
+    return str(getattr(variable, "path", None) or variable.name)
+
+
 def weights(layer: Any) -> tuple[list[Any], list[Any]]:
     """Return all variables listed by a layer and what it holds: the trainable ones, and the others."""
     if not isinstance(layer, objects.Layer):
