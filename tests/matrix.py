@@ -76,11 +76,11 @@ ADDONS = ("tensorflow==2.15.*", "tensorflow-addons==0.23.*")
 LEGACY = {"TF_USE_LEGACY_KERAS": "1"}
 ON_KERAS_3 = {
     "tracing": "keras3 cells",
-    "what is said": "kerases",
-    "fit": "keras3_fit training_rows training_progress",
-    "kernels": "kernels_loss",
+    "what is said": "verdicts roles gradient_reasons explain advice kerases",
+    "fit": "keras3_fit training_same training_rows training_kinds training_interrupted training_progress",
+    "kernels": "kernels_recurrent kernels_loss acceleration_layers acceleration_edges acceleration_understood",
     "decoding": "search decoding_layers decoding_written",
-    "views and magics": "view_text view_display",
+    "views and magics": "view_text view_html view_wiring view_display magics options",
 }
 NOT_YET = "not yet"
 UNFINISHED = "did not run to its end"

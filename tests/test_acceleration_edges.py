@@ -298,7 +298,8 @@ def test_saving_cloning_and_summaries_do_not_see_it(tmp_path: Any) -> None:
             model.count_params(),
         ]
 
-    before, output = seen(), model(ones)
+    model.save(tmp_path / f"plain_{folder}")  # Keras 3 writes another configuration from then on
+    output, before = model(ones), seen()
     with accelerate(model):
         assert seen() == before
         model.save_weights(tmp_path / "kept.weights.h5")
