@@ -68,7 +68,7 @@ def _are_its_weights(cell: Any) -> bool:
     if not all(backend.is_variable(weight) for weight in weights):
         return False
     kernel, recurrent, *bias = (list(weight.shape) for weight in weights)
-    wide = gate_count(cell) * cell.units
+    wide = backend.gate_count(cell) * cell.units
     twice = type(cell) is keras.layers.GRUCell and cell.reset_after
     return kernel[1:] == [wide] and recurrent == [cell.units, wide] and bias in ([], [[2, wide] if twice else [wide]])
 
@@ -143,11 +143,6 @@ def run_cells(
         x, *new = run(kernel_cell(one), x, *weights_of(one), state, mask=mask, sequences=every, unrolled=unrolled)
         after += new
     return x, after
-
-
-def gate_count(cell: Any) -> int:
-    """Return the number of gates whose weights stand side by side in a cell's kernels."""
-    return 4 if type(cell) is keras.layers.LSTMCell else 3
 
 
 def kernel_cell(cell: Any) -> Any:

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from s2s_magic.backend.keras2.symbolic import *  # noqa: F403
     from s2s_magic.backend.originals import *  # noqa: F403
     from s2s_magic.backend.randomness import *  # noqa: F403
+    from s2s_magic.backend.recurrence import *  # noqa: F403
     from s2s_magic.backend.stepping import *  # noqa: F403
 
-SHARED = ("holding", "graphs", "originals", "randomness", "stepping", "common")
+SHARED = ("holding", "graphs", "originals", "randomness", "recurrence", "stepping", "common")
 """The modules for every Keras, written in terms of those packages."""
 
 

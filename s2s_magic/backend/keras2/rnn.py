@@ -5,24 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
-from s2s_magic.backend.recurrence import RecurrentCall
+from s2s_magic.backend.recurrence import RecurrentCall, first_input, gate_count, masks_of_steps
 
 
 def has_fused_kernel(layer: Any) -> bool:
     """Return whether a recurrent layer's settings fit cuDNN: then a dedicated function runs it, not its cell."""
     return bool(getattr(layer, "_could_use_gpu_kernel", False))
-
-
-def takes_constants(layer: Any) -> bool:
-    """Return whether a recurrent layer receives constants besides its states."""
-    return bool(getattr(layer, "_num_constants", None))
-
-
-def gives_runtime(layer: Any) -> bool:
-    """Return whether a recurrent layer also returns the name of the implementation that ran it."""
-    return bool(getattr(layer, "return_runtime", False) or getattr(layer, "_return_runtime", False))
 
 
 def ignores_its_cell(layer: Any) -> bool:
@@ -66,63 +55,33 @@ def dropped_inputs(layer: Any, cells: list[Any], x: Any, training: Any) -> tuple
         For each cell the tensor to multiply its inputs by, or None.
     """
     if layer is None or not has_fused_kernel(layer):
-        return x, _masks_of_steps(cells, x, training, outside=layer is not None)
+        return x, _step_by_step(cells, x, training, outside=layer is not None)
     if layer.dropout:
         # Keras, too, draws one mask for all steps if a layer runs its single cell on the whole sequence.
         layer.reset_dropout_mask()
-        x *= layer.get_dropout_mask_for_cell(x, training, count=_gate_count(cells[0]))[0]
+        x *= _mask(layer, x, training, cells[0])
     return x, [None]
 
 
-def _gate_count(cell: Any) -> int:
-    """Return the number of masks that Keras draws for a cell's inputs: one for each gate; it uses only the first."""
-    return 4 if type(cell) is keras.layers.LSTMCell else 3
+def _mask(drawing: Any, like: Any, training: Any, cell: Any) -> Any:
+    """Draw a mask: Keras draws one for each of a cell's gates, and uses only the first."""
+    return drawing.get_dropout_mask_for_cell(like, training, count=gate_count(cell))[0]
 
 
-def _masks_of_steps(cells: list[Any], x: Any, training: Any, *, outside: bool) -> list[Any]:
-    """Draw the same dropout masks as the cells themselves, step by step in a time loop.
+def _step_by_step(cells: list[Any], x: Any, training: Any, *, outside: bool) -> list[Any]:
+    """Draw the masks of every step.
 
     With the same seed they equal Keras's, if those are deterministic: Keras's loop runs several steps in parallel,
-    and the order in which they draw may vary.
-
-    Parameters
-    ----------
-    cells, x, training
-        As for `run_cells`.
-    outside
-        Whether Keras also calls the cells once before the loop, only to see their output.
-
-    Returns
-    -------
-    list
-        For each cell a tensor of shape (batch, steps, features), or None if it has no dropout.
+    and the order in which they draw may vary. ``outside`` says whether Keras also calls the cells once before the
+    loop, only to see their output.
     """
-    dropping = [cell for cell in cells if cell.dropout]
-    if not dropping or training is False:
+    if training is False or not any(cell.dropout for cell in cells):
         return [None] * len(cells)
-    batch, steps = tf.shape(x)[0], tf.shape(x)[1]
-
-    def draw() -> list[Any]:
-        found = []
-        for cell in dropping:
-            like = tf.zeros([batch, cell.kernel.shape[0]], cell.compute_dtype)
-            found.append(cell.get_dropout_mask_for_cell(like, training, count=_gate_count(cell))[0])
-        return found
-
     if outside:
         for cell in cells:
             cell.reset_dropout_mask()
             cell.reset_recurrent_dropout_mask()
-        draw()
-    shapes = [tf.TensorShape([None, cell.kernel.shape[0]]) for cell in dropping]
-    arrays = [
-        tf.TensorArray(cell.compute_dtype, steps, element_shape=shape)
-        for cell, shape in zip(dropping, shapes, strict=True)
-    ]
-
-    def body(time: Any, *arrays: Any) -> Any:
-        return time + 1, *(array.write(time, mask) for array, mask in zip(arrays, draw(), strict=True))
-
-    _, *arrays = tf.while_loop(lambda time, *_: time < steps, body, [tf.constant(0), *arrays], parallel_iterations=1)
-    drawn = iter(tf.transpose(array.stack(), [1, 0, 2]) for array in arrays)
-    return [next(drawn) if cell.dropout else None for cell in cells]
+        for cell in cells:
+            if cell.dropout:
+                _mask(cell, first_input(cell, x), training, cell)
+    return masks_of_steps(cells, x, lambda cell, like: _mask(cell, like, training, cell))

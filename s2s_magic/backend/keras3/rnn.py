@@ -6,22 +6,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from s2s_magic.backend.recurrence import RecurrentCall
+from s2s_magic.backend.recurrence import RecurrentCall, masks_of_steps
 
 
 def has_fused_kernel(layer: Any) -> bool:
     """Return whether a recurrent layer may run on cuDNN: then a dedicated function runs it, not its cell."""
     return getattr(layer, "use_cudnn", False) in ("auto", True)
-
-
-def takes_constants(layer: Any) -> bool:
-    """Return whether a recurrent layer receives constants besides its states; in Keras 3 none does."""
-    return False
-
-
-def gives_runtime(layer: Any) -> bool:
-    """Return whether a recurrent layer also returns the name of its implementation; in Keras 3 none does."""
-    return False
 
 
 def ignores_its_cell(layer: Any) -> bool:
@@ -65,7 +55,8 @@ def dropped_inputs(layer: Any, cells: list[Any], x: Any, training: Any) -> tuple
         For each cell the tensor to multiply its inputs by, or None.
     """
     if layer is None:
-        return x, _masks_of_steps(cells, x) if training else [None] * len(cells)
+        dropping = training and any(cell.dropout for cell in cells)
+        return x, masks_of_steps(cells, x, _new_mask) if dropping else [None] * len(cells)
     masks, like = [], x[:, 0, :]
     for cell in cells:
         mask = cell.get_dropout_mask(like) if cell.dropout else None
@@ -75,21 +66,9 @@ def dropped_inputs(layer: Any, cells: list[Any], x: Any, training: Any) -> tuple
     return x, masks
 
 
-def _masks_of_steps(cells: list[Any], x: Any) -> list[Any]:
-    """Draw a mask of each step for each cell with dropout, as a decoder does, which forgets them after each step."""
-    dropping = [cell for cell in cells if cell.dropout]
-
-    def draw(_: Any) -> list[Any]:
-        masks = []
-        for cell in dropping:
-            cell.reset_dropout_mask()
-            masks.append(cell.get_dropout_mask(tf.zeros([tf.shape(x)[0], cell.kernel.shape[0]], cell.compute_dtype)))
-            cell.reset_dropout_mask()
-        return masks
-
-    if not dropping:
-        return [None] * len(cells)
-    shapes = [tf.TensorSpec([None, cell.kernel.shape[0]], cell.compute_dtype) for cell in dropping]
-    steps = tf.range(tf.shape(x)[1])
-    drawn = iter(tf.map_fn(draw, steps, fn_output_signature=shapes, parallel_iterations=1))
-    return [tf.transpose(next(drawn), [1, 0, 2]) if cell.dropout else None for cell in cells]
+def _new_mask(cell: Any, like: Any) -> Any:
+    """Draw a mask that the cell does not remember."""
+    cell.reset_dropout_mask()
+    mask = cell.get_dropout_mask(like)
+    cell.reset_dropout_mask()
+    return mask
