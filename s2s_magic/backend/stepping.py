@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from s2s_magic import backend
@@ -24,6 +24,16 @@ def optimizers_of(model: Any) -> list[Any]:
     held = [vars(model).get("optimizer"), *vars(model).values()]
     found = {id(one): one for value in held for one in _flat(value) if isinstance(one, backend.OPTIMIZERS)}
     return list(found.values())
+
+
+def parts(optimizer: Any) -> Iterator[Any]:
+    """Yield an optimizer and those it delegates to."""
+    yield optimizer
+    inner = backend.bare_optimizer(optimizer)
+    if inner is not optimizer:
+        yield from parts(inner)
+    for spec in getattr(optimizer, "optimizer_specs", None) or ():  # TFA's MultiOptimizer
+        yield from parts(spec["optimizer"])
 
 
 def _flat(value: Any) -> list[Any]:
@@ -75,7 +85,7 @@ def go_on_with(model: Any, traces: Mapping[str, Any]) -> None:
 
 def attributes_before(model: Any) -> Callable[[], None]:
     """Save the attributes of a model and its optimizers; return a function that restores them and removes new ones."""
-    owners = [model, *(part for optimizer in optimizers_of(model) for part in backend.parts(optimizer))]
+    owners = [model, *(part for optimizer in optimizers_of(model) for part in parts(optimizer))]
     put_back = [attributes_of(owner) for owner in owners]
 
     def put_all_back() -> None:
@@ -91,10 +101,21 @@ def state_of(model: Any) -> list[Any]:
     """List the variables of a training's state: weights, recurrent states and optimizer variables, without metrics."""
     metrics = {id(variable) for metric in metrics_of(model) for variable in metric.variables}
     trained, others = backend.weights(model)
-    found = {id(v): v for v in (*trained, *others, *backend.running_state(model), *backend.optimizer_variables(model))}
+    found = {id(v): v for v in (*trained, *others, *running_state(model), *backend.optimizer_variables(model))}
     return [variable for key, variable in found.items() if key not in metrics]
 
 
 def metrics_of(model: Any) -> list[Any]:
     """List a model's metrics: those from compile, and those that its layers add."""
     return list(getattr(model, "metrics", None) or ())
+
+
+def running_state(model: Any) -> list[Any]:
+    """List what running a model may change without a gradient: averages, states, random generators, metrics."""
+    found: dict[int, Any] = {}
+    for layer in backend.reached(model):
+        trained = {id(variable) for variable in backend.meant_to_train(layer)}
+        found.update((id(each), each) for each in backend.state_held(layer) if id(each) not in trained)
+    for metric in metrics_of(model):
+        found.update((id(variable), variable) for variable in metric.variables)
+    return list(found.values())

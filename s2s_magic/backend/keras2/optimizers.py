@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from s2s_magic.backend import stepping
@@ -22,16 +22,6 @@ def bare_optimizer(optimizer: Any) -> Any:
     )
 
 
-def parts(optimizer: Any) -> Iterator[Any]:
-    """Yield an optimizer and those it delegates to."""
-    yield optimizer
-    inner = bare_optimizer(optimizer)
-    if inner is not optimizer:
-        yield from parts(inner)
-    for spec in getattr(optimizer, "optimizer_specs", None) or ():  # TFA's MultiOptimizer
-        yield from parts(spec["optimizer"])
-
-
 def follow_lists(optimizer: Any) -> None:
     """Do nothing: an optimizer adds variables to the list that is its attribute."""
 
@@ -40,7 +30,7 @@ def optimizer_variables(model: Any) -> list[Any]:
     """List the variables of all of a model's optimizers, including those of a loss scale."""
     found: dict[int, Any] = {}
     for optimizer in stepping.optimizers_of(model):
-        for part in parts(optimizer):
+        for part in stepping.parts(optimizer):
             listed = part.variables
             scale: Any = getattr(part, "_loss_scale", None)
             counters = [scale.current_loss_scale, scale.counter] if hasattr(scale, "current_loss_scale") else []

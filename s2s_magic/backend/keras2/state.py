@@ -37,19 +37,10 @@ def leave_as_it_is(changes: Changes, layer: Any) -> None:
             changes.undo_by(functools.partial(put_back, part, list(part._losses), list(part._eager_losses), seed))
 
 
-def running_state(model: Any) -> list[Any]:
-    """List what running a model may change without a gradient: averages, states, random generators, metrics."""
-    found: dict[int, Any] = {}
-    for layer in holding.reached(model):
-        trained = {id(variable) for variable in layer._trainable_weights}
-        held = tf.nest.flatten([layer._non_trainable_weights, [_held(value) for value in vars(layer).values()]])
-        for variable in held:
-            if isinstance(variable, tf.Variable) and id(variable) not in trained:
-                found.setdefault(id(variable), variable)
-    for metric in stepping.metrics_of(model):
-        for variable in metric.variables:
-            found.setdefault(id(variable), variable)
-    return list(found.values())
+def state_held(layer: Any) -> list[Any]:
+    """List the variables that a layer holds directly, without the trainable ones that it lists."""
+    held = tf.nest.flatten([layer._non_trainable_weights, [_held(value) for value in vars(layer).values()]])
+    return [variable for variable in held if isinstance(variable, tf.Variable)]
 
 
 def _held(value: Any) -> Any:

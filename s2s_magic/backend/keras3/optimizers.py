@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -17,14 +17,6 @@ OPTIMIZERS = (keras.optimizers.Optimizer,)
 def bare_optimizer(optimizer: Any) -> Any:
     """Return the optimizer inside Keras's mixed-precision wrapper, or the optimizer itself."""
     return optimizer.inner_optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else optimizer
-
-
-def parts(optimizer: Any) -> Iterator[Any]:
-    """Yield an optimizer and those it delegates to."""
-    yield optimizer
-    inner = bare_optimizer(optimizer)
-    if inner is not optimizer:
-        yield from parts(inner)
 
 
 def follow_lists(optimizer: Any) -> None:
@@ -46,7 +38,7 @@ def follow_lists(optimizer: Any) -> None:
 
 def optimizer_variables(model: Any) -> list[Any]:
     """List the variables of all of a model's optimizers, including those of a loss scale."""
-    every = [part for optimizer in stepping.optimizers_of(model) for part in parts(optimizer)]
+    every = [part for optimizer in stepping.optimizers_of(model) for part in stepping.parts(optimizer)]
     return list({id(variable): variable for part in every for variable in part.variables}.values())
 
 

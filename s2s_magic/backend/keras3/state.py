@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from s2s_magic.backend import common, holding, stepping
+from s2s_magic.backend import common, holding
 from s2s_magic.backend.keras3 import objects
 from s2s_magic.backend.keras3.own import private
 from s2s_magic.undoing import Changes
@@ -33,17 +33,9 @@ def leave_as_it_is(changes: Changes, layer: Any) -> None:
             changes.undo_by(common.values_of(seeds))
 
 
-def running_state(model: Any) -> list[Any]:
-    """List what running a model may change without a gradient: averages, states, random generators, metrics."""
-    found: dict[int, Any] = {}
-    for layer in holding.reached(model):
-        trained = {id(variable) for variable in getattr(layer, "_trainable_variables", ())}
-        seeds = [generator.state for generator in getattr(layer, "_seed_generators", ())]
-        held = [each for value in vars(layer).values() for each in (value if isinstance(value, list) else [value])]
-        for variable in (*getattr(layer, "_non_trainable_variables", ()), *seeds, *held):
-            if isinstance(variable, (objects.KerasVariable, tf.Variable)) and id(variable) not in trained:
-                found.setdefault(id(variable), variable)
-    for metric in stepping.metrics_of(model):
-        for variable in metric.variables:
-            found.setdefault(id(variable), variable)
-    return list(found.values())
+def state_held(layer: Any) -> list[Any]:
+    """List the variables that a layer holds directly, without the trainable ones that it lists."""
+    seeds = [generator.state for generator in getattr(layer, "_seed_generators", ())]
+    held = [each for value in vars(layer).values() for each in (value if isinstance(value, list) else [value])]
+    listed = (*getattr(layer, "_non_trainable_variables", ()), *seeds, *held)
+    return [variable for variable in listed if isinstance(variable, (objects.KerasVariable, tf.Variable))]
