@@ -110,7 +110,7 @@ def named_targets(desk: Desk, part: Part) -> tuple[list[tuple[ModelOutput, Asked
         )
     pairs = [(output, asked[output.keras_name]) for output in compared if output.keras_name in asked]
     if (
-        backend.SHARES_A_TARGET
+        backend.RULES.shares_a_target
         and len(pairs) > 1
         and isinstance(part.target, str)
         and isinstance(part.weights, str | None)

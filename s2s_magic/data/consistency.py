@@ -210,7 +210,7 @@ def _values_fit(target: Shape, output: Shape, broadcast: bool) -> bool:
         target = target[:-1]
     elif len(output) == len(target) + 1 and output[-1] == 1:
         output = output[:-1]
-    spread = broadcast and backend.BROADCASTS_TARGETS
+    spread = broadcast and backend.RULES.broadcasts_targets
     if not spread and len(target) != len(output) and (target, output) != ((), (1,)):
         return False
     pairs = zip(reversed(target), reversed(output), strict=False)

@@ -80,7 +80,7 @@ def broadcasts(loss: Any, tensor: Any) -> bool:
     name = _name(loss)
     if name not in ("binary_crossentropy", "binary_focal_crossentropy"):
         return name not in ("categorical_crossentropy", "categorical_focal_crossentropy")
-    if not backend.BROADCASTS_TARGETS:
+    if not backend.RULES.broadcasts_targets:
         return False
     layer = backend.history(tensor)[0]
     ended = getattr(getattr(layer, "activation", None), "__name__", "") or backend.operation(layer) or ""

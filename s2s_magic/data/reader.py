@@ -105,14 +105,14 @@ def prepare(seq2seq: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any]) -> Pr
     if known is not None:
         table, begun = _sequence_table(desk, known, part, None)
     else:
-        table = _wired_table(desk, part) if wired else _tableas_given(desk, part)
+        table = _wired_table(desk, part) if wired else _table_as_given(desk, part)
     desk.raise_faults()
     validation: Table | None = None
     if held_part is not None:
         if known is not None:
             validation, _ = _sequence_table(desk, known, held_part, begun)
         else:
-            validation = _wired_table(desk, held_part) if wired else _tableas_given(desk, held_part)
+            validation = _wired_table(desk, held_part) if wired else _table_as_given(desk, held_part)
         desk.raise_faults()
     assert table is not None
     if isinstance(plan.validation, float):
@@ -283,7 +283,7 @@ def _wired_table(desk: Desk, part: Part) -> Table | None:
     return weighted(desk, table, part)
 
 
-def _tableas_given(desk: Desk, part: Part) -> Table | None:
+def _table_as_given(desk: Desk, part: Part) -> Table | None:
     """Arrange the data of a subclassed model exactly as named; Keras passes them on."""
     inputs, input_form = as_given(part.inputs or (part.source or Asked("", "")).variable, f"{part.key}inputs", part)
     targets, target_form = as_given(part.target, part.target_key, None)

@@ -188,7 +188,7 @@ def _weights(weights: Numbers | ByClass | None, target: Any) -> Any:
 
 def of_rows(weights: Any, target: Any) -> Any:
     """Return weights in the shape that Keras needs: those of rows with an axis for each axis of the target."""
-    if not backend.SPREADS_ROW_WEIGHTS and len(weights.shape) == 1:
+    if not backend.RULES.spreads_row_weights and len(weights.shape) == 1:
         for _ in target.shape[1:]:
             weights = weights[..., None]
     return weights

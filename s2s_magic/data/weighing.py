@@ -122,7 +122,7 @@ def _by_class(desk: Desk, table: Table) -> Table:
     classes = values.shape[1] if scores and not positions else int(values.max(initial=0)) + 1
     each = np.ones(max(classes, max(weights) + 1), np.float32)
     each[list(weights)] = list(weights.values())
-    if table.weights and (positions or not backend.WEIGHS_ROWS_AND_CLASSES):
+    if table.weights and (positions or not backend.RULES.weighs_rows_and_classes):
         what = "for rows of ids" if positions else "with this Keras"
         desk.fault("class_weights", f"'weights' and 'class_weights' do not go together {what}: give one of them")
         return table

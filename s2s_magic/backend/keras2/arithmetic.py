@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from s2s_magic.backend.rules import Rules
 from s2s_magic.undoing import Changes
 
 SUMS_REPEATED_ROWS = "_deduplicate_sparse_grad"
 """The optimizer method that sums the repeated rows of an embedding's gradient beforehand; empty if none does."""
 
-SHARES_A_TARGET = True
-"""Whether ``fit`` compares a single target with each of several outputs."""
-
-SPREADS_ROW_WEIGHTS = True
-"""Whether ``fit`` applies the weight of a row to each position of its target."""
-
-BROADCASTS_TARGETS = True
-"""Whether losses broadcast a target of fewer dimensions, and binary cross-entropy broadcasts at all."""
-
-WEIGHS_ROWS_AND_CLASSES = True
-"""Whether ``fit`` accepts row weights and class weights together."""
+RULES = Rules(
+    shares_a_target=True,
+    spreads_row_weights=True,
+    broadcasts_targets=True,
+    weighs_rows_and_classes=True,
+)
 
 
 def loss_container(model: Any) -> Any:

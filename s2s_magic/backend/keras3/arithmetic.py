@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from s2s_magic.backend.rules import Rules
 from s2s_magic.undoing import Changes
 
 SUMS_REPEATED_ROWS = ""
 """The optimizer method that sums the repeated rows of an embedding's gradient beforehand; empty if none does."""
 
-SHARES_A_TARGET = False
-"""Whether ``fit`` compares a single target with each of several outputs."""
-
-SPREADS_ROW_WEIGHTS = False
-"""Whether ``fit`` applies the weight of a row to each position of its target."""
-
-BROADCASTS_TARGETS = False
-"""Whether losses broadcast a target of fewer dimensions, and binary cross-entropy broadcasts at all."""
-
-WEIGHS_ROWS_AND_CLASSES = False
-"""Whether ``fit`` accepts row weights and class weights together."""
+RULES = Rules(
+    shares_a_target=False,
+    spreads_row_weights=False,
+    broadcasts_targets=False,
+    weighs_rows_and_classes=False,
+)
 
 
 def loss_container(model: Any) -> Any:
