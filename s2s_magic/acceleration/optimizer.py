@@ -51,10 +51,8 @@ def accelerate_step(changes: Changes, optimizer: Any) -> None:
         if isinstance(gradient, tf.IndexedSlices):
             # Keras's sparse Adam equals the dense one: it decays the moments of rows without a gradient, too.
             gradient = tf.math.unsorted_segment_sum(gradient.values, gradient.indices, tf.shape(variable)[0])
-        gradient, rate = (
-            tf.cast(gradient, dtype),
-            tf.cast(given_rate[0] if given_rate else optimizer.learning_rate, dtype),
-        )
+        gradient = tf.cast(gradient, dtype)
+        rate = tf.cast(given_rate[0] if given_rate else optimizer.learning_rate, dtype)
         epsilon = optimizer.epsilon
         excess = _excess(optimizer.beta_2, dtype)
         if abs(excess - 1) > _NEGLIGIBLE:

@@ -113,8 +113,9 @@ class Names:
             return name
         layer, node, number = backend.history(tensor)
         output = backend.output_code(layer, node, number)
-        if output is not None and self._reached(layer) is not None:
-            return f"{self._reached(layer)}{output}"
+        found = self._reached(layer) if output is not None else None
+        if found is not None:
+            return f"{found}{output}"
         listed = self._listed(tensor)
         if listed is None:
             raise DecodeError(

@@ -7,6 +7,7 @@ import itertools
 import linecache
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
@@ -49,7 +50,6 @@ class Places:
         self._written = written
         self._spots: dict[tuple[CodeType, int, int], Spot] = {}
         self._sources: dict[str, tuple[Source, dict[tuple[int | None, ...], Any]]] = {}
-        self._parser = _parser()
 
     def spot(self, at: FrameType | TracebackType) -> Spot:
         """Find the expression that a frame of a traced cell is at, or that an error left it at."""
@@ -74,6 +74,12 @@ class Places:
         node = self._node(frame, frame.f_code, frame.f_lasti, frame.f_lineno)
         whole = around_comprehensions(node)
         return spot.place if whole is node else self._of(frame.f_code.co_filename, frame.f_lineno, whole, True).place
+
+    @cached_property
+    def _parser(self) -> type[Source]:
+        """Return a parser whose memory of syntax trees goes with it: that of `Source` itself stays for good."""
+        remembering = Source.statements_at_line
+        return type("Parser", (Source,), {"statements_at_line": getattr(remembering, "__wrapped__", remembering)})
 
     def _node(self, at: FrameType | TracebackType, code: CodeType, instruction: int, line: int) -> Any:
         position = _position(code, instruction)
@@ -123,12 +129,6 @@ class Places:
         )
         targets = tuple(target for target in _targets(node) if _plain(target, local))
         return Spot(place, targets, local, isinstance(getattr(node, "parent", None), (ast.Return, ast.Lambda)))
-
-
-def _parser() -> type[Source]:
-    """Return a parser whose memory of syntax trees goes with it: that of `Source` itself stays for good."""
-    remembering = Source.statements_at_line
-    return type("Parser", (Source,), {"statements_at_line": getattr(remembering, "__wrapped__", remembering)})
 
 
 def at_top(frame: FrameType) -> bool:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from s2s_magic.handle import Seq2Seq
 from s2s_magic.training.callback import Loop
 from s2s_magic.training.norms import Recorder
-
-if TYPE_CHECKING:
-    pass
 
 
 def broken_loss(seq2seq: Seq2Seq, loop: Loop, recorder: Recorder, keys: list[str]) -> str:
