@@ -7,7 +7,7 @@ from s2s_magic.ledger.verdicts import NOTES, RULES
 from s2s_magic.ledger.words import number_text
 from s2s_magic.view.evidence_words import batch_text, end_text, kernels_text, measured, run_name, shares, told
 from s2s_magic.view.html.charts import key_html, loss_charts, owner_charts
-from s2s_magic.view.html.markup import Markup, heading, join, table, tag
+from s2s_magic.view.html.markup import Markup, breakable, heading, join, table, tag
 from s2s_magic.view.report import Report
 from s2s_magic.view.tables import Table
 
@@ -21,7 +21,7 @@ def training_html(report: Report) -> Markup:
     multiples = [
         tag(
             "div",
-            tag("div", tag("b", owner), key_html(names), class_="s2s-multiple-name"),
+            tag("div", tag("b", breakable(owner)), key_html(names), class_="s2s-multiple-name"),
             tag("div", *charts, class_="s2s-charts"),
             class_="s2s-multiple",
         )
