@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
+from kerases import only_keras3
 from models import by_hand
 from plainly import COMPILED, HEAD, NAMES, TAGGER, X, Y, assert_fits_alike, quiet, traced
 from s2s_magic import api, backend
@@ -18,7 +19,7 @@ from s2s_magic.source import Dialect, generate
 from s2s_magic.spec import parse_spec
 from s2s_magic.training.shares import gradient_parts
 
-pytestmark = pytest.mark.skipif(keras.__version__.startswith("2."), reason="this process runs Keras 2")
+pytestmark = only_keras3("this process runs Keras 2")
 
 MEASURED = 'model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])\n'
 OWN_STEP = """
