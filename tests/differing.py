@@ -16,6 +16,7 @@ from tensorflow import keras
 import s2s_magic
 from addons import run_plainly
 from forgetting import gradients_forgotten
+from kerases import KERAS3
 from programs import Program
 from s2s_magic.errors import Seq2SeqError
 
@@ -67,7 +68,7 @@ def fresh() -> Iterator[None]:
         yield
     finally:
         keras.backend.set_floatx("float32")
-        keras.mixed_precision.set_global_policy(None)  # which is that of floatx
+        keras.mixed_precision.set_global_policy("float32" if KERAS3 else None)  # which is that of floatx
         tf.config.optimizer.set_jit(False)
 
 
@@ -128,6 +129,8 @@ def _state(model: Any, history: list[dict[str, list[float]]], accelerated: dict[
 
 def _draws_in_a_loop(model: Any) -> bool:
     """Say whether Keras draws dropout within a loop over time, where several steps are in flight and numbers vary."""
+    if KERAS3:  # which draws one mask for all steps, outside the loop
+        return False
     layers = list(model._flatten_layers())
     outside = {id(layer.cell) for layer in layers if getattr(layer, "_could_use_gpu_kernel", False)}
     cells = [layer for layer in layers if hasattr(layer, "recurrent_dropout") and not hasattr(layer, "cell")]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from kerases import KERAS3
 from program_text import Writing
 
 # -- compiling
+
+WITHOUT_EPSILON = ("SGD", "legacy.SGD", "Lion", "Ftrl")
 
 
 def optimizer(w: Writing) -> str:
@@ -22,9 +25,7 @@ def optimizer(w: Writing) -> str:
         "Nadam",
         "Adagrad",
         "Adamax",
-        "legacy.Adam",
-        "legacy.SGD",
-        "legacy.RMSprop",
+        *(("Adadelta", "Lion", "Ftrl") if KERAS3 else ("legacy.Adam", "legacy.SGD", "legacy.RMSprop")),
     )
     w.note(f"optimizer {kind}")
     rate = "0.01"
@@ -32,7 +33,7 @@ def optimizer(w: Writing) -> str:
         w.note("schedule of rates")
         rate = "keras.optimizers.schedules.ExponentialDecay(0.01, 2, 0.5)"
     how = [rate]
-    how += ["epsilon=1e-2"] if "SGD" not in kind and w.chance(85) else []
+    how += ["epsilon=1e-2"] if kind not in WITHOUT_EPSILON and w.chance(85) else []
     if "SGD" in kind:
         how.append(w.one_of("momentum=0.0", "momentum=0.9", "momentum=0.9, nesterov=True"))
     if "Adam" in kind and kind != "Adamax" and w.chance(10):
@@ -49,13 +50,13 @@ def optimizer(w: Writing) -> str:
         if w.chance(10) and kind != "AdamW":
             w.note("weight decay")
             how.append("weight_decay=0.02")
-        if w.chance(4):
+        if not KERAS3 and w.chance(4):
             w.note("jit_compile on the optimizer")
             how.append("jit_compile=True")
     base = f"keras.optimizers.{kind}"
     if w.chance(6) and not kind.startswith("legacy"):
         w.note("a subclass of the optimizer")
-        body = w.one_of(*OWN_UPDATES)
+        body = w.one_of(*(OWN_UPDATES_OF_KERAS_3 if KERAS3 else OWN_UPDATES))
         w.add(f"class Half({base}):\n{body}")
         base = "Half"
     return f"{base}({', '.join(how)})"
@@ -69,6 +70,15 @@ OWN_UPDATES = (
     def apply_gradients(self, pairs, *args, **kwargs):
         pairs = [(0.5 * tf.convert_to_tensor(g), v) for g, v in pairs]
         return super().apply_gradients(pairs, *args, **kwargs)""",
+)
+
+OWN_UPDATES_OF_KERAS_3 = (
+    """\
+    def update_step(self, gradient, variable, learning_rate):
+        super().update_step(0.5 * tf.convert_to_tensor(gradient), variable, learning_rate)""",
+    """\
+    def apply(self, grads, trainable_variables=None):
+        return super().apply([0.5 * tf.convert_to_tensor(g) for g in grads], trainable_variables)""",
 )
 
 
@@ -99,6 +109,38 @@ class Own(keras.Model):
         return 0.5 * super().compute_loss(x, y, y_pred, sample_weight)""",
 )
 
+TRAIN_STEPS_OF_KERAS_3 = (
+    """\
+class Own(keras.Model):
+    def train_step(self, data):
+        x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
+        with tf.GradientTape() as tape:
+            out = self(x, training=True)
+            loss = 2.0 * self.compute_loss(x, y, out, weights)
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply(gradients, self.trainable_variables)
+        return self.compute_metrics(x, y, out, weights)""",
+    """\
+class Own(keras.Model):
+    def train_step(self, data):
+        x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
+        with tf.GradientTape() as tape:
+            out = self(x, training=True)
+            loss = self.compute_loss(x, y, out, weights)
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(loss)
+            else:
+                metric.update_state(y, out, weights)
+        return {m.name: m.result() for m in self.metrics}""",
+    """\
+class Own(keras.Model):
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return 0.5 * super().compute_loss(x, y, y_pred, sample_weight, training)""",
+)
+
 
 def afterwards(w: Writing) -> None:
     """Write what users do to their objects between compiling and fitting."""
@@ -122,6 +164,13 @@ def afterwards(w: Writing) -> None:
         w.note("layer.call replaced")
         name = w.one_of(*dense)
         w.add(f"own_call = {name}.call\n{name}.call = lambda *a, **k: 1.0 * own_call(*a, **k)")
+    elif replaced < 15 and KERAS3:
+        w.note("optimizer.apply replaced")
+        w.add(
+            "own_apply = model.optimizer.apply\n"
+            "model.optimizer.apply = lambda gradients, variables=None: own_apply(\n"
+            "    [None if g is None else 0.1 * tf.convert_to_tensor(g) for g in gradients], variables)"
+        )
     elif replaced < 15:
         w.note("optimizer.apply_gradients replaced")
         w.add(
@@ -133,9 +182,9 @@ def afterwards(w: Writing) -> None:
         w.note("optimizer.update_step replaced")
         w.add(
             "own_update = model.optimizer.update_step\n"
-            "model.optimizer.update_step = lambda g, v: own_update(0.1 * tf.convert_to_tensor(g), v)"
+            "model.optimizer.update_step = lambda g, *v: own_update(0.1 * tf.convert_to_tensor(g), *v)"
         )
-    elif replaced < 20 and "legacy" not in " ".join(w.features):
+    elif replaced < 20 and not KERAS3 and "legacy" not in " ".join(w.features):
         w.note("optimizer.compute_gradients replaced")
         w.add(
             "own_compute = model.optimizer.compute_gradients\n"

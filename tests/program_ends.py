@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from program_layers import cell_settings, regularized, units_of
-from program_text import BATCH, CLASSES, ROWS, STEPS, VOCAB, Writing
+from program_text import BATCH, CLASSES, ROWS, SOFTMAX, STEPS, VOCAB, Writing
 
 # -- beginnings
 
@@ -134,7 +134,7 @@ def end(w: Writing, *, target: str, ids: bool) -> tuple[str, str, list[str]]:
         form = "none"
     if form == "none":
         result = w.name("out")
-        w.add(f"{result} = {w.tensor}" if ended is None else f"{result} = tf.nn.softmax({w.tensor})")
+        w.add(f"{result} = {w.tensor}" if ended is None else f"{result} = {SOFTMAX}({w.tensor})")
         w.tensor = result
     elif form == "separate" and ended == "softmax":
         w.note("softmax apart")

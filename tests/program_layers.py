@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-from program_text import STEPS, Writing
+from kerases import KERAS3
+from program_text import OPS, STEPS, Writing
 
 # -- settings that layers share
 
@@ -184,7 +185,7 @@ def in_a_layer_of_ones_own(w: Writing) -> None:
     if w.chance(50):
         w.note("add_loss")
         extra.append("        self.add_loss(0.1 * tf.reduce_mean(tf.square(y)))")
-    if w.chance(40):
+    if not KERAS3 and w.chance(40):
         w.note("add_metric")
         extra.append(f"        self.add_metric(tf.reduce_mean(y), name='mean_{name}')")
     w.add(
@@ -293,8 +294,10 @@ def plain_layer(w: Writing) -> None:
     elif kind == "operators":
         w.note("operators")
         result = w.name("h")
-        written = w.one_of("tf.tanh({x})", "0.5 * {x} + 1.0", "tf.abs({x}) ** 1.5", "tf.where({x} > 0, {x}, 0.1 * {x})")
-        w.add(f"{result} = {written.format(x=w.tensor)}")
+        written = w.one_of(
+            "{ops}.tanh({x})", "0.5 * {x} + 1.0", "{ops}.abs({x}) ** 1.5", "{ops}.where({x} > 0, {x}, 0.1 * {x})"
+        )
+        w.add(f"{result} = {written.format(x=w.tensor, ops=OPS)}")
         w.tensor = result
     elif kind == "ActivityRegularization":
         w.note("activity regularizer")

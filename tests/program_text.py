@@ -8,7 +8,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from kerases import KERAS3
+
 ROWS, BATCH, STEPS, VOCAB, CLASSES = 8, 4, 4, 7, 3
+
+OPS, SOFTMAX = ("keras.ops", "keras.ops.softmax") if KERAS3 else ("tf", "tf.nn.softmax")
+"""What a program does to symbolic tensors: Keras 3 takes them in its own operations alone."""
 
 IMPORTS = """\
 import numpy as np

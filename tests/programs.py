@@ -13,7 +13,8 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from program_compiling import TRAIN_STEPS, afterwards, optimizer
+from kerases import KERAS3
+from program_compiling import TRAIN_STEPS, TRAIN_STEPS_OF_KERAS_3, afterwards, optimizer
 from program_ends import begin, end, pair
 from program_layers import SEQUENCE_LAYERS, plain_layer, to_sequence, to_vector
 from program_text import BATCH, IMPORTS, ROWS, STEPS, Program, Writing
@@ -89,14 +90,14 @@ def _model(w: Writing, inputs: list[str], outputs: list[str], inner: str) -> Non
     kind = "keras.Model"
     if w.chance(10):
         w.note("a train_step of one's own")
-        w.add(w.one_of(*TRAIN_STEPS))
+        w.add(w.one_of(*(TRAIN_STEPS_OF_KERAS_3 if KERAS3 else TRAIN_STEPS)))
         kind = "Own"
     ends = outputs[0] if len(outputs) == 1 else f"[{', '.join(outputs)}]"
     w.add(f"model = {kind}([{', '.join(inputs)}], {ends})")
-    if w.chance(5):
+    if not KERAS3 and w.chance(5):
         w.note("model.add_loss")
         w.add(f"model.add_loss(0.1 * tf.reduce_mean({inner}))")
-    if w.chance(5):
+    if not KERAS3 and w.chance(5):
         w.note("model.add_metric")
         w.add(f"model.add_metric({inner}, name='seen', aggregation='mean')")
     if w.chance(6):

@@ -14,11 +14,12 @@ import pytest
 import tensorflow as tf
 
 from differing import Outcome, compared, reported
+from kerases import KERAS3
 from program_cases import CASES
 from program_text import Program
 from programs import drawn
 
-FIXED, FIXED_COUNT, FRESH_COUNT, CHUNK = 1, 270, 30, 10
+FIXED, FIXED_COUNT, FRESH_COUNT, CHUNK = 1, 90 if KERAS3 else 270, 30, 10
 FRESH = int(os.environ["S2S_MAGIC_SAMPLE"])
 
 SAMPLES = {FIXED: FIXED_COUNT, FRESH: FRESH_COUNT}

@@ -11,9 +11,10 @@ from tensorflow import keras
 
 from kerases import only_keras3
 from models import by_hand
-from plainly import COMPILED, HEAD, NAMES, TAGGER, X, Y, assert_fits_alike, quiet, traced
+from plainly import COMPILED, HEAD, NAMES, TAGGER, X, Y, assert_fits_alike, plain, quiet, traced
 from s2s_magic import api, backend
 from s2s_magic.acceleration import accelerate
+from s2s_magic.errors import FitError
 from s2s_magic.handle import drift
 from s2s_magic.source import Dialect, generate
 from s2s_magic.spec import parse_spec
@@ -271,3 +272,45 @@ def test_variables_of_different_layers_are_told_apart_by_their_paths() -> None:
     assert len({*names}) == len(names)
     assert all(name.endswith(("/embeddings", "/kernel", "/recurrent_kernel", "/bias")) for name in names)
     assert "name" not in [finding.kind for finding in seen.ledger.findings]
+
+
+def test_a_model_that_lacks_an_input_is_named_when_it_is_made_and_its_fit_refused_before_the_first_step() -> None:
+    """Keras 3 makes it if another output does not need the input, and fails with a KeyError when it is called."""
+    code = (
+        "a, b = keras.Input([2], name='a'), keras.Input([2], name='b')\nhidden = L.Dense(3)(b)\n"
+        "model = keras.Model(a, [L.Dense(1, name='one')(a), L.Dense(1, name='two')(hidden)])\n"
+        "model.compile('sgd', ['mse', 'mse'])\n"
+    )
+    seen = traced(code)
+    (finding,) = (found for found in seen.ledger.findings if found.kind == "missing input")
+    line = HEAD.count("\n") + 2
+    assert finding.text == (
+        "model cannot be called: its outputs also depend on b, which is not among its inputs: "
+        f"b goes into L.Dense(3)(b) in line {line}. Write inputs=[a, b]."
+    )
+    x, y = np.ones((4, 2), "float32"), np.ones((4, 1), "float32")
+    before = [value.copy() for value in seen.model.get_weights()]
+    with pytest.raises(FitError, match=r"^model cannot be called: .*Write inputs=\[a, b\]"):
+        api.fit(seen, "source: x\ntarget: y", {"x": x, "y": y})
+    assert all(map(np.array_equal, before, seen.model.get_weights()))
+    fixed = traced(code.replace("keras.Model(a,", "keras.Model([a, b],"))
+    assert not [found for found in fixed.ledger.findings if found.kind == "missing input"]
+    api.fit(fixed, "inputs: {a: x, b: x}\ntarget: y", {"x": x, "y": y})
+
+
+@pytest.mark.parametrize("named", ["L.AdditiveAttention()([h, h])", "Named()(h)"])
+def test_a_trace_draws_no_seed_where_a_layer_names_its_initializer(named: str) -> None:
+    """Keras 3 draws a seed from Python's generator whenever an initializer is made from its name."""
+    code = f"""
+class Named(L.Layer):
+    def build(self, shape):
+        self.scale = self.add_weight(shape=(shape[-1],), initializer="random_normal")
+        self.built = True
+    def call(self, x):
+        return x * self.scale
+h = L.Embedding(20, 8)(x)
+model = keras.Model(x, L.Dense(3)({named}))
+"""
+    drawn = [each.get_weights() for each in (plain(code), traced(code).model)]
+    assert len(drawn[0]) == 4
+    assert all(map(np.array_equal, *drawn))

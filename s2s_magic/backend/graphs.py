@@ -62,6 +62,12 @@ def inputs_behind(tensors: Iterable[Any], known: Iterable[Any] = ()) -> list[Any
     return [tensor for tensor in tensors_behind(tensors, known) if node_of(tensor).is_input]
 
 
+def missing_inputs(model: Any) -> list[Any]:
+    """List the inputs that a model's outputs depend on and that are not among its own; Keras 2 makes no such model."""
+    inputs, outputs = ends(model)
+    return [tensor for tensor in inputs_behind(outputs, inputs) if not any(tensor is one for one in inputs)]
+
+
 def leads_to(tensor: Any, outputs: Iterable[Any], given: Iterable[Any]) -> bool:
     """Return whether wires lead from a tensor to any of the outputs, without going past given tensors."""
     others = [one for one in given if one is not tensor]

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from s2s_magic.ledger.calls import Called
 from s2s_magic.ledger.gradient import ways, why_none
+from s2s_magic.ledger.missing import missing_inputs
 from s2s_magic.ledger.records import Finding, Variable
 from s2s_magic.ledger.roles import ModelRecord
 from s2s_magic.ledger.trace import Trace
@@ -21,16 +22,28 @@ from s2s_magic.ledger.words import counted, full_name, line_text, listing, them
 def drift_of(trace: Trace, model: ModelRecord) -> list[Finding]:
     """List what a reader should know before this model is fitted.
 
-    Kinds: ``changed since compile``, ``not in the optimizer``, ``nothing to train``, ``frozen output``.
+    Kinds: ``missing input``, ``changed since compile``, ``not in the optimizer``, ``nothing to train``,
+    ``frozen output``.
     """
     if model.trained is None:  # an older document
         return []
     nothing = nothing_to_train(trace, model)
     return [
+        *_missing(trace, model),
         *_changed(trace, model),
         *_unknown(trace, model),
         *([nothing] if nothing is not None else _frozen_outputs(trace, model)),
     ]
+
+
+def _missing(trace: Trace, model: ModelRecord) -> Iterator[Finding]:
+    if model.missing:
+        yield Finding(
+            kind="missing input",
+            about=model.name,
+            text=f"{model.name} cannot be called: {missing_inputs(trace.events, model.inputs, model.missing)}.",
+            event=model.event,
+        )
 
 
 def _changed(trace: Trace, model: ModelRecord) -> Iterator[Finding]:

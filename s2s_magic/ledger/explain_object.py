@@ -17,7 +17,7 @@ from s2s_magic.ledger.words import at, counted, full_name, listing, one_line, sh
 
 _REMARKS = frozenset({
     *("ghost", "tied", "frozen", "no gradient", "untracked", "name"),
-    *("changed since compile", "not in the optimizer", "nothing to train"),
+    *("missing input", "changed since compile", "not in the optimizer", "nothing to train"),
 })  # fmt: skip
 
 

@@ -36,6 +36,8 @@ class ModelRecord(Record):
         Its name, its key into the ledger's layers, and the event that made it.
     inputs, outputs
         The ends of its wires.
+    missing
+        Inputs that its outputs depend on and that are not among its own, in models of Keras 3: they cannot be called.
     layers
         Keys into the ledger's layers, in the order of ``model.layers``.
     links
@@ -71,6 +73,7 @@ class ModelRecord(Record):
     event: int | None = None
     inputs: tuple[Wire, ...] = ()
     outputs: tuple[Wire, ...] = ()
+    missing: tuple[Wire, ...] = ()
     layers: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
     trainable: int

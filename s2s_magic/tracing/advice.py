@@ -7,10 +7,12 @@ from typing import Any
 
 from s2s_magic import backend
 from s2s_magic.errors import BuildError
-from s2s_magic.ledger import Called
-from s2s_magic.ledger.words import at, listing, one_line
+from s2s_magic.ledger import Wire
+from s2s_magic.ledger.missing import input_name, missing_inputs
+from s2s_magic.ledger.words import at, listing
 from s2s_magic.tracing.live import Traced
 from s2s_magic.tracing.mixing import mixture_in
+from s2s_magic.tracing.models import input_wire
 
 _ATTENTION = """\
 class AttentionDecoder(keras.layers.Layer):
@@ -66,53 +68,29 @@ def _disconnected(traced: Traced, error: BaseException) -> str | None:
     missing = [tensor for tensor in backend.inputs_behind(outputs, given) if not any(tensor is one for one in given)]
     if not missing:
         return _unused(traced, error, given, outputs)
-    missing.sort(key=lambda tensor: _place(traced, tensor) or (len(traced.ledger.events), 0))
-    names = [_name(traced, tensor) for tensor in missing]
-    needs = []
-    for name, tensor in zip(names, missing, strict=True):
-        calls = [f"{one_line(call.source)} in {at(call)}" for call in _calls_with(traced, tensor)]
-        if calls:
-            needs.append(f"{name} goes into {listing(calls, most=3)}")
-    are = "is" if len(names) == 1 else "are"
-    wanted = ", ".join([*(_name(traced, tensor) for tensor in given), *names])
-    because = f": {'; '.join(needs)}" if needs else ""
-    return (
-        f"the model in {_line(traced, error)} cannot be made: its outputs also depend on {listing(names)}, which {are} "
-        f"not among its inputs{because}. Write inputs=[{wanted}]"
+    return f"the model in {_line(traced, error)} cannot be made: " + missing_inputs(
+        traced.ledger.events, _wires(traced, given), _wires(traced, missing)
     )
 
 
 def _unused(traced: Traced, error: BaseException, given: list[Any], outputs: list[Any]) -> str | None:
     """Say which inputs are redundant: Keras accepts redundant inputs only if all of them were made by ``Input``."""
     used = [tensor for tensor in given if backend.leads_to(tensor, outputs, given)]
-    idle = [_name(traced, tensor) for tensor in given if not any(tensor is one for one in used)]
+    events = traced.ledger.events
+    unused = [tensor for tensor in given if not any(tensor is one for one in used)]
+    idle = [input_name(events, wire) for wire in _wires(traced, unused)]
     if not idle or not used:
         return None
     do = "is among its inputs, and comes" if len(idle) == 1 else "are among its inputs, and come"
     return (
         f"the model in {_line(traced, error)} cannot be made: {listing(idle)} {do} to its outputs through other inputs "
-        f"or not at all. Write inputs=[{', '.join(_name(traced, tensor) for tensor in used)}]"
+        f"or not at all. Write inputs=[{', '.join(input_name(events, wire) for wire in _wires(traced, used))}]"
     )
 
 
-def _place(traced: Traced, tensor: Any) -> tuple[int, int] | None:
-    return next((place for place, known in traced.live.tensors.items() if known is tensor), None)
-
-
-def _name(traced: Traced, tensor: Any) -> str:
-    if (place := _place(traced, tensor)) is not None:
-        event = traced.ledger.events[place[0]]
-        return event.outputs[place[1]].name or event.layer
-    return str(tensor.name)
-
-
-def _calls_with(traced: Traced, tensor: Any) -> list[Called]:
-    place = _place(traced, tensor)
-    return [
-        event
-        for event in traced.ledger.events
-        if isinstance(event, Called) and any((wire.from_event, wire.output) == place for wire in event.inputs)
-    ]
+def _wires(traced: Traced, tensors: list[Any]) -> list[Wire]:
+    made = {id(tensor): place for place, tensor in traced.live.tensors.items()}
+    return [input_wire(tensor, made, traced.ledger) for tensor in tensors]
 
 
 def _attention(traced: Traced, error: BaseException) -> str | None:

@@ -32,8 +32,9 @@ def model_records(ledger: Ledger, now: Standing) -> list[ModelRecord]:
                 name=name,
                 object=key,
                 event=ledger.layers[key].constructed,
-                inputs=tuple(_wire(tensor, made, ledger) for tensor in inputs),
-                outputs=tuple(_wire(tensor, made, ledger) for tensor in outputs),
+                inputs=tuple(wire_of(tensor, made, ledger) for tensor in inputs),
+                outputs=tuple(wire_of(tensor, made, ledger) for tensor in outputs),
+                missing=tuple(input_wire(tensor, made, ledger) for tensor in backend.missing_inputs(model)),
                 layers=tuple(now.keys[id(row)] for row in backend.rows(model)),
                 links=_links(model, outputs, made, now),
                 trainable=sum(map(backend.size_of, trained)),
@@ -99,7 +100,14 @@ def _roles(now: Standing, fitted: Container[str]) -> dict[str, tuple[Role, ...]]
     return {name: tuple(found) for name, found in roles.items()}
 
 
-def _wire(tensor: Any, made: Mapping[int, tuple[int, int]], ledger: Ledger) -> Wire:
+def input_wire(tensor: Any, made: Mapping[int, tuple[int, int]], ledger: Ledger) -> Wire:
+    """Describe an input as `wire_of` does, by Keras's name for it if no event of the ledger made it."""
+    wire = wire_of(tensor, made, ledger)
+    return wire if wire.from_event is not None else wire.model_copy(update={"name": str(tensor.name)})
+
+
+def wire_of(tensor: Any, made: Mapping[int, tuple[int, int]], ledger: Ledger) -> Wire:
+    """Describe a tensor; ``made`` tells by its identity which event made it, and as which output."""
     event, output = made.get(id(tensor), (None, 0))
     name = ledger.events[event].outputs[output].name if event is not None else None
     return Wire.model_validate(

@@ -237,7 +237,7 @@ def _settle_in_the_end(changes: Changes, course: _Course) -> None:
 def _heed(seq2seq: Seq2Seq) -> None:
     """Warn of drift before the first step; refuse a fit that would fail at that step."""
     for finding in drift(seq2seq):
-        if finding.kind == "not in the optimizer":
+        if finding.kind in ("missing input", "not in the optimizer"):
             raise FitError(finding.text)
         warnings.warn_explicit(finding.text, UserWarning, f"fit {seq2seq.name}", 1)
 

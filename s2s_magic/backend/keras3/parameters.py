@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import keras
@@ -67,7 +68,9 @@ def initializer_name(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     if found is None:
         dtype = given.get("dtype")
         return "GlorotUniform" if dtype is None or "float" in str(dtype) else "Zeros"
-    found = keras.initializers.get(found)
+    state = random.getstate()
+    found = keras.initializers.get(found)  # which draws a seed if it makes an initializer from its name
+    random.setstate(state)
     return str(getattr(found, "__name__", None) or type(found).__name__)
 
 
