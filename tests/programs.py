@@ -137,7 +137,9 @@ def _weights(w: Writing, sequence: bool, losses: list[str]) -> tuple[str, str]:
         return "", ""
     if turn < 8:
         w.note("sample weights")
-        w.add(f"W = draws.uniform(size=[{ROWS}]).astype('float32')")
+        # Keras 3 would multiply one weight a row with the positions
+        size = f"{ROWS}, 1" if KERAS3 and sequence else f"{ROWS}"
+        w.add(f"W = draws.uniform(size=[{size}]).astype('float32')")
         return "W", ""
     if turn < 12 and sequence:
         w.note("weights of positions")
