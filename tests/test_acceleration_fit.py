@@ -38,7 +38,7 @@ def hand_written(vocab: int = 20, embed: int = 8, units: int = 32) -> Any:
 
 
 def built() -> Any:
-    lines = "vocab: 20\nembed: 8\npadding: 0\nstart: 1\nencoder: gru(16)\ndecoder: gru(16)\n"
+    lines = "vocab: 20\nembed: 8\npadding: 0\nstart: 1\nencoder: gru(16)\ndecoder: gru(16)\ncode: tfa\n"
     return s2s_magic.build(lines).model
 
 

@@ -17,6 +17,7 @@ from tensorflow import keras
 
 import addons as tfa
 from s2s_magic import addons as ours
+from s2s_magic import backend
 from s2s_magic.acceleration import ACCELERATED
 from s2s_magic.decoding.fast_decoder import accelerate_greedy
 
@@ -43,7 +44,9 @@ def greedy_model(
     sampler = home.seq2seq.GreedyEmbeddingSampler(keras.layers.Embedding(VOCAB, 4))
     decoder = home.seq2seq.BasicDecoder(cell, sampler, maximum_iterations=longest, **settings)
     decoder.embedding = sampler.embedding_fn
-    outputs, _, lengths = decoder(None, initial_state=given, start_tokens=start, end_token=END)
+    stacked = isinstance(cell, keras.layers.StackedRNNCells)
+    first = tf.nest.pack_sequence_as(cell.state_size, given) if stacked else given
+    outputs, _, lengths = decoder(None, initial_state=first, start_tokens=start, end_token=END)
     model = keras.Model([*given, start], [outputs.sample_id, lengths])
     draws = np.random.default_rng(seed)
     for weight in model.weights:
@@ -112,8 +115,8 @@ def _lstm() -> tuple[Any, int]:
 def test_outputs_are_tfas_too_where_they_are_asked_for() -> None:
     model = greedy_model(*_lstm())
     decoder = next(layer for layer in model.layers if isinstance(layer, tfa.seq2seq.BasicDecoder))
-    outputs, state, lengths = decoder.get_output_at(0)
-    asked = keras.Model(model.inputs, [outputs.rnn_output, *state, lengths])
+    scores, _, *state, lengths = backend.outputs_of(decoder, 0)
+    asked = keras.Model(model.inputs, [scores, *state, lengths])
     inputs = inputs_of(model)
     theirs, *_, counted = asked(inputs, training=False)
     with accelerate_greedy(asked):

@@ -3,15 +3,13 @@
 import itertools
 
 import numpy as np
-import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s2s_magic.decoding.constraints import constraints
 from s2s_magic.decoding.hypotheses import best_extensions, drawn, penalized, search
-from s2s_magic.decoding.settings import SearchSettings, read_settings
-from s2s_magic.errors import DecodeError
+from s2s_magic.decoding.settings import SearchSettings
 
 CLASSES, END = 3, 0
 
@@ -71,7 +69,9 @@ def exhaustive(table, how, prefix=(), start=1):
             grams = [ids[i : i + size] for i in range(len(ids) - size + 1)] if size else []
             if len(grams) > len(set(grams)):
                 continue
-            total = sum(table[t, before, after] for t, (before, after) in enumerate(zip((start, *ids), ids, strict=False)))
+            total = sum(
+                table[t, before, after] for t, (before, after) in enumerate(zip((start, *ids), ids, strict=False))
+            )
             found.append((ids, float(total), float(total / ((5 + n) / 6) ** how.length_penalty)))
     return sorted(found, key=lambda one: -one[2])
 
@@ -92,6 +92,4 @@ def test_a_wide_beam_finds_what_exhaustive_search_finds(seed, longest, penalty, 
     for row in range(2):
         expected = exhaustive(table[row], how, prefix)
         assert [ids for ids, _, _ in found[row]] == [ids for ids, _, _ in expected]
-        np.testing.assert_allclose(
-            [one[1:] for one in found[row]], [one[1:] for one in expected], rtol=1e-5, atol=1e-5
-        )
+        np.testing.assert_allclose([one[1:] for one in found[row]], [one[1:] for one in expected], rtol=1e-5, atol=1e-5)

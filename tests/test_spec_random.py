@@ -97,7 +97,7 @@ def test_at_least_half_of_them_are_valid():
 @given(text=specs().filter(lambda text: read(text) is not None))
 def test_a_valid_one_is_built_in_the_size_foretold_and_fits_a_step(text):
     spec = read(text)
-    model = s2s_magic.build(text)
+    model = s2s_magic.build(f"{text}\ncode: tfa")
     owned: dict[str, int] = {}
     for variable in model.ledger.variables.values():
         owner = "bridge" if variable.owner.startswith("bridge") else variable.owner.partition(".")[0]

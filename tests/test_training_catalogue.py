@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
+from kerases import KERAS3
 from models import by_hand
 from s2s_magic import api
 from s2s_magic.data.reader import prepare
@@ -280,7 +281,8 @@ def state(model, names):
     values = [variable.numpy().tobytes() for variable in variables]
     kept = [model.evidence.model_dump_json(), repr(model.history), dict(model.tokenizers)]
     kept.append(api.current_ledger(model).to_dict())
-    compiled = [id(model.model.optimizer), id(model.model.loss), id(model.model.compiled_loss), model.fitted]
+    loss = getattr(model.model, "_compile_loss" if KERAS3 else "compiled_loss")
+    compiled = [id(model.model.optimizer), id(model.model.loss), id(loss), model.fitted]
     return values, kept, compiled, {name: id(value) for name, value in names.items()}
 
 

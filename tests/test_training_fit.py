@@ -15,8 +15,8 @@ from s2s_magic import api, backend
 from s2s_magic.errors import DataError, FitError
 from verdict_models import FATES, HEAD
 
-SPEC = "vocab: 20\nembed: 4\nencoder: lstm(8)\ndecoder: lstm(8)\n"
-PADDED = "vocab: 20\nembed: 4\nencoder: lstm(8)\ndecoder: lstm(8)\npadding: 0\nstart: 1\nend: 2\n"
+SPEC = "vocab: 20\nembed: 4\nencoder: lstm(8)\ndecoder: lstm(8)\ncode: tfa\n"
+PADDED = "vocab: 20\nembed: 4\nencoder: lstm(8)\ndecoder: lstm(8)\ncode: tfa\npadding: 0\nstart: 1\nend: 2\n"
 numbers = np.random.default_rng(0)
 X = numbers.integers(3, 20, size=(40, 6))
 Y = numbers.integers(3, 20, size=(40, 7))

@@ -32,10 +32,10 @@ class Block(layers.Layer):
     def call(self, x):
         return self.att(x)
 block = Block()
+{more}
 x = keras.Input([4])
 y = block(x)
 model = keras.Model(x, layers.Dense(1)(y))
-{more}
 model.compile("adam", "mse")
 """
 DECODER = """
@@ -88,8 +88,8 @@ def test_a_layer_held_by_a_plain_object_is_untracked_and_does_not_move() -> None
     for asked in ("block.att.dense", "att.dense"):
         said = told(seen, asked)
         assert "block.att.dense owns 2 variables" in said
-        assert "never called by the cell itself; block calls it inside (line 20)" in said
-        assert "untracked: it is used inside block (line 20) and listed by no layer of the model" in said
+        assert "never called by the cell itself; block calls it inside (line 21)" in said
+        assert "untracked: it is used inside block (line 21) and listed by no layer of the model" in said
         assert "make the class of block.att a keras.layers.Layer, or set block.dense = block.att.dense" in said
     assert "This call created 2 variables of block.att.dense, which block does not hold." in told(seen, "y")
     states = {row.name: row.state for row in report(seen.ledger).variables.values() if "att" in row.owner_name}

@@ -139,7 +139,8 @@ def _refuse(value: Any) -> None:
 
 
 def _single(value: Any) -> str:
-    return f"is of type {type(value).__name__}, the single value {short(value)}; expected an array, or a list of rows"
+    number = value.item() if isinstance(value, np.generic) else value  # NumPy 2 shows np.int64(3) for 3
+    return f"is of type {type(value).__name__}, the single value {short(number)}; expected an array, or a list of rows"
 
 
 def comes_from(package: str, value: Any) -> bool:

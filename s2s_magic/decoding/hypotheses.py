@@ -167,7 +167,7 @@ def best_extensions(settings: SearchSettings, end: Any) -> Advance:
         totals = tf.maximum(beams.log_probs[..., None] + log_probs, NEVER)
         longer = ~beams.finished[..., None] & tf.not_equal(tf.range(classes), end)
         scores = rank(totals, beams.lengths[..., None] + tf.cast(longer, tf.int32))
-        best, places = tf.math.top_k(tf.reshape(scores, [batch, -1]), width)
+        places = tf.math.top_k(tf.reshape(scores, [batch, -1]), width).indices
         best_totals = tf.gather(tf.reshape(totals, [batch, -1]), places, batch_dims=1)
         return places // classes, places % classes, best_totals
 

@@ -104,7 +104,8 @@ def _unseen(trace: Trace, key: str, layer: Layer) -> Finding:
         holder = layer.unseen_as[0].rpartition(".")[0]
         remedy = (
             "Keras looks into a layer's attributes, lists and dictionaries, and not into other objects: make the "
-            f"class of {holder} a keras.layers.Layer, or set {user.name}.{attribute} = {layer.name}"
+            f"class of {holder} a keras.layers.Layer, or set {user.name}.{attribute} = {layer.name} "
+            f"before {user.name} is called"
         )
     else:
         remedy = f"set {user.name}.{attribute} = {layer.name}, for Keras looks into a layer's attributes"

@@ -17,6 +17,9 @@ from s2s_magic.tracing.expressions import COMPREHENSIONS, Places, Spot, at_top
 Kind = Literal["other", "cell", "engine", "init", "generated", "tensorflow"]
 Targets = list[tuple[ast.expr, bool]]
 
+_HOOKS = f"{os.path.dirname(backend.__file__)}{os.sep}"
+"""Where the functions are that stand between TensorFlow's own when a variable is made."""
+
 
 @dataclass
 class Sight:
@@ -139,7 +142,7 @@ class Sights:
             kind = "cell"
         elif "__autograph_generated_file" in filename:
             kind = "generated"
-        elif f"{os.sep}tensorflow{os.sep}" in filename:
+        elif f"{os.sep}tensorflow{os.sep}" in filename or filename.startswith(_HOOKS):
             kind = "tensorflow"
         self._kinds[code] = kind
         return kind

@@ -81,7 +81,7 @@ def is_seed(variable: Any) -> bool:
 
 def is_ready(layer: Any) -> bool:
     """Return whether a layer's base constructor has finished."""
-    return not isinstance(layer, Layer) or "_trainable_variables" in vars(layer)
+    return not isinstance(layer, Layer) or "_parent_path" in vars(layer)
 
 
 def operation(layer: Any) -> str | None:
