@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import Any
 
+from s2s_magic import backend
 from s2s_magic.addons import is_needed, stand_in
 from s2s_magic.undoing import Changes
 
@@ -12,7 +13,8 @@ def __getattr__(name: str) -> Any:
 
 
 def run_plainly(code: str, names: dict[str, Any]) -> None:
-    """Run code untraced; its ``import tensorflow_addons`` finds ours where the real one is not installed."""
+    """Run code untraced; where `install` would change something for it, that is so while it runs."""
     with Changes() as changes, changes, changes:
         stand_in(changes)
+        backend.take_symbols(changes)
         exec(compile(code, "<plain>", "exec"), names)

@@ -34,7 +34,7 @@ output_layer = keras.layers.Dense(100)
 decoder = tfa.seq2seq.basic_decoder.BasicDecoder(decoder_cell, sampler, output_layer=output_layer)
 final_outputs, final_state, final_sequence_lengths = decoder(
     embeddings(decoder_inputs), initial_state=[state_h, state_c], sequence_length=sequence_lengths)
-Y_proba = keras.layers.Softmax()(final_outputs.rnn_output)
+Y_proba = {softmax}(final_outputs.rnn_output)
 model = keras.models.Model(inputs=[encoder_inputs, decoder_inputs, sequence_lengths], outputs=[Y_proba])
 model.compile(loss="sparse_categorical_crossentropy", optimizer="adam")
 X = np.random.randint(100, size=10*64).reshape(64, 10)
@@ -68,13 +68,14 @@ def run(program: str) -> str:
 
 
 def test_the_mission_runs_after_install():
-    program = MISSION.format(before="from s2s_magic.addons import install; assert install(force=True)", after="")
+    install = "from s2s_magic.addons import install; assert install(force=True); assert install(force=True)"
+    program = MISSION.format(before=install, after="", softmax="tf.nn.softmax")
     assert run(program) == "done\n"
 
 
 @pytest.mark.skipif(HAS_TFA, reason="the real one is used where it is installed")
 def test_the_mission_runs_while_ours_stands_in():
-    assert run(MISSION.format(before=FOR_A_WHILE, after=GONE)) == "done\n"
+    assert run(MISSION.format(before=FOR_A_WHILE, after=GONE, softmax="keras.layers.Softmax()")) == "done\n"
 
 
 @pytest.mark.skipif(not HAS_TFA, reason="the real one is not installed")

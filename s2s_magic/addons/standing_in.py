@@ -8,6 +8,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from s2s_magic import backend
 from s2s_magic.undoing import Changes
 
 NAME = "tensorflow_addons"
@@ -42,8 +43,15 @@ def is_needed() -> bool:
     return NAME not in sys.modules and importlib.util.find_spec(NAME) is None
 
 
+_FOR_GOOD: list[Changes] = []
+"""What `install` changed, which nothing undoes."""
+
+
 def install(force: bool = False) -> bool:
     """Make ``import tensorflow_addons`` find our replacement until the process ends.
+
+    On Keras 3, functions of TensorFlow such as ``tf.nn.softmax`` and ``tf.concat`` also take Keras's symbolic tensors
+    from then on, and become operations of the model, as in traced cells.
 
     Parameters
     ----------
@@ -57,6 +65,9 @@ def install(force: bool = False) -> bool:
     """
     if force or is_needed():
         sys.modules.update(modules())
+    if not _FOR_GOOD:
+        _FOR_GOOD.append(Changes())
+        backend.take_symbols(_FOR_GOOD[0])
     return sys.modules.get(f"{NAME}.seq2seq") is _ours()
 
 

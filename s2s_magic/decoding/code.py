@@ -15,7 +15,7 @@ from s2s_magic.handle import Seq2Seq
 _AT_ONCE = """\
 {imports}
 # No id is fed back in: from the one vector that is repeated, the decoder gives all positions at once.
-{inference_model} = keras.models.Model(inputs={model}.input, outputs=tf.argmax({model}.output, axis=-1))
+{inference_model} = keras.models.Model(inputs={model}.inputs, outputs=tf.argmax({model}.outputs[0], axis=-1))
 """
 
 
