@@ -11,6 +11,7 @@ from s2s_magic.errors import BuildError, DataError, Fault, FitError, LookupFaile
 from s2s_magic.undoing import Changes
 
 if TYPE_CHECKING:
+    from s2s_magic.decoded import Decodings
     from s2s_magic.handle import Seq2Seq
     from s2s_magic.ledger import Ledger
     from s2s_magic.ledger.compare import Comparison
@@ -202,8 +203,9 @@ def decode(
     start: int | str | None = None,
     end: int | str | None = None,
     which: str | None = None,
-) -> list[Any]:
-    """Decode greedily, over the same layer objects that were trained.
+    **search: Any,
+) -> Decodings:
+    """Decode over the same layer objects that were trained: greedily, by beam search, or by drawing samples.
 
     Parameters
     ----------
@@ -217,23 +219,25 @@ def decode(
         The id or the word that rows start and end with; by default the spec's, else those of the fitted data.
     which
         The name of the Keras model to use, where the code made several.
+    **search
+        How the outputs are searched for: the attributes of `s2s_magic.decoding.settings.SearchSettings`.
 
     Returns
     -------
-    list
-        Texts, or lists of ids, up to the end id.
+    Decodings
+        A list of texts, or of lists of ids, up to the end id; see `s2s_magic.decoded.Decodings` for the rest.
 
     Raises
     ------
     DecodeError
-        When the model cannot be decoded, or a source does not fit it.
+        When the model cannot be decoded, or a source or an option does not fit it.
     """
     from s2s_magic.decoding import decode as run_decoding
 
     with Changes() as changes, changes, changes:
         changes.enter(model.chosen(which))
         several = [sources] if issubclass(type(sources), str) else sources  # ``__class__`` may lie
-        return list(run_decoding(model, several, max_length=max_length, start=start, end=end))
+        return run_decoding(model, several, max_length=max_length, start=start, end=end, **search)
 
 
 def current_ledger(model: Seq2Seq) -> Ledger:
@@ -281,13 +285,6 @@ def compare(one: Seq2Seq, other: Seq2Seq) -> Comparison:
     from s2s_magic.ledger.compare import compare as compare_ledgers
 
     return compare_ledgers(current_ledger(one), current_ledger(other))
-
-
-def check_event(ledger: Ledger, after: int | None) -> None:
-    """Raise `LookupFailed` if the ledger has no event ``after``."""
-    if after is not None and not 0 <= after < len(ledger.events):
-        last = len(ledger.events) - 1
-        raise LookupFailed(f"{ledger.name} has no event {after}; expected a number from 0 to {last}")
 
 
 def models_in(namespace: Mapping[str, Any]) -> dict[str, Seq2Seq]:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from s2s_magic.decoding.results import beside_sources
+from s2s_magic.errors import LookupFailed
 from s2s_magic.files import check_targets, write_whole
 from s2s_magic.handle import Seq2Seq
 from s2s_magic.ledger import Ledger
 from s2s_magic.ledger.compare import side_by_side
-from s2s_magic.view.bundles import Display, progress_bundle, report_display, show_comparison, show_pairs
+from s2s_magic.view.bundles import progress_bundle, report_display, show_comparison
 
 if TYPE_CHECKING:
     from s2s_magic.training.progress import Progress, Show
@@ -93,10 +93,11 @@ def write_views(ledger: Ledger, options: Namespace) -> list[Path]:
     return paths
 
 
-def decoded_display(model: Seq2Seq, sources: Any, outputs: Sequence[Any]) -> Display:
-    """Return the display of the first 100 sources and their decoded outputs."""
-    decoded = beside_sources(model, sources, outputs)
-    return show_pairs(f"Decoded by {decoded.name}", ("source", "output"), decoded.pairs, decoded.below)
+def check_event(ledger: Ledger, after: int | None) -> None:
+    """Raise `LookupFailed` if the ledger has no event ``after``."""
+    if after is not None and not 0 <= after < len(ledger.events):
+        last = len(ledger.events) - 1
+        raise LookupFailed(f"{ledger.name} has no event {after}; expected a number from 0 to {last}")
 
 
 def surroundings() -> Show:

@@ -21,7 +21,7 @@ from s2s_magic.errors import WITHOUT_TENSORFLOW, Interrupted, LookupFailed, Seq2
 from s2s_magic.options import HelpShown, check_body, help_text, parse_line
 from s2s_magic.traced_cell import trace_cell
 from s2s_magic.undoing import Changes
-from s2s_magic.verbs import Quoted
+from s2s_magic.verbs import SEARCH_OPTIONS, Quoted
 
 if TYPE_CHECKING:
     from s2s_magic.handle import Seq2Seq
@@ -127,13 +127,13 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
     # -- line verbs --------------------------------------------------------------------------------------------------
 
     def _inspect(self, options: Namespace) -> Any:
-        from s2s_magic.display import write_views
+        from s2s_magic.display import check_event, write_views
 
         model = self._model(options.name)
         api.current_ledger(model)
         with Changes() as changes, changes, changes:
             changes.enter(model.chosen(options.model))
-            api.check_event(model.ledger, options.after)
+            check_event(model.ledger, options.after)
             if options.wanted:
                 return model.ledger
             if not write_views(model.ledger, options):
@@ -165,8 +165,6 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         return None
 
     def _decode(self, options: Namespace) -> list[Any] | None:
-        from s2s_magic.display import decoded_display
-
         model = self._model(options.name)
         sources = self._sources(model, options.source)
         outputs = api.decode(
@@ -176,10 +174,11 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
             start=options.start,
             end=options.end,
             which=options.model,
+            **{name: value for name in SEARCH_OPTIONS if (value := getattr(options, name)) is not None},
         )
         if options.wanted:
             return outputs
-        self._display(decoded_display(model, sources, outputs))
+        self._display(outputs.display())
         return None
 
     def _sources(self, model: Seq2Seq, word: str) -> Any:

@@ -50,6 +50,35 @@ _NEW = {"type": new_name, "metavar": "NAME", "help": "the name to bind"}
 _RETURN = {"flags": ("--return",), "dest": "wanted", "nargs": 0, "default": False}
 
 
+_SEARCH: tuple[dict[str, Any], ...] = (
+    {"flags": ("--beam",), "type": int, "metavar": "N", "help": "beam search with so many hypotheses"},
+    {"flags": ("--n-best",), "type": int, "metavar": "N", "help": "show so many outputs for each source, best first"},
+    {
+        "flags": ("--length-penalty",),
+        "type": float,
+        "metavar": "A",
+        "help": "divide log-probabilities by ((5 + length) / 6) ** A; of use in a beam",
+    },
+    {"flags": ("--min-length",), "type": int, "metavar": "N", "help": "the least number of ids before the end"},
+    {"flags": ("--no-repeat-ngram",), "type": int, "metavar": "N", "help": "say no sequence of N ids twice"},
+    {"flags": ("--prefix",), "metavar": "TEXT", "help": "what every output begins with"},
+    {"flags": ("--sample",), "nargs": 0, "default": None, "help": "draw ids from their probabilities"},
+    {"flags": ("--temperature",), "type": float, "metavar": "T", "help": "divide logits by T before drawing"},
+    {"flags": ("--top-k",), "type": int, "metavar": "N", "help": "draw from the N most probable ids"},
+    {
+        "flags": ("--top-p",),
+        "type": float,
+        "metavar": "P",
+        "help": "draw from the fewest most probable ids whose probabilities sum to P",
+    },
+    {"flags": ("--seed",), "type": int, "metavar": "N", "help": "of the drawing"},
+)
+
+
+SEARCH_OPTIONS = tuple(str(option["flags"][0]).lstrip("-").replace("-", "_") for option in _SEARCH)
+"""The names of these options, in Python."""
+
+
 # verb -> (one line, example, positional arguments, options)
 VERBS: dict[str, tuple[str, str, dict[str, dict[str, Any]], tuple[dict[str, Any], ...]]] = {
     "build": (
@@ -133,7 +162,7 @@ VERBS: dict[str, tuple[str, str, dict[str, dict[str, Any]], tuple[dict[str, Any]
         ),
     ),
     "decode": (
-        "Decode greedily: a text in quotes, or a notebook variable that holds many.",
+        "Decode a text in quotes, or a notebook variable that holds many: greedily, by beam search or by sampling.",
         '%seq2seq decode translator "July 14, 1789"',
         {
             "name": {**_NAME, "help": "a fitted model"},
@@ -147,6 +176,7 @@ VERBS: dict[str, tuple[str, str, dict[str, dict[str, Any]], tuple[dict[str, Any]
                 "help": "the id, or the word, that outputs start with; as in the spec or the fitted data unless given",
             },
             {"flags": ("--end",), "metavar": "ID", "help": "the id, or the word, that outputs end with; likewise"},
+            *_SEARCH,
             _MODEL,
             {**_RETURN, "help": "return the outputs instead of showing them"},
         ),

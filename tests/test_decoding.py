@@ -6,9 +6,9 @@ import pytest
 from models import by_hand
 from s2s_magic import api
 from s2s_magic.decoding import inference_model
-from s2s_magic.display import decoded_display as shown
 from s2s_magic.errors import DecodeError
 from s2s_magic.ledger import Called
+from shown_decodings import shown
 
 numbers = np.random.default_rng(0)
 X = numbers.integers(3, 12, size=(24, 5))

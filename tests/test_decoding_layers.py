@@ -5,9 +5,9 @@ import pytest
 
 from s2s_magic import api, backend
 from s2s_magic.decoding import inference_model
-from s2s_magic.display import decoded_display as shown
 from s2s_magic.errors import DecodeError, LookupFailed
 from s2s_magic.ledger import Called
+from shown_decodings import shown
 
 numbers = np.random.default_rng(0)
 X = numbers.integers(1, 12, size=(16, 5))

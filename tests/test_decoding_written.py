@@ -7,8 +7,8 @@ import tensorflow as tf
 from models import by_hand
 from s2s_magic import api
 from s2s_magic.decoding import inference_model
-from s2s_magic.display import decoded_display as shown
 from s2s_magic.errors import DecodeError
+from shown_decodings import shown
 from test_decoding import step_by_step as by_training_decoder
 from test_decoding_layers import BEGIN, shaken, step_by_step
 

@@ -22,7 +22,7 @@ ARROWS = {
     "spec": "",
     "source": "spec",
     "backend": "kinds",
-    "addons": "",
+    "addons": "backend",
     "kernels": "",
     "ledger": "kinds",
     "view": "ledger",
@@ -30,7 +30,7 @@ ARROWS = {
     "data": "backend ledger handle",
     "acceleration": "backend kernels source",
     "training": "backend data ledger tracing acceleration handle",
-    "decoding": "backend data ledger tracing acceleration kernels handle",
+    "decoding": "backend data ledger tracing acceleration kernels handle decoded",
 }
 # The packages that no module of a room may import.
 STRANGERS = {
@@ -39,6 +39,7 @@ STRANGERS = {
     "ledger": "tensorflow keras numpy",
     "view": "tensorflow keras",
     "handle": "tensorflow keras",
+    "decoded": "tensorflow keras",
 }
 # Private-looking names that are not Keras's: those of Python's own protocols and modules.
 OF_PYTHON = {"_fields", "_repr_mimebundle_", "_current_frames", "_get_running_loop", "_set_running_loop"}

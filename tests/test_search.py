@@ -16,7 +16,7 @@ def counting(ids, state):
 
 def searched(choice=most_probable, *, limits=(3, 5, 2), start=1, end=0, longest=5):
     state = [tf.constant(limits)[:, None]]
-    ids, lengths = greedy(counting, choice, tf.fill([len(limits)], start), state, end=end, longest=longest)
+    ids, lengths, _ = greedy(counting, choice, tf.fill([len(limits)], start), state, end=end, longest=longest)
     return [row[:length].tolist() for row, length in zip(ids.numpy(), lengths.numpy(), strict=True)]
 
 

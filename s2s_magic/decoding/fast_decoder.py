@@ -20,7 +20,7 @@ from s2s_magic.acceleration.keras_cells import (
     weights_of,
 )
 from s2s_magic.acceleration.overriding import override
-from s2s_magic.decoding.search import Step, greedy, most_probable
+from s2s_magic.decoding.search import Step, Steps, greedy, most_probable
 from s2s_magic.kernels import one_step
 from s2s_magic.undoing import Changes
 
@@ -91,7 +91,7 @@ def _search_greedily(changes: Changes, decoder: Any) -> None:
         start, end = (tf.cast(given[name], tf.int32) for name in ("start_tokens", "end_token"))
         state = tf.nest.flatten(initial_state)
         longest = tf.convert_to_tensor(decoder.maximum_iterations, tf.int32)
-        ids, lengths = greedy(step_of(decoder), most_probable, start, state, end=end, longest=longest)
+        ids, lengths, _ = greedy(step_of(decoder), most_probable, start, state, end=end, longest=longest)
         fed = tf.concat([start[:, None], ids[:, :-1]], axis=1)
         vectors = embed(tf.reshape(fed, [-1]))
         vectors = tf.reshape(vectors, [*tf.unstack(tf.shape(fed)), vectors.shape[-1]])
@@ -102,6 +102,33 @@ def _search_greedily(changes: Changes, decoder: Any) -> None:
         return output_of(outputs, ids), tf.nest.pack_sequence_as(initial_state, after), lengths
 
     override(changes, decoder, "call", call)
+
+
+def decoder_steps(encoder: Any, decoder: Any) -> Steps:
+    """Return the steps of a decoder of TFA: on the kernels if they know it, else by its cell and output layer.
+
+    Parameters
+    ----------
+    encoder
+        A model from sources to the decoder's initial state.
+    decoder
+        A ``BasicDecoder`` with a ``GreedyEmbeddingSampler``.
+    """
+    structure: list[Any] = []
+
+    def first(sources: Any) -> Sequence[Any]:
+        structure[:] = [encoder(sources, training=False)]
+        return list(tf.nest.flatten(structure[0]))
+
+    if (model_obstacle(encoder) or _obstacle(decoder)) is None:
+        return Steps(first, step_of(decoder))
+    embed, layer = decoder.sampler.embedding_fn, decoder.output_layer
+
+    def step(ids: Any, state: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
+        outputs, after = decoder.cell(embed(ids), tf.nest.pack_sequence_as(structure[0], state), training=False)
+        return outputs if layer is None else layer(outputs), list(tf.nest.flatten(after))
+
+    return Steps(first, step, preferred=False)
 
 
 def step_of(decoder: Any) -> Step:

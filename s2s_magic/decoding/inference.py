@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,26 +14,38 @@ from s2s_magic.data import sequences
 from s2s_magic.data.costs import long_batches
 from s2s_magic.data.special_ids import Edge, ids_to_decode
 from s2s_magic.data.tokens import UNKNOWN, Tokenizer
+from s2s_magic.decoded import Decodings, Hypothesis, beside_sources
 from s2s_magic.decoding.code import way_to_decode
-from s2s_magic.decoding.fast_decoder import put_on_greedy_kernels
+from s2s_magic.decoding.hypotheses import Hypotheses
+from s2s_magic.decoding.model_settings import fitted_to
 from s2s_magic.decoding.recipe import DecodingModel, Way
-from s2s_magic.decoding.search import greedy, most_probable
+from s2s_magic.decoding.runners import runner
+from s2s_magic.decoding.settings import read_settings
 from s2s_magic.decoding.sources import Sources, read, unreadable
 from s2s_magic.errors import DecodeError, first_line_of
 from s2s_magic.handle import Seq2Seq, SpecialIds
 from s2s_magic.tracing import Traced, refresh, run
-from s2s_magic.undoing import Changes
 
 BATCH = 256
+MOST_ROWS = 2_048
+"""The most hypotheses in flight at once, over the rows of a batch."""
+IMPOSSIBLE = -1e30
+"""Hypotheses less probable than this are none: their ids were ruled out."""
 UNKNOWN_LENGTH = 50
 MOST_LENGTH = 100_000
 """The largest ``max_length`` allowed: without an end id, the loop runs for all of it."""
 
 
 def decode(
-    seq2seq: Seq2Seq, sources: Any, *, max_length: int | None = None, start: Edge = None, end: Edge = None
-) -> list[Any]:
-    """Decode greedily with the trained layer objects; see `s2s_magic.decode` for the parameters and the result.
+    seq2seq: Seq2Seq,
+    sources: Any,
+    *,
+    max_length: int | None = None,
+    start: Edge = None,
+    end: Edge = None,
+    **search_options: Any,
+) -> Decodings:
+    """Decode with the trained layer objects; see `s2s_magic.decode` for the parameters and the result.
 
     The decoding model is created once, by code in the user's own names that runs under capture in a copy of their
     namespace. It is kept as ``seq2seq.inference``, whose ledger shows that it created no variable. If the user's code
@@ -42,6 +55,7 @@ def decode(
     the longest source plus ten. For a model that masks no padding, each batch has rows of one length, so that its
     encoder never reads padding.
     """
+    settings = read_settings(search_options)
     _check_length(max_length)
     try:
         value = sequences.plain(sources, seq2seq.ids.padding)
@@ -53,20 +67,38 @@ def decode(
         raise unreadable(error) from error
     plan = _planned(seq2seq, start, end)
     if hasattr(value, "__len__") and not len(value):
-        return []
+        return Decodings([])
     source = read(seq2seq, plan.way, value)
     longest, most = max_length, plan.way.longest
     if longest is None:
         longest = most if most is not None else _longest(seq2seq, source)
     elif most is not None and longest > most:
         raise DecodeError(f"{seq2seq.name} gives rows of {most} ids; max_length can only be smaller")
+    settings = fitted_to(seq2seq, plan.way, settings, int(longest))
     inference = _inference(seq2seq, plan, int(longest))
+    run_batch = runner(inference, int(longest), settings)
     found: list[Any] = [None] * len(source.lengths)
-    for numbers, batch in _batches(source):
-        ids, lengths = inference.run(batch, tf.fill([len(numbers)], plan.ids.start))
-        for number, row, length in zip(numbers, ids.numpy(), lengths.numpy(), strict=True):
-            found[number] = _ended(row[: min(length, longest)].tolist(), plan.ids.end)
-    return _as_texts(seq2seq, plan.way, found)
+    for numbers, batch in _batches(source, max(1, min(BATCH, MOST_ROWS // settings.width))):
+        parts = run_batch(batch, tf.fill([len(numbers)], plan.ids.start))
+        for number, row in zip(numbers, _rows(parts, settings.n_best, longest, plan.ids.end), strict=True):
+            found[number] = row
+    texts = iter(_as_texts(seq2seq, plan.way, [ids for row in found for ids, *_ in row]))
+    n_best = [[Hypothesis(next(texts), tuple(ids), *rated) for ids, *rated in row] for row in found]
+    return Decodings(n_best, partial(beside_sources, seq2seq, sources))
+
+
+def _rows(parts: Hypotheses, n_best: int, longest: int, end: int | None) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield for each row its hypotheses: ids without the end id, log-probability and score."""
+    ids, lengths = parts.ids.numpy(), parts.lengths.numpy()
+    rated = [None if part is None else part.numpy() for part in (parts.log_probs, parts.scores)]
+    for row in range(len(ids)):
+        found = []
+        for place in range(min(n_best, ids.shape[1])):
+            numbers = [None if part is None else float(part[row, place]) for part in rated]
+            if place == 0 or numbers[0] is None or numbers[0] > IMPOSSIBLE:
+                said = ids[row, place, : min(lengths[row, place], longest)].tolist()
+                found.append((_ended(said, end), *numbers))
+        yield found
 
 
 def _as_texts(seq2seq: Seq2Seq, way: Way, found: list[list[int]]) -> list[Any]:
@@ -114,7 +146,7 @@ def _planned(seq2seq: Seq2Seq, start: Edge, end: Edge) -> _Plan:
     said = (way.note,) if way.note else ()
     own = way.takes == "sources"
     for name, given in (("start", start), ("end", end)):
-        if given is not None and (own or (name == "end" and way.loop is None and way.note)):
+        if given is not None and (own or (name == "end" and way.steps is None and way.note)):
             raise DecodeError(f"{seq2seq.name} is {way.note}: --{name} has no place there")
     if own:
         return _Plan(way, SpecialIds(start=0, end=way.end), said)
@@ -174,62 +206,23 @@ def _inference(seq2seq: Seq2Seq, plan: _Plan, longest: int) -> DecodingModel:
         tokenizers=seq2seq.tokenizers,
         trained=seq2seq.model,
         notes=plan.notes,
-        run=_runner(plan.way, traced.namespace, longest, plan.ids.end),
+        way=plan.way,
     )
     return seq2seq.inference
 
 
-def _runner(way: Way, made: Mapping[str, Any], longest: int, end: int | None) -> Callable[[Any, Any], tuple[Any, Any]]:
-    """Return a function that decodes a batch of sources and start ids to ids and row lengths; compiled when called."""
-    if way.loop is None:
-        return _model_runner(made[way.entry], with_starts=way.takes == "sources and starts")
-    loop = way.loop
-    encoder, decoder = way.pair or (made[loop.encoder], made[loop.decoder])
-
-    def searched(sources: Any, start: Any) -> tuple[Any, Any]:
-        state, last = loop.state(encoder, sources), -1 if end is None else end
-        return greedy(loop.step(decoder), most_probable, start, state, end=last, longest=longest)
-
-    graph = tf.function(searched, reduce_retracing=True, autograph=False)
-    return lambda sources, start: graph(tf.convert_to_tensor(sources), start)
-
-
-def _model_runner(model: Any, *, with_starts: bool) -> Callable[[Any, Any], tuple[Any, Any]]:
-    """Return a function that runs a model whose outputs are ids, as one graph for batches of any size."""
-
-    def decoded(sources: Any, start: Any) -> tuple[Any, Any]:
-        ids, *lengths = tf.nest.flatten(model([sources, start] if with_starts else sources, training=False))
-        return ids, lengths[0] if lengths else tf.fill(tf.shape(ids)[:1], tf.shape(ids)[1])
-
-    first = model.inputs[0]
-    signature = [tf.TensorSpec([None, *first.shape[1:]], first.dtype), tf.TensorSpec([None], tf.int32)]
-    compiled: list[Any] = []
-
-    def decode_batch(sources: Any, start: Any) -> tuple[Any, Any]:
-        if not compiled:
-            graph = tf.function(decoded, input_signature=signature, autograph=False)
-            with Changes() as changes, changes, changes:
-                put_on_greedy_kernels(changes, model)
-                graph.get_concrete_function()
-            compiled.append(graph)
-        ids, lengths = compiled[0](sources, start)
-        return ids, lengths
-
-    return decode_batch
-
-
-def _batches(source: Sources) -> list[tuple[Sequence[int], Any]]:
+def _batches(source: Sources, size: int) -> list[tuple[Sequence[int], Any]]:
     """Sort rows by length and cut them into batches; if lengths cannot be mixed, a batch has one length.
 
     Rows that are much longer than most get batches of their own, so that no other row is padded to their length.
     """
-    alone = long_batches(source.lengths, BATCH) if source.mixed else []
+    alone = long_batches(source.lengths, size) if source.mixed else []
     order = np.argsort(source.lengths, kind="stable")
     order = order[~np.isin(order, np.concatenate(alone))] if alone else order
     lengths = source.lengths[order]
     edges = [0] if source.mixed else [0, *(np.flatnonzero(np.diff(lengths)) + 1)]
     spans = zip(edges, [*edges[1:], len(order)], strict=True)
-    cut = [order[at : min(at + BATCH, stop)] for start, stop in spans for at in range(start, stop, BATCH)]
+    cut = [order[at : min(at + size, stop)] for start, stop in spans for at in range(start, stop, size)]
     return [(numbers.tolist(), source.take(numbers.tolist())) for numbers in [*cut, *alone]]
 
 

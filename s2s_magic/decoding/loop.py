@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from s2s_magic.decoding.search import Step
+from s2s_magic.decoding.search import Steps
 
 _LOOP = """
 # Each row is fed its own most probable id{until}, {longest} at most.
@@ -81,15 +81,14 @@ class Loop:
             end=-1 if end is None else end,
         )
 
-    def state(self, encoder: Any, source: Any) -> list[Any]:
-        """Return the initial state: the encoder's outputs for a batch, and zeros."""
-        given = tf.nest.flatten(encoder(source, training=False))
-        rows = tf.shape(given[0])[0]
-        return [*given, *(tf.zeros([rows, *shape], dtype) for _, shape, dtype in self.zeros)]
-
-    def step(self, decoder: Any) -> Step:
-        """Return the decoder's step; the encoder's memory is part of the state and stays unchanged."""
+    def steps(self, encoder: Any, decoder: Any) -> Steps:
+        """Return the loop's steps; the encoder's memory is part of the state and stays unchanged."""
         names = [*self.begin, *(name for name, _, _ in self.zeros)]
+
+        def first(source: Any) -> Sequence[Any]:
+            given = tf.nest.flatten(encoder(source, training=False))
+            rows = tf.shape(given[0])[0]
+            return [*given, *(tf.zeros([rows, *shape], dtype) for _, shape, dtype in self.zeros)]
 
         def step(ids: Any, state: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
             known = dict(zip(names, state, strict=True))
@@ -99,4 +98,4 @@ class Loop:
             known |= zip(self.after, after, strict=True)
             return scores[:, -1] if self.by_step else scores, [known[name] for name in names]
 
-        return step
+        return Steps(first, step)

@@ -110,8 +110,12 @@ def _over_pair(names: Names, encoder: Any, decoder: Any, place: int) -> Way:
     )
     own = f"{names.imports('tf', 'keras')}\n# {spoken[0]} and {spoken[1]} are the code's own."
     note = f"decoded by the code's own pair of models, {spoken[0]} and {spoken[1]}"
-    pair = (encoder, decoder)
-    return Way(lambda *ends: (own + loop.code(*ends)).lstrip("\n"), encoder.inputs[0], loop=loop, pair=pair, note=note)
+    return Way(
+        lambda *ends: (own + loop.code(*ends)).lstrip("\n"),
+        encoder.inputs[0],
+        steps=lambda made: loop.steps(encoder, decoder),
+        note=note,
+    )
 
 
 def stepwise(seq2seq: Seq2Seq, names: Names) -> Way:
@@ -169,7 +173,12 @@ def stepwise(seq2seq: Seq2Seq, names: Names) -> Way:
         classes=classes,
     )
     words = maker if backend.makes_ids(maker) else None
-    return Way(lambda *ends: (code + loop.code(*ends)).lstrip("\n"), source, loop=loop, words=words)
+    return Way(
+        lambda *ends: (code + loop.code(*ends)).lstrip("\n"),
+        source,
+        steps=lambda made: loop.steps(made[loop.encoder], made[loop.decoder]),
+        words=words,
+    )
 
 
 def _input(name: str, shape: Iterable[int | None], dtype: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from s2s_magic.decoding.loop import Loop
+from s2s_magic.decoding.search import Steps
+from s2s_magic.decoding.settings import SearchSettings
 from s2s_magic.handle import Seq2Seq
 
 
@@ -25,9 +26,8 @@ class Way:
         What the decoding model is called with: sources and start ids, or sources only.
     entry
         The code's name for the model that returns ids, or ids and the length of each row; empty for a pair.
-    loop, pair
-        For a pair of an encoder and a decoder step: their loop, and the two models if the user wrote them; otherwise
-        the code creates them.
+    steps
+        From the names that the code made to the decoder's steps; None if it cannot run step by step.
     words
         The layer whose vocabulary the decoded ids belong to, if the model reads text itself.
     end
@@ -42,8 +42,7 @@ class Way:
     source: Any
     takes: Literal["sources and starts", "sources"] = "sources and starts"
     entry: str = ""
-    loop: Loop | None = None
-    pair: tuple[Any, Any] | None = None
+    steps: Callable[[Mapping[str, Any]], Steps] | None = None
     words: Any = None
     end: int | None = None
     longest: int | None = None
@@ -58,12 +57,15 @@ class DecodingModel(Seq2Seq):
     ----------
     trained
         The Keras model whose layers it runs.
-    run
-        From a batch of sources and start ids to rows of ids and their lengths.
+    way
+        How it is decoded.
+    runs
+        What was compiled so far, by the settings of the search and the end id; from a batch of sources and start ids.
     notes
         Notes for the reader on how the rows were decoded.
     """
 
     trained: Any = None
-    run: Any = None
+    way: Way | None = None
+    runs: dict[tuple[SearchSettings, int | None], Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

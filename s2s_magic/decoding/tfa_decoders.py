@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from s2s_magic import backend
+from s2s_magic.decoding.fast_decoder import decoder_steps
 from s2s_magic.decoding.positions import looks_around
 from s2s_magic.decoding.recipe import Way
 from s2s_magic.decoding.spelling import Names
@@ -175,6 +176,7 @@ def greedy_decoder(seq2seq: Seq2Seq, names: Names, call: Called) -> Way:
         lambda longest, end: code(longest=longest, end=-1 if end is None else end).lstrip("\n"),
         encoder_input,
         entry=new["inference_model"],
+        steps=lambda made: decoder_steps(made[new["encoder_model"]], made[new["decoder"]]),
     )
 
 

@@ -71,18 +71,32 @@ def show_explanation(explanation: Explanation) -> Display:
     return Display(lambda: explanation_text(explanation), lambda: explanation_html(explanation))
 
 
-def show_pairs(caption: str, head: tuple[str, str], pairs: Sequence[tuple[str, str]], below: Sequence[str]) -> Display:
-    """Return the display of pairs of texts in two columns, with lines below."""
-    width = max((len(first) for first, _ in pairs), default=0)
+def show_table(caption: str, head: Sequence[str], table_rows: Sequence[Sequence[str]], below: Sequence[str]) -> Display:
+    """Return the display of rows of text whose first cell leads to the others, with lines below.
+
+    An empty first cell stands for the one above it.
+    """
+    widths = [max(map(len, column)) for column in zip(*table_rows, strict=True)]
     left = "text-align:left"
     heads = [tag("th", name, scope="col", style=left) for name in head]
     rows = [
-        tag("tr", tag("th", first, scope="row", style=f"{left};font-weight:normal"), tag("td", second, style=left))
-        for first, second in pairs
+        tag(
+            "tr",
+            tag("th", first, scope="row", style=f"{left};font-weight:normal"),
+            *(tag("td", cell, style=left) for cell in others),
+        )
+        for first, *others in table_rows
     ]
     table = tag("table", tag("caption", caption), tag("thead", tag("tr", *heads)), tag("tbody", *rows))
-    text = "\n".join([*(f"{first:<{width}}  ->  {second}" for first, second in pairs), *below])
-    return Display(lambda: text, lambda: join([table, *(tag("div", line) for line in below)]))
+
+    def text() -> str:
+        lines = []
+        for cells in table_rows:
+            first, *others = (f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True))
+            lines.append(f"{first}  {'->' if cells[0] else '  '}  {'  '.join(others)}".rstrip())
+        return "\n".join([*lines, *below])
+
+    return Display(text, lambda: join([table, *(tag("div", line) for line in below)]))
 
 
 def progress_bundle(said: str, part: float | None) -> dict[str, str]:

@@ -1,0 +1,37 @@
+"""From a decoder's scores to log-probabilities: the numbers tell whether they are probabilities or logits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+ROUNDING = 0.01
+"""How far probabilities may be from summing to 1: half precision keeps three digits."""
+LEAST = 1e-30
+"""The smallest probability, so that its logarithm is finite."""
+
+
+def _are_probabilities(scores: Any) -> Any:
+    return tf.reduce_all(scores >= 0) & tf.reduce_all(tf.abs(tf.reduce_sum(scores, axis=-1) - 1) < ROUNDING)
+
+
+def log_probabilities(scores: Any) -> Any:
+    """Return natural logarithms of probabilities, float32, for scores of shape (rows, classes)."""
+    scores = tf.cast(scores, tf.float32)
+    return tf.cond(
+        _are_probabilities(scores),
+        lambda: tf.math.log(tf.maximum(scores, LEAST)),
+        lambda: tf.nn.log_softmax(scores),
+    )
+
+
+def log_probability_of(ids: Any, scores: Any) -> Any:
+    """Return the log-probabilities of ids, float32 of shape (rows,), from scores of shape (rows, classes)."""
+    scores = tf.cast(scores, tf.float32)
+    chosen = tf.gather(scores, ids, batch_dims=1)
+    return tf.where(
+        _are_probabilities(scores),
+        tf.math.log(tf.maximum(chosen, LEAST)),
+        chosen - tf.reduce_logsumexp(scores, axis=-1),
+    )
