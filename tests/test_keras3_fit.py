@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from kerases import only_keras3
+from kerases import makes_models_that_lack_inputs, only_keras3
 from models import by_hand
 from plainly import COMPILED, HEAD, NAMES, TAGGER, X, Y, assert_fits_alike, plain, quiet, traced
 from s2s_magic import api, backend
@@ -274,8 +274,9 @@ def test_variables_of_different_layers_are_told_apart_by_their_paths() -> None:
     assert "name" not in [finding.kind for finding in seen.ledger.findings]
 
 
+@pytest.mark.skipif(not makes_models_that_lack_inputs(), reason="this Keras refuses to make it: see test_advice")
 def test_a_model_that_lacks_an_input_is_named_when_it_is_made_and_its_fit_refused_before_the_first_step() -> None:
-    """Keras 3 makes it if another output does not need the input, and fails with a KeyError when it is called."""
+    """Until 3.14, Keras 3 makes it if another output does not need the input, and fails when it is called."""
     code = (
         "a, b = keras.Input([2], name='a'), keras.Input([2], name='b')\nhidden = L.Dense(3)(b)\n"
         "model = keras.Model(a, [L.Dense(1, name='one')(a), L.Dense(1, name='two')(hidden)])\n"

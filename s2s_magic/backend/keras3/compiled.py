@@ -49,7 +49,8 @@ def compiled_at(model: Any) -> int | None:
     """
     if not is_compiled(model):
         return None
-    held = getattr(model._loss_tracker.total, "_value", None)
+    tracker = getattr(model, "_loss_tracker", None)  # None until the end of `compile`
+    held = getattr(getattr(tracker, "total", None), "_value", None)
     last = str(getattr(held, "_unique_id", "")).rpartition("_")[2]
     return int(last) if last.isdecimal() else 0
 

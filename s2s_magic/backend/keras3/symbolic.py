@@ -58,8 +58,8 @@ def disconnected(error: BaseException) -> tuple[list[Any], list[Any]] | None:
 
     Return None for any other error.
     """
-    finding = function.map_graph, functional.find_nodes_by_inputs_and_outputs
-    words = ("disconnected", "cannot be reached")
+    finding = function.map_graph, functional.find_nodes_by_inputs_and_outputs, function.Function.__init__
+    words = ("disconnected", "cannot be reached", "not connected to")
     traceback = error.__traceback__
     while traceback is not None:
         frame = traceback.tb_frame
