@@ -30,11 +30,11 @@ ROOT = Path(__file__).parents[1]
 TOOLS = ("pytest", "pytest-xdist", "hypothesis", "nbclient", "ipykernel", "pandas", "beautifulsoup4")
 COLAB = ("ipython==7.34.*", "ipywidgets==7.7.1", "traitlets==5.7.1", "ipykernel==6.17.*", "numpy==2.1.*")
 CORE = {
-    "tracing": "places trace_running trace_ledger trace_kernel names cells unseen",
+    "tracing": "places trace_running trace_ledger trace_kernel names cells unseen keras3",
     "what is said": "one_owner roles verdicts drift explain gradient_reasons advice kerases",
-    "fit": "training_same training_rows training_pipeline training_progress",
+    "fit": "training_same training_rows training_pipeline training_progress keras3_fit",
     "kernels": "kernels_recurrent kernels_loss acceleration_layers acceleration_fit",
-    "decoding": "search decoding_layers decoding_written decoding",
+    "decoding": "search hypotheses decoding_layers decoding_written decoding decoding_search",
     "views and magics": "view_text view_html view_wiring view_display widget magics options files surface",
 }
 BRIEF = {
@@ -74,14 +74,6 @@ class Stack:
 
 ADDONS = ("tensorflow==2.15.*", "tensorflow-addons==0.23.*")
 LEGACY = {"TF_USE_LEGACY_KERAS": "1"}
-ON_KERAS_3 = {
-    "tracing": "keras3 cells",
-    "what is said": "verdicts roles gradient_reasons explain advice kerases",
-    "fit": "keras3_fit training_same training_rows training_kinds training_interrupted training_progress",
-    "kernels": "kernels_recurrent kernels_loss acceleration_layers acceleration_edges acceleration_understood",
-    "decoding": "search decoding_layers decoding_written",
-    "views and magics": "view_text view_html view_wiring view_display magics options",
-}
 NOT_YET = "not yet"
 UNFINISHED = "did not run to its end"
 LEFT_OUT = "left out"
@@ -96,19 +88,19 @@ STACKS = {
         LEGACY,
     ),
     "keras3-2.18": Stack(
-        "3.11", "TensorFlow 2.18, Keras 3", ("tensorflow==2.18.*", "tf_keras==2.18.*"), core=ON_KERAS_3
+        "3.11",
+        "TensorFlow 2.18, Keras 3",
+        ("tensorflow==2.18.*", "tf_keras==2.18.*"),
     ),
     "keras3-colab": Stack(
         "3.13",
         "TensorFlow 2.20, Keras 3.13, the rest as on Colab",
         ("tensorflow==2.20.*", "keras==3.13.*", "tf_keras==2.20.*", *COLAB),
-        core=ON_KERAS_3,
     ),
     "keras3": Stack(
         "3.13",
         "TensorFlow 2.21, Keras 3.15",
         ("tensorflow==2.21.*", "keras==3.15.*", "tf_keras==2.21.*"),
-        core=ON_KERAS_3,
     ),
 }
 
