@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -183,7 +184,7 @@ def test_a_switch_is_told_as_it_is_and_freezes_what_is_below() -> None:
     assert all(variable.trainable for variable in api.current_ledger(seen).variables.values())
 
 
-ON_JAX = """
+ELSEWHERE = """
 from s2s_magic import api
 from s2s_magic.errors import SetupError
 code = {code!r}
@@ -199,24 +200,25 @@ for refused in (fit, decode) if {refused} else ():
 """
 
 
-def test_with_jax_a_model_is_traced_and_explained_and_a_fit_says_in_a_line_what_it_needs() -> None:
-    pytest.importorskip("jax")
+@pytest.mark.parametrize("other", ["jax", "torch"])
+def test_on_another_backend_a_model_is_traced_and_explained_and_a_fit_says_in_a_line_what_it_needs(other: str) -> None:
+    if find_spec(other) is None:
+        pytest.skip(f"{other} is not installed")
     code = TRANSLATOR.format(softmax="ops.softmax").replace("import tensorflow as tf\n", "")
     code = "import keras\nfrom keras import layers, ops\n" + code
     said = [
         subprocess.run(
-            [sys.executable, "-c", ON_JAX.format(code=code, refused=name == "jax")],
+            [sys.executable, "-c", ELSEWHERE.format(code=code, refused=name == other)],
             env={**os.environ, "KERAS_BACKEND": name, "JAX_PLATFORMS": "cpu"},
             stdout=subprocess.PIPE,
             text=True,
             check=True,
         ).stdout.splitlines()
-        for name in ("jax", "tensorflow")
+        for name in (other, "tensorflow")
     ]
     assert said[0][:2] == said[1][:2]
-    needs = (
-        "needs Keras's TensorFlow backend, and this process uses jax: restart, and set KERAS_BACKEND=tensorflow in the"
-    )
+    needs = f"needs Keras's TensorFlow backend, and this process uses {other}: restart, and set "
+    needs += "KERAS_BACKEND=tensorflow in the"
     assert [line.partition(" environment")[0] for line in said[0][2:]] == [f"fitting {needs}", f"decoding {needs}"]
 
 

@@ -56,10 +56,19 @@ def attributes(layer: Any, *, public_only: bool = False) -> list[tuple[str, Any]
     """Return the attributes that can hold user objects, the public ones first."""
     pairs = [
         (name, value)
-        for name, value in vars(layer).items()
+        for name, value in _held_by(layer).items()
         if type(value) not in _PLAIN and name not in backend.BOOKKEEPING and not (public_only and name.startswith("_"))
     ]
     return sorted(pairs, key=lambda pair: pair[0].startswith("_"))
+
+
+def _held_by(layer: Any) -> dict[str, Any]:
+    """Return an object's attributes by name; on PyTorch, a layer is a module that keeps its parts in dictionaries."""
+    held = vars(layer)
+    parts = held.get("_modules")
+    if not isinstance(parts, dict) or "_parameters" not in held:
+        return held
+    return {name: value for name, value in held.items() if name not in ("_modules", "_parameters", "_buffers")} | parts
 
 
 def _layers_in(value: Any, path: str, depth: int = 2) -> Iterator[tuple[str, Any]]:

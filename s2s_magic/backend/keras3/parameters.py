@@ -85,6 +85,8 @@ def value(variable: Any) -> Any:
     The tensor shares the variable's memory until the variable changes, and then keeps the old value.
     """
     held = in_tensorflow(variable)
+    if held is not None and keras.backend.backend() != "tensorflow" and isinstance(variable, objects.KerasVariable):
+        return tf.convert_to_tensor(keras.ops.convert_to_numpy(variable))
     if not (tf.executing_eagerly() and hasattr(held, "numpy")):
         return None
     dtype = tf.as_dtype(held.dtype)
