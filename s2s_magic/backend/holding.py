@@ -64,11 +64,12 @@ def attributes(layer: Any, *, public_only: bool = False) -> list[tuple[str, Any]
 
 def _held_by(layer: Any) -> dict[str, Any]:
     """Return an object's attributes by name; on PyTorch, a layer is a module that keeps its parts in dictionaries."""
-    held = vars(layer)
+    held: dict[str, Any] = vars(layer)
     parts = held.get("_modules")
     if not isinstance(parts, dict) or "_parameters" not in held:
         return held
-    return {name: value for name, value in held.items() if name not in ("_modules", "_parameters", "_buffers")} | parts
+    rest = {name: value for name, value in held.items() if name not in ("_modules", "_parameters", "_buffers")}
+    return {**rest, **parts}
 
 
 def _layers_in(value: Any, path: str, depth: int = 2) -> Iterator[tuple[str, Any]]:
