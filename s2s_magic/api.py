@@ -64,7 +64,9 @@ def build(
     spec, tokenizers = count_vocabularies(parse_spec(spec_text, first_line=first_line), namespace or {})
     check_memory(spec)
     missing = addons.is_needed()
-    dialect = Dialect(spec.code or ("keras" if missing else "tfa"), backend.OPERATIONS, addons=not missing)
+    dialect = Dialect(
+        spec.code or ("keras" if missing or spec.attention else "tfa"), backend.OPERATIONS, addons=not missing
+    )
     source = generate(spec, dialect)
     if dialect.decoder == "tfa":
         _import_addons()

@@ -173,11 +173,15 @@ class Writer:
     def _attention(self, layer: Any, arguments: Any, settings: dict[str, Any]) -> str:
         if settings.get("use_causal_mask") or getattr(layer, "causal", False):
             raise self.refuse(layer, "lets each position look at those before it")
-        if settings.get("mask") is not None:
-            raise self.refuse(layer, "is given a mask of its own")
         query, *memory = arguments[0]
         shown = [self._wire(query), *(self._memory(layer, tensor) for tensor in memory)]
-        masks = [self._step_mask(query) or "None", self._mask(memory[0]) or "None"]
+        if settings.get("mask") is None:
+            masks = [self._step_mask(query) or "None", self._mask(memory[0]) or "None"]
+        else:
+            of_query, of_memory = settings["mask"]
+            if of_query is not None:
+                raise self.refuse(layer, "is given a mask of its own for what the decoder reads")
+            masks = ["None", "None" if of_memory is None else self._memory(layer, of_memory, "memory_mask")]
         mask = f", mask=[{', '.join(masks)}]" if set(masks) != {"None"} else ""
         name = self._names.after(layer, "step")
         self.step.lines.append(f"{name} = {self._names.layer(layer)}([{', '.join(shown)}]{mask})")
@@ -211,16 +215,17 @@ class Writer:
         read = {id(made) for made in backend.inputs_behind([self.step.fed])}
         return any(id(made) in read for made in backend.inputs_behind([tensor]))
 
-    def _memory(self, layer: Any, tensor: Any) -> str:
-        """Return the name of an encoder's tensor that the layer attends to at each step."""
+    def _memory(self, layer: Any, tensor: Any, called: str = "memory") -> str:
+        """Return the name of an encoder's tensor that the layer attends to, or is masked by, at each step."""
         tensor = self._outside(tensor)
         if self._follows_ids(tensor):
             raise self.refuse(layer, "looks at more than one position of what the decoder reads")
         kept = self.step.memory.setdefault(id(tensor), (tensor, ""))
         if not kept[1]:
+            taken = {name for _, name in self.step.memory.values()}
             kept = self.step.memory[id(tensor)] = (
                 tensor,
-                self._names.fresh("memory" if len(self.step.memory) == 1 else f"memory_{len(self.step.memory)}"),
+                self._names.fresh(called if called not in taken else f"{called}_{len(self.step.memory)}"),
             )
         return kept[1]
 

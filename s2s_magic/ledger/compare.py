@@ -156,7 +156,7 @@ def _differences(pairs: tuple[Pair, ...], names: tuple[str, str], totals: tuple[
         if alone:
             size = sum(pair.one.params for pair in alone)
             yield (
-                f"{has} owns {counted(len(alone), 'variable')} that {lacks} does not have ({size:,} parameters): "
+                f"{has} owns {counted(len(alone), 'variable')} that {lacks} does not have ({counted(size, 'parameter')}): "
                 f"{', '.join(_by_owner(alone))}."
             )
     # Each statement is made once for all variables of an owner that it holds for.
@@ -169,9 +169,9 @@ def _differences(pairs: tuple[Pair, ...], names: tuple[str, str], totals: tuple[
     difference_in_total = totals[1] - totals[0]
     if difference_in_total:
         larger, smaller = (names[1], names[0]) if difference_in_total > 0 else names
-        yield f"In total {larger} has {abs(difference_in_total):,} parameters more than {smaller}."
+        yield f"In total {larger} has {counted(abs(difference_in_total), 'parameter')} more than {smaller}."
     else:
-        yield f"In total both have {totals[0]:,} parameters."
+        yield f"In total both have {counted(totals[0], 'parameter')}."
 
 
 def _by_owner(pairs: Iterable[Pair]) -> list[str]:

@@ -49,7 +49,7 @@ def explain_layer(ledger: Ledger, key: str, asked: str) -> Explanation:
 
 
 def _sized(words: str, variables: list[Variable]) -> str:
-    return f"{words}, {sum(variable.params for variable in variables):,} parameters"
+    return f"{words}, {counted(sum(variable.params for variable in variables), 'parameter')}"
 
 
 def _layer_story(ledger: Ledger, key: str, layer: Layer, asked: str) -> Iterator[str]:
@@ -173,7 +173,7 @@ def _variable_story(ledger: Ledger, key: str, variable: Variable) -> Iterator[st
     name = full_name(variable)
     part = part_names(ledger).get(variable.object or "")
     yield (
-        f"{name} is a variable of shape {shape_text(variable.shape)}, {variable.params:,} parameters "
+        f"{name} is a variable of shape {shape_text(variable.shape)}, {counted(variable.params, 'parameter')} "
         f"({variable.bytes:,} bytes). Its owner is {variable.owner}{f', {part}' if part else ''}."
     )
     event = ledger.events[variable.created_by] if variable.created_by is not None else None

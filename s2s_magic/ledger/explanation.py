@@ -60,10 +60,10 @@ def ownership(trace: Trace, key: str) -> str:
     if own:
         described = listing([f"{full_name(v)} {shape_text(v.shape)}" for v in own])
         params = sum(v.params for v in own)
-        said = f"{name} owns {counted(len(own), 'variable')}, {params:,} parameters: {described}."
-        return f"{said} It also holds {holding(held)}, {size:,} parameters more." if held else said
+        said = f"{name} owns {counted(len(own), 'variable')}, {counted(params, 'parameter')}: {described}."
+        return f"{said} It also holds {holding(held)}, {counted(size, 'parameter')} more." if held else said
     if held:
-        return f"{name} owns no variables itself: it holds {holding(held)}, {size:,} parameters."
+        return f"{name} owns no variables itself: it holds {holding(held)}, {counted(size, 'parameter')}."
     return f"{name} owns no variables."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from s2s_magic.source.attention import attention_calls, attention_layers
 from s2s_magic.source.dialect import PLAIN, Dialect
 from s2s_magic.source.layers import (
     bridge_blocks,
@@ -65,8 +66,10 @@ def generate(spec: Spec, dialect: Dialect = PLAIN) -> str:
     Raises
     ------
     ValueError
-        If a vocabulary size is still the name of a variable.
+        If a vocabulary size is still the name of a variable, or a decoder of TFA's API is to have attention.
     """
+    if spec.attention is not None and dialect.decoder == "tfa":
+        raise ValueError("attention is written with Keras's own layers alone")
     if needed := spec.names_needed():
         raise ValueError(f"vocabulary sizes still to be counted: {needed}")
     by_tfa = dialect.decoder == "tfa"
@@ -121,6 +124,7 @@ def _decoder_parts(spec: Spec, dialect: Dialect) -> str:
         lines = [
             "# Parts of the decoder: what reads the true ids, and the output layer that scores the next one.",
             *decoder_layers(spec.decoder),
+            *attention_layers(spec),
             f'output_layer = keras.layers.Dense({size}, activation="softmax")',
         ]
     else:
@@ -136,7 +140,8 @@ def _decoder_parts(spec: Spec, dialect: Dialect) -> str:
 def _decoder(spec: Spec, dialect: Dialect) -> str:
     if dialect.decoder == "keras":
         comment = "# Decoder: a step for each target id, and a probability for each id that may follow."
-        return "\n".join([comment, *decoder_calls(spec), "Y_proba = output_layer(decoder_outputs)"])
+        attending, last = attention_calls(spec, dialect)
+        return "\n".join([comment, *decoder_calls(spec), *attending, f"Y_proba = output_layer({last})"])
     made = call(dialect.basic_decoder, "decoder_cell", "sampler", output_layer="output_layer")
     called = call(
         "decoder", "decoder_embeddings", initial_state=initial_state(spec), sequence_length="sequence_lengths"

@@ -11,6 +11,8 @@ def encoder_block(spec: Spec, dialect: Dialect) -> str:
     """Write the encoder, including the names of its final states."""
     part = spec.encoder
     lines = ["# Encoder: reads the source; its last states are what the decoder starts from."]
+    if spec.attention is not None:
+        lines.append("# Its outputs, one for each position, are what the decoder looks back at.")
     masked = {}
     if spec.padding is not None:
         lines.append(f"encoder_mask = {dialect['not_equal']}(encoder_inputs, padding)")
@@ -18,7 +20,8 @@ def encoder_block(spec: Spec, dialect: Dialect) -> str:
     read = "encoder_embeddings"
     for layer in range(1, part.layers + 1):
         name = numbered("encoder", layer, part)
-        lines.append(statement(_encoder_layer(part, layer), to=name))
+        every = layer < part.layers or spec.attention is not None
+        lines.append(statement(_encoder_layer(part, every), to=name))
         states = _state_names(part, layer)
         if part.bidirectional:
             halves = [f"{way}_{state[6:]}" for way in ("forward", "backward") for state in states]
@@ -54,8 +57,8 @@ def _nested(part: Recurrent, states: list[list[str]]) -> Bracketed:
     return listed([listed(own) for own in states])
 
 
-def _encoder_layer(part: Recurrent, layer: int) -> Bracketed:
-    sequences = {"return_sequences": True} if layer < part.layers else {}
+def _encoder_layer(part: Recurrent, every: bool) -> Bracketed:
+    sequences = {"return_sequences": True} if every else {}
     inner = call(f"keras.layers.{part.kind.upper()}", str(part.units), **_rates(part), **sequences, return_state=True)
     return call("keras.layers.Bidirectional", inner) if part.bidirectional else inner
 

@@ -10,6 +10,7 @@ def check_spec(spec: Spec, faults: Faults) -> None:
     """Add faults for keys that contradict each other."""
     _check_sharing(spec, faults)
     _check_states(spec, faults)
+    _check_attention(spec, faults)
     check_ids(spec, faults)
 
 
@@ -40,6 +41,22 @@ def _check_states(spec: Spec, faults: Faults) -> None:
             spec.place_of("decoder"),
             f"{_meeting(spec)}: give 'bridge: dense' (learned){zero}, "
             f"or make the decoder {_like_encoder(spec, layers=spec.encoder.layers)}",
+        )
+
+
+def _check_attention(spec: Spec, faults: Faults) -> None:
+    if spec.attention is None:
+        return
+    if spec.attention.kind == "luong" and spec.attention_units != spec.decoder.units:
+        faults.add(
+            spec.place_of("attention"),
+            f"luong multiplies the decoder's outputs, of {spec.decoder.units} units, with what it looks at, of "
+            f"{spec.attention_units}: give luong({spec.decoder.units}), or bahdanau({spec.attention_units})",
+        )
+    if spec.code == "tfa":
+        faults.add(
+            spec.place_of("code"),
+            "TensorFlow Addons' attention cannot be wired in a functional model: with 'attention', leave 'code' out",
         )
 
 

@@ -36,6 +36,11 @@ REQUIRED = ("vocab", "embed", "encoder", "decoder")
 RATES: Mapping[str, Check] = {"dropout": real(0, 1, closed=True), "recurrent_dropout": real(0, 1, closed=True)}
 CELLS: Mapping[str, Mapping[str, Check]] = {kind: {"units": whole(1, MAX_UNITS), **RATES} for kind in ("lstm", "gru")}
 
+ATTENTIONS: Mapping[str, Mapping[str, Check]] = {
+    "luong": {"units": whole(1, MAX_UNITS), "scale": truth},
+    "bahdanau": {"units": whole(1, MAX_UNITS)},
+}
+
 BRIDGES = ("none", "dense", "zero")
 TOKENS = ("none", "char", "word")
 CODES = ("tfa", "keras")
@@ -90,6 +95,18 @@ def _recurrent(node: Node, faults: Faults, places: dict[str, Place]) -> dict[str
     if layers is None or None in cell.arguments.values():
         return None
     return {"kind": cell.kind, "layers": layers, "bidirectional": bidirectional, **cell.arguments}
+
+
+def _attention(node: Node, faults: Faults, places: dict[str, Place]) -> dict[str, Any] | None:
+    """Read ``luong(256, scale=true)``, ``bahdanau``, or ``none``."""
+    expected = "luong(256), luong(256, scale=true), bahdanau(256) or none"
+    value = read_value(node, faults, expected)
+    if value is None or name_in(value) == "none":
+        return None
+    found = call(value, faults, ATTENTIONS, expected)
+    if found is None or None in found.arguments.values():
+        return None
+    return {"kind": found.kind, **found.arguments}
 
 
 def _repeated(value: Value, faults: Faults) -> tuple[Value, int | None]:
@@ -176,6 +193,12 @@ SPEC_KEYS: Mapping[str, Key] = {
         "dense",
         plain(word(*BRIDGES), "none, dense or zero"),
         offers=BRIDGES,
+    ),
+    "attention": Key(
+        "what each decoder step reads of the encoder's outputs: luong(256, scale=true), bahdanau(256), or none",
+        "luong(512)",
+        _attention,
+        offers=(*(f"{kind}(" for kind in ATTENTIONS), "none"),
     ),
     "tokens": Key(
         "what an id stands for, for both sides or {source: ..., target: ...}: none (ids are given), char or word",

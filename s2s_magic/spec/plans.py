@@ -75,6 +75,25 @@ class Recurrent(Frozen):
         return text if self.layers == 1 else f"{self.layers} * {text}"
 
 
+class Attention(Frozen):
+    """Attention of the decoder to the encoder's outputs.
+
+    Attributes
+    ----------
+    kind
+        The score: ``luong``, a product (Luong et al., 2015, https://arxiv.org/abs/1508.04025), or ``bahdanau``, a sum
+        through a tanh (Bahdanau et al., 2015, https://arxiv.org/abs/1409.0473).
+    units
+        The depth in which the decoder's outputs and the encoder's are compared; None for the decoder's units.
+    scale
+        Whether the products are scaled by a learned number.
+    """
+
+    kind: Literal["luong", "bahdanau"]
+    units: int | None = Field(default=None, gt=0)
+    scale: bool = False
+
+
 class Named(Frozen):
     """A kind with arguments: ``adam(1e-3)`` is ``adam`` with ``learning_rate`` 0.001."""
 
@@ -119,6 +138,8 @@ class Spec(Placed):
         The recurrent parts.
     bridge
         How encoder states become decoder states: as they are, through Dense layers, or as zeros where none fits.
+    attention
+        How each step of the decoder looks back at the encoder's outputs; None if it does not.
     tokens
         What an id represents, for both sides or each: unknown ("none"), a character or a word.
     start, end, padding
@@ -135,6 +156,7 @@ class Spec(Placed):
     decoder: Recurrent
     share: bool | None = None
     bridge: Literal["none", "dense", "zero"] = "none"
+    attention: Attention | None = None
     tokens: Unit | Sides[Unit] = "none"
     start: int = 0
     end: int | None = None
@@ -159,6 +181,12 @@ class Spec(Placed):
         if not isinstance(self.tokens, Sides):
             return self.tokens
         return f"{{source: {self.tokens.source}, target: {self.tokens.target}}}"
+
+    @property
+    def attention_units(self) -> int:
+        """The depth in which the decoder's outputs and the encoder's are compared."""
+        given = None if self.attention is None else self.attention.units
+        return self.decoder.units if given is None else given
 
     @property
     def shared(self) -> bool:

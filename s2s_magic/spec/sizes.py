@@ -27,6 +27,8 @@ def params_by_owner(spec: Spec) -> dict[str, int]:
     for layer in range(1, decoder.layers + 1):
         reads = spec.embed.target if layer == 1 else decoder.units
         sizes[_numbered("decoder_cell", layer, decoder)] = _cell(decoder, reads)
+    if spec.attention is not None:
+        sizes |= _attention(spec)
     sizes["output_layer"] = (decoder.units + 1) * target
     if spec.bridge == "dense":
         states = len(decoder.state_names) * decoder.layers
@@ -34,6 +36,19 @@ def params_by_owner(spec: Spec) -> dict[str, int]:
         reads = encoder.state_units * (1 if alike else len(encoder.state_names) * encoder.layers)
         sizes["bridge"] = states * (reads + 1) * decoder.units
     return sizes
+
+
+def _attention(spec: Spec) -> dict[str, int]:
+    """Count the parameters of attention, and of the layer that joins what it finds with the decoder's outputs."""
+    assert spec.attention is not None
+    units, read, made = spec.attention_units, spec.encoder.state_units, spec.decoder.units
+    sizes = {"memory_layer": read * units}
+    if spec.attention.kind == "bahdanau":
+        sizes |= {"query_layer": made * units, "attention": units}
+        read = units
+    elif spec.attention.scale:
+        sizes["attention"] = 1
+    return {**sizes, "attention_layer": (made + read) * made}
 
 
 def _numbered(name: str, layer: int, part: Recurrent) -> str:
