@@ -154,9 +154,9 @@ def _differences(pairs: tuple[Pair, ...], names: tuple[str, str], totals: tuple[
     for here, (has, lacks) in enumerate((names, names[::-1])):
         alone = [pair for pair in pairs if (pair.second if here == 0 else pair.first) is None]
         if alone:
-            size = sum(pair.one.params for pair in alone)
+            size = counted(sum(pair.one.params for pair in alone), "parameter")
             yield (
-                f"{has} owns {counted(len(alone), 'variable')} that {lacks} does not have ({counted(size, 'parameter')}): "
+                f"{has} owns {counted(len(alone), 'variable')} that {lacks} does not have ({size}): "
                 f"{', '.join(_by_owner(alone))}."
             )
     # Each statement is made once for all variables of an owner that it holds for.
