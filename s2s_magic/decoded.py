@@ -42,6 +42,38 @@ class Hypothesis:
 
 
 @dataclass(frozen=True)
+class Alignment:
+    """What an attention layer looked at while an output was said; notebooks show it as a heat map.
+
+    Attributes
+    ----------
+    layer
+        The name of the attention layer.
+    source, target
+        The tokens of the source, and those of the output with its end.
+    weights
+        For each token of the output the weight of each token of the source; they sum to 1.
+    """
+
+    layer: str
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+    weights: tuple[tuple[float, ...], ...]
+
+    def figure(self) -> Any:
+        """Return a Matplotlib figure of the heat map, for publication."""
+        from s2s_magic.view.heat_map import alignment_figure
+
+        return alignment_figure(self)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        from s2s_magic.view.bundles import show_alignments
+
+        bundle: dict[str, Any] = show_alignments([self])._repr_mimebundle_()
+        return bundle
+
+
+@dataclass(frozen=True)
 class Decoded:
     """Rows of a source and an output, as text.
 
@@ -71,11 +103,14 @@ class Decodings(list[Any]):
     """
 
     def __init__(
-        self, n_best: Sequence[Sequence[Hypothesis]], table: Callable[[Decodings], Decoded] | None = None
+        self,
+        n_best: Sequence[Sequence[Hypothesis]],
+        table: Callable[[Decodings], Decoded] | None = None,
+        attended: Callable[[list[list[int]]], list[list[Alignment]]] | None = None,
     ) -> None:
         super().__init__(found[0].output for found in n_best)
         self.n_best = [list(found) for found in n_best]
-        self._table = table
+        self._table, self._attended = table, attended
 
     @property
     def text(self) -> list[str]:
@@ -92,6 +127,17 @@ class Decodings(list[Any]):
         """The score of the best output for each source; see `Hypothesis`."""
         return [found[0].score for found in self.n_best]
 
+    @property
+    def alignments(self) -> list[list[Alignment]]:
+        """What each attention layer looked at in each source, for the best output; computed when it is asked for.
+
+        Raises
+        ------
+        DecodeError
+            When the model has no attention layer of Keras.
+        """
+        return [] if self._attended is None else self._attended(self.ids)
+
     def table(self) -> Decoded:
         """Return the outputs beside their sources."""
         if self._table is None:
@@ -99,12 +145,14 @@ class Decodings(list[Any]):
             return Decoded("the model", ("source", "output"), tuple((str(number), text) for number, text in numbered))
         return self._table(self)
 
-    def display(self) -> Any:
-        """Return what shows them as a table: an object with ``text`` and ``html``."""
-        from s2s_magic.view.bundles import show_table
+    def display(self, *, alignments: bool = False) -> Any:
+        """Return what shows them as a table, with their alignments below: an object with ``text`` and ``html``."""
+        from s2s_magic.view.bundles import show_alignments, show_table, stacked
 
+        found = [one for each in self.alignments[:MOST] for one in each] if alignments else []
         shown = self.table()
-        return show_table(f"Decoded by {shown.name}", shown.head, shown.rows, shown.below)
+        table = show_table(f"Decoded by {shown.name}", shown.head, shown.rows, shown.below)
+        return stacked(table, show_alignments(found)) if found else table
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         bundle: dict[str, Any] = self.display()._repr_mimebundle_()

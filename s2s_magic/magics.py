@@ -178,7 +178,7 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         )
         if options.wanted:
             return outputs
-        self._display(outputs.display())
+        self._display(outputs.display(alignments=options.alignments))
         return None
 
     def _sources(self, model: Seq2Seq, word: str) -> Any:

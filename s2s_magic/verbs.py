@@ -177,6 +177,12 @@ VERBS: dict[str, tuple[str, str, dict[str, dict[str, Any]], tuple[dict[str, Any]
             },
             {"flags": ("--end",), "metavar": "ID", "help": "the id, or the word, that outputs end with; likewise"},
             *_SEARCH,
+            {
+                "flags": ("--alignments",),
+                "nargs": 0,
+                "default": False,
+                "help": "show what the attention looked at for each output, below the outputs",
+            },
             _MODEL,
             {**_RETURN, "help": "return the outputs instead of showing them"},
         ),

@@ -15,6 +15,7 @@ from s2s_magic.data.costs import long_batches
 from s2s_magic.data.special_ids import Edge, ids_to_decode
 from s2s_magic.data.tokens import UNKNOWN, Tokenizer
 from s2s_magic.decoded import Decodings, Hypothesis, beside_sources
+from s2s_magic.decoding.alignments import alignments
 from s2s_magic.decoding.code import way_to_decode
 from s2s_magic.decoding.hypotheses import Hypotheses
 from s2s_magic.decoding.model_settings import fitted_to
@@ -84,7 +85,9 @@ def decode(
             found[number] = row
     texts = iter(_as_texts(seq2seq, plan.way, [ids for row in found for ids, *_ in row]))
     n_best = [[Hypothesis(next(texts), tuple(ids), *rated) for ids, *rated in row] for row in found]
-    return Decodings(n_best, partial(beside_sources, seq2seq, sources))
+    ids = plan.ids
+    attended = partial(alignments, seq2seq, plan.way, source, start=ids.start or 0, end=ids.end, most=int(longest))
+    return Decodings(n_best, partial(beside_sources, seq2seq, sources), attended)
 
 
 def _rows(parts: Hypotheses, n_best: int, longest: int, end: int | None) -> Iterator[list[tuple[Any, ...]]]:

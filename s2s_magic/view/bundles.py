@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from s2s_magic.ledger import Ledger
 from s2s_magic.ledger.compare import Comparison
 from s2s_magic.ledger.explanation import Explanation
-from s2s_magic.view.html.markup import join, tag
+from s2s_magic.view.html.markup import Markup, join, tag
 
 if TYPE_CHECKING:
     from s2s_magic.view.report import Report
@@ -97,6 +97,25 @@ def show_table(caption: str, head: Sequence[str], table_rows: Sequence[Sequence[
         return "\n".join([*lines, *below])
 
     return Display(text, lambda: join([table, *(tag("div", line) for line in below)]))
+
+
+def show_alignments(shown: Sequence[Any]) -> Display:
+    """Return the display of heat maps, one below the other."""
+    from s2s_magic.view.heat_map import alignment_svg, alignment_text
+
+    def page() -> Markup:
+        figures = []
+        for one in shown:
+            caption = tag("figcaption", f"What {one.layer} looked at: rows are the output, columns the source.")
+            figures.append(tag("figure", Markup(alignment_svg(one)), caption, style="margin:8px"))
+        return join(figures)
+
+    return Display(lambda: "\n\n".join(map(alignment_text, shown)), page)
+
+
+def stacked(first: Display, second: Display) -> Display:
+    """Return the display of two, the second below the first."""
+    return Display(lambda: f"{first.text()}\n\n{second.text()}", lambda: f"{first.html()}{second.html()}")
 
 
 def progress_bundle(said: str, part: float | None) -> dict[str, str]:

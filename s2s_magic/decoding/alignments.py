@@ -1,0 +1,121 @@
+"""What a decoder attended to while it said an output, computed by the training model that is fed with that output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+from s2s_magic import backend
+from s2s_magic.decoded import Alignment
+from s2s_magic.decoding.recipe import Way
+from s2s_magic.decoding.sources import Sources
+from s2s_magic.errors import DecodeError
+from s2s_magic.handle import Seq2Seq
+from s2s_magic.ledger import Called
+from s2s_magic.ledger.anatomy import anatomy_of
+
+SCORING = ("Attention", "AdditiveAttention", "MultiHeadAttention")
+"""Keras's layers that return their weights when they are asked to."""
+
+
+class Attending:
+    """The attention of a model, as it is for given rows.
+
+    Parameters
+    ----------
+    seq2seq
+        A model with Keras's attention layers, whose decoder reads ids.
+    way
+        How it is decoded.
+
+    Raises
+    ------
+    DecodeError
+        When there is no attention to look at; the message says why.
+    """
+
+    def __init__(self, seq2seq: Seq2Seq, way: Way) -> None:
+        self._seq2seq = seq2seq
+        parts = anatomy_of(seq2seq.ledger)
+        calls = () if parts is None else parts.attention
+        self._calls = [call for call in calls if backend.stock_class(seq2seq.live.layers[call.object]) in SCORING]
+        inputs = backend.ends(seq2seq.model)[0]
+        fed = [tensor for tensor in inputs if tensor is not way.source]
+        if not self._calls:
+            raise DecodeError(f"{seq2seq.name} has no attention layer of Keras whose weights could be shown")
+        if len(fed) != 1 or len(inputs) != 2 or len(fed[0].shape) != 2:
+            raise DecodeError(f"the attention of {seq2seq.name} is shown for a model of two inputs, sources and ids")
+        self._source_first = inputs[0] is way.source
+        self._given = [self._arguments(call) for call in self._calls]
+        wires = [one for one in tf.nest.flatten(self._given) if backend.is_keras_tensor(one)]
+        self._probe = keras.Model(inputs, wires)
+
+    def _arguments(self, call: Called) -> Any:
+        earlier = self._seq2seq.ledger.events[: call.index]
+        number = sum(isinstance(e, Called) and e.object == call.object and e.in_graph for e in earlier)
+        arguments, settings = backend.arguments_of(self._seq2seq.live.layers[call.object], number)
+        return [list(arguments), {name: value for name, value in settings.items() if name != "training"}]
+
+    def weights(self, source: Any, fed: Sequence[int]) -> list[Any]:
+        """Return the weights of each attention layer, of shape (steps, positions), for one source and what is fed."""
+        ids = np.array([fed], np.int32)
+        made = tf.nest.flatten(self._probe([source, ids] if self._source_first else [ids, source], training=False))
+        values = iter(made)
+        filled = tf.nest.map_structure(lambda one: next(values) if backend.is_keras_tensor(one) else one, self._given)
+        found = []
+        for call, (arguments, settings) in zip(self._calls, filled, strict=True):
+            layer = self._seq2seq.live.layers[call.object]
+            _, scores = layer(*arguments, **settings, training=False, return_attention_scores=True)
+            scores = np.asarray(tf.cast(scores, tf.float32))[0]
+            found.append(scores.mean(axis=0) if scores.ndim == 3 else scores)
+        return found
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the attention layers."""
+        return [call.layer for call in self._calls]
+
+
+def alignments(
+    seq2seq: Seq2Seq, way: Way, source: Sources, ids: Sequence[Sequence[int]], *, start: int, end: int | None, most: int
+) -> list[list[Alignment]]:
+    """Return for each source the alignments of its output, one for each attention layer.
+
+    Parameters
+    ----------
+    seq2seq, way
+        The model, and how it is decoded.
+    source
+        The rows.
+    ids
+        The output of each, without the end id.
+    start, end
+        The ids that were fed first, and that ended outputs.
+    most
+        The most ids in an output: one that has as many did not end.
+    """
+    attending = Attending(seq2seq, way)
+    found = []
+    for number, said in enumerate(ids):
+        row = source.take([number])
+        ended = [*said, end] if end is not None and len(said) < most else list(said)
+        weights = attending.weights(row, [start, *ended[:-1]])
+        read = _tokens(seq2seq, "source", np.asarray(row)[0])
+        wrote = _tokens(seq2seq, "target", said) + (["end"] if len(ended) > len(said) else [])
+        found.append(
+            [
+                Alignment(name, tuple(read), tuple(wrote), tuple(map(tuple, each.tolist())))
+                for name, each in zip(attending.names, weights, strict=True)
+            ]
+        )
+    return found
+
+
+def _tokens(seq2seq: Seq2Seq, side: str, ids: Any) -> list[str]:
+    tokenizer = seq2seq.tokenizers.get(side)
+    numbers = [int(number) for number in ids] if np.ndim(ids) == 1 else list(map(int, np.argmax(ids, axis=-1)))
+    return [str(number) if tokenizer is None else tokenizer.decode([number]) for number in numbers]

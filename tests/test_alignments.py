@@ -1,0 +1,116 @@
+"""What attention looked at while an output was said: its numbers, and its pictures."""
+
+import io
+
+import numpy as np
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+
+from s2s_magic import api
+from s2s_magic.decoded import Alignment
+from s2s_magic.errors import DecodeError
+from test_attention_spec import PARTS, SOURCES, text
+from test_decoding import shaken
+
+WEIGHTS = ((0.9, 0.1, 0.0), (0.2, 0.3, 0.5), (0.0, 0.0, 1.0))
+HEBREW = Alignment("attention", ("שלום", " ", "世界"), ("hello", "<b>", "end"), WEIGHTS)
+    "attention", ("שלום", " ", "世界"), ("hello", "<b>", "end"), ((0.9, 0.1, 0.0), (0.2, 0.3, 0.5), (0.0, 0.0, 1.0))
+)
+
+
+def softmax(values):
+    shifted = np.exp(values - values.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)
+
+
+def by_hand(model, source, fed, kind):
+    """Compute the weights with NumPy, from what the layers before the attention give."""
+    layers = model.layers
+    read, *state = layers["encoder"](layers["embeddings"](np.array([source])))
+    said = layers["decoder"](layers["embeddings"](np.array([fed])), initial_state=state)
+    keys = layers["memory_layer"](read).numpy()[0]
+    if kind == "luong":
+        return softmax(said.numpy()[0] @ keys.T)
+    query = layers["query_layer"](said).numpy()[0]
+    scale = layers["attention"].get_weights()[0]
+    return softmax((np.tanh(query[:, None] + keys[None]) * scale).sum(axis=-1))
+
+
+@pytest.mark.parametrize("kind", ["luong", "bahdanau"])
+def test_weights_are_those_that_can_be_computed_by_hand(kind):
+    model = shaken(api.build(text(kind)))
+    found = api.decode(model, SOURCES)
+    for source, ids, (alignment,) in zip(SOURCES, found.ids, found.alignments, strict=True):
+        fed = [1, *ids] if len(ids) < 5 else [1, *ids[:-1]]
+        np.testing.assert_allclose(alignment.weights, by_hand(model, source, fed, kind), atol=1e-4)
+        assert alignment.layer == "attention"
+        assert alignment.source == tuple(map(str, source))
+        assert alignment.target == (*map(str, ids), *(["end"] if len(ids) < 5 else []))
+
+
+def test_looking_leaves_the_layers_as_they_are():
+    model = shaken(api.build(text("luong(6, scale=true)", "stacks both ways")))
+    found = api.decode(model, SOURCES[:2])
+    uses = {name: len(layer._inbound_nodes) for name, layer in model.layers.items()}
+    assert len(found.alignments) == 2
+    assert {name: len(layer._inbound_nodes) for name, layer in model.layers.items()} == uses
+
+
+HEADS = """
+from tensorflow import keras
+L = keras.layers
+s, t = keras.Input([None], dtype="int32"), keras.Input([None], dtype="int32")
+emb = L.Embedding(9, 6)
+read, h, c = L.LSTM(6, return_sequences=True, return_state=True)(emb(s))
+said = L.LSTM(6, return_sequences=True)(emb(t), initial_state=[h, c])
+look = L.MultiHeadAttention(2, 3)
+both = L.Concatenate()([look(said, read), said])
+model = keras.Model([s, t], L.Dense(9, activation="softmax")(both))
+model.compile("adam", "sparse_categorical_crossentropy")
+"""
+
+
+def test_the_mean_of_several_heads_is_shown():
+    model = shaken(api.trace(HEADS))
+    ((alignment,),) = api.decode(model, [[3, 4, 5]], max_length=4, start=1).alignments
+    weights = np.array(alignment.weights)
+    assert alignment.layer == "look"
+    assert weights.shape == (4, 3)
+    np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-5)
+
+
+def test_a_model_without_attention_says_so():
+    model = api.build(f"vocab: 9\nembed: 4\n{PARTS['lstm']}code: keras\n")
+    with pytest.raises(DecodeError, match="model has no attention layer of Keras whose weights could be shown"):
+        _ = api.decode(model, [[3, 4]]).alignments
+
+
+def test_pictures_have_all_tokens_in_every_form():
+    bundle = HEBREW._repr_mimebundle_()
+    page = bundle["text/html"]
+    assert page.count("<rect") == 9
+    assert "&lt;b&gt;" in page
+    assert "<b>" not in page
+    assert "<script" not in page
+    assert "hello looks most at שלום (0.90)." in page
+    lines = bundle["text/plain"].splitlines()
+    assert lines[0].startswith("what attention looked at, in שלום")
+    assert [line.split("|")[1][-2:] for line in lines[1:]] == ["  ", "▒▒", "██"]
+    written = io.BytesIO()
+    HEBREW.figure().savefig(written, format="svg")
+    assert b"<svg" in written.getvalue()
+
+
+def test_the_magic_shows_them_below_the_outputs(capsys):
+    shell = InteractiveShell.instance()
+    try:
+        shell.run_line_magic("load_ext", "s2s_magic")
+        shell.user_ns["m"] = shaken(api.build(text("bahdanau")))
+        capsys.readouterr()
+        shell.run_cell('%seq2seq decode m "3 4 5" --alignments')
+        shown = capsys.readouterr().out
+        assert shown.startswith("3 4 5  ->")
+        assert "what attention looked at, in 3 4 5:" in shown
+    finally:
+        shell.run_line_magic("unload_ext", "s2s_magic")
+        InteractiveShell.clear_instance()
