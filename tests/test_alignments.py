@@ -14,8 +14,6 @@ from test_decoding import shaken
 
 WEIGHTS = ((0.9, 0.1, 0.0), (0.2, 0.3, 0.5), (0.0, 0.0, 1.0))
 HEBREW = Alignment("attention", ("שלום", " ", "世界"), ("hello", "<b>", "end"), WEIGHTS)
-    "attention", ("שלום", " ", "世界"), ("hello", "<b>", "end"), ((0.9, 0.1, 0.0), (0.2, 0.3, 0.5), (0.0, 0.0, 1.0))
-)
 
 
 def softmax(values):

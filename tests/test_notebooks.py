@@ -54,6 +54,14 @@ def test_the_quickstart_reads_dates_it_has_never_seen():
     assert "It holds no weights" in shown(notebook, "%seq2seq explain translator encoder_embeddings")
 
 
+def test_attention_reads_a_word_from_its_end():
+    notebook = executed("attention")
+    said = shown(notebook, "%seq2seq decode reverser")
+    assert "stone -> enots" in said
+    assert "what attention looked at, in s t o n e:" in said
+    assert "memory_layer owns 1 variable" in shown(notebook, "%seq2seq explain reverser memory_layer")
+
+
 def test_the_story_by_hand_answers_who_owns_the_weights():
     notebook = executed("by_hand")
     assert "given_vectors is a tensor" in shown(notebook, "%seq2seq explain reverser given_vectors")
