@@ -223,10 +223,8 @@ class Writer:
         kept = self.step.memory.setdefault(id(tensor), (tensor, ""))
         if not kept[1]:
             taken = {name for _, name in self.step.memory.values()}
-            kept = self.step.memory[id(tensor)] = (
-                tensor,
-                self._names.fresh(called if called not in taken else f"{called}_{len(self.step.memory)}"),
-            )
+            name = self._names.fresh(called if called not in taken else f"{called}_{len(self.step.memory)}")
+            kept = self.step.memory[id(tensor)] = (tensor, name)
         return kept[1]
 
     def _step_mask(self, tensor: Any) -> str:
@@ -244,11 +242,25 @@ class Writer:
         tensor = self._outside(tensor)
         if not backend.is_masked(tensor):
             return ""
+        if (given := self._given_mask(tensor)) is not None:
+            return self._memory(backend.history(tensor)[0], given, "memory_mask")
         if id(tensor) not in self.step.masks:
             layer, ids = self._masking(tensor)
             made = f"{self._names.layer(layer)}.compute_mask({self._names.tensor(ids)})"
             self.step.masks[id(tensor)] = made, self._names.fresh("memory_mask")
         return self.step.masks[id(tensor)][1]
+
+    def _given_mask(self, tensor: Any) -> Any:
+        """Return the mask that the code itself gave the recurrent layers behind a tensor, which Keras 3 passes on."""
+        layer, (arguments, settings) = backend.history(tensor)[0], backend.call_of(tensor)
+        first = arguments[0] if arguments else None
+        if backend.kind_of(layer) in ("recurrent", "bidirectional"):
+            if settings.get("mask") is not None:
+                return settings["mask"]
+            first = first[0] if isinstance(first, list | tuple) else first
+        elif looks_around(layer, arguments, settings):
+            return None
+        return self._given_mask(self._outside(first)) if backend.is_keras_tensor(first) else None
 
     def _masking(self, tensor: Any) -> tuple[Any, Any]:
         """Return the layer that computed a tensor's mask, and the ids it was computed from."""
