@@ -11,6 +11,7 @@ from s2s_magic.decoded import Alignment
 from s2s_magic.errors import DecodeError
 from test_attention_spec import PARTS, SOURCES, text
 from test_decoding import shaken
+from test_decoding_written import TEXTS
 
 WEIGHTS = ((0.9, 0.1, 0.0), (0.2, 0.3, 0.5), (0.0, 0.0, 1.0))
 HEBREW = Alignment("attention", ("שלום", " ", "世界"), ("hello", "<b>", "end"), WEIGHTS)
@@ -81,6 +82,15 @@ def test_a_model_without_attention_says_so():
     model = api.build(f"vocab: 9\nembed: 4\n{PARTS['lstm']}code: keras\n")
     with pytest.raises(DecodeError, match="model has no attention layer of Keras whose weights could be shown"):
         _ = api.decode(model, [[3, 4]]).alignments
+
+
+def test_a_model_that_reads_texts_itself_says_that_they_cannot_be_shown():
+    code = TEXTS.format(split="whitespace", vocabulary=["[start] eins zwei [end]"])
+    code = code.replace("state = L.GRU(6)(", "read, state = L.GRU(6, return_sequences=True, return_state=True)(")
+    code = code.replace("L.Dense(12)(written)", "L.Dense(12)(L.Attention()([written, read]))")
+    found = api.decode(shaken(api.trace(code)), ["one two"], max_length=3)
+    with pytest.raises(DecodeError, match="can be shown for a model of two inputs, sources and ids"):
+        _ = found.alignments
 
 
 def test_pictures_have_all_tokens_in_every_form():

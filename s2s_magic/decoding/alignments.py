@@ -47,8 +47,9 @@ class Attending:
         fed = [tensor for tensor in inputs if tensor is not way.source]
         if not self._calls:
             raise DecodeError(f"{seq2seq.name} has no attention layer of Keras whose weights could be shown")
-        if len(fed) != 1 or len(inputs) != 2 or len(fed[0].shape) != 2:
-            raise DecodeError(f"the attention of {seq2seq.name} is shown for a model of two inputs, sources and ids")
+        texts = any(backend.dtype_of(tensor) == "string" for tensor in inputs)
+        if texts or len(fed) != 1 or len(inputs) != 2 or len(fed[0].shape) != 2:
+            raise DecodeError(f"what {seq2seq.name} attends to can be shown for a model of two inputs, sources and ids")
         self._source_first = inputs[0] is way.source
         self._given = [self._arguments(call) for call in self._calls]
         wires = [one for one in tf.nest.flatten(self._given) if backend.is_keras_tensor(one)]
