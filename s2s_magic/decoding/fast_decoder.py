@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from s2s_magic import backend
 from s2s_magic.acceleration import ACCELERATED, model_obstacle, put_on_kernels, recurrent_layers
 from s2s_magic.acceleration.decoder import addons, is_decoder, passed, settings_obstacle
 from s2s_magic.acceleration.keras_cells import (
@@ -117,18 +118,27 @@ def decoder_steps(encoder: Any, decoder: Any) -> Steps:
     structure: list[Any] = []
 
     def first(sources: Any) -> Sequence[Any]:
-        structure[:] = [encoder(sources, training=False)]
+        with Changes() as changes, changes, changes:
+            put_on_kernels(changes, encoder)
+            structure[:] = [encoder(sources, training=False)]
         return list(tf.nest.flatten(structure[0]))
 
     if (model_obstacle(encoder) or _obstacle(decoder)) is None:
-        return Steps(first, step_of(decoder))
+        return Steps(first, step_of(decoder), gives_logits(decoder.output_layer))
     embed, layer = decoder.sampler.embedding_fn, decoder.output_layer
 
     def step(ids: Any, state: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
         outputs, after = decoder.cell(embed(ids), tf.nest.pack_sequence_as(structure[0], state), training=False)
         return outputs if layer is None else layer(outputs), list(tf.nest.flatten(after))
 
-    return Steps(first, step, preferred=False)
+    return Steps(first, step, gives_logits(layer), preferred=False)
+
+
+def gives_logits(layer: Any) -> bool | None:
+    """Return whether an output layer gives logits, as one of Keras's without an activation does; None if unknown."""
+    if backend.stock_class(layer) != "Dense":
+        return None
+    return layer.activation is None or layer.activation is tf.keras.activations.linear or None
 
 
 def step_of(decoder: Any) -> Step:

@@ -26,10 +26,15 @@ def log_probabilities(scores: Any) -> Any:
     )
 
 
-def log_probability_of(ids: Any, scores: Any) -> Any:
-    """Return the log-probabilities of ids, float32 of shape (rows,), from scores of shape (rows, classes)."""
+def log_probability_of(ids: Any, scores: Any, *, logits: bool | None = None) -> Any:
+    """Return the log-probabilities of ids, float32 of shape (rows,), from scores of shape (rows, classes).
+
+    ``logits`` says whether they are logits, and spares finding it out.
+    """
     scores = tf.cast(scores, tf.float32)
     chosen = tf.gather(scores, ids, batch_dims=1)
+    if logits:
+        return -tf.nn.sparse_softmax_cross_entropy_with_logits(ids, scores)
     return tf.where(
         _are_probabilities(scores),
         tf.math.log(tf.maximum(chosen, LEAST)),

@@ -28,12 +28,15 @@ class Steps:
         From a batch of sources to the state before the first step: tensors of shape (rows, ...).
     step
         One step of the decoder.
+    logits
+        Whether its scores are logits; None where only the numbers tell.
     preferred
         Whether the greedy search goes by them too, as it gives the same ids as the code and is faster.
     """
 
     first: Callable[[Any], Sequence[Any]]
     step: Step
+    logits: bool | None = None
     preferred: bool = True
 
 
