@@ -65,7 +65,7 @@ def inputs_behind(tensors: Iterable[Any], known: Iterable[Any] = ()) -> list[Any
 def missing_inputs(model: Any) -> list[Any]:
     """List the inputs that a model's outputs depend on and that are not among its own; Keras 3 makes such models."""
     inputs, outputs = ends(model)
-    return [tensor for tensor in inputs_behind(outputs, inputs) if not any(tensor is one for one in inputs)]
+    return inputs_behind(outputs, inputs)
 
 
 def leads_to(tensor: Any, outputs: Iterable[Any], given: Iterable[Any]) -> bool:

@@ -17,6 +17,7 @@ from s2s_magic.errors import DecodeError
 from s2s_magic.handle import Seq2Seq
 from s2s_magic.ledger import Called
 from s2s_magic.ledger.anatomy import anatomy_of
+from s2s_magic.ledger.wires import number_in_graph
 
 SCORING = ("Attention", "AdditiveAttention", "MultiHeadAttention")
 """Keras's layers that return their weights when they are asked to."""
@@ -56,8 +57,7 @@ class Attending:
         self._probe = keras.Model(inputs, wires)
 
     def _arguments(self, call: Called) -> Any:
-        earlier = self._seq2seq.ledger.events[: call.index]
-        number = sum(isinstance(e, Called) and e.object == call.object and e.in_graph for e in earlier)
+        number = number_in_graph(self._seq2seq.ledger, call)
         arguments, settings = backend.arguments_of(self._seq2seq.live.layers[call.object], number)
         return [list(arguments), {name: value for name, value in settings.items() if name != "training"}]
 

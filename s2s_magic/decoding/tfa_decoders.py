@@ -16,6 +16,7 @@ from s2s_magic.errors import DecodeError
 from s2s_magic.handle import Seq2Seq
 from s2s_magic.ledger import Called
 from s2s_magic.ledger.anatomy import anatomy_of
+from s2s_magic.ledger.wires import number_in_graph
 
 _TEMPLATE = """\
 {imports}
@@ -104,7 +105,7 @@ def _over_decoder(seq2seq: Seq2Seq, names: Names, call: Called, decoder: Any) ->
             f"{seq2seq.name} cannot be decoded: {call.layer} has no maximum_iterations and may run for ever; "
             "give it one where it is made"
         )
-    number = _number(seq2seq, call)
+    number = number_in_graph(seq2seq.ledger, call)
     _, ids, *_, lengths = backend.outputs_of(decoder, number)
     inputs = backend.inputs_behind([ids])
     starts = [tensor for tensor in inputs if len(tensor.shape) < 2 and "int" in backend.dtype_of(tensor)]
@@ -152,7 +153,7 @@ def greedy_decoder(seq2seq: Seq2Seq, names: Names, call: Called) -> Way:
             f"{seq2seq.name} cannot be decoded: {call.layer} has a {sampler}; expected a TrainingSampler or a "
             "ScheduledEmbeddingTrainingSampler"
         )
-    arguments, settings = backend.arguments_of(decoder, _number(seq2seq, call))
+    arguments, settings = backend.arguments_of(decoder, number_in_graph(seq2seq.ledger, call))
     state = settings.get("initial_state")
     if state is None:
         raise DecodeError(f"{call.layer} is called without initial_state, so nothing of the source reaches it")
@@ -178,12 +179,6 @@ def greedy_decoder(seq2seq: Seq2Seq, names: Names, call: Called) -> Way:
         entry=new["inference_model"],
         steps=lambda made: decoder_steps(made[new["encoder_model"]], made[new["decoder"]]),
     )
-
-
-def _number(seq2seq: Seq2Seq, call: Called) -> int:
-    """Return a call's index among the calls of its object that entered the graph."""
-    earlier = seq2seq.ledger.events[: call.index]
-    return sum(isinstance(e, Called) and e.object == call.object and e.in_graph for e in earlier)
 
 
 def _embedding(seq2seq: Seq2Seq, names: Names, tensor: Any) -> tuple[str, str, str]:

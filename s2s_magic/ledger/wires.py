@@ -74,6 +74,11 @@ def _inner(trace: Trace) -> dict[str, tuple[Wire, ...]]:
     return {model.object: model.outputs for model in trace.models}
 
 
+def number_in_graph(trace: Trace, call: Called) -> int:
+    """Return a call's index among the calls of its object that entered Keras's graph."""
+    return sum(one.in_graph for one in trace.calls[call.object] if one.index < call.index)
+
+
 def gradient_events(trace: Trace, ends: Iterable[Wire]) -> set[int]:
     """Find the indexes of the events that a gradient reaches, walking back from where the loss is computed (``ends``).
 

@@ -65,7 +65,7 @@ def _disconnected(traced: Traced, error: BaseException) -> str | None:
     if (ends := backend.disconnected(error)) is None:
         return None
     given, outputs = ends
-    missing = [tensor for tensor in backend.inputs_behind(outputs, given) if not any(tensor is one for one in given)]
+    missing = backend.inputs_behind(outputs, given)
     if not missing:
         return _unused(traced, error, given, outputs)
     return f"the model in {_line(traced, error)} cannot be made: " + missing_inputs(
