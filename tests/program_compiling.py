@@ -82,59 +82,49 @@ OWN_UPDATES_OF_KERAS_3 = (
 )
 
 
+def _train_step(loss: str, *after: str) -> str:
+    """Return a class whose training step computes a loss and goes on as it says."""
+    lines = (
+        "class Own(keras.Model):",
+        "    def train_step(self, data):",
+        "        x, y, weights = keras.utils.unpack_x_y_sample_weight(data)",
+        "        with tf.GradientTape() as tape:",
+        "            out = self(x, training=True)",
+        f"            loss = {loss}",
+        *(f"        {line}" for line in after),
+    )
+    return "\n".join(lines)
+
+
+_TWICE = "2.0 * self.compute_loss(x, y, out, weights)"
+_GRADIENTS = "gradients = tape.gradient(loss, self.trainable_variables)"
+_APPLIED = "self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))"
+_MEASURED = "return self.compute_metrics(x, y, out, weights)"
+_RESULTS = "return {m.name: m.result() for m in self.metrics}"
 TRAIN_STEPS = (
-    """\
-class Own(keras.Model):
-    def train_step(self, data):
-        x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
-        with tf.GradientTape() as tape:
-            out = self(x, training=True)
-            loss = 2.0 * self.compute_loss(x, y, out, weights)
-        self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
-        return self.compute_metrics(x, y, out, weights)""",
-    """\
-class Own(keras.Model):
-    def train_step(self, data):
-        x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
-        with tf.GradientTape() as tape:
-            out = self(x, training=True)
-            loss = self.compiled_loss(y, out, weights, regularization_losses=self.losses)
-        gradients = tape.gradient(loss, self.trainable_variables)
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
-        self.compiled_metrics.update_state(y, out, weights)
-        return {m.name: m.result() for m in self.metrics}""",
+    _train_step(_TWICE, "self.optimizer.minimize(loss, self.trainable_variables, tape=tape)", _MEASURED),
+    _train_step(
+        "self.compiled_loss(y, out, weights, regularization_losses=self.losses)",
+        _GRADIENTS,
+        _APPLIED,
+        "self.compiled_metrics.update_state(y, out, weights)",
+        _RESULTS,
+    ),
     """\
 class Own(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
         return 0.5 * super().compute_loss(x, y, y_pred, sample_weight)""",
 )
-
 TRAIN_STEPS_OF_KERAS_3 = (
-    """\
-class Own(keras.Model):
-    def train_step(self, data):
-        x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
-        with tf.GradientTape() as tape:
-            out = self(x, training=True)
-            loss = 2.0 * self.compute_loss(x, y, out, weights)
-        gradients = tape.gradient(loss, self.trainable_variables)
-        self.optimizer.apply(gradients, self.trainable_variables)
-        return self.compute_metrics(x, y, out, weights)""",
-    """\
-class Own(keras.Model):
-    def train_step(self, data):
-        x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
-        with tf.GradientTape() as tape:
-            out = self(x, training=True)
-            loss = self.compute_loss(x, y, out, weights)
-        gradients = tape.gradient(loss, self.trainable_variables)
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
-        for metric in self.metrics:
-            if metric.name == "loss":
-                metric.update_state(loss)
-            else:
-                metric.update_state(y, out, weights)
-        return {m.name: m.result() for m in self.metrics}""",
+    _train_step(_TWICE, _GRADIENTS, "self.optimizer.apply(gradients, self.trainable_variables)", _MEASURED),
+    _train_step(
+        "self.compute_loss(x, y, out, weights)",
+        _GRADIENTS,
+        _APPLIED,
+        "for metric in self.metrics:",
+        "    metric.update_state(*((loss,) if metric.name == 'loss' else (y, out, weights)))",
+        _RESULTS,
+    ),
     """\
 class Own(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
