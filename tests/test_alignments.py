@@ -122,3 +122,10 @@ def test_the_magic_shows_them_below_the_outputs(capsys):
     finally:
         shell.run_line_magic("unload_ext", "s2s_magic")
         InteractiveShell.clear_instance()
+
+
+def test_tokens_that_would_break_a_line_are_drawn_on_one():
+    odd = Alignment("attention", ("\n", "a"), (" ",), ((0.5, 0.5),))
+    lines = odd._repr_mimebundle_()["text/plain"].splitlines()
+    assert len(lines) == 2
+    assert lines[1].startswith("␣  |")

@@ -13,6 +13,7 @@ from s2s_magic.ledger.explanation import Explanation
 from s2s_magic.view.html.markup import Markup, join, tag
 
 if TYPE_CHECKING:
+    from s2s_magic.decoded import Alignment
     from s2s_magic.view.report import Report
 
 # Displays of one report in a notebook need different ids; a counter gives the same ids in every run of the notebook.
@@ -87,7 +88,12 @@ def show_table(caption: str, head: Sequence[str], table_rows: Sequence[Sequence[
         )
         for first, *others in table_rows
     ]
-    table = tag("table", tag("caption", caption), tag("thead", tag("tr", *heads)), tag("tbody", *rows))
+    table = tag(
+        "table",
+        tag("caption", caption, style="white-space:nowrap"),
+        tag("thead", tag("tr", *heads)),
+        tag("tbody", *rows),
+    )
 
     def text() -> str:
         lines = []
@@ -99,7 +105,7 @@ def show_table(caption: str, head: Sequence[str], table_rows: Sequence[Sequence[
     return Display(text, lambda: join([table, *(tag("div", line) for line in below)]))
 
 
-def show_alignments(shown: Sequence[Any]) -> Display:
+def show_alignments(shown: Sequence[Alignment]) -> Display:
     """Return the display of heat maps, one below the other."""
     from s2s_magic.view.heat_map import alignment_svg, alignment_text
 

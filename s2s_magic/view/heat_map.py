@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
+from unicodedata import east_asian_width
 
-from s2s_magic.view.escaping import escape, visible
+from s2s_magic.view.escaping import escape, in_a_line
+
+if TYPE_CHECKING:
+    from s2s_magic.decoded import Alignment
 
 SIDE = 22
 """The side of a square, in pixels."""
@@ -14,20 +17,7 @@ LETTER = 8
 SHADES = " ░▒▓█"
 
 
-class Aligned(Protocol):
-    """What is drawn; see `s2s_magic.decoded.Alignment`."""
-
-    @property
-    def layer(self) -> str: ...
-    @property
-    def source(self) -> tuple[str, ...]: ...
-    @property
-    def target(self) -> tuple[str, ...]: ...
-    @property
-    def weights(self) -> tuple[tuple[float, ...], ...]: ...
-
-
-def alignment_svg(shown: Aligned) -> str:
+def alignment_svg(shown: Alignment) -> str:
     """Draw a heat map: a column for each token of the source, a row for each of the output, dark where it looked."""
     left = 12 + LETTER * max((_width(token) for token in shown.target), default=0)
     longest = max((_width(token) for token in shown.source), default=0)
@@ -38,13 +28,13 @@ def alignment_svg(shown: Aligned) -> str:
     for place, token in enumerate(shown.source):
         across, up = left + SIDE * place + SIDE / 2, top - 6
         how = 'text-anchor="middle"' if flat else f'transform="rotate(-90 {across + 4} {up})"'
-        parts.append(f'<text x="{across if flat else across + 4}" y="{up}" {how}>{_shown(token)}</text>')
+        parts.append(f'<text x="{across if flat else across + 4}" y="{up}" {how}>{escape(_shown(token))}</text>')
     for place, token in enumerate(shown.target):
         y = top + SIDE * place + SIDE / 2 + 4
-        parts.append(f'<text x="{left - 6}" y="{y}" text-anchor="end">{_shown(token)}</text>')
+        parts.append(f'<text x="{left - 6}" y="{y}" text-anchor="end">{escape(_shown(token))}</text>')
     for row, (token, weights) in enumerate(zip(shown.target, shown.weights, strict=True)):
         for column, (read, weight) in enumerate(zip(shown.source, weights, strict=True)):
-            told = f"{_shown(token)} looks at {_shown(read)}: {weight:.2f}"
+            told = escape(f"{_shown(token)} looks at {_shown(read)}: {weight:.2f}")
             parts.append(
                 f'<rect x="{left + SIDE * column}" y="{top + SIDE * row}" width="{SIDE}" height="{SIDE}" '
                 f'fill="currentColor" fill-opacity="{weight:.3f}" stroke="currentColor" stroke-opacity="0.25">'
@@ -59,35 +49,35 @@ def alignment_svg(shown: Aligned) -> str:
     )
 
 
-def alignment_sentences(shown: Aligned) -> list[str]:
+def alignment_sentences(shown: Alignment) -> list[str]:
     """Say for each token of the output which token of the source weighed most."""
     said = []
     for token, weights in zip(shown.target, shown.weights, strict=True):
         most = max(range(len(weights)), key=weights.__getitem__, default=None)
         if most is not None:
-            said.append(f"{visible(token)} looks most at {visible(shown.source[most])} ({weights[most]:.2f}).")
+            said.append(f"{_shown(token)} looks most at {_shown(shown.source[most])} ({weights[most]:.2f}).")
     return said
 
 
-def alignment_text(shown: Aligned) -> str:
+def alignment_text(shown: Alignment) -> str:
     """Draw the heat map with letters: a line for each token of the output."""
     wide = max((_width(token) for token in shown.target), default=0)
-    lines = [f"what {shown.layer} looked at, in {' '.join(map(visible, shown.source))}:"]
+    lines = [f"what {shown.layer} looked at, in {' '.join(map(_shown, shown.source))}:"]
     for token, weights in zip(shown.target, shown.weights, strict=True):
         cells = "".join(SHADES[min(int(weight * len(SHADES)), len(SHADES) - 1)] * 2 for weight in weights)
-        lines.append(f"{visible(token)}{' ' * (wide - _width(token))}  |{cells}|")
+        lines.append(f"{_shown(token)}{' ' * (wide - _width(token))}  |{cells}|")
     return "\n".join(lines)
 
 
-def alignment_figure(shown: Aligned) -> Any:
+def alignment_figure(shown: Alignment) -> Any:
     """Draw the heat map with Matplotlib; return the figure."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(1.5 + 0.3 * len(shown.source), 1.2 + 0.3 * len(shown.target)), layout="constrained")
     axes = figure.subplots()
     picture = axes.imshow(shown.weights, cmap="Greys", vmin=0.0, vmax=1.0, aspect="equal")
-    axes.set_xticks(range(len(shown.source)), [visible(token) for token in shown.source], rotation=90)
-    axes.set_yticks(range(len(shown.target)), [visible(token) for token in shown.target])
+    axes.set_xticks(range(len(shown.source)), [_shown(token) for token in shown.source], rotation=90)
+    axes.set_yticks(range(len(shown.target)), [_shown(token) for token in shown.target])
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")
     axes.set_xlabel("source")
@@ -97,13 +87,10 @@ def alignment_figure(shown: Aligned) -> Any:
 
 
 def _shown(token: str) -> str:
-    return escape(visible(token) if token.strip() else "␣")
+    """Return a token as it is drawn, on one line; a blank one is visible."""
+    return in_a_line(token) if token.strip() else "␣"
 
 
 def _width(token: str) -> int:
-    from unicodedata import east_asian_width
-
-    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in (token if token.strip() else "␣"))
-
-
-__all__: Sequence[str] = ["alignment_figure", "alignment_sentences", "alignment_svg", "alignment_text"]
+    """Return how many letters wide a token is drawn; a wide letter counts twice."""
+    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in _shown(token))
