@@ -105,8 +105,8 @@ class Decodings(list[Any]):
     def __init__(
         self,
         n_best: Sequence[Sequence[Hypothesis]],
-        table: Callable[[Decodings], Decoded] | None = None,
-        attended: Callable[[list[list[int]]], list[list[Alignment]]] | None = None,
+        table: Callable[[Decodings], Decoded],
+        attended: Callable[[list[list[int]]], list[list[Alignment]]],
     ) -> None:
         super().__init__(found[0].output for found in n_best)
         self.n_best = [list(found) for found in n_best]
@@ -136,13 +136,10 @@ class Decodings(list[Any]):
         DecodeError
             When the model has no attention layer of Keras.
         """
-        return [] if self._attended is None else self._attended(self.ids)
+        return self._attended(self.ids)
 
     def table(self) -> Decoded:
         """Return the outputs beside their sources."""
-        if self._table is None:
-            numbered = enumerate(self.text[:MOST], 1)
-            return Decoded("the model", ("source", "output"), tuple((str(number), text) for number, text in numbered))
         return self._table(self)
 
     def display(self, *, alignments: bool = False) -> Any:

@@ -29,14 +29,14 @@ def stepper(table):
     return step
 
 
-def searched(table, how, prefix=(), start=1, *, seed=0):
+def searched(table, how, start=1, *, seed=0):
     rows, longest = table.shape[:2]
     state = [tf.range(rows)[:, None], tf.zeros([rows, 1], tf.int32)]
     advance = drawn(how, seed) if how.sample else best_extensions(how, END)
     found = search(
         stepper(table),
         advance,
-        constraints(how, prefix, END),
+        constraints(how, END),
         tf.fill([rows], start),
         state,
         width=how.width,
@@ -86,9 +86,9 @@ def exhaustive(table, how, prefix=(), start=1):
     st.sampled_from([(), (2,), (1, 2)]),
 )
 def test_a_wide_beam_finds_what_exhaustive_search_finds(seed, longest, penalty, least, ngram, prefix):
-    how = SearchSettings(beam=90, length_penalty=penalty, min_length=least, no_repeat_ngram=ngram)
+    how = SearchSettings(beam=90, length_penalty=penalty, min_length=least, no_repeat_ngram=ngram, prefix=prefix)
     table = tables(seed, longest)
-    found = searched(table, how, prefix)
+    found = searched(table, how)
     for row in range(2):
         expected = exhaustive(table[row], how, prefix)
         assert [ids for ids, _, _ in found[row]] == [ids for ids, _, _ in expected]

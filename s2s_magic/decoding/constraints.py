@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -11,16 +11,19 @@ from s2s_magic.decoding.settings import SearchSettings
 
 NEVER = tf.float32.min
 """The log-probability of what may not be said."""
+IMPOSSIBLE = -1e30
+"""A hypothesis less probable than this is none: some of its ids were ruled out."""
 
 Constraint = Callable[[Any, Any, Any], Any]
 """From log-probabilities (rows, classes), the ids so far (rows, longest) and their number to log-probabilities."""
 
 
-def constraints(settings: SearchSettings, prefix: Sequence[int], end: Any) -> Constraint:
-    """Return a function that rules out what the settings forbid.
+def constraints(settings: SearchSettings, end: Any) -> Constraint:
+    """Return a function that rules out what the settings, with the ids of a prefix, forbid.
 
     The ids of the prefix keep their own log-probabilities, so that scores are those of whole outputs.
     """
+    prefix = settings.prefix or ()
 
     def allowed(log_probs: Any, said: Any, time: Any) -> Any:
         classes = tf.shape(log_probs)[-1]

@@ -115,30 +115,32 @@ def decoder_steps(encoder: Any, decoder: Any) -> Steps:
     decoder
         A ``BasicDecoder`` with a ``GreedyEmbeddingSampler``.
     """
-    structure: list[Any] = []
+    on_kernels = (model_obstacle(encoder) or _obstacle(decoder)) is None
 
-    def first(sources: Any) -> Sequence[Any]:
+    def begin(sources: Any) -> tuple[Sequence[Any], Step]:
         with Changes() as changes, changes, changes:
             put_on_kernels(changes, encoder)
-            structure[:] = [encoder(sources, training=False)]
-        return list(tf.nest.flatten(structure[0]))
+            state = encoder(sources, training=False)
+        return tf.nest.flatten(state), step_of(decoder) if on_kernels else _step_by_cell(decoder, state)
 
-    if (model_obstacle(encoder) or _obstacle(decoder)) is None:
-        return Steps(first, step_of(decoder), gives_logits(decoder.output_layer))
+    return Steps(begin, _gives_logits(decoder.output_layer), preferred=on_kernels)
+
+
+def _step_by_cell(decoder: Any, structure: Any) -> Step:
+    """Return one step of any decoder, by its cell and output layer; its state is nested like ``structure``."""
     embed, layer = decoder.sampler.embedding_fn, decoder.output_layer
 
     def step(ids: Any, state: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
-        outputs, after = decoder.cell(embed(ids), tf.nest.pack_sequence_as(structure[0], state), training=False)
-        return outputs if layer is None else layer(outputs), list(tf.nest.flatten(after))
+        outputs, after = decoder.cell(embed(ids), tf.nest.pack_sequence_as(structure, state), training=False)
+        return outputs if layer is None else layer(outputs), tf.nest.flatten(after)
 
-    return Steps(first, step, gives_logits(layer), preferred=False)
+    return step
 
 
-def gives_logits(layer: Any) -> bool | None:
-    """Return whether an output layer gives logits, as one of Keras's without an activation does; None if unknown."""
-    if backend.stock_class(layer) != "Dense":
-        return None
-    return layer.activation is None or layer.activation is tf.keras.activations.linear or None
+def _gives_logits(layer: Any) -> bool | None:
+    """Return True if a decoder's output layer gives logits; None if only its numbers tell."""
+    linear = backend.stock_class(layer) == "Dense" and layer.activation in (None, tf.keras.activations.linear)
+    return True if linear else None
 
 
 def step_of(decoder: Any) -> Step:

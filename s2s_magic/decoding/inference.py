@@ -17,6 +17,7 @@ from s2s_magic.data.tokens import UNKNOWN, Tokenizer
 from s2s_magic.decoded import Decodings, Hypothesis, beside_sources
 from s2s_magic.decoding.alignments import alignments
 from s2s_magic.decoding.code import way_to_decode
+from s2s_magic.decoding.constraints import IMPOSSIBLE
 from s2s_magic.decoding.hypotheses import Hypotheses
 from s2s_magic.decoding.model_settings import fitted_to
 from s2s_magic.decoding.recipe import DecodingModel, Way
@@ -30,8 +31,6 @@ from s2s_magic.tracing import Traced, refresh, run
 BATCH = 256
 MOST_ROWS = 2_048
 """The most hypotheses in flight at once, over the rows of a batch."""
-IMPOSSIBLE = -1e30
-"""Hypotheses less probable than this are none: their ids were ruled out."""
 UNKNOWN_LENGTH = 50
 MOST_LENGTH = 100_000
 """The largest ``max_length`` allowed: without an end id, the loop runs for all of it."""
@@ -67,8 +66,9 @@ def decode(
     except sequences.Unreadable as error:
         raise unreadable(error) from error
     plan = _planned(seq2seq, start, end)
+    shown = partial(beside_sources, seq2seq, sources)
     if hasattr(value, "__len__") and not len(value):
-        return Decodings([])
+        return Decodings([], shown, lambda ids: [])
     source = read(seq2seq, plan.way, value)
     longest, most = max_length, plan.way.longest
     if longest is None:
@@ -87,7 +87,7 @@ def decode(
     n_best = [[Hypothesis(next(texts), tuple(ids), *rated) for ids, *rated in row] for row in found]
     ids = plan.ids
     attended = partial(alignments, seq2seq, plan.way, source, start=ids.start or 0, end=ids.end, most=int(longest))
-    return Decodings(n_best, partial(beside_sources, seq2seq, sources), attended)
+    return Decodings(n_best, shown, attended)
 
 
 def _rows(parts: Hypotheses, n_best: int, longest: int, end: int | None) -> Iterator[list[tuple[Any, ...]]]:

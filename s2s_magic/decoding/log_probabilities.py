@@ -16,9 +16,14 @@ def _are_probabilities(scores: Any) -> Any:
     return tf.reduce_all(scores >= 0) & tf.reduce_all(tf.abs(tf.reduce_sum(scores, axis=-1) - 1) < ROUNDING)
 
 
-def log_probabilities(scores: Any) -> Any:
-    """Return natural logarithms of probabilities, float32, for scores of shape (rows, classes)."""
+def log_probabilities(scores: Any, *, logits: bool | None = None) -> Any:
+    """Return natural logarithms of probabilities, float32, for scores of shape (rows, classes).
+
+    ``logits`` says that they are logits, which spares finding it out.
+    """
     scores = tf.cast(scores, tf.float32)
+    if logits:
+        return tf.nn.log_softmax(scores)
     return tf.cond(
         _are_probabilities(scores),
         lambda: tf.math.log(tf.maximum(scores, LEAST)),
@@ -27,16 +32,10 @@ def log_probabilities(scores: Any) -> Any:
 
 
 def log_probability_of(ids: Any, scores: Any, *, logits: bool | None = None) -> Any:
-    """Return the log-probabilities of ids, float32 of shape (rows,), from scores of shape (rows, classes).
-
-    ``logits`` says whether they are logits, and spares finding it out.
-    """
+    """Return the log-probabilities of ids, float32 of shape (rows,), from scores as `log_probabilities` takes them."""
     scores = tf.cast(scores, tf.float32)
-    chosen = tf.gather(scores, ids, batch_dims=1)
     if logits:
         return -tf.nn.sparse_softmax_cross_entropy_with_logits(ids, scores)
-    return tf.where(
-        _are_probabilities(scores),
-        tf.math.log(tf.maximum(chosen, LEAST)),
-        chosen - tf.reduce_logsumexp(scores, axis=-1),
-    )
+    chosen = tf.gather(scores, ids, batch_dims=1)
+    of_logits = chosen - tf.reduce_logsumexp(scores, axis=-1)
+    return tf.where(_are_probabilities(scores), tf.math.log(tf.maximum(chosen, LEAST)), of_logits)

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from s2s_magic.decoding.search import Steps
+from s2s_magic.decoding.search import Step, Steps
 
 _LOOP = """
 # Each row is fed its own most probable id{until}, {longest} at most.
@@ -85,11 +85,6 @@ class Loop:
         """Return the loop's steps; the encoder's memory is part of the state and stays unchanged."""
         names = [*self.begin, *(name for name, _, _ in self.zeros)]
 
-        def first(source: Any) -> Sequence[Any]:
-            given = tf.nest.flatten(encoder(source, training=False))
-            rows = tf.shape(given[0])[0]
-            return [*given, *(tf.zeros([rows, *shape], dtype) for _, shape, dtype in self.zeros)]
-
         def step(ids: Any, state: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
             known = dict(zip(names, state, strict=True))
             last = (ids if self.classes is None else tf.one_hot(ids, self.classes))[:, tf.newaxis]
@@ -98,4 +93,9 @@ class Loop:
             known |= zip(self.after, after, strict=True)
             return scores[:, -1] if self.by_step else scores, [known[name] for name in names]
 
-        return Steps(first, step)
+        def begin(source: Any) -> tuple[Sequence[Any], Step]:
+            given = tf.nest.flatten(encoder(source, training=False))
+            rows = tf.shape(given[0])[0]
+            return [*given, *(tf.zeros([rows, *shape], dtype) for _, shape, dtype in self.zeros)], step
+
+        return Steps(begin)

@@ -38,26 +38,24 @@ def _compiled(inference: DecodingModel, longest: int, settings: SearchSettings) 
     if settings.is_greedy and (steps is None or not steps.preferred):
         run_model = _model_runner(made[way.entry], with_starts=way.takes == "sources and starts")
         return lambda seed, sources, start: _alone(*run_model(sources, start))
-    assert way.steps is not None
-    steps_now = way.steps  # traced anew with each graph, which reads the weights as they are then
+    assert steps is not None
+    begin, logits = steps.begin, steps.logits
     end = -1 if inference.ids.end is None else inference.ids.end
-    prefix = settings.prefix or ()
 
     def searched(sources: Any, start: Any, seed: Any) -> Hypotheses:
-        steps = steps_now(made)
-        state = steps.first(sources)
+        state, score = begin(sources)
         if settings.is_greedy:
-            found = greedy(steps.step, most_probable, start, state, end=end, longest=longest, rated=log_probability_of)
-            return _alone(*found)
+            rated = partial(log_probability_of, logits=logits)
+            return _alone(*greedy(score, most_probable, start, state, end=end, longest=longest, rated=rated))
 
         def step(ids: Any, state: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
-            scores, after = steps.step(ids, state)
-            return log_probabilities(scores), after
+            scores, after = score(ids, state)
+            return log_probabilities(scores, logits=logits), after
 
         return search(
             step,
             drawn(settings, seed) if settings.sample else best_extensions(settings, end),
-            constraints(settings, prefix, end),
+            constraints(settings, end),
             start,
             state,
             width=settings.width,

@@ -24,18 +24,16 @@ class Steps:
 
     Attributes
     ----------
-    first
-        From a batch of sources to the state before the first step: tensors of shape (rows, ...).
-    step
-        One step of the decoder.
+    begin
+        From a batch of sources to the state before the first step, tensors of shape (rows, ...), and one step of the
+        decoder. Within a graph, the step reads the weights as they are when the graph runs.
     logits
         Whether its scores are logits; None where only the numbers tell.
     preferred
         Whether the greedy search goes by them too, as it gives the same ids as the code and is faster.
     """
 
-    first: Callable[[Any], Sequence[Any]]
-    step: Step
+    begin: Callable[[Any], tuple[Sequence[Any], Step]]
     logits: bool | None = None
     preferred: bool = True
 
