@@ -34,8 +34,8 @@ def log_probabilities(scores: Any, *, logits: bool | None = None) -> Any:
 def log_probability_of(ids: Any, scores: Any, *, logits: bool | None = None) -> Any:
     """Return the log-probabilities of ids, float32 of shape (rows,), from scores as `log_probabilities` takes them."""
     scores = tf.cast(scores, tf.float32)
-    if logits:
-        return -tf.nn.sparse_softmax_cross_entropy_with_logits(ids, scores)
     chosen = tf.gather(scores, ids, batch_dims=1)
     of_logits = chosen - tf.reduce_logsumexp(scores, axis=-1)
+    if logits:
+        return of_logits
     return tf.where(_are_probabilities(scores), tf.math.log(tf.maximum(chosen, LEAST)), of_logits)
