@@ -2,7 +2,9 @@
 
 `places` runs a call and lists the lines of the package that it runs through. `interrupted` runs the call again and
 raises an exception as one of those lines begins, also where it stands in a ``finally`` block, an ``__exit__`` or the
-way out of a ``with``. Code that TensorFlow rewrites, and lines of other packages, are not among the places.
+way out of a ``with``. Code that TensorFlow rewrites, and lines of other packages, are not among the places; nor are the
+turns of a comprehension from Python 3.12 on. There it is a part of its function, and an exception that a trace function
+raises in it passes by every ``with`` around it; one raised by a signal does not.
 
     for place in places(fit):
         outcome = interrupted(fit, place, KeyboardInterrupt)
@@ -11,11 +13,13 @@ way out of a ``with``. Code that TensorFlow rewrites, and lines of other package
 
 from __future__ import annotations
 
+import ast
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -74,11 +78,12 @@ def places(call: Callable[[], object], *, under: str = "", hits: int = 2, warm: 
 
     with _noting(note, under):
         call()
-    return [
+    found = [
         Place(*key, hit)
         for key, number in runs.items()
         for hit in (range(1, number + 1) if number <= hits else [*range(1, hits), number])
     ]
+    return [place for place in found if place.hit not in _turns(place.file).get(place.line, ())]
 
 
 def interrupted(
@@ -103,6 +108,20 @@ def interrupted(
         except BaseException as error:
             raised = error
     return Outcome(reached >= place.hit, raised, value)
+
+
+@cache
+def _turns(file: str) -> dict[int, range]:
+    """Return the runs of a module's lines, from the first such run on, that may be a turn of a comprehension."""
+    if sys.version_info < (3, 12):
+        return {}
+    tree = ast.parse((PACKAGE / file).read_text())
+    comprehensions = [node for node in ast.walk(tree) if isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp)]
+    turns: dict[int, range] = {}
+    for node in comprehensions:
+        turns[node.lineno] = range(2, sys.maxsize)
+        turns |= {line: range(1, sys.maxsize) for line in range(node.lineno + 1, (node.end_lineno or 0) + 1)}
+    return turns
 
 
 @contextmanager
