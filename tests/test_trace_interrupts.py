@@ -166,7 +166,10 @@ def test_an_interrupt_at_any_line_of_a_build_leaves_nothing() -> None:
     near = ("api.py", "undoing.py", "tracing/running.py", "tracing/patches.py", "tracing/execute.py", "handle.py")
     middle = [place for place in found if place.file in near]
     inside = [place for place in found if place.file.startswith(("tracing/", "backend/")) and place.file not in near]
-    for place in (*early[random.randrange(2) :: 2], *middle, *inside[random.randrange(60) :: 60]):
+    # what is made for each variable runs at different stages of Keras's `build` and `compile`
+    hooked = [place for place in places(call, under="backend/", hits=40) if place.file.endswith("/hooks.py")]
+    drawn = [*early[random.randrange(2) :: 2], *inside[random.randrange(60) :: 60], *random.sample(hooked, 20)]
+    for place in (*middle, *drawn):
         outcome = interrupted(call, place)
         assert outcome.reached, place
         assert type(outcome.raised) is KeyboardInterrupt, place

@@ -42,6 +42,12 @@ def compiled_as(model: Any) -> Any:
     return vars(model).get("_compile_config")
 
 
+def _given(model: Any) -> Mapping[str, Any]:
+    """Return the arguments of `compile`; empty if it was interrupted, as it notes them last."""
+    config = compiled_as(model)
+    return {} if config is None else config.config
+
+
 def compiled_at(model: Any) -> int | None:
     """Return a number that is greater the later a model was compiled; None if it never was.
 
@@ -205,7 +211,7 @@ def compiled_settings(model: Any) -> dict[str, Any]:
     """Return a model's `compile` arguments except optimizer and loss; empty if it was not compiled."""
     if not is_compiled(model):
         return {}
-    given: Mapping[str, Any] = model._compile_config.config
+    given = _given(model)
     scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
     return {name: given.get(name) for name in _SETTINGS} | {"auto_scale_loss": scaled}
 
@@ -219,7 +225,7 @@ def loss_weights(model: Any) -> list[float | None] | None:
     if not is_compiled(model) or stepping.has_own_step(model) or own or not graphs.ends(model)[1]:
         return None
     losses = graphs.by_output(model, model.loss)
-    weights = graphs.by_output(model, model._compile_config.config.get("loss_weights"))
+    weights = graphs.by_output(model, _given(model).get("loss_weights"))
     if losses is None or weights is None:
         return None
     pairs = zip(losses, weights, strict=True)
