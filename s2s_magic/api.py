@@ -65,7 +65,7 @@ def build(
     check_memory(spec)
     missing = addons.is_needed()
     dialect = Dialect(
-        spec.code or ("keras" if missing or spec.attention else "tfa"), backend.OPERATIONS, addons=not missing
+        spec.code or ("keras" if missing or spec.of_keras_alone else "tfa"), backend.OPERATIONS, addons=not missing
     )
     source = generate(spec, dialect)
     if dialect.decoder == "tfa":

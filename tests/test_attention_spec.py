@@ -135,7 +135,7 @@ def _in_order(ours, theirs):
         ("attention: lung", "line 5, column 12: unknown kind 'lung'; did you mean 'luong'?"),
         ("attention: bahdanau(4, scale=true)", "line 5, column 24: bahdanau has no setting 'scale'"),
         ("attention: luong(0)", "line 5, column 18"),
-        ("attention: bahdanau(4)\ncode: tfa", "line 6, column 7: TensorFlow Addons' attention cannot be wired"),
+        ("attention: bahdanau(4)\ncode: tfa", "line 6, column 7: 'attention' is written with Keras's own layers"),
     ],
 )
 def test_what_does_not_fit_is_told_with_its_place_and_remedy(lines, words):

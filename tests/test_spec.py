@@ -344,6 +344,13 @@ def test_a_plan_knows_what_was_given_and_where():
     assert spec.place_of("padding") == (0, 0)
 
 
+NEEDED = {
+    "tie_output": ["embed: 512"],
+    "residual": ["encoder: 2 * lstm(512)", "decoder: 2 * lstm(512)"],
+}
+"""What the examples of some keys go with."""
+
+
 def test_every_key_has_help_and_an_example_that_is_read():
     for keys, parse, base in (
         (SPEC_KEYS, parse_spec, FIVE_LINES + "start: 1\n"),
@@ -356,6 +363,7 @@ def test_every_key_has_help_and_an_example_that_is_read():
                 del without["source"]
             if name == "data":
                 del without["target"]
+            without |= {line.split(":")[0]: line for line in NEEDED.get(name, ())}
             plan = parse("\n".join({**without, name: f"{name}: {key.example}"}.values()))
             assert name in plan.given
             assert key.help

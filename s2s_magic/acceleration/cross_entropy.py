@@ -15,7 +15,7 @@ from s2s_magic.acceleration.overriding import override
 from s2s_magic.acceleration.understood import is_known_function, replaced_method, strangeness
 from s2s_magic.kernels import projected_cross_entropy
 from s2s_magic.source.dialect import OPERATIONS, Dialect
-from s2s_magic.source.padded_loss import masked_loss
+from s2s_magic.source.loss_code import masked_loss
 from s2s_magic.undoing import Changes
 
 Projections = dict[tuple[int, str], tuple[Any, Any, Any, bool]]

@@ -26,14 +26,23 @@ _OPERATIONS = frozenset({
 _OPERATIONS_BY_AXIS = frozenset({"nn.softmax", "nn.log_softmax", "concat", "softmax", "log_softmax", "concatenate"})
 
 
+UNKNOWN = (
+    "and may look at more than one position; if its class is your own and does not, say so in it: by_position = True"
+)
+"""Why a layer cannot be run for one id at a time, and what can be done."""
+
+
 def looks_around(layer: Any, arguments: tuple[Any, ...] = (), settings: dict[str, Any] | None = None) -> bool:
     """Return whether a layer may look at several positions at once; an unknown layer may.
 
-    The layer may be one that Keras makes of a TensorFlow operation. ``arguments`` and ``settings`` are the positional
+    The layer may be one that Keras makes of a TensorFlow operation. A class of the user's own says by an attribute
+    ``by_position = True`` that it treats each position separately. ``arguments`` and ``settings`` are the positional
     and keyword arguments of its call.
     """
     if backend.operation(layer) is not None:
         return not _operation_stays(layer, arguments, settings or {})
+    if getattr(type(layer), "by_position", False) is True:
+        return False
     kind = backend.stock_class(layer)
     if kind in _BY_AXIS:
         axis = layer.axis

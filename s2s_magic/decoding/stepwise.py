@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from s2s_magic import backend
-from s2s_magic.decoding.positions import looks_around
+from s2s_magic.decoding.positions import UNKNOWN, looks_around
 from s2s_magic.decoding.spelling import Names
 from s2s_magic.decoding.step import State, Step
 from s2s_magic.errors import DecodeError
@@ -93,7 +93,7 @@ class Writer:
         if backend.kind_of(layer) == "attention":
             return self._attention(layer, arguments, settings)
         if looks_around(layer, arguments, settings):
-            raise self.refuse(layer, "stands between the ids and the output, and may look at more than one position")
+            raise self.refuse(layer, f"stands between the ids and the output, {UNKNOWN}")
         return self._by_position(layer, arguments, settings)
 
     def _by_position(self, layer: Any, arguments: Any, settings: dict[str, Any]) -> str:
@@ -101,8 +101,8 @@ class Writer:
             raise self.refuse(layer, "is given a tensor by keyword")
         shown = [self._argument(layer, argument) for argument in arguments]
         operation = backend.operation(layer)
-        if operation is not None:
-            shown += [f"{key}={self._argument(layer, value)}" for key, value in settings.items()]
+        given = {key: value for key, value in settings.items() if operation is not None or key != "mask"}
+        shown += [f"{key}={self._argument(layer, value)}" for key, value in given.items()]
         name = self._names.after(layer, "step")
         called = operation if operation is not None else self._names.layer(layer)
         self.step.lines.append(f"{name} = {called}({', '.join(shown)})")

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from s2s_magic import backend
 from s2s_magic.decoding.fast_decoder import decoder_steps
-from s2s_magic.decoding.positions import looks_around
+from s2s_magic.decoding.positions import UNKNOWN, looks_around
 from s2s_magic.decoding.recipe import Way
 from s2s_magic.decoding.spelling import Names
 from s2s_magic.errors import DecodeError
@@ -187,8 +187,8 @@ def _embedding(seq2seq: Seq2Seq, names: Names, tensor: Any) -> tuple[str, str, s
     for layer, arguments, settings in path:
         if looks_around(layer, arguments, settings):
             raise DecodeError(
-                f"{seq2seq.name} cannot be decoded: {names.shown(layer)} stands between the ids and the decoder, and "
-                "may look at more than one position"
+                f"{seq2seq.name} cannot be decoded: {names.shown(layer)} stands between the ids and the decoder, "
+                f"{UNKNOWN}"
             )
     embeddings = [layer for layer, _, _ in path if backend.kind_of(layer) == "embedding"]
     if len(path) == 1 and embeddings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from s2s_magic.source.attention import attention_calls, attention_layers
 from s2s_magic.source.dialect import PLAIN, Dialect
+from s2s_magic.source.freezing import frozen
 from s2s_magic.source.layers import (
     bridge_blocks,
     cell_lines,
@@ -13,7 +14,8 @@ from s2s_magic.source.layers import (
     initial_state,
 )
 from s2s_magic.source.layout import call, statement
-from s2s_magic.source.padded_loss import PLAIN_LOSS, masked_loss
+from s2s_magic.source.loss_code import compiled
+from s2s_magic.source.tied import tied_embedding
 from s2s_magic.spec import Spec
 
 INPUTS = """\
@@ -29,9 +31,18 @@ decoder_inputs = keras.layers.Input(shape=[None], dtype="int32")"""
 
 SHARED_EMBEDDING = """\
 # One embedding for both sides: called twice, it uses the same weights twice.
-embeddings = keras.layers.Embedding(vocab_size, embed_size)
+embeddings = {kind}(vocab_size, embed_size)
 encoder_embeddings = embeddings(encoder_inputs)
 decoder_embeddings = embeddings(decoder_inputs)"""
+
+EMBEDDING_DROPOUT = """\
+# Dropout: while the model is trained, a part of the numbers that are read is zeroed.
+embedding_dropout = keras.layers.Dropout({rate})
+encoder_embeddings = embedding_dropout(encoder_embeddings)
+decoder_embeddings = embedding_dropout(decoder_embeddings)"""
+
+PARTS = "# Parts of the decoder: what reads the true ids, and the output layer that scores the next one."
+TIED_PARTS = "# Parts of the decoder: what reads the true ids. The embedding scores the next one."
 
 MODEL = """\
 # Model: follows the wires from the outputs back to the inputs, and has every layer on the way.
@@ -66,10 +77,10 @@ def generate(spec: Spec, dialect: Dialect = PLAIN) -> str:
     Raises
     ------
     ValueError
-        If a vocabulary size is still the name of a variable, or a decoder of TFA's API is to have attention.
+        If a vocabulary size is still the name of a variable, or a decoder of TFA's API cannot be written as planned.
     """
-    if spec.attention is not None and dialect.decoder == "tfa":
-        raise ValueError("attention is written with Keras's own layers alone")
+    if spec.of_keras_alone and dialect.decoder == "tfa":
+        raise ValueError(f"{spec.of_keras_alone[0]} is written with Keras's own layers alone")
     if needed := spec.names_needed():
         raise ValueError(f"vocabulary sizes still to be counted: {needed}")
     by_tfa = dialect.decoder == "tfa"
@@ -77,13 +88,15 @@ def generate(spec: Spec, dialect: Dialect = PLAIN) -> str:
     blocks = [
         _sizes(spec),
         INPUTS if by_tfa else TWO_INPUTS,
+        *([f"\n{tied_embedding(dialect)}\n"] if spec.tie_output else []),
         _embeddings(spec),
         encoder_block(spec, dialect),
         _decoder_parts(spec, dialect),
         *bridge_blocks(spec, dialect),
         _decoder(spec, dialect),
         MODEL if by_tfa else TWO_INPUT_MODEL,
-        PLAIN_LOSS if spec.padding is None else masked_loss(dialect),
+        *frozen(spec, dialect),
+        compiled(spec, _size_name(spec, "vocab", "target"), dialect),
     ]
     code = "\n\n".join(blocks)
     return f"{dialect.imports(code)}\n\n{code}\n"
@@ -107,25 +120,34 @@ def _size_name(spec: Spec, name: str, side: str) -> str:
 
 
 def _embeddings(spec: Spec) -> str:
+    """Write one embedding or two, and their dropout; the target's table is the one that the output layer may use."""
+    kinds = {
+        "source": "keras.layers.Embedding",
+        "target": "TiedEmbedding" if spec.tie_output else "keras.layers.Embedding",
+    }
     if spec.shared:
-        return SHARED_EMBEDDING
-    lines = ["# Each side has an embedding of its own."]
-    for side in ("source", "target"):
-        sizes = [_size_name(spec, name, side) for name in ("vocab", "embed")]
-        lines.append(statement(call("keras.layers.Embedding", *sizes), to=f"{side}_embeddings"))
-    lines.append("encoder_embeddings = source_embeddings(encoder_inputs)")
-    lines.append("decoder_embeddings = target_embeddings(decoder_inputs)")
+        lines = [SHARED_EMBEDDING.format(kind=kinds["target"])]
+    else:
+        lines = ["# Each side has an embedding of its own."]
+        for side, kind in kinds.items():
+            sizes = [_size_name(spec, name, side) for name in ("vocab", "embed")]
+            lines.append(statement(call(kind, *sizes), to=f"{side}_embeddings"))
+        lines.append("encoder_embeddings = source_embeddings(encoder_inputs)")
+        lines.append("decoder_embeddings = target_embeddings(decoder_inputs)")
+    if spec.dropout is not None and spec.dropout.embeddings:
+        lines += ["", EMBEDDING_DROPOUT.format(rate=spec.dropout.embeddings)]
     return "\n".join(lines)
 
 
 def _decoder_parts(spec: Spec, dialect: Dialect) -> str:
-    size = _size_name(spec, "vocab", "target")
+    size, dropped = _size_name(spec, "vocab", "target"), _output_dropout(spec)
     if dialect.decoder == "keras":
         lines = [
-            "# Parts of the decoder: what reads the true ids, and the output layer that scores the next one.",
-            *decoder_layers(spec.decoder),
+            PARTS if not spec.tie_output else TIED_PARTS,
+            *decoder_layers(spec),
             *attention_layers(spec),
-            f'output_layer = keras.layers.Dense({size}, activation="softmax")',
+            *([f"output_dropout = keras.layers.Dropout({dropped})"] if dropped else []),
+            *([f'output_layer = keras.layers.Dense({size}, activation="softmax")'] if not spec.tie_output else []),
         ]
     else:
         lines = [
@@ -137,11 +159,19 @@ def _decoder_parts(spec: Spec, dialect: Dialect) -> str:
     return "\n".join(lines)
 
 
+def _output_dropout(spec: Spec) -> float:
+    return 0.0 if spec.dropout is None else spec.dropout.outputs
+
+
 def _decoder(spec: Spec, dialect: Dialect) -> str:
     if dialect.decoder == "keras":
         comment = "# Decoder: a step for each target id, and a probability for each id that may follow."
         attending, last = attention_calls(spec, dialect)
-        return "\n".join([comment, *decoder_calls(spec), *attending, f"Y_proba = output_layer({last})"])
+        last = f"output_dropout({last})" if _output_dropout(spec) else last
+        scored = f"Y_proba = output_layer({last})"
+        if spec.tie_output:
+            scored = f"Y_proba = {'embeddings' if spec.shared else 'target_embeddings'}({last}, scores=True)"
+        return "\n".join([comment, *decoder_calls(spec), *attending, scored])
     made = call(dialect.basic_decoder, "decoder_cell", "sampler", output_layer="output_layer")
     called = call(
         "decoder", "decoder_embeddings", initial_state=initial_state(spec), sequence_length="sequence_lengths"

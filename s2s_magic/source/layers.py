@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from s2s_magic.source.dialect import Dialect
 from s2s_magic.source.layout import Bracketed, call, listed, statement
-from s2s_magic.spec import Recurrent, Spec, same_states, states_handed_on
+from s2s_magic.spec import Recurrent, Spec, numbered, same_states, states_handed_on
 
 
 def encoder_block(spec: Spec, dialect: Dialect) -> str:
@@ -18,32 +18,41 @@ def encoder_block(spec: Spec, dialect: Dialect) -> str:
         lines.append(f"encoder_mask = {dialect['not_equal']}(encoder_inputs, padding)")
         masked = {"mask": "encoder_mask"}
     read = "encoder_embeddings"
-    for layer in range(1, part.layers + 1):
+    for layer in part.numbers:
         name = numbered("encoder", layer, part)
-        every = layer < part.layers or spec.attention is not None
+        every = spec.read_outputs(layer)
         lines.append(statement(_encoder_layer(part, every), to=name))
+        norm, made, after = _what_follows(spec, "encoder", part, layer) if every else ([], "encoder_outputs", [])
+        lines += norm
         states = _state_names(part, layer)
         if part.bidirectional:
             halves = [f"{way}_{state[6:]}" for way in ("forward", "backward") for state in states]
-            lines.append(statement(call(name, read, **masked), to=", ".join(["encoder_outputs", *halves])))
+            lines.append(statement(call(name, read, **masked), to=", ".join([made, *halves])))
             for state in states:
                 ends = listed([f"forward_{state[6:]}", f"backward_{state[6:]}"])
                 lines.append(statement(call(dialect["concat"], ends, axis=-1), to=state))
         else:
-            lines.append(statement(call(name, read, **masked), to=", ".join(["encoder_outputs", *states])))
+            lines.append(statement(call(name, read, **masked), to=", ".join([made, *states])))
+        lines += after
         read = "encoder_outputs"
     if not _is_bridged(spec):
-        lines.append(statement(_nested(part, [_state_names(part, n) for n in _layers(part)]), to="encoder_state"))
+        lines.append(statement(_nested(part, [_state_names(part, n) for n in part.numbers]), to="encoder_state"))
     return "\n".join(lines)
 
 
-def _layers(part: Recurrent) -> range:
-    return range(1, part.layers + 1)
-
-
-def numbered(name: str, layer: int, part: Recurrent) -> str:
-    """Return a layer's name: numbered from 1 in a stack, unchanged if there is only one."""
-    return name if part.layers == 1 else f"{name}_{layer}"
+def _what_follows(spec: Spec, name: str, part: Recurrent, layer: int) -> tuple[list[str], str, list[str]]:
+    """Write what becomes of a layer's outputs: the layers for it, the name it gives them, and the calls."""
+    adds = spec.residual and layer > 1
+    made = "layer_outputs" if adds else f"{name}_outputs"
+    calls = [f"{name}_outputs = {name}_outputs + layer_outputs"] if adds else []
+    if not spec.layer_norm:
+        return [], made, calls
+    norm = numbered(f"{name}_norm", layer, part)
+    return (
+        [f"{norm} = keras.layers.LayerNormalization()"],
+        made,
+        [*calls, f"{name}_outputs = {norm}({name}_outputs)"],
+    )
 
 
 def _state_names(part: Recurrent, layer: int, prefix: str = "state") -> list[str]:
@@ -70,7 +79,7 @@ def _rates(part: Recurrent) -> dict[str, float]:
 
 def cell_lines(part: Recurrent) -> list[str]:
     """Write the decoder's cell, or its cells and their stack."""
-    names = [numbered("decoder_cell", layer, part) for layer in _layers(part)]
+    names = [numbered("decoder_cell", layer, part) for layer in part.numbers]
     cell = call(f"keras.layers.{part.kind.upper()}Cell", str(part.units), **_rates(part))
     lines = [statement(cell, to=name) for name in names]
     if part.layers > 1:
@@ -85,10 +94,15 @@ def bridge_blocks(spec: Spec, dialect: Dialect) -> list[str]:
     return [_dense_bridge(spec, dialect) if spec.bridge == "dense" else _zero_bridge(spec, dialect)]
 
 
+def bridge_layers(decoder: Recurrent) -> list[list[str]]:
+    """Return the names of the dense layers of a bridge, by the decoder's layers."""
+    return [_state_names(decoder, layer, prefix="bridge") for layer in decoder.numbers]
+
+
 def _dense_bridge(spec: Spec, dialect: Dialect) -> str:
     encoder, decoder = spec.encoder, spec.decoder
-    sources = [name for layer in _layers(encoder) for name in _state_names(encoder, layer)]
-    targets = [_state_names(decoder, layer, prefix="bridge") for layer in _layers(decoder)]
+    sources = [name for layer in encoder.numbers for name in _state_names(encoder, layer)]
+    targets = bridge_layers(decoder)
     lines = ["# Bridge: a dense layer makes each of the decoder's first states."]
     if (encoder.kind, encoder.layers) != (decoder.kind, decoder.layers) and len(sources) > 1:
         lines[0] = "# Bridge: a dense layer makes each of the decoder's first states out of all the encoder's."
@@ -105,9 +119,9 @@ def _dense_bridge(spec: Spec, dialect: Dialect) -> str:
 def _zero_bridge(spec: Spec, dialect: Dialect) -> str:
     encoder, decoder = spec.encoder, spec.decoder
     handed_on = states_handed_on(encoder, decoder)
-    lasts = list(_layers(encoder))[encoder.layers - handed_on :]
+    lasts = encoder.numbers[encoder.layers - handed_on :]
     states: list[Bracketed] = [listed(_state_names(encoder, layer)) for layer in lasts]
-    for layer in list(_layers(decoder))[handed_on:] if dialect.decoder == "tfa" else ():
+    for layer in decoder.numbers[handed_on:] if dialect.decoder == "tfa" else ():
         # Computed from the source, so that decoding gets all initial states by feeding the source alone.
         states.append(_zeros(dialect, numbered("decoder_cell", layer, decoder), decoder))
     comment = (
@@ -127,10 +141,17 @@ def _zeros(dialect: Dialect, cell: str, part: Recurrent) -> Bracketed:
     return listed([call("keras.ops.repeat", nought, str(part.units), axis=-1) for _ in part.state_names])
 
 
-def decoder_layers(part: Recurrent) -> list[str]:
+def decoder_layers(spec: Spec) -> list[str]:
     """Write the layers of a decoder that is made of Keras's own."""
+    part = spec.decoder
     layer = call(f"keras.layers.{part.kind.upper()}", str(part.units), **_rates(part), return_sequences=True)
-    return [statement(layer, to=numbered("decoder", number, part)) for number in _layers(part)]
+    lines = []
+    for number in part.numbers:
+        lines += [
+            statement(layer, to=numbered("decoder", number, part)),
+            *_what_follows(spec, "decoder", part, number)[0],
+        ]
+    return lines
 
 
 def decoder_calls(spec: Spec) -> list[str]:
@@ -139,10 +160,11 @@ def decoder_calls(spec: Spec) -> list[str]:
     started = part.layers
     if _is_bridged(spec) and spec.bridge != "dense":
         started = states_handed_on(spec.encoder, part)
-    for number in _layers(part):
+    for number in part.numbers:
         state = initial_state(spec) if part.layers == 1 else f"{initial_state(spec)}[{number - 1}]"
         begin = {"initial_state": state} if number <= started else {}
-        lines.append(statement(call(numbered("decoder", number, part), read, **begin), to="decoder_outputs"))
+        _, made, after = _what_follows(spec, "decoder", part, number)
+        lines += [statement(call(numbered("decoder", number, part), read, **begin), to=made), *after]
         read = "decoder_outputs"
     return lines
 

@@ -4,8 +4,10 @@ from s2s_magic.spec.checks import same_states, states_handed_on
 from s2s_magic.spec.fit import FIT_KEYS, LOSSES, METRICS, OPTIMIZERS, parse_fit
 from s2s_magic.spec.fit_plan import FitPlan
 from s2s_magic.spec.keys import Key
-from s2s_magic.spec.model import CELLS, SPEC_KEYS, parse_spec
-from s2s_magic.spec.plans import Named, Recurrent, Sides, Spec
+from s2s_magic.spec.model import SPEC_KEYS, parse_spec
+from s2s_magic.spec.part_readers import CELLS
+from s2s_magic.spec.parts import Named, Recurrent, numbered
+from s2s_magic.spec.plans import Sides, Spec
 
 __all__ = [
     "CELLS",
@@ -20,6 +22,7 @@ __all__ = [
     "Recurrent",
     "Sides",
     "Spec",
+    "numbered",
     "parse_fit",
     "parse_spec",
     "same_states",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from s2s_magic.spec.plans import Recurrent, Spec, check_ids
+from s2s_magic.spec.parts import Recurrent
+from s2s_magic.spec.plans import Spec, check_ids
 from s2s_magic.spec.reading import Faults
 
 
@@ -11,6 +12,8 @@ def check_spec(spec: Spec, faults: Faults) -> None:
     _check_sharing(spec, faults)
     _check_states(spec, faults)
     _check_attention(spec, faults)
+    _check_layers(spec, faults)
+    _check_frozen(spec, faults)
     check_ids(spec, faults)
 
 
@@ -53,11 +56,41 @@ def _check_attention(spec: Spec, faults: Faults) -> None:
             f"luong multiplies the decoder's outputs, of {spec.decoder.units} units, with what it looks at, of "
             f"{spec.attention_units}: give luong({spec.decoder.units}), or bahdanau({spec.attention_units})",
         )
-    if spec.code == "tfa":
+
+
+def _check_layers(spec: Spec, faults: Faults) -> None:
+    if spec.residual and max(spec.encoder.layers, spec.decoder.layers) == 1:
+        faults.add(
+            spec.place_of("residual"),
+            "a layer adds what it reads from the second layer on, and encoder and decoder have one each: give several, "
+            f"such as 'encoder: 2 * {spec.encoder}', or leave 'residual' out",
+        )
+    if spec.tie_output and spec.embed.target != spec.decoder.units:
+        faults.add(
+            spec.place_of("tie_output"),
+            f"the table of the embeddings, of size {spec.embed.target}, is multiplied with the decoder's outputs, of "
+            f"{spec.decoder.units} units: give 'embed: {spec.decoder.units}', or leave 'tie_output' out",
+        )
+    if spec.code == "tfa" and spec.of_keras_alone:
         faults.add(
             spec.place_of("code"),
-            "TensorFlow Addons' attention cannot be wired in a functional model: with 'attention', leave 'code' out",
+            f"'{spec.of_keras_alone[0]}' is written with Keras's own layers: leave 'code' out, or give 'code: keras'",
         )
+
+
+_NOT_THERE = {
+    "attention": "there is no attention to freeze: give 'attention: luong', or leave it out here",
+    "bridge": "there is no bridge with weights to freeze: give 'bridge: dense', or leave it out here",
+    "output": "with 'tie_output', the output layer has the weights of the embeddings: freeze those",
+}
+
+
+def _check_frozen(spec: Spec, faults: Faults) -> None:
+    absent = [number for number, part in enumerate(spec.freeze) if part not in spec.parts]
+    for number in absent:
+        faults.add(spec.place_of(f"freeze.{number}"), _NOT_THERE[spec.freeze[number]])
+    if spec.parts <= set(spec.freeze):
+        faults.add(spec.place_of("freeze"), "every part is frozen, and nothing is left to train: leave one out")
 
 
 def _meeting(spec: Spec) -> str:

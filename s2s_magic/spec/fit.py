@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from s2s_magic.spec.fit_plan import FitPlan, Held
 from s2s_magic.spec.keys import Key, Read, plain, read_keys
 from s2s_magic.spec.literals import Check, call, path, read_value, real, truth, whole, word
-from s2s_magic.spec.plans import Named
+from s2s_magic.spec.parts import Named
 from s2s_magic.spec.reading import Entries, Faults, Items, Node, Place, read_entries
 from s2s_magic.spec.references import class_weights, listed, names, reference, variable
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from s2s_magic.spec.plans import Frozen, Named, Names, Placed
+from s2s_magic.spec.parts import Frozen, Named
+from s2s_magic.spec.plans import Names, Placed
 
 
 class Held(Frozen):

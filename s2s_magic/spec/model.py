@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -12,35 +11,23 @@ from s2s_magic.spec.keys import Key, Read, plain, read_keys
 from s2s_magic.spec.literals import (
     Check,
     Value,
-    call,
-    name_in,
     number_in,
     or_none,
-    read_value,
-    real,
     truth,
     whole,
     word,
 )
+from s2s_magic.spec.part_readers import ATTENTIONS, CELLS, MAX_UNITS, RATE, attention, dropout, recurrent
 from s2s_magic.spec.plans import SPECIAL_IDS, Spec
 from s2s_magic.spec.reading import Entries, Faults, Items, Node, Place, Scalar, read_entries, shown
-from s2s_magic.spec.references import is_reference
+from s2s_magic.spec.references import is_reference, listed
 
 MAX_VOCAB = 10_000_000
-MAX_UNITS = 16_384
-MAX_LAYERS = 16
 MAX_LENGTH = 100_000
 _PAIR = re.compile(r"\(?\s*(\w{1,40})\s*,\s*(\w{1,40})\s*\)?")
 
 REQUIRED = ("vocab", "embed", "encoder", "decoder")
-RATES: Mapping[str, Check] = {"dropout": real(0, 1, closed=True), "recurrent_dropout": real(0, 1, closed=True)}
-CELLS: Mapping[str, Mapping[str, Check]] = {kind: {"units": whole(1, MAX_UNITS), **RATES} for kind in ("lstm", "gru")}
-
-ATTENTIONS: Mapping[str, Mapping[str, Check]] = {
-    "luong": {"units": whole(1, MAX_UNITS), "scale": truth},
-    "bahdanau": {"units": whole(1, MAX_UNITS)},
-}
-
+FREEZABLE = ("embeddings", "encoder", "bridge", "decoder", "attention", "output")
 BRIDGES = ("none", "dense", "zero")
 TOKENS = ("none", "char", "word")
 CODES = ("tfa", "keras")
@@ -73,67 +60,6 @@ def _flat(node: Node) -> str:
     if isinstance(node, Items):
         return ", ".join(item.text for item in node.items if isinstance(item, Scalar))
     return node.text if isinstance(node, Scalar) else ""
-
-
-def _recurrent(node: Node, faults: Faults, places: dict[str, Place]) -> dict[str, Any] | None:
-    """Read ``2 * bidirectional(lstm(256, dropout=0.2))`` from the outside in."""
-    expected = "a recurrent kind such as lstm(512) or 2 * gru(256)"
-    value = read_value(node, faults, expected)
-    if value is None:
-        return None
-    value, layers = _repeated(value, faults)
-    inner, bidirectional = _wrapped(value, faults)
-    if inner is None:
-        return None
-    table = CELLS if bidirectional else {**CELLS, "bidirectional": {}}
-    cell = call(inner, faults, table, expected)
-    if cell is None:
-        return None
-    if "units" not in cell.arguments:
-        faults.add(inner.place, f"{cell.kind} needs its number of units, such as {cell.kind}(256)")
-        return None
-    if layers is None or None in cell.arguments.values():
-        return None
-    return {"kind": cell.kind, "layers": layers, "bidirectional": bidirectional, **cell.arguments}
-
-
-def _attention(node: Node, faults: Faults, places: dict[str, Place]) -> dict[str, Any] | None:
-    """Read ``luong(256, scale=true)``, ``bahdanau``, or ``none``."""
-    expected = "luong(256), luong(256, scale=true), bahdanau(256) or none"
-    value = read_value(node, faults, expected)
-    if value is None or name_in(value) == "none":
-        return None
-    found = call(value, faults, ATTENTIONS, expected)
-    if found is None or None in found.arguments.values():
-        return None
-    return {"kind": found.kind, **found.arguments}
-
-
-def _repeated(value: Value, faults: Faults) -> tuple[Value, int | None]:
-    """Strip ``2 *``; return the rest, and the number of layers (None if faulty)."""
-    tree = value.tree
-    if not (isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.Mult)):
-        return value, 1
-    left, right = value.part(tree.left), value.part(tree.right)
-    if number_in(left) is None and number_in(right) is not None:
-        left, right = right, left
-    return right, whole(1, MAX_LAYERS)(left, faults)
-
-
-def _wrapped(value: Value, faults: Faults) -> tuple[Value | None, bool]:
-    """Strip ``bidirectional(...)``; return the rest (None if faulty), and whether it was there."""
-    tree = value.tree
-    head = value.part(tree.func) if isinstance(tree, ast.Call) else value
-    if name_in(head) != "bidirectional":
-        return value, False
-    if not isinstance(tree, ast.Call) or len(tree.args) != 1 or tree.keywords:
-        faults.add(value.place, "bidirectional takes one kind, such as bidirectional(lstm(128))")
-        return None, True
-    inner = value.part(tree.args[0])
-    if isinstance(inner.tree, ast.BinOp):
-        faults.add(inner.place, "the number of layers stands outside: 2 * bidirectional(lstm(128))")
-        return None, True
-    return inner, True
 
 
 def _vocab(value: Value, faults: Faults) -> int | str | None:
@@ -176,11 +102,11 @@ SPEC_KEYS: Mapping[str, Key] = {
     "encoder": Key(
         "lstm(512), 2 * gru(256, dropout=0.2), bidirectional(lstm(128))",
         "lstm(512)",
-        _recurrent,
+        recurrent,
         offers=(*_CELL_CALLS, "bidirectional("),
     ),
     "decoder": Key(
-        "lstm(512), 2 * gru(256, dropout=0.2, recurrent_dropout=0.1)", "lstm(512)", _recurrent, offers=_CELL_CALLS
+        "lstm(512), 2 * gru(256, dropout=0.2, recurrent_dropout=0.1)", "lstm(512)", recurrent, offers=_CELL_CALLS
     ),
     "share": Key(
         "false for two embeddings over one vocabulary",
@@ -197,8 +123,38 @@ SPEC_KEYS: Mapping[str, Key] = {
     "attention": Key(
         "what each decoder step reads of the encoder's outputs: luong(256, scale=true), bahdanau(256), or none",
         "luong(512)",
-        _attention,
+        attention,
         offers=(*(f"{kind}(" for kind in ATTENTIONS), "none"),
+    ),
+    "residual": Key(
+        "true to add what each layer reads, from the second on, to what it makes",
+        "true",
+        plain(truth, "true or false"),
+        offers=("true", "false"),
+    ),
+    "layer_norm": Key(
+        "true to normalize the outputs of each layer",
+        "true",
+        plain(truth, "true or false"),
+        offers=("true", "false"),
+    ),
+    "dropout": Key("rate for embeddings and outputs, or {embeddings: 0.1, outputs: 0.2}", "0.2", dropout),
+    "tie_output": Key(
+        "true for an output layer that uses the table of the embeddings",
+        "true",
+        plain(truth, "true or false"),
+        offers=("true", "false"),
+    ),
+    "label_smoothing": Key(
+        "part of each target's probability that is spread over all ids",
+        "0.1",
+        plain(RATE, "a part such as 0.1"),
+    ),
+    "freeze": Key(
+        "parts that are not trained: [embeddings, encoder, bridge, decoder, attention, output]",
+        "[embeddings]",
+        listed(plain(word(*FREEZABLE), "a part of the model"), "freeze"),
+        offers=FREEZABLE,
     ),
     "tokens": Key(
         "what an id stands for, for both sides or {source: ..., target: ...}: none (ids are given), char or word",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from s2s_magic.spec.parts import Attention, Dropout, Frozen, Recurrent
 from s2s_magic.spec.reading import Faults, Place
 
 T = TypeVar("T")
@@ -19,89 +20,12 @@ SPECIAL_IDS = {"padding": 0, "start": 1, "end": 2}
 SMALLEST_COUNTED = 5  # padding, start, end, unknown, and one token
 
 
-class Frozen(BaseModel):
-    """Base of all plans."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
 class Sides(Frozen, Generic[T]):
     """A setting of source and target; ``one`` if it was given once for both."""
 
     source: T
     target: T
     one: bool
-
-
-class Recurrent(Frozen):
-    """An encoder or a decoder: layers of LSTM or GRU cells.
-
-    Attributes
-    ----------
-    kind
-        The cell.
-    units
-        State size of each layer, per direction.
-    layers
-        Number of stacked layers.
-    bidirectional
-        Whether each layer reads in both directions; their states are then concatenated.
-    dropout, recurrent_dropout
-        Rates, from 0 to less than 1.
-    """
-
-    kind: Literal["lstm", "gru"]
-    units: int = Field(gt=0)
-    layers: int = Field(default=1, gt=0)
-    bidirectional: bool = False
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    recurrent_dropout: float = Field(default=0.0, ge=0, lt=1)
-
-    @property
-    def state_units(self) -> int:
-        """Size of a layer's final state: both directions together."""
-        return 2 * self.units if self.bidirectional else self.units
-
-    @property
-    def state_names(self) -> tuple[str, ...]:
-        """Names of a layer's states: h and c of an LSTM, h of a GRU."""
-        return ("h", "c") if self.kind == "lstm" else ("h",)
-
-    def __str__(self) -> str:
-        rates = {"dropout": self.dropout, "recurrent_dropout": self.recurrent_dropout}
-        inside = "".join(f", {name}={rate:g}" for name, rate in rates.items() if rate)
-        text = f"{self.kind}({self.units}{inside})"
-        text = f"bidirectional({text})" if self.bidirectional else text
-        return text if self.layers == 1 else f"{self.layers} * {text}"
-
-
-class Attention(Frozen):
-    """Attention of the decoder to the encoder's outputs.
-
-    Attributes
-    ----------
-    kind
-        The score: ``luong``, a product (Luong et al., 2015, https://arxiv.org/abs/1508.04025), or ``bahdanau``, a sum
-        through a tanh (Bahdanau et al., 2015, https://arxiv.org/abs/1409.0473).
-    units
-        The depth in which the decoder's outputs and the encoder's are compared; None for the decoder's units.
-    scale
-        Whether the products are scaled by a learned number.
-    """
-
-    kind: Literal["luong", "bahdanau"]
-    units: int | None = Field(default=None, gt=0)
-    scale: bool = False
-
-
-class Named(Frozen):
-    """A kind with arguments: ``adam(1e-3)`` is ``adam`` with ``learning_rate`` 0.001."""
-
-    kind: str
-    arguments: Mapping[str, Any] = {}
-
-    def __str__(self) -> str:
-        return f"{self.kind}({', '.join(f'{name}={value!r}' for name, value in self.arguments.items())})"
 
 
 class Placed(Frozen):
@@ -140,6 +64,20 @@ class Spec(Placed):
         How encoder states become decoder states: as they are, through Dense layers, or as zeros where none fits.
     attention
         How each step of the decoder looks back at the encoder's outputs; None if it does not.
+    residual
+        Whether each layer from the second on adds what it reads to what it makes (He et al., 2016,
+        https://arxiv.org/abs/1512.03385; in encoder-decoders: Wu et al., 2016, https://arxiv.org/abs/1609.08144).
+    layer_norm
+        Whether the outputs of each layer are normalized (Ba et al., 2016, https://arxiv.org/abs/1607.06450).
+    dropout
+        Rates for embeddings and outputs; the layers have rates of their own.
+    tie_output
+        Whether the output layer uses the embedding's table (Press and Wolf, 2017, https://arxiv.org/abs/1608.05859).
+    label_smoothing
+        The part of each target's probability that is spread over all ids (Szegedy et al., 2016,
+        https://arxiv.org/abs/1512.00567).
+    freeze
+        The parts that are not trained.
     tokens
         What an id represents, for both sides or each: unknown ("none"), a character or a word.
     start, end, padding
@@ -157,6 +95,12 @@ class Spec(Placed):
     share: bool | None = None
     bridge: Literal["none", "dense", "zero"] = "none"
     attention: Attention | None = None
+    residual: bool = False
+    layer_norm: bool = False
+    dropout: Dropout | None = None
+    tie_output: bool = False
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    freeze: tuple[str, ...] = ()
     tokens: Unit | Sides[Unit] = "none"
     start: int = 0
     end: int | None = None
@@ -187,6 +131,28 @@ class Spec(Placed):
         """The depth in which the decoder's outputs and the encoder's are compared."""
         given = None if self.attention is None else self.attention.units
         return self.decoder.units if given is None else given
+
+    @property
+    def of_keras_alone(self) -> tuple[str, ...]:
+        """The keys that were written and that a decoder of TFA's API has no place for."""
+        return tuple(key for key in ("attention", "residual", "layer_norm", "dropout", "tie_output") if self._has(key))
+
+    @property
+    def parts(self) -> frozenset[str]:
+        """The parts that have weights of their own."""
+        there = {
+            "attention": self.attention is not None,
+            "bridge": self.bridge == "dense",
+            "output": not self.tie_output,
+        }
+        return frozenset({"embeddings", "encoder", "decoder", *(part for part, has in there.items() if has)})
+
+    def read_outputs(self, layer: int) -> bool:
+        """Return whether anything reads the outputs of one of the encoder's layers, and not its last state alone."""
+        return layer < self.encoder.layers or self.attention is not None
+
+    def _has(self, key: str) -> bool:
+        return getattr(self, key) not in (None, False)
 
     @property
     def shared(self) -> bool:

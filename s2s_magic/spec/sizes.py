@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from s2s_magic.spec.plans import Recurrent, Spec
+from s2s_magic.spec.parts import Recurrent, numbered
+from s2s_magic.spec.plans import Spec
 
 BYTES = 4
 """Bytes per number, in float32."""
@@ -20,16 +21,21 @@ def params_by_owner(spec: Spec) -> dict[str, int]:
     else:
         sizes = {"source_embeddings": source * spec.embed.source, "target_embeddings": target * spec.embed.target}
     encoder, decoder = spec.encoder, spec.decoder
-    for layer in range(1, encoder.layers + 1):
+    for layer in encoder.numbers:
         reads = spec.embed.source if layer == 1 else encoder.state_units
         ways = 2 if encoder.bidirectional else 1
-        sizes[_numbered("encoder", layer, encoder)] = ways * _cell(encoder, reads)
-    for layer in range(1, decoder.layers + 1):
+        sizes[numbered("encoder", layer, encoder)] = ways * _cell(encoder, reads)
+    for layer in decoder.numbers:
         reads = spec.embed.target if layer == 1 else decoder.units
-        sizes[_numbered("decoder_cell", layer, decoder)] = _cell(decoder, reads)
+        sizes[numbered("decoder_cell", layer, decoder)] = _cell(decoder, reads)
     if spec.attention is not None:
         sizes |= _attention(spec)
-    sizes["output_layer"] = (decoder.units + 1) * target
+    if not spec.tie_output:
+        sizes["output_layer"] = (decoder.units + 1) * target
+    if spec.layer_norm:
+        read = filter(spec.read_outputs, encoder.numbers)
+        sizes |= {numbered("encoder_norm", layer, encoder): 2 * encoder.state_units for layer in read}
+        sizes |= {numbered("decoder_norm", layer, decoder): 2 * decoder.units for layer in decoder.numbers}
     if spec.bridge == "dense":
         states = len(decoder.state_names) * decoder.layers
         alike = (encoder.kind, encoder.layers) == (decoder.kind, decoder.layers)
@@ -49,10 +55,6 @@ def _attention(spec: Spec) -> dict[str, int]:
     elif spec.attention.scale:
         sizes["attention"] = 1
     return {**sizes, "attention_layer": (made + read) * made}
-
-
-def _numbered(name: str, layer: int, part: Recurrent) -> str:
-    return name if part.layers == 1 else f"{name}_{layer}"
 
 
 def _cell(part: Recurrent, reads: int) -> int:

@@ -1,0 +1,110 @@
+"""The parts of a plan as frozen plain data: recurrent layers, attention, rates, and kinds with arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Frozen(BaseModel):
+    """Base of all plans."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Recurrent(Frozen):
+    """An encoder or a decoder: layers of LSTM or GRU cells.
+
+    Attributes
+    ----------
+    kind
+        The cell.
+    units
+        State size of each layer, per direction.
+    layers
+        Number of stacked layers.
+    bidirectional
+        Whether each layer reads in both directions; their states are then concatenated.
+    dropout, recurrent_dropout
+        Rates, from 0 to less than 1.
+    """
+
+    kind: Literal["lstm", "gru"]
+    units: int = Field(gt=0)
+    layers: int = Field(default=1, gt=0)
+    bidirectional: bool = False
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    recurrent_dropout: float = Field(default=0.0, ge=0, lt=1)
+
+    @property
+    def numbers(self) -> range:
+        """The numbers of its layers, from 1."""
+        return range(1, self.layers + 1)
+
+    @property
+    def state_units(self) -> int:
+        """Size of a layer's final state: both directions together."""
+        return 2 * self.units if self.bidirectional else self.units
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """Names of a layer's states: h and c of an LSTM, h of a GRU."""
+        return ("h", "c") if self.kind == "lstm" else ("h",)
+
+    def __str__(self) -> str:
+        rates = {"dropout": self.dropout, "recurrent_dropout": self.recurrent_dropout}
+        inside = "".join(f", {name}={rate:g}" for name, rate in rates.items() if rate)
+        text = f"{self.kind}({self.units}{inside})"
+        text = f"bidirectional({text})" if self.bidirectional else text
+        return text if self.layers == 1 else f"{self.layers} * {text}"
+
+
+def numbered(name: str, layer: int, part: Recurrent) -> str:
+    """Return a layer's name: numbered from 1 in a stack, unchanged if there is only one."""
+    return name if part.layers == 1 else f"{name}_{layer}"
+
+
+class Attention(Frozen):
+    """Attention of the decoder to the encoder's outputs.
+
+    Attributes
+    ----------
+    kind
+        The score: ``luong``, a product (Luong et al., 2015, https://arxiv.org/abs/1508.04025), or ``bahdanau``, a sum
+        through a tanh (Bahdanau et al., 2015, https://arxiv.org/abs/1409.0473).
+    units
+        The depth in which the decoder's outputs and the encoder's are compared; None for the decoder's units.
+    scale
+        Whether the products are scaled by a learned number.
+    """
+
+    kind: Literal["luong", "bahdanau"]
+    units: int | None = Field(default=None, gt=0)
+    scale: bool = False
+
+
+class Dropout(Frozen):
+    """Rates at which numbers are zeroed in training, from 0 to less than 1.
+
+    Attributes
+    ----------
+    embeddings
+        Of what encoder and decoder read.
+    outputs
+        Of what the output layer reads.
+    """
+
+    embeddings: float = Field(default=0.0, ge=0, lt=1)
+    outputs: float = Field(default=0.0, ge=0, lt=1)
+
+
+class Named(Frozen):
+    """A kind with arguments: ``adam(1e-3)`` is ``adam`` with ``learning_rate`` 0.001."""
+
+    kind: str
+    arguments: Mapping[str, Any] = {}
+
+    def __str__(self) -> str:
+        return f"{self.kind}({', '.join(f'{name}={value!r}' for name, value in self.arguments.items())})"
