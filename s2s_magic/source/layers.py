@@ -42,17 +42,13 @@ def encoder_block(spec: Spec, dialect: Dialect) -> str:
 
 def _what_follows(spec: Spec, name: str, part: Recurrent, layer: int) -> tuple[list[str], str, list[str]]:
     """Write what becomes of a layer's outputs: the layers for it, the name it gives them, and the calls."""
-    adds = spec.residual and layer > 1
-    made = "layer_outputs" if adds else f"{name}_outputs"
-    calls = [f"{name}_outputs = {name}_outputs + layer_outputs"] if adds else []
+    outputs, adds = "_".join([name, "outputs"]), spec.residual and layer > 1
+    made = "layer_outputs" if adds else outputs
+    calls = [f"{outputs} = {outputs} + layer_outputs"] if adds else []
     if not spec.layer_norm:
         return [], made, calls
     norm = numbered(f"{name}_norm", layer, part)
-    return (
-        [f"{norm} = keras.layers.LayerNormalization()"],
-        made,
-        [*calls, f"{name}_outputs = {norm}({name}_outputs)"],
-    )
+    return [f"{norm} = keras.layers.LayerNormalization()"], made, [*calls, f"{outputs} = {norm}({outputs})"]
 
 
 def _state_names(part: Recurrent, layer: int, prefix: str = "state") -> list[str]:
