@@ -9,6 +9,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from s2s_magic.addons.keras_at_hand import cast_floats, compute_dtype, deserialize, is_symbolic, registered
+from s2s_magic.backend.graphs import is_masked
 
 
 class Memory(NamedTuple):
@@ -42,10 +43,8 @@ class _MaskOf(keras.layers.Layer):  # type: ignore[misc]
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
-        self.found = False
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
-        self.found = mask is not None
         return tf.ones(tf.shape(inputs)[:2], tf.bool) if mask is None else mask
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> None:
@@ -103,9 +102,9 @@ class AttentionMechanism(keras.layers.Layer):  # type: ignore[misc]
         given = {"memory": memory, "memory_sequence_length": memory_sequence_length, "memory_mask": memory_mask}
         given = {name: value for name, value in given.items() if value is not None}
         if is_symbolic(given):
-            mask_of = _MaskOf()
-            mask = None if "memory_mask" in given else mask_of(memory)
-            self.held = Held(symbolic={**given, "memory_mask": mask} if mask_of.found else given)
+            if "memory_mask" not in given and is_masked(memory):
+                given["memory_mask"] = _MaskOf(name=f"{self.name}_mask")(memory)
+            self.held = Held(symbolic=given)
         else:
             self.held = Held(self.prepared(**given))
 

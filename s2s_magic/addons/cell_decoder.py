@@ -96,6 +96,42 @@ class CellDecoder(BaseDecoder):
             outputs = self.output_layer(outputs)
         return tf.cast(outputs, self.rnn_output_dtype), state
 
+    def single_steps(self, initial_state: Any, given_memories: Any = None) -> tuple[list[Any], int, Callable[..., Any]]:
+        """Return the state before the first step, and a function that runs one step on any rows of it.
+
+        Parameters
+        ----------
+        initial_state : structure of tensors
+            As the decoder is called with; a dict holds some fields of an `AttentionWrapperState`.
+        given_memories : list of dict, optional
+            For each mechanism in the cell, the arguments of `setup_memory`.
+
+        Returns
+        -------
+        state : list of tensors [batch, ...]
+        constant : int
+            How many of the last tensors no step changes: the memories.
+        step : callable
+            ``(inputs [batch, depth], state) -> (scores [batch, ids], next state, alignments)``, where ``alignments``
+            has a tensor ``[batch, memory]`` for each mechanism. Histories are not kept.
+        """
+        mechanisms = memories.mechanisms_in(self.cell)
+        prepared = [m.prepared(**given) for m, given in zip(mechanisms, given_memories or (), strict=True)]
+        rows = tf.shape(tf.nest.flatten([initial_state, given_memories])[0])[0]
+        first = memories.holding(mechanisms, prepared, lambda: _bare(self.first_state(initial_state, rows)))
+        own = tf.nest.flatten(first)
+        kept = [part for memory in prepared for part in memory if part is not None]
+
+        def step(inputs: Any, state: Any) -> tuple[Any, list[Any], list[Any]]:
+            rest = iter(state[len(own) :])
+            now = [type(memory)(*(None if part is None else next(rest) for part in memory)) for memory in prepared]
+            before = tf.nest.pack_sequence_as(first, state[: len(own)])
+            scores, after = memories.holding(mechanisms, now, lambda: self.run_cell(inputs, before, False))
+            alignments = tf.nest.flatten(after.alignments) if isinstance(after, AttentionWrapperState) else []
+            return scores, [*tf.nest.flatten(_bare(after)), *state[len(own) :]], alignments
+
+        return [*own, *kept], len(kept), step
+
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments, as Keras saves them."""
         layers = {"cell": serialize(self.cell)}
@@ -109,3 +145,8 @@ class CellDecoder(BaseDecoder):
         parts = ("cell", "output_layer", "sampler", "embedding_fn")
         made = {name: deserialize(config[name], custom_objects) for name in parts if name in config}
         return cls(**{**config, **made})
+
+
+def _bare(state: Any) -> Any:
+    """Return a state without its alignment history."""
+    return state._replace(alignment_history=()) if isinstance(state, AttentionWrapperState) else state

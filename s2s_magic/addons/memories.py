@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from s2s_magic.addons.attention_memory import AttentionMechanism
+from s2s_magic.addons.attention_memory import AttentionMechanism, Held, Memory
 from s2s_magic.addons.keras_at_hand import takes
 
 T = TypeVar("T")
@@ -31,6 +31,18 @@ def used(cell: Any, given: list[dict[str, Any]], work: Callable[[], T]) -> T:
         for mechanism, memory in zip(mechanisms, given, strict=True):
             if memory:
                 mechanism.setup_memory(**memory)
+        return work()
+    finally:
+        for mechanism, held in zip(mechanisms, before, strict=True):
+            mechanism.held = held
+
+
+def holding(mechanisms: list[AttentionMechanism], given: list[Memory], work: Callable[[], T]) -> T:
+    """Return what ``work`` returns while mechanisms have prepared memories; restore their own after."""
+    before = [mechanism.held for mechanism in mechanisms]
+    try:
+        for mechanism, memory in zip(mechanisms, given, strict=True):
+            mechanism.held = Held(memory)
         return work()
     finally:
         for mechanism, held in zip(mechanisms, before, strict=True):

@@ -64,6 +64,7 @@ def search(
     longest: Any,
     rank: Rank | None = None,
     alike: bool = False,
+    constant: int = 0,
 ) -> Hypotheses:
     """Continue ``width`` hypotheses for each row until all have ended.
 
@@ -87,7 +88,10 @@ def search(
         Gives the scores of what was found; log-probabilities unless given.
     alike
         Whether all hypotheses of a row count from the start, as for samples; of a beam, only one does.
+    constant
+        How many of the last tensors of the state no step changes: they are the same for all hypotheses of a row.
     """
+    changing = len(state) - constant
     batch = tf.size(start)
     first = 0.0 if alike else NEVER
     likely = tf.repeat(tf.one_hot([0], width, on_value=0.0, off_value=first), batch, axis=0)
@@ -125,7 +129,7 @@ def search(
             lengths=of_parents(beams.lengths) + tf.cast(~ended, tf.int32),
             finished=ended | tf.equal(ids, end),
         )
-        return time + 1, next_beams, *(tf.gather(one, rows) for one in after)
+        return time + 1, next_beams, *(tf.gather(one, rows) for one in after[:changing]), *after[changing:]
 
     tiled = [tf.repeat(one, width, axis=0) for one in state]
     shapes = _Beams(*(tf.TensorShape([None] * len(one.shape)) for one in beams))

@@ -82,8 +82,10 @@ class Loop:
         )
 
     def steps(self, encoder: Any, decoder: Any) -> Steps:
-        """Return the loop's steps; the encoder's memory is part of the state and stays unchanged."""
-        names = [*self.begin, *(name for name, _, _ in self.zeros)]
+        """Return the loop's steps; the encoder's memory is the last part of the state and stays unchanged."""
+        memory = [name for name in self.begin if name not in self.after]
+        states = [name for name in self.begin if name in self.after]
+        names = [*states, *(name for name, _, _ in self.zeros), *memory]
 
         def step(ids: Any, state: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
             known = dict(zip(names, state, strict=True))
@@ -96,6 +98,8 @@ class Loop:
         def begin(source: Any) -> tuple[Sequence[Any], Step]:
             given = tf.nest.flatten(encoder(source, training=False))
             rows = tf.shape(given[0])[0]
-            return [*given, *(tf.zeros([rows, *shape], dtype) for _, shape, dtype in self.zeros)], step
+            known = dict(zip(self.begin, given, strict=True))
+            known |= {name: tf.zeros([rows, *shape], dtype) for name, shape, dtype in self.zeros}
+            return [known[name] for name in names], step
 
-        return Steps(begin)
+        return Steps(begin, constant=len(memory))

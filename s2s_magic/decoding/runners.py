@@ -63,6 +63,7 @@ def _compiled(inference: DecodingModel, longest: int, settings: SearchSettings) 
             longest=longest,
             rank=penalized(settings),
             alike=settings.sample,
+            constant=steps.constant,
         )
 
     graph = tf.function(searched, reduce_retracing=True, autograph=False)

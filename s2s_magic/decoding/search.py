@@ -29,12 +29,15 @@ class Steps:
         decoder. Within a graph, the step reads the weights as they are when the graph runs.
     logits
         Whether its scores are logits; None where only the numbers tell.
+    constant
+        How many of the last tensors of the state no step changes, such as an encoder's outputs.
     preferred
         Whether the greedy search goes by them too, as it gives the same ids as the code and is faster.
     """
 
     begin: Callable[[Any], tuple[Sequence[Any], Step]]
     logits: bool | None = None
+    constant: int = 0
     preferred: bool = True
 
 

@@ -14,6 +14,7 @@ from s2s_magic.handle import Seq2Seq
 _IMPORTS = {
     "tf": ("tensorflow", "import tensorflow as tf"),
     "keras": ("keras", "from tensorflow import keras"),
+    "seq2seq": ("s2s_magic.addons.seq2seq", "from s2s_magic.addons import seq2seq"),
     "tfa": ("tensorflow_addons", "import tensorflow_addons as tfa"),
 }
 
@@ -56,7 +57,7 @@ class Names:
         return next(reversed(names or fields), None)
 
     def imports(self, *modules: str) -> str:
-        """Return import lines for those of the names ``tf``, ``keras`` and ``tfa`` that the code has not imported."""
+        """Return import lines for those of the names in `_IMPORTS` that the code has not imported."""
         missing = [_IMPORTS[module][1] for module in modules if not self._has(module)]
         return "\n".join([*missing, ""]) if missing else ""
 
@@ -144,6 +145,8 @@ class Names:
 
     def structure(self, value: Any) -> str:
         """Return an expression for nested lists of tensors: a single name if the code has one."""
+        if isinstance(value, dict):
+            return f"{{{', '.join(f'{name!r}: {self.structure(part)}' for name, part in value.items())}}}"
         if not isinstance(value, list | tuple):
             return self.tensor(value)
         for name, bound in self._namespace.items():

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from s2s_magic import backend
+from s2s_magic.decoding.attentive_decoder import attends, attentive_decoder
 from s2s_magic.decoding.fast_decoder import decoder_steps
 from s2s_magic.decoding.positions import UNKNOWN, looks_around
 from s2s_magic.decoding.recipe import Way
@@ -158,6 +159,8 @@ def greedy_decoder(seq2seq: Seq2Seq, names: Names, call: Called) -> Way:
     if state is None:
         raise DecodeError(f"{call.layer} is called without initial_state, so nothing of the source reaches it")
     embedding, embedding_fn, embedding_model = _embedding(seq2seq, names, arguments[0])
+    if attends(settings):
+        return attentive_decoder(names, decoder, settings, (embedding, embedding_fn, embedding_model))
     encoder_input = names.input_behind(tf.nest.flatten(state), "the initial state")
     new = {role: names.fresh(name) for role, name in _NEW_NAMES.items()}
     code = partial(
