@@ -64,9 +64,10 @@ def build(
     spec, tokenizers = count_vocabularies(parse_spec(spec_text, first_line=first_line), namespace or {})
     check_memory(spec)
     missing = addons.is_needed()
-    dialect = Dialect(
-        spec.code or ("keras" if missing or spec.of_keras_alone else "tfa"), backend.OPERATIONS, addons=not missing
-    )
+    # an AttentionWrapper of TensorFlow Addons cannot be wired in a functional model
+    own = missing or spec.input_feeding
+    kind = spec.code or ("keras" if spec.of_keras_alone or (missing and not spec.input_feeding) else "tfa")
+    dialect = Dialect(kind, backend.OPERATIONS, addons=not own)
     source = generate(spec, dialect)
     if dialect.decoder == "tfa":
         _import_addons()

@@ -166,10 +166,20 @@ def test_specs_of_a_grid_are_built_fitted_decoded_and_saved(text, tmp_path):
 def test_any_two_settings_meet_in_the_grid():
     texts = grid(240)
     assert len(set(texts)) == 240
-    for key in ("attention", "residual", "layer_norm", "dropout", "tie_output", "label_smoothing", "freeze", "bridge"):
+    for key in (
+        "attention",
+        "residual",
+        "layer_norm",
+        "dropout",
+        "tie_output",
+        "label_smoothing",
+        "freeze",
+        "bridge",
+        "monotonic",
+    ):
         for other in ("gru", "2 *", "bidirectional", "padding", "{source", "attention", "residual", "tie_output"):
             assert any(f"\n{key}:" in text and other in text for text in texts), (key, other)
-    assert len(CHOICES) == 15
+    assert len(CHOICES) == 17
 
 
 @pytest.mark.parametrize(

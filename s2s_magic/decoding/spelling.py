@@ -126,12 +126,10 @@ class Names:
         return listed
 
     def _listed(self, tensor: Any) -> str | None:
-        """Return an expression for a tensor in one of the code's lists or tuples; None if it is in none."""
+        """Return an expression for a tensor in one of the code's nested lists or tuples; None if it is in none."""
         for name, bound in reversed(self._namespace.items()):
-            if isinstance(bound, list | tuple) and not name.startswith("_"):
-                for place, part in enumerate(bound):
-                    if part is tensor:
-                        return f"{name}[{place}]"
+            if not name.startswith("_") and (path := _path_in(bound, tensor)):
+                return name + path
         return None
 
     def input_behind(self, tensors: Sequence[Any], what: str) -> Any:
@@ -160,6 +158,16 @@ def _same(one: Any, other: Any) -> bool:
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
         return len(one) == len(other) and all(map(_same, one, other))
     return one is other
+
+
+def _path_in(value: Any, tensor: Any) -> str:
+    """Return the indexes that lead to a tensor in nested lists and tuples, such as ``[1][0]``; empty if none do."""
+    for place, part in enumerate(value if isinstance(value, list | tuple) else ()):
+        if part is tensor:
+            return f"[{place}]"
+        if inner := _path_in(part, tensor):
+            return f"[{place}]{inner}"
+    return ""
 
 
 def _walked(namespace: Mapping[str, Any], path: str) -> Any:

@@ -9,18 +9,18 @@ from s2s_magic.spec import Spec
 
 def attention_layers(spec: Spec) -> list[str]:
     """Write the layers of attention; none without it."""
-    if spec.attention is None:
+    if not spec.attention:
         return []
-    dense = "keras.layers.Dense"
-    units = str(spec.attention_units)
+    (attention,), dense = spec.attention, "keras.layers.Dense"
+    units = str(spec.units_of(attention))
     lines = ["# Attention: the memory layer makes of each encoder output what a decoder output is compared with."]
-    if spec.attention.kind == "bahdanau":
+    if attention.kind == "bahdanau":
         lines.append(statement(call(dense, units, use_bias=False), to="query_layer"))
     lines.append(statement(call(dense, units, use_bias=False), to="memory_layer"))
-    if spec.attention.kind == "bahdanau":
+    if attention.kind == "bahdanau":
         lines.append(statement(call("keras.layers.AdditiveAttention"), to="attention"))
     else:
-        scaled = {"use_scale": True} if spec.attention.scale else {}
+        scaled = {"use_scale": True} if attention.scale else {}
         lines.append(statement(call("keras.layers.Attention", **scaled), to="attention"))
     joined = call(dense, str(spec.decoder.units), activation='"tanh"', use_bias=False)
     return [*lines, statement(joined, to="attention_layer")]
@@ -28,11 +28,12 @@ def attention_layers(spec: Spec) -> list[str]:
 
 def attention_calls(spec: Spec, dialect: Dialect) -> tuple[list[str], str]:
     """Write the calls of attention, and return them with the name of what the output layer reads."""
-    if spec.attention is None:
+    if not spec.attention:
         return [], "decoder_outputs"
     masked = {} if spec.padding is None else {"mask": "[None, encoder_mask]"}
     read = ["decoder_outputs", "encoder_outputs", "memory_layer(encoder_outputs)"]
-    if spec.attention.kind == "bahdanau":  # Keras's layer has the depth of the values, so they are the memory layer's
+    if spec.attention[0].kind == "bahdanau":
+        # Keras's layer has the depth of the values, so they are the memory layer's
         read = ["query_layer(decoder_outputs)", "memory_layer(encoder_outputs)"]
     looked = call("attention", listed(read), **masked)
     both = call(dialect["concat"], listed(["contexts", "decoder_outputs"]), axis=-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from s2s_magic.source.attention_cell import attention_names
 from s2s_magic.source.dialect import Dialect
 from s2s_magic.source.layers import bridge_layers
 from s2s_magic.spec import Spec, numbered
@@ -32,9 +33,11 @@ def _layers(spec: Spec, part: str, dialect: Dialect) -> list[str]:
         name = "decoder" if dialect.decoder == "keras" else "decoder_cell"
         norms = [numbered("decoder_norm", number, decoder) for number in decoder.numbers if spec.layer_norm]
         return [*(numbered(name, number, decoder) for number in decoder.numbers), *norms]
+    if part == "attention" and spec.input_feeding:
+        return [name for names in attention_names(spec) for name in names]
     if part == "attention":
-        assert spec.attention is not None
-        added = spec.attention.kind == "bahdanau"
-        scores = ["attention"] if added or spec.attention.scale else []
+        (attention,) = spec.attention
+        added = attention.kind == "bahdanau"
+        scores = ["attention"] if added or attention.scale else []
         return [*(["query_layer"] if added else []), "memory_layer", *scores, "attention_layer"]
     return ["output_layer"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from s2s_magic.source.attention import attention_calls, attention_layers
+from s2s_magic.source.attention_cell import attention_cell, attention_state
 from s2s_magic.source.dialect import PLAIN, Dialect
 from s2s_magic.source.freezing import frozen
 from s2s_magic.source.layers import (
@@ -154,6 +155,7 @@ def _decoder_parts(spec: Spec, dialect: Dialect) -> str:
             "# Parts of the decoder: the sampler feeds it the true ids, the output layer scores the next one.",
             f"sampler = {dialect.sampler}.TrainingSampler()",
             *cell_lines(spec.decoder),
+            *(attention_cell(spec) if spec.input_feeding else []),
             f"output_layer = keras.layers.Dense({size})",
         ]
     return "\n".join(lines)
@@ -172,12 +174,13 @@ def _decoder(spec: Spec, dialect: Dialect) -> str:
         if spec.tie_output:
             scored = f"Y_proba = {'embeddings' if spec.shared else 'target_embeddings'}({last}, scores=True)"
         return "\n".join([comment, *decoder_calls(spec), *attending, scored])
-    made = call(dialect.basic_decoder, "decoder_cell", "sampler", output_layer="output_layer")
-    called = call(
-        "decoder", "decoder_embeddings", initial_state=initial_state(spec), sequence_length="sequence_lengths"
-    )
+    cell = "attention_cell" if spec.input_feeding else "decoder_cell"
+    state = "attention_state" if spec.input_feeding else initial_state(spec)
+    made = call(dialect.basic_decoder, cell, "sampler", output_layer="output_layer")
+    called = call("decoder", "decoder_embeddings", initial_state=state, sequence_length="sequence_lengths")
     lines = [
         "# Decoder: a step of the cell for each target id, and a probability for each id that may follow.",
+        *([attention_state(spec)] if spec.input_feeding else []),
         statement(made, to="decoder"),
         statement(called, to="final_outputs, final_state, final_sequence_lengths"),
         f"Y_proba = {dialect['softmax']}(final_outputs.rnn_output)",

@@ -11,7 +11,7 @@ def encoder_block(spec: Spec, dialect: Dialect) -> str:
     """Write the encoder, including the names of its final states."""
     part = spec.encoder
     lines = ["# Encoder: reads the source; its last states are what the decoder starts from."]
-    if spec.attention is not None:
+    if spec.attention:
         lines.append("# Its outputs, one for each position, are what the decoder looks back at.")
     masked = {}
     if spec.padding is not None:

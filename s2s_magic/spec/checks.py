@@ -48,14 +48,42 @@ def _check_states(spec: Spec, faults: Faults) -> None:
 
 
 def _check_attention(spec: Spec, faults: Faults) -> None:
-    if spec.attention is None:
-        return
-    if spec.attention.kind == "luong" and spec.attention_units != spec.decoder.units:
+    for number, one in enumerate(spec.attention):
+        if one.kind == "luong" and spec.units_of(one) != spec.decoder.units:
+            faults.add(
+                spec.place_of(f"attention.{number}"),
+                f"luong multiplies the decoder's outputs, of {spec.decoder.units} units, with what it looks at, of "
+                f"{one.units}: give luong({spec.decoder.units}), or bahdanau({one.units})",
+            )
+    for key in ("input_feeding", "monotonic"):
+        if getattr(spec, key) and not spec.attention:
+            faults.add(spec.place_of(key), f"there is no attention: give 'attention: luong', or leave '{key}' out")
+    if spec.attention and not spec.input_feeding:
+        _check_without_feeding(spec, faults)
+    elif spec.attention and spec.of_keras_alone:
+        key = spec.of_keras_alone[0]
         faults.add(
-            spec.place_of("attention"),
-            f"luong multiplies the decoder's outputs, of {spec.decoder.units} units, with what it looks at, of "
-            f"{spec.attention_units}: give luong({spec.decoder.units}), or bahdanau({spec.attention_units})",
+            spec.place_of(key),
+            f"'{key}' is written with layers over whole sequences, and input_feeding with a cell that runs step by "
+            "step: leave one of them out",
         )
+    elif spec.input_feeding and spec.code == "keras":
+        faults.add(spec.place_of("code"), "input_feeding is written with an AttentionWrapper: leave 'code' out")
+
+
+def _check_without_feeding(spec: Spec, faults: Faults) -> None:
+    needs = {
+        "monotonic": "'monotonic'" if spec.monotonic else None,
+        "attention": "a list of attention mechanisms" if len(spec.attention) > 1 else None,
+        "attention.0": "normalize=true" if spec.attention[0].normalize else None,
+    }
+    for key, what in needs.items():
+        if what is not None:
+            faults.add(
+                spec.place_of(key),
+                f"{what} is written with an AttentionWrapper, which feeds what it attended to into the next step: give "
+                "'input_feeding: true' as well",
+            )
 
 
 def _check_layers(spec: Spec, faults: Faults) -> None:

@@ -121,10 +121,22 @@ SPEC_KEYS: Mapping[str, Key] = {
         offers=BRIDGES,
     ),
     "attention": Key(
-        "what each decoder step reads of the encoder's outputs: luong(256, scale=true), bahdanau(256), or none",
+        "what each decoder step reads of the encoder's outputs: luong(256, scale=true), bahdanau(256), a list, or none",
         "luong(512)",
         attention,
         offers=(*(f"{kind}(" for kind in ATTENTIONS), "none"),
+    ),
+    "input_feeding": Key(
+        "true to let each step also read what the step before attended to",
+        "true",
+        plain(truth, "true or false"),
+        offers=("true", "false"),
+    ),
+    "monotonic": Key(
+        "true for attention that moves forward through the source only",
+        "true",
+        plain(truth, "true or false"),
+        offers=("true", "false"),
     ),
     "residual": Key(
         "true to add what each layer reads, from the second on, to what it makes",

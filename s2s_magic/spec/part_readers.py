@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from s2s_magic.spec.keys import plain
 from s2s_magic.spec.literals import Check, Value, call, name_in, number_in, read_value, real, truth, whole
-from s2s_magic.spec.reading import Entries, Faults, Node, Place, read_entries
+from s2s_magic.spec.reading import Entries, Faults, Items, Node, Place, Scalar, read_entries
 
 MAX_UNITS = 16_384
 MAX_LAYERS = 16
@@ -19,7 +20,7 @@ CELLS: Mapping[str, Mapping[str, Check]] = {kind: {"units": whole(1, MAX_UNITS),
 
 ATTENTIONS: Mapping[str, Mapping[str, Check]] = {
     "luong": {"units": whole(1, MAX_UNITS), "scale": truth},
-    "bahdanau": {"units": whole(1, MAX_UNITS)},
+    "bahdanau": {"units": whole(1, MAX_UNITS), "normalize": truth},
 }
 
 
@@ -45,13 +46,32 @@ def recurrent(node: Node, faults: Faults, places: dict[str, Place]) -> dict[str,
     return {"kind": cell.kind, "layers": layers, "bidirectional": bidirectional, **cell.arguments}
 
 
-def attention(node: Node, faults: Faults, places: dict[str, Place]) -> dict[str, Any] | None:
-    """Read ``luong(256, scale=true)``, ``bahdanau``, or ``none``."""
+def attention(node: Node, faults: Faults, places: dict[str, Place]) -> tuple[dict[str, Any], ...] | None:
+    """Read ``luong(256, scale=true)``, ``bahdanau``, a list of these, or ``none``."""
     expected = "luong(256), luong(256, scale=true), bahdanau(256) or none"
-    value = read_value(node, faults, expected)
-    if value is None or name_in(value) == "none":
+    if isinstance(node, Scalar) and node.text == "none":
         return None
-    found = call(value, faults, ATTENTIONS, expected)
+    items = _whole_items(node.items) if isinstance(node, Items) else (node,)
+    places.update({f"attention.{number}": item.place for number, item in enumerate(items)})
+    found = [_one_attention(item, faults, expected) for item in items]
+    return None if None in found else tuple(filter(None, found))
+
+
+def _whole_items(items: Sequence[Node]) -> list[Node]:
+    """Return a list's items with those joined that YAML split at the commas of ``luong(256, scale=true)``."""
+    whole: list[Node] = []
+    for item in items:
+        last = whole[-1] if whole else None
+        if isinstance(last, Scalar) and isinstance(item, Scalar) and last.text.count("(") > last.text.count(")"):
+            whole[-1] = replace(last, text=f"{last.text}, {item.text}")
+        else:
+            whole.append(item)
+    return whole
+
+
+def _one_attention(node: Node, faults: Faults, expected: str) -> dict[str, Any] | None:
+    value = read_value(node, faults, expected)
+    found = None if value is None else call(value, faults, ATTENTIONS, expected)
     if found is None or None in found.arguments.values():
         return None
     return {"kind": found.kind, **found.arguments}

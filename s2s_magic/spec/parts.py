@@ -78,11 +78,19 @@ class Attention(Frozen):
         The depth in which the decoder's outputs and the encoder's are compared; None for the decoder's units.
     scale
         Whether the products are scaled by a learned number.
+    normalize
+        Whether the weights of the sum are normalized (Salimans and Kingma, 2016, https://arxiv.org/abs/1602.07868).
     """
 
     kind: Literal["luong", "bahdanau"]
     units: int | None = Field(default=None, gt=0)
     scale: bool = False
+    normalize: bool = False
+
+    def __str__(self) -> str:
+        given = [str(self.units)] if self.units else []
+        given += [f"{name}=true" for name in ("scale", "normalize") if getattr(self, name)]
+        return f"{self.kind}({', '.join(given)})" if given else self.kind
 
 
 class Dropout(Frozen):

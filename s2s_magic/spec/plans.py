@@ -63,7 +63,11 @@ class Spec(Placed):
     bridge
         How encoder states become decoder states: as they are, through Dense layers, or as zeros where none fits.
     attention
-        How each step of the decoder looks back at the encoder's outputs; None if it does not.
+        How each step of the decoder looks back at the encoder's outputs, by each mechanism; empty if it does not.
+    input_feeding
+        Whether each step also reads what the step before attended to (Luong et al., 2015).
+    monotonic
+        Whether attention moves forward only (Raffel et al., 2017, https://arxiv.org/abs/1704.00784).
     residual
         Whether each layer from the second on adds what it reads to what it makes (He et al., 2016,
         https://arxiv.org/abs/1512.03385; in encoder-decoders: Wu et al., 2016, https://arxiv.org/abs/1609.08144).
@@ -94,7 +98,9 @@ class Spec(Placed):
     decoder: Recurrent
     share: bool | None = None
     bridge: Literal["none", "dense", "zero"] = "none"
-    attention: Attention | None = None
+    attention: tuple[Attention, ...] = ()
+    input_feeding: bool = False
+    monotonic: bool = False
     residual: bool = False
     layer_norm: bool = False
     dropout: Dropout | None = None
@@ -126,22 +132,21 @@ class Spec(Placed):
             return self.tokens
         return f"{{source: {self.tokens.source}, target: {self.tokens.target}}}"
 
-    @property
-    def attention_units(self) -> int:
-        """The depth in which the decoder's outputs and the encoder's are compared."""
-        given = None if self.attention is None else self.attention.units
-        return self.decoder.units if given is None else given
+    def units_of(self, attention: Attention) -> int:
+        """Return the depth in which the decoder's outputs and the encoder's are compared."""
+        return attention.units or self.decoder.units
 
     @property
     def of_keras_alone(self) -> tuple[str, ...]:
         """The keys that were written and that a decoder of TFA's API has no place for."""
-        return tuple(key for key in ("attention", "residual", "layer_norm", "dropout", "tie_output") if self._has(key))
+        keys = ("attention", "residual", "layer_norm", "dropout", "tie_output")
+        return tuple(key for key in keys if getattr(self, key) and not (key == "attention" and self.input_feeding))
 
     @property
     def parts(self) -> frozenset[str]:
         """The parts that have weights of their own."""
         there = {
-            "attention": self.attention is not None,
+            "attention": bool(self.attention),
             "bridge": self.bridge == "dense",
             "output": not self.tie_output,
         }
@@ -149,10 +154,7 @@ class Spec(Placed):
 
     def read_outputs(self, layer: int) -> bool:
         """Return whether anything reads the outputs of one of the encoder's layers, and not its last state alone."""
-        return layer < self.encoder.layers or self.attention is not None
-
-    def _has(self, key: str) -> bool:
-        return getattr(self, key) not in (None, False)
+        return layer < self.encoder.layers or bool(self.attention)
 
     @property
     def shared(self) -> bool:

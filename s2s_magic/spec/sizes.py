@@ -26,12 +26,14 @@ def params_by_owner(spec: Spec) -> dict[str, int]:
         ways = 2 if encoder.bidirectional else 1
         sizes[numbered("encoder", layer, encoder)] = ways * _cell(encoder, reads)
     for layer in decoder.numbers:
-        reads = spec.embed.target if layer == 1 else decoder.units
+        reads = spec.embed.target + _fed(spec) if layer == 1 else decoder.units
         sizes[numbered("decoder_cell", layer, decoder)] = _cell(decoder, reads)
-    if spec.attention is not None:
+    if spec.input_feeding:
+        sizes |= _mechanisms(spec)
+    elif spec.attention:
         sizes |= _attention(spec)
     if not spec.tie_output:
-        sizes["output_layer"] = (decoder.units + 1) * target
+        sizes["output_layer"] = ((_fed(spec) or decoder.units) + 1) * target
     if spec.layer_norm:
         read = filter(spec.read_outputs, encoder.numbers)
         sizes |= {numbered("encoder_norm", layer, encoder): 2 * encoder.state_units for layer in read}
@@ -46,15 +48,34 @@ def params_by_owner(spec: Spec) -> dict[str, int]:
 
 def _attention(spec: Spec) -> dict[str, int]:
     """Count the parameters of attention, and of the layer that joins what it finds with the decoder's outputs."""
-    assert spec.attention is not None
-    units, read, made = spec.attention_units, spec.encoder.state_units, spec.decoder.units
+    (attention,) = spec.attention
+    units, read, made = spec.units_of(attention), spec.encoder.state_units, spec.decoder.units
     sizes = {"memory_layer": read * units}
-    if spec.attention.kind == "bahdanau":
+    if attention.kind == "bahdanau":
         sizes |= {"query_layer": made * units, "attention": units}
         read = units
-    elif spec.attention.scale:
+    elif attention.scale:
         sizes["attention"] = 1
     return {**sizes, "attention_layer": (made + read) * made}
+
+
+def _fed(spec: Spec) -> int:
+    """Return the size of what a step attended to and the next one reads: the decoder's units for each mechanism."""
+    return len(spec.attention) * spec.decoder.units if spec.input_feeding else 0
+
+
+def _mechanisms(spec: Spec) -> dict[str, int]:
+    """Count the parameters of the mechanisms of a cell with attention, and of their layers."""
+    sizes, read, made = {}, spec.encoder.state_units, spec.decoder.units
+    for number, one in enumerate(spec.attention, 1):
+        units, ending = spec.units_of(one), f"_{number}" if len(spec.attention) > 1 else ""
+        score = units + made * units if one.kind == "bahdanau" else 0
+        score += 1 if one.scale or spec.monotonic else 0
+        score += 1 if one.scale and spec.monotonic else 0
+        score += units + 1 if one.normalize else 0
+        sizes[f"attention_mechanism{ending}"] = read * units + score
+        sizes[f"attention_layer{ending}"] = (made + read) * made
+    return sizes
 
 
 def _cell(part: Recurrent, reads: int) -> int:
