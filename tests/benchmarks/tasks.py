@@ -109,9 +109,10 @@ def run(name: str, epochs: int | None) -> bool:
     sources, targets = task.pairs(np.random.default_rng(7), task.rows + task.held)
     data = {"X": sources[: task.rows], "Y": targets[: task.rows]}
     begun = time.perf_counter()
-    model = s2s_magic.build(task.spec, data)
+    model = s2s_magic.build(task.spec, namespace=data)
     fit = task.fit if epochs is None else task.fit.replace("epochs: ", f"epochs: {epochs}\n# ")
-    s2s_magic.fit(model, fit, data, progress=lambda line: print(f"  {line}", flush=True))
+    s2s_magic.fit(model, fit, data, progress=lambda _: None)
+    print("  loss of each epoch: " + " ".join(f"{loss:.3g}" for loss in model.history["loss"]), flush=True)
     trained = time.perf_counter()
     found = s2s_magic.decode(model, sources[task.rows :])
     reached = score(task.score, list(found), targets[task.rows :])
@@ -130,7 +131,8 @@ def main() -> None:
     parser.add_argument("tasks", nargs="*", help=f"of {', '.join(TASKS)}; all unless given")
     parser.add_argument("--epochs", type=int, help="instead of each task's own")
     arguments = parser.parse_args()
-    if not all([run(name, arguments.epochs) for name in arguments.tasks or TASKS]):
+    reached = [run(name, arguments.epochs) for name in arguments.tasks or TASKS]
+    if not all(reached):
         raise SystemExit(1)
 
 
