@@ -103,7 +103,7 @@ class AttentionMechanism(keras.layers.Layer):  # type: ignore[misc]
         given = {name: value for name, value in given.items() if value is not None}
         if is_symbolic(given):
             if "memory_mask" not in given and is_masked(memory):
-                given["memory_mask"] = _MaskOf(name=f"{self.name}_mask")(memory)
+                given["memory_mask"] = _MaskOf(name=f"mask_of_{self.name}")(memory)
             self.held = Held(symbolic=given)
         else:
             self.held = Held(self.prepared(**given))

@@ -51,6 +51,7 @@ class Attending:
         texts = any(backend.dtype_of(tensor) == "string" for tensor in inputs)
         if texts or len(fed) != 1 or len(inputs) != 2 or len(fed[0].shape) != 2:
             raise DecodeError(f"what {seq2seq.name} attends to can be shown for a model of two inputs, sources and ids")
+        self.names = [call.layer for call in self._calls]
         self._source_first = inputs[0] is way.source
         self._given = [self._arguments(call) for call in self._calls]
         wires = [one for one in tf.nest.flatten(self._given) if backend.is_keras_tensor(one)]
@@ -75,11 +76,6 @@ class Attending:
             found.append(scores.mean(axis=0) if scores.ndim == 3 else scores)
         return found
 
-    @property
-    def names(self) -> list[str]:
-        """The names of the attention layers."""
-        return [call.layer for call in self._calls]
-
 
 def alignments(
     seq2seq: Seq2Seq, way: Way, source: Sources, ids: Sequence[Sequence[int]], *, start: int, end: int | None, most: int
@@ -99,7 +95,8 @@ def alignments(
     most
         The most ids in an output: one that has as many did not end.
     """
-    attending = Attending(seq2seq, way)
+    made = None if seq2seq.inference is None else seq2seq.inference.namespace
+    attending = Attending(seq2seq, way) if way.attending is None else way.attending(made or {})
     found = []
     for number, said in enumerate(ids):
         row = source.take([number])

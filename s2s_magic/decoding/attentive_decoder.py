@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from s2s_magic import backend
@@ -96,7 +97,31 @@ def attentive_decoder(names: Names, decoder: Any, settings: Mapping[str, Any], e
         encoder_input,
         entry=new["inference_model"],
         steps=lambda made: _steps(made[new["encoder_model"]], made[new["decoder"]], [state, memories]),
+        attending=lambda made: _Attending(
+            made[new["encoder_model"]],
+            made[new["decoder"]],
+            [state, memories],
+            [names.bound(mechanism) or mechanism.name for mechanism in decoder.cell.attention_mechanisms],
+        ),
     )
+
+
+class _Attending:
+    """Tells the weights of a cell's mechanisms, step by step."""
+
+    def __init__(self, encoder: Any, decoder: Any, structure: Any, names: Sequence[str]) -> None:
+        self._encoder, self._decoder, self._structure = encoder, decoder, structure
+        self.names = names
+
+    def weights(self, source: Any, fed: Sequence[int]) -> list[Any]:
+        """Return the weights of each mechanism, of shape (steps, positions), for one source and what is fed."""
+        state, _, advance = started(self._encoder, self._decoder, self._structure, source)
+        found = []
+        for number in fed:
+            read = tf.identity(self._decoder.sampler.embedding_fn(tf.constant([number])))
+            _, state, alignments = advance(read, state)
+            found.append([np.asarray(tf.cast(one, tf.float32))[0] for one in alignments])
+        return [np.stack(each) for each in zip(*found, strict=True)]
 
 
 def _steps(encoder: Any, decoder: Any, structure: Any) -> Steps:
@@ -109,7 +134,7 @@ def _steps(encoder: Any, decoder: Any, structure: Any) -> Steps:
         embed = decoder.sampler.embedding_fn
 
         def step(ids: Any, before: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
-            scores, after, _ = advance(embed(ids), before)
+            scores, after, _ = advance(tf.identity(embed(ids)), before)  # without a mask, which a cell cannot take
             return scores, after
 
         return state, step

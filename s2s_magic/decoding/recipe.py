@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from s2s_magic.decoding.search import Steps
 from s2s_magic.decoding.settings import SearchSettings
 from s2s_magic.handle import Seq2Seq
+
+
+class TellsWeights(Protocol):
+    """Tells what each attention looks at; ``names`` are the names of the layers."""
+
+    names: Sequence[str]
+
+    def weights(self, source: Any, fed: Sequence[int]) -> list[Any]:
+        """Return the weights of each attention, of shape (steps, positions), for one source and what is fed."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,8 @@ class Way:
         The code's name for the model that returns ids, or ids and the length of each row; empty for a pair.
     steps
         From the names that the code made to the decoder's steps; None if it cannot run step by step.
+    attending
+        From the names that the code made to what tells the weights of attention; None if the training model tells them.
     words
         The layer whose vocabulary the decoded ids belong to, if the model reads text itself.
     end
@@ -43,6 +54,7 @@ class Way:
     takes: Literal["sources and starts", "sources"] = "sources and starts"
     entry: str = ""
     steps: Callable[[Mapping[str, Any]], Steps] | None = None
+    attending: Callable[[Mapping[str, Any]], TellsWeights] | None = None
     words: Any = None
     end: int | None = None
     longest: int | None = None

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from s2s_magic import backend
 from s2s_magic.decoding.constraints import constraints
 from s2s_magic.decoding.fast_decoder import put_on_greedy_kernels
 from s2s_magic.decoding.hypotheses import Hypotheses, best_extensions, drawn, penalized, search
@@ -19,6 +20,8 @@ from s2s_magic.decoding.search import greedy, most_probable
 from s2s_magic.decoding.settings import SearchSettings
 from s2s_magic.undoing import Changes
 
+_STARTS = [tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.int32)]
+"""Start ids, and a seed."""
 Runner = Callable[[Any, Any], Hypotheses]
 
 
@@ -66,8 +69,16 @@ def _compiled(inference: DecodingModel, longest: int, settings: SearchSettings) 
             constant=steps.constant,
         )
 
-    graph = tf.function(searched, reduce_retracing=True, autograph=False)
-    return lambda seed, sources, start: graph(tf.convert_to_tensor(sources), start, tf.constant(seed, tf.int32))
+    dtype = backend.dtype_of(way.source)
+    signature = [tf.TensorSpec([None, *way.source.shape[1:]], dtype), *_STARTS]
+    graph = tf.function(searched, input_signature=signature, autograph=False)
+
+    def run_batch(seed: int, sources: Any, start: Any) -> Hypotheses:
+        given = tf.convert_to_tensor(sources)
+        found: Hypotheses = graph(given if dtype == "string" else tf.cast(given, dtype), start, tf.constant(seed))
+        return found
+
+    return run_batch
 
 
 def _alone(ids: Any, lengths: Any, log_probs: Any = None) -> Hypotheses:

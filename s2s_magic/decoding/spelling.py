@@ -144,7 +144,8 @@ class Names:
     def structure(self, value: Any) -> str:
         """Return an expression for nested lists of tensors: a single name if the code has one."""
         if isinstance(value, dict):
-            return f"{{{', '.join(f'{name!r}: {self.structure(part)}' for name, part in value.items())}}}"
+            inside = ", ".join(f'"{name}": {self.structure(part)}' for name, part in value.items())
+            return f"{{{inside}}}"
         if not isinstance(value, list | tuple):
             return self.tensor(value)
         for name, bound in self._namespace.items():
