@@ -149,4 +149,4 @@ class CellDecoder(BaseDecoder):
 
 def _bare(state: Any) -> Any:
     """Return a state without its alignment history."""
-    return state._replace(alignment_history=()) if isinstance(state, AttentionWrapperState) else state
+    return state.clone(alignment_history=()) if isinstance(state, AttentionWrapperState) else state
