@@ -29,10 +29,10 @@ def stepper(table):
     return step
 
 
-def searched(table, how, start=1, *, seed=0):
+def searched(table, how, start=1, *, seed=0, wanted=None):
     rows, longest = table.shape[:2]
     state = [tf.range(rows)[:, None], tf.zeros([rows, 1], tf.int32)]
-    advance = drawn(how, seed) if how.sample else best_extensions(how, END)
+    advance = drawn(how, seed, END) if how.sample else best_extensions(how, END)
     found = search(
         stepper(table),
         advance,
@@ -43,6 +43,7 @@ def searched(table, how, start=1, *, seed=0):
         end=END,
         longest=longest,
         rank=penalized(how),
+        wanted=wanted or how.width,
         alike=how.sample,
     )
     said = []
@@ -93,3 +94,22 @@ def test_a_wide_beam_finds_what_exhaustive_search_finds(seed, longest, penalty, 
         expected = exhaustive(table[row], how, prefix)
         assert [ids for ids, _, _ in found[row]] == [ids for ids, _, _ in expected]
         np.testing.assert_allclose([one[1:] for one in found[row]], [one[1:] for one in expected], rtol=1e-5, atol=1e-5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 10_000),
+    st.integers(1, 6),
+    st.integers(1, 4),
+    st.sampled_from([0.0, 0.6, 1.0, 2.0]),
+    st.integers(0, 2),
+    st.data(),
+)
+def test_a_row_that_is_done_early_has_the_best_of_those_found_in_the_end(seed, longest, width, penalty, least, data):
+    wanted = data.draw(st.integers(1, width))
+    how = SearchSettings(beam=width, length_penalty=penalty, min_length=least)
+    table = tables(seed, longest)
+    early, late = (searched(table, how, wanted=number) for number in (wanted, width))
+    for few, every in zip(early, late, strict=True):
+        assert [one[0] for one in few[:wanted]] == [one[0] for one in every[:wanted]]
+        np.testing.assert_allclose([one[1:] for one in few[:wanted]], [one[1:] for one in every[:wanted]], rtol=1e-6)

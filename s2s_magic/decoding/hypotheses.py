@@ -52,6 +52,11 @@ Rank = Callable[[Any, Any], Any]
 """From log-probabilities and lengths, each (batch, ...), to scores."""
 
 
+def by_log_probability(log_probs: Any, lengths: Any) -> Any:
+    """Rank by log-probability alone."""
+    return log_probs
+
+
 def search(
     step: Step,
     advance: Advance,
@@ -62,11 +67,14 @@ def search(
     width: int,
     end: Any,
     longest: Any,
-    rank: Rank | None = None,
+    rank: Rank = by_log_probability,
+    wanted: int = 1,
     alike: bool = False,
     constant: int = 0,
 ) -> Hypotheses:
-    """Continue ``width`` hypotheses for each row until all have ended.
+    """Continue ``width`` hypotheses for each row until they, or the best of them, have ended.
+
+    Rows that are done leave the batch at once.
 
     Parameters
     ----------
@@ -85,34 +93,31 @@ def search(
     end, longest
         As for `s2s_magic.decoding.search.greedy`.
     rank
-        Gives the scores of what was found; log-probabilities unless given.
+        Gives the scores of what was found; log-probabilities unless given. They must not rise by further ids.
+    wanted
+        How many of the best hypotheses of each row are asked for: a row is done when these can change no more, and the
+        others may then be unfinished.
     alike
         Whether all hypotheses of a row count from the start, as for samples; of a beam, only one does.
     constant
         How many of the last tensors of the state no step changes: they are the same for all hypotheses of a row.
     """
     changing = len(state) - constant
-    batch = tf.size(start)
     first = 0.0 if alike else NEVER
-    likely = tf.repeat(tf.one_hot([0], width, on_value=0.0, off_value=first), batch, axis=0)
+    rows = tf.range(tf.size(start))
     beams = _Beams(
         ids=tf.repeat(start[:, None], width, axis=1),
-        said=tf.fill([batch, width, longest], end),
-        log_probs=likely,
-        lengths=tf.zeros([batch, width], tf.int32),
-        finished=tf.fill([batch, width], False),
+        said=tf.fill([tf.size(rows), width, longest], end),
+        log_probs=tf.repeat(tf.one_hot([0], width, on_value=0.0, off_value=first), tf.size(rows), axis=0),
+        lengths=tf.zeros([tf.size(rows), width], tf.int32),
+        finished=tf.fill([tf.size(rows), width], False),
     )
 
-    def body(time: Any, beams: _Beams, *state: Any) -> Any:
-        flat = tf.reshape(beams.ids, [-1])
-        log_probs, after = step(flat, state)
+    def body(time: Any, rows: Any, found: _Beams, beams: _Beams, *state: Any) -> Any:
+        log_probs, after = step(tf.reshape(beams.ids, [-1]), state)
         classes = log_probs.shape[-1] or tf.shape(log_probs)[-1]
         log_probs = allowed(tf.cast(log_probs, tf.float32), tf.reshape(beams.said, [-1, longest]), time)
-        log_probs = tf.reshape(log_probs, [batch, width, classes])
-        is_end = tf.equal(tf.range(classes), end)
-        # an ended hypothesis can only say the end id again, at no cost
-        log_probs = tf.where(beams.finished[..., None], tf.where(is_end, 0.0, NEVER), log_probs)
-        parents, ids, totals = advance(log_probs, beams, time)
+        parents, ids, totals = advance(tf.reshape(log_probs, [-1, width, classes]), beams, time)
 
         def of_parents(value: Any) -> Any:
             return tf.gather(value, parents, batch_dims=1)
@@ -121,30 +126,69 @@ def search(
         said = tf.tensor_scatter_nd_update(
             tf.transpose(of_parents(beams.said), [2, 0, 1]), [[time]], [tf.where(ended, end, ids)]
         )
-        rows = tf.reshape(parents + width * tf.range(batch)[:, None], [-1])
-        next_beams = _Beams(
+        beams = _Beams(
             ids=ids,
             said=tf.transpose(said, [1, 2, 0]),
             log_probs=totals,
             lengths=of_parents(beams.lengths) + tf.cast(~ended, tf.int32),
             finished=ended | tf.equal(ids, end),
         )
-        return time + 1, next_beams, *(tf.gather(one, rows) for one in after[:changing]), *after[changing:]
+        kept = tf.reshape(parents + width * tf.range(tf.size(rows))[:, None], [-1])
+        after = [*(tf.gather(one, kept) for one in after[:changing]), *after[changing:]]
+        done = tf.reduce_all(beams.finished, axis=1)
+        if not alike:
+            done |= _settled(beams, rank, wanted, longest)
+        return time + 1, *tf.cond(
+            tf.reduce_any(done),
+            lambda: _without(done, rows, found, beams, after, width),
+            lambda: (rows, found, beams, *after),
+        )
 
     tiled = [tf.repeat(one, width, axis=0) for one in state]
-    shapes = _Beams(*(tf.TensorShape([None] * len(one.shape)) for one in beams))
-    _, beams, *_ = tf.while_loop(
-        lambda time, beams, *_: (time < longest) & tf.reduce_any(~beams.finished),
+    loose = _Beams(*(tf.TensorShape([None] * len(one.shape)) for one in beams))
+    _, rows, found, beams, *_ = tf.while_loop(
+        lambda time, rows, *_: (time < longest) & (tf.size(rows) > 0),
         body,
-        [tf.constant(0), beams, *tiled],
-        shape_invariants=[tf.TensorShape([]), shapes, *(tf.TensorShape([None, *one.shape[1:]]) for one in state)],
+        [tf.constant(0), rows, beams, beams, *tiled],
+        shape_invariants=[
+            *(tf.TensorShape([]), tf.TensorShape([None]), loose, loose),
+            *(tf.TensorShape([None, *one.shape[1:]]) for one in state),
+        ],
         parallel_iterations=1,
     )
-    scores = beams.log_probs if rank is None else rank(beams.log_probs, beams.lengths)
+    beams = _put(rows, beams, found)
+    scores = rank(beams.log_probs, beams.lengths)
     order = tf.argsort(scores, direction="DESCENDING", stable=True)
-    found = [tf.gather(one, order, batch_dims=1) for one in (beams.said, beams.lengths, beams.log_probs, scores)]
+    best = [tf.gather(one, order, batch_dims=1) for one in (beams.said, beams.lengths, beams.log_probs, scores)]
     steps = tf.reduce_max(tf.concat([[0], tf.reshape(beams.lengths, [-1])], axis=0))
-    return Hypotheses(found[0][:, :, :steps], *found[1:])
+    return Hypotheses(best[0][:, :, :steps], *best[1:])
+
+
+def _settled(beams: _Beams, rank: Rank, wanted: int, longest: Any) -> Any:
+    """Return for each row whether its best hypotheses have ended and none that goes on can be ranked before them.
+
+    Log-probabilities fall with each id, so a hypothesis is at best ranked as if it had its present log-probability, at
+    its present length or at the greatest.
+    """
+    scores = rank(beams.log_probs, beams.lengths)
+    at_best = tf.maximum(scores, rank(beams.log_probs, longest * tf.ones_like(beams.lengths)))
+    open_ = tf.reduce_max(tf.where(beams.finished, NEVER, at_best), axis=1)
+    ended = tf.math.top_k(tf.where(beams.finished, scores, NEVER), wanted).values[:, -1]
+    return ended > tf.maximum(open_, NEVER)
+
+
+def _put(rows: Any, beams: _Beams, found: _Beams) -> _Beams:
+    """Return all rows' hypotheses with some rows' replaced."""
+    return _Beams(*(tf.tensor_scatter_nd_update(a, rows[:, None], b) for a, b in zip(found, beams, strict=True)))
+
+
+def _without(done: Any, rows: Any, found: _Beams, beams: _Beams, state: Sequence[Any], width: int) -> tuple[Any, ...]:
+    """Put the rows that are done to what was found; return what is left in flight."""
+    (away,), (left,) = (tf.unstack(tf.where(mask), axis=1) for mask in (done, ~done))
+    found = _put(tf.gather(rows, away), _Beams(*(tf.gather(one, away) for one in beams)), found)
+    places = tf.reshape(width * left[:, None] + tf.range(width, dtype=tf.int64), [-1])
+    beams = _Beams(*(tf.gather(one, left) for one in beams))
+    return tf.gather(rows, left), found, beams, *(tf.gather(one, places) for one in state)
 
 
 def penalized(settings: SearchSettings) -> Rank:
@@ -158,7 +202,7 @@ def penalized(settings: SearchSettings) -> Rank:
     return rank
 
 
-def best_extensions(settings: SearchSettings, end: Any) -> Advance:
+def best_extensions(settings: SearchSettings, end: int) -> Advance:
     """Return the step of a beam search: the hypotheses with the highest scores, of all extensions of all of them.
 
     As in TensorFlow Addons' ``BeamSearchDecoder``, the length by which the end of a hypothesis is judged does not count
@@ -167,18 +211,26 @@ def best_extensions(settings: SearchSettings, end: Any) -> Advance:
     width, rank = settings.beam, penalized(settings)
 
     def advance(log_probs: Any, beams: _Beams, time: Any) -> tuple[Any, Any, Any]:
-        batch, _, classes = tf.unstack(tf.shape(log_probs))
-        totals = tf.maximum(beams.log_probs[..., None] + log_probs, NEVER)
-        longer = ~beams.finished[..., None] & tf.not_equal(tf.range(classes), end)
+        classes = tf.shape(log_probs)[-1]
+        # of each hypothesis, its most probable ids but the end id, and the end id
+        likely, ids = tf.math.top_k(log_probs, tf.minimum(width + 1, classes))
+        likely = tf.where(beams.finished[..., None] | tf.equal(ids, end), NEVER, likely)
+        stop = log_probs[:, :, end] if end >= 0 else tf.fill(tf.shape(log_probs)[:2], NEVER)
+        stop = tf.where(beams.finished, 0.0, stop)
+        likely = tf.concat([likely, stop[..., None]], axis=-1)
+        ids = tf.concat([ids, tf.fill(tf.shape(stop), end)[..., None]], axis=-1)
+        totals = tf.maximum(beams.log_probs[..., None] + likely, NEVER)
+        longer = ~beams.finished[..., None] & tf.not_equal(ids, end)
         scores = rank(totals, beams.lengths[..., None] + tf.cast(longer, tf.int32))
-        places = tf.math.top_k(tf.reshape(scores, [batch, -1]), width).indices
-        best_totals = tf.gather(tf.reshape(totals, [batch, -1]), places, batch_dims=1)
-        return places // classes, places % classes, best_totals
+        flat = [tf.reshape(one, [tf.shape(one)[0], -1]) for one in (scores, totals, ids)]
+        places = tf.math.top_k(flat[0], width).indices
+        best, chosen = (tf.gather(one, places, batch_dims=1) for one in flat[1:])
+        return places // tf.shape(ids)[-1], chosen, best
 
     return advance
 
 
-def drawn(settings: SearchSettings, seed: Any) -> Advance:
+def drawn(settings: SearchSettings, seed: Any, end: Any) -> Advance:
     """Return the step of a sampling: an id for each hypothesis, drawn from its probabilities.
 
     Temperature, top-k and top-p change what is drawn and not the log-probabilities that are returned.
@@ -186,6 +238,9 @@ def drawn(settings: SearchSettings, seed: Any) -> Advance:
 
     def advance(log_probs: Any, beams: _Beams, time: Any) -> tuple[Any, Any, Any]:
         batch, width, classes = tf.unstack(tf.shape(log_probs))
+        # an ended hypothesis can only say the end id again, at no cost
+        is_end = tf.equal(tf.range(classes), end)
+        log_probs = tf.where(beams.finished[..., None], tf.where(is_end, 0.0, NEVER), log_probs)
         flat = tf.reshape(log_probs, [-1, classes])
         logits = flat / settings.temperature
         if settings.top_k:

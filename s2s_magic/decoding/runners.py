@@ -57,7 +57,7 @@ def _compiled(inference: DecodingModel, longest: int, settings: SearchSettings) 
 
         return search(
             step,
-            drawn(settings, seed) if settings.sample else best_extensions(settings, end),
+            drawn(settings, seed, end) if settings.sample else best_extensions(settings, end),
             constraints(settings, end),
             start,
             state,
@@ -65,6 +65,7 @@ def _compiled(inference: DecodingModel, longest: int, settings: SearchSettings) 
             end=end,
             longest=longest,
             rank=penalized(settings),
+            wanted=settings.n_best,
             alike=settings.sample,
             constant=steps.constant,
         )
