@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from s2s_magic import addons, backend
 from s2s_magic.errors import BuildError, DataError, Fault, FitError, LookupFailed, first_line_of
+from s2s_magic.explaining import explain
 from s2s_magic.undoing import Changes
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from s2s_magic.handle import Seq2Seq
     from s2s_magic.ledger import Ledger
     from s2s_magic.ledger.compare import Comparison
-    from s2s_magic.ledger.explain import Explanation
 
 
 def build(
@@ -246,41 +246,6 @@ def decode(
 def current_ledger(model: Seq2Seq) -> Ledger:
     """Return the ledger, updated to the present state of its objects (a layer frozen since, for example)."""
     return model.refresh()
-
-
-def explain(model: Seq2Seq, what: str, *, which: str | None = None) -> Explanation:
-    """Explain one tensor, layer or variable: who owns what, and whether it is trained.
-
-    Parameters
-    ----------
-    model
-        The result of `build` or `trace`.
-    what
-        A name from the cell (``encoder_embeddings``, ``decoder_cell``, ``decoder_cell.kernel``).
-    which
-        The name of the Keras model whose training to explain, where the code made several.
-
-    Raises
-    ------
-    LookupFailed
-        When there is no such name.
-    """
-    from s2s_magic.ledger.explain import explain as explain_ledger
-
-    current_ledger(model)
-    with Changes() as changes, changes, changes:
-        changes.enter(model.chosen(which))
-        return explain_ledger(model.ledger, what, norms=_norms(model))
-
-
-def _norms(model: Seq2Seq) -> dict[str, float]:
-    import numpy as np
-
-    return {
-        key: float(np.linalg.norm(np.asarray(variable.numpy(), dtype=np.float64)))
-        for key, variable in model.live.variables.items()
-        if backend.floats(variable)
-    }
 
 
 def compare(one: Seq2Seq, other: Seq2Seq) -> Comparison:

@@ -18,10 +18,11 @@ from s2s_magic.cells import transformer
 from s2s_magic.compatibility import matchers
 from s2s_magic.completion import matcher
 from s2s_magic.errors import WITHOUT_TENSORFLOW, Interrupted, LookupFailed, Seq2SeqError, UsageError, as_plain, nearest
+from s2s_magic.line_sources import read_sources
 from s2s_magic.options import HelpShown, check_body, help_text, parse_line
 from s2s_magic.traced_cell import trace_cell
 from s2s_magic.undoing import Changes
-from s2s_magic.verbs import SEARCH_OPTIONS, Quoted
+from s2s_magic.verbs import SEARCH_OPTIONS, TELL_OPTIONS
 
 if TYPE_CHECKING:
     from s2s_magic.handle import Seq2Seq
@@ -141,8 +142,27 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         return None
 
     def _explain(self, options: Namespace) -> Any:
-        explanation = api.explain(self._model(options.name), options.what, which=options.model)
+        model = self._model(options.name)
+        if options.decode is not None:
+            return self._tell(model, options)
+        if options.what is None:
+            raise UsageError(f"%seq2seq explain {options.name}: expected WHAT, or --decode SOURCE")
+        explanation = api.explain(model, options.what, which=options.model)
         return explanation if options.wanted else self._show_view("explanation", explanation)
+
+    def _tell(self, model: Seq2Seq, options: Namespace) -> Any:
+        """Tell how an output is said; a variable with several sources stands for its first."""
+        if options.what is not None:
+            raise UsageError(f"%seq2seq explain {options.name}: give {options.what} or --decode, not both")
+        sources = [
+            read_sources(self.shell.user_ns, model, word)
+            for word in (options.decode, options.instead)
+            if word is not None
+        ]
+        given = {name: value for name in TELL_OPTIONS if (value := getattr(options, name)) is not None}
+        first, *others = [one if isinstance(one, str) or not len(one) else one[0] for one in sources]
+        told = api.explain(model, decode=first, instead=others[0] if others else None, which=options.model, **given)
+        return told if options.wanted else self._show_view("told", told)
 
     def _code(self, options: Namespace) -> str | None:
         from s2s_magic.decoding import inference_model
@@ -166,7 +186,7 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
 
     def _decode(self, options: Namespace) -> list[Any] | None:
         model = self._model(options.name)
-        sources = self._sources(model, options.source)
+        sources = read_sources(self.shell.user_ns, model, options.source)
         outputs = api.decode(
             model,
             sources,
@@ -180,25 +200,6 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
             return outputs
         self._display(outputs.display(alignments=options.alignments))
         return None
-
-    def _sources(self, model: Seq2Seq, word: str) -> Any:
-        """Read the sources to decode: text in quotes (ids for a model of ids), or a notebook variable."""
-        from s2s_magic.decoding import reads_text
-
-        name = not isinstance(word, Quoted) and word.isidentifier()
-        if name and word in self.shell.user_ns:
-            return self.shell.user_ns[word]
-        if reads_text(model):
-            return [str(word)]
-        if name:
-            raise LookupFailed(f"no notebook variable {word!r}{nearest(word, self.shell.user_ns)}")
-        try:
-            return [[int(part) for part in word.strip("[]").replace(",", " ").split()]]
-        except ValueError as error:
-            raise LookupFailed(
-                f'{model.name} works on ids: expected whole numbers such as "3 14 15", or the name of a variable, '
-                f"got {str(word)!r}"
-            ) from error
 
     def _compare(self, options: Namespace) -> Any:
         comparison = api.compare(self._model(options.name), self._model(options.other))

@@ -75,8 +75,15 @@ _SEARCH: tuple[dict[str, Any], ...] = (
 )
 
 
+_OF_BEAMS = ("--beam", "--n-best", "--length-penalty", "--min-length", "--no-repeat-ngram", "--prefix")
+
+
 SEARCH_OPTIONS = tuple(str(option["flags"][0]).lstrip("-").replace("-", "_") for option in _SEARCH)
 """The names of these options, in Python."""
+
+
+TELL_OPTIONS = ("likely", "max_length", *(flag.lstrip("-").replace("-", "_") for flag in _OF_BEAMS))
+"""The names of the options of telling how an output is said, in Python."""
 
 
 # verb -> (one line, example, positional arguments, options)
@@ -134,16 +141,29 @@ VERBS: dict[str, tuple[str, str, dict[str, dict[str, Any]], tuple[dict[str, Any]
         ),
     ),
     "explain": (
-        "Say who owns what about one tensor, layer or variable, and whether it is trained.",
+        "Say who owns what about one tensor, layer or variable, and whether it is trained; or how an output is said.",
         "%seq2seq explain translator encoder_embeddings",
         {
             "name": {**_NAME, "help": "a model that build or trace bound"},
             "what": {
                 "metavar": "WHAT",
+                "nargs": "?",
                 "help": "a tensor, a layer or a variable, such as decoder_cell.kernel; or verdicts, for their rules",
             },
         },
-        (_MODEL, {**_RETURN, "help": "return the explanation instead of showing it"}),
+        (
+            {
+                "flags": ("--decode",),
+                "metavar": "SOURCE",
+                "help": "tell how the output for SOURCE is said, step by step",
+            },
+            {"flags": ("--instead",), "metavar": "SOURCE", "help": "and beside it that for another source"},
+            {"flags": ("--likely",), "type": int, "metavar": "N", "help": "so many probable tokens of each step; 5"},
+            {"flags": ("--max-length",), "type": int, "metavar": "N", "help": "longest output"},
+            *(option for option in _SEARCH if option["flags"][0] in _OF_BEAMS),
+            _MODEL,
+            {**_RETURN, "help": "return the explanation instead of showing it"},
+        ),
     ),
     "code": (
         "Show the plain Keras code of NAME.",

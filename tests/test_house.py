@@ -30,7 +30,7 @@ ARROWS = {
     "data": "backend ledger handle",
     "acceleration": "backend kernels source",
     "training": "backend data ledger tracing acceleration handle",
-    "decoding": "backend data ledger tracing acceleration kernels handle decoded",
+    "decoding": "backend data ledger tracing acceleration kernels handle decoded told",
 }
 # The packages that no module of a room may import.
 STRANGERS = {
@@ -40,6 +40,7 @@ STRANGERS = {
     "view": "tensorflow keras",
     "handle": "tensorflow keras",
     "decoded": "tensorflow keras",
+    "told": "tensorflow keras",
 }
 # Private-looking names that are not Keras's: those of Python's own protocols and modules.
 OF_PYTHON = {"_fields", "_repr_mimebundle_", "_current_frames", "_get_running_loop", "_set_running_loop"}

@@ -102,8 +102,8 @@ def alignments(
         row = source.take([number])
         ended = [*said, end] if end is not None and len(said) < most else list(said)
         weights = attending.weights(row, [start, *ended[:-1]])
-        read = _tokens(seq2seq, "source", np.asarray(row)[0])
-        wrote = _tokens(seq2seq, "target", said) + (["end"] if len(ended) > len(said) else [])
+        read = tokens_of(seq2seq, "source", np.asarray(row)[0])
+        wrote = tokens_of(seq2seq, "target", said) + (["end"] if len(ended) > len(said) else [])
         found.append(
             [
                 Alignment(name, tuple(read), tuple(wrote), tuple(map(tuple, each.tolist())))
@@ -113,7 +113,8 @@ def alignments(
     return found
 
 
-def _tokens(seq2seq: Seq2Seq, side: str, ids: Any) -> list[str]:
+def tokens_of(seq2seq: Seq2Seq, side: str, ids: Any) -> list[str]:
+    """Return the tokens of one row of ids or of one-hot vectors, of the ``source`` or the ``target``."""
     tokenizer = seq2seq.tokenizers.get(side)
     numbers = [int(number) for number in ids] if np.ndim(ids) == 1 else list(map(int, np.argmax(ids, axis=-1)))
     return [str(number) if tokenizer is None else tokenizer.decode([number]) for number in numbers]

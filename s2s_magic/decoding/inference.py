@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -22,7 +22,7 @@ from s2s_magic.decoding.hypotheses import Hypotheses
 from s2s_magic.decoding.model_settings import fitted_to
 from s2s_magic.decoding.recipe import DecodingModel, Way
 from s2s_magic.decoding.runners import runner
-from s2s_magic.decoding.settings import read_settings
+from s2s_magic.decoding.settings import SearchSettings, read_settings
 from s2s_magic.decoding.sources import Sources, read, unreadable
 from s2s_magic.errors import DecodeError, first_line_of
 from s2s_magic.handle import Seq2Seq, SpecialIds
@@ -55,6 +55,53 @@ def decode(
     the longest source plus ten. For a model that masks no padding, each batch has rows of one length, so that its
     encoder never reads padding.
     """
+    shown = partial(beside_sources, seq2seq, sources)
+    ready = prepared(seq2seq, sources, max_length=max_length, start=start, end=end, **search_options)
+    if ready is None:
+        return Decodings([], shown, lambda ids: [])
+    plan, source, settings, longest, inference = ready
+    run_batch = runner(inference, longest, settings)
+    found: list[Any] = [None] * len(source.lengths)
+    for numbers, batch in _batches(source, max(1, min(BATCH, MOST_ROWS // settings.width))):
+        parts = run_batch(batch, tf.fill([len(numbers)], plan.ids.start))
+        for number, row in zip(numbers, _rows(parts, settings.n_best, longest, plan.ids.end), strict=True):
+            found[number] = row
+    texts = iter(_as_texts(seq2seq, plan.way, [ids for row in found for ids, *_ in row]))
+    n_best = [[Hypothesis(next(texts), tuple(ids), *rated) for ids, *rated in row] for row in found]
+    ids = plan.ids
+    attended = partial(alignments, seq2seq, plan.way, source, start=ids.start or 0, end=ids.end, most=longest)
+    return Decodings(n_best, shown, attended)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How a model is decoded, the ids that rows start and end with, and notes for the reader."""
+
+    way: Way
+    ids: SpecialIds
+    notes: tuple[str, ...]
+
+
+class Prepared(NamedTuple):
+    """What a decoding needs: the plan, the rows, the checked settings, the most ids of an output, and the model."""
+
+    plan: _Plan
+    source: Sources
+    settings: SearchSettings
+    longest: int
+    inference: DecodingModel
+
+
+def prepared(
+    seq2seq: Seq2Seq,
+    sources: Any,
+    *,
+    max_length: int | None = None,
+    start: Edge = None,
+    end: Edge = None,
+    **search_options: Any,
+) -> Prepared | None:
+    """Read the sources and settings of a decoding and make its model; None if there are no sources. See `decode`."""
     settings = read_settings(search_options)
     _check_length(max_length)
     try:
@@ -66,9 +113,8 @@ def decode(
     except sequences.Unreadable as error:
         raise unreadable(error) from error
     plan = _planned(seq2seq, start, end)
-    shown = partial(beside_sources, seq2seq, sources)
     if hasattr(value, "__len__") and not len(value):
-        return Decodings([], shown, lambda ids: [])
+        return None
     source = read(seq2seq, plan.way, value)
     longest, most = max_length, plan.way.longest
     if longest is None:
@@ -76,18 +122,7 @@ def decode(
     elif most is not None and longest > most:
         raise DecodeError(f"{seq2seq.name} gives rows of {most} ids; max_length can only be smaller")
     settings = fitted_to(seq2seq, plan.way, settings, int(longest))
-    inference = _inference(seq2seq, plan, int(longest))
-    run_batch = runner(inference, int(longest), settings)
-    found: list[Any] = [None] * len(source.lengths)
-    for numbers, batch in _batches(source, max(1, min(BATCH, MOST_ROWS // settings.width))):
-        parts = run_batch(batch, tf.fill([len(numbers)], plan.ids.start))
-        for number, row in zip(numbers, _rows(parts, settings.n_best, longest, plan.ids.end), strict=True):
-            found[number] = row
-    texts = iter(_as_texts(seq2seq, plan.way, [ids for row in found for ids, *_ in row]))
-    n_best = [[Hypothesis(next(texts), tuple(ids), *rated) for ids, *rated in row] for row in found]
-    ids = plan.ids
-    attended = partial(alignments, seq2seq, plan.way, source, start=ids.start or 0, end=ids.end, most=int(longest))
-    return Decodings(n_best, shown, attended)
+    return Prepared(plan, source, settings, int(longest), _inference(seq2seq, plan, int(longest)))
 
 
 def _rows(parts: Hypotheses, n_best: int, longest: int, end: int | None) -> Iterator[list[tuple[Any, ...]]]:
@@ -133,15 +168,6 @@ def _longest(seq2seq: Seq2Seq, source: Sources | None) -> int:
     if seq2seq.fitted is not None and seq2seq.fitted.longest is not None:
         return seq2seq.fitted.longest
     return UNKNOWN_LENGTH if source is None else 2 * source.longest + 10
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """How a model is decoded, the ids that rows start and end with, and notes for the reader."""
-
-    way: Way
-    ids: SpecialIds
-    notes: tuple[str, ...]
 
 
 def _planned(seq2seq: Seq2Seq, start: Edge, end: Edge) -> _Plan:

@@ -41,19 +41,36 @@ def _compiled(inference: DecodingModel, longest: int, settings: SearchSettings) 
     if settings.is_greedy and (steps is None or not steps.preferred):
         run_model = _model_runner(made[way.entry], with_starts=way.takes == "sources and starts")
         return lambda seed, sources, start: _alone(*run_model(sources, start))
-    assert steps is not None
-    begin, logits = steps.begin, steps.logits
+    dtype = backend.dtype_of(way.source)
+    signature = [tf.TensorSpec([None, *way.source.shape[1:]], dtype), *_STARTS]
+    graph = tf.function(searching(inference, longest, settings), input_signature=signature, autograph=False)
+
+    def run_batch(seed: int, sources: Any, start: Any) -> Hypotheses:
+        given = tf.convert_to_tensor(sources)
+        found: Hypotheses = graph(given if dtype == "string" else tf.cast(given, dtype), start, tf.constant(seed))
+        return found
+
+    return run_batch
+
+
+def searching(
+    inference: DecodingModel, longest: int, settings: SearchSettings
+) -> Callable[[Any, Any, Any], Hypotheses]:
+    """Return a search as a function of sources, start ids (rows,) and a seed, for a model that has steps."""
+    assert inference.way is not None
+    assert inference.way.steps is not None
+    steps = inference.way.steps(inference.namespace)
     end = -1 if inference.ids.end is None else inference.ids.end
 
     def searched(sources: Any, start: Any, seed: Any) -> Hypotheses:
-        state, score = begin(sources)
+        state, score = steps.begin(sources)
         if settings.is_greedy:
-            rated = partial(log_probability_of, logits=logits)
+            rated = partial(log_probability_of, logits=steps.logits)
             return _alone(*greedy(score, most_probable, start, state, end=end, longest=longest, rated=rated))
 
         def step(ids: Any, state: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
             scores, after = score(ids, state)
-            return log_probabilities(scores, logits=logits), after
+            return log_probabilities(scores, logits=steps.logits), after
 
         return search(
             step,
@@ -70,16 +87,7 @@ def _compiled(inference: DecodingModel, longest: int, settings: SearchSettings) 
             constant=steps.constant,
         )
 
-    dtype = backend.dtype_of(way.source)
-    signature = [tf.TensorSpec([None, *way.source.shape[1:]], dtype), *_STARTS]
-    graph = tf.function(searched, input_signature=signature, autograph=False)
-
-    def run_batch(seed: int, sources: Any, start: Any) -> Hypotheses:
-        given = tf.convert_to_tensor(sources)
-        found: Hypotheses = graph(given if dtype == "string" else tf.cast(given, dtype), start, tf.constant(seed))
-        return found
-
-    return run_batch
+    return searched
 
 
 def _alone(ids: Any, lengths: Any, log_probs: Any = None) -> Hypotheses:

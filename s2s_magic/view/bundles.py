@@ -14,6 +14,7 @@ from s2s_magic.view.html.markup import Markup, join, tag
 
 if TYPE_CHECKING:
     from s2s_magic.decoded import Alignment
+    from s2s_magic.told import ToldDecoding
     from s2s_magic.view.report import Report
 
 # Displays of one report in a notebook need different ids; a counter gives the same ids in every run of the notebook.
@@ -117,6 +118,13 @@ def show_alignments(shown: Sequence[Alignment]) -> Display:
         return join(figures)
 
     return Display(lambda: "\n\n".join(map(alignment_text, shown)), page)
+
+
+def show_told(shown: ToldDecoding) -> Display:
+    """Return the display of how an output was said."""
+    from s2s_magic.view.said_steps import told_html, told_text
+
+    return Display(lambda: told_text(shown), lambda: told_html(shown))
 
 
 def stacked(first: Display, second: Display) -> Display:

@@ -19,8 +19,8 @@ SHADES = " ░▒▓█"
 
 def alignment_svg(shown: Alignment) -> str:
     """Draw a heat map: a column for each token of the source, a row for each of the output, dark where it looked."""
-    left = 12 + LETTER * max((_width(token) for token in shown.target), default=0)
-    longest = max((_width(token) for token in shown.source), default=0)
+    left = 12 + LETTER * max((drawn_width(token) for token in shown.target), default=0)
+    longest = max((drawn_width(token) for token in shown.source), default=0)
     flat = LETTER * longest <= SIDE  # tokens of a letter or two stand upright
     top = 24 if flat else 12 + LETTER * longest
     wide, high = left + SIDE * len(shown.source) + 4, top + SIDE * len(shown.target) + 4
@@ -28,13 +28,13 @@ def alignment_svg(shown: Alignment) -> str:
     for place, token in enumerate(shown.source):
         across, up = left + SIDE * place + SIDE / 2, top - 6
         how = 'text-anchor="middle"' if flat else f'transform="rotate(-90 {across + 4} {up})"'
-        parts.append(f'<text x="{across if flat else across + 4}" y="{up}" {how}>{escape(_shown(token))}</text>')
+        parts.append(f'<text x="{across if flat else across + 4}" y="{up}" {how}>{escape(drawn(token))}</text>')
     for place, token in enumerate(shown.target):
         y = top + SIDE * place + SIDE / 2 + 4
-        parts.append(f'<text x="{left - 6}" y="{y}" text-anchor="end">{escape(_shown(token))}</text>')
+        parts.append(f'<text x="{left - 6}" y="{y}" text-anchor="end">{escape(drawn(token))}</text>')
     for row, (token, weights) in enumerate(zip(shown.target, shown.weights, strict=True)):
         for column, (read, weight) in enumerate(zip(shown.source, weights, strict=True)):
-            told = escape(f"{_shown(token)} looks at {_shown(read)}: {weight:.2f}")
+            told = escape(f"{drawn(token)} looks at {drawn(read)}: {weight:.2f}")
             parts.append(
                 f'<rect x="{left + SIDE * column}" y="{top + SIDE * row}" width="{SIDE}" height="{SIDE}" '
                 f'fill="currentColor" fill-opacity="{weight:.3f}" stroke="currentColor" stroke-opacity="0.25">'
@@ -55,17 +55,17 @@ def alignment_sentences(shown: Alignment) -> list[str]:
     for token, weights in zip(shown.target, shown.weights, strict=True):
         most = max(range(len(weights)), key=weights.__getitem__, default=None)
         if most is not None:
-            said.append(f"{_shown(token)} looks most at {_shown(shown.source[most])} ({weights[most]:.2f}).")
+            said.append(f"{drawn(token)} looks most at {drawn(shown.source[most])} ({weights[most]:.2f}).")
     return said
 
 
 def alignment_text(shown: Alignment) -> str:
     """Draw the heat map with letters: a line for each token of the output."""
-    wide = max((_width(token) for token in shown.target), default=0)
-    lines = [f"what {shown.layer} looked at, in {' '.join(map(_shown, shown.source))}:"]
+    wide = max((drawn_width(token) for token in shown.target), default=0)
+    lines = [f"what {shown.layer} looked at, in {' '.join(map(drawn, shown.source))}:"]
     for token, weights in zip(shown.target, shown.weights, strict=True):
         cells = "".join(SHADES[min(int(weight * len(SHADES)), len(SHADES) - 1)] * 2 for weight in weights)
-        lines.append(f"{_shown(token)}{' ' * (wide - _width(token))}  |{cells}|")
+        lines.append(f"{drawn(token)}{' ' * (wide - drawn_width(token))}  |{cells}|")
     return "\n".join(lines)
 
 
@@ -76,8 +76,8 @@ def alignment_figure(shown: Alignment) -> Any:
     figure = Figure(figsize=(1.5 + 0.3 * len(shown.source), 1.2 + 0.3 * len(shown.target)), layout="constrained")
     axes = figure.subplots()
     picture = axes.imshow(shown.weights, cmap="Greys", vmin=0.0, vmax=1.0, aspect="equal")
-    axes.set_xticks(range(len(shown.source)), [_shown(token) for token in shown.source], rotation=90)
-    axes.set_yticks(range(len(shown.target)), [_shown(token) for token in shown.target])
+    axes.set_xticks(range(len(shown.source)), [drawn(token) for token in shown.source], rotation=90)
+    axes.set_yticks(range(len(shown.target)), [drawn(token) for token in shown.target])
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")
     axes.set_xlabel("source")
@@ -86,11 +86,11 @@ def alignment_figure(shown: Alignment) -> Any:
     return figure
 
 
-def _shown(token: str) -> str:
+def drawn(token: str) -> str:
     """Return a token as it is drawn, on one line; a blank one is visible."""
     return in_a_line(token) if token.strip() else "␣"
 
 
-def _width(token: str) -> int:
+def drawn_width(token: str) -> int:
     """Return how many letters wide a token is drawn; a wide letter counts twice."""
-    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in _shown(token))
+    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in drawn(token))
