@@ -19,6 +19,9 @@ BAR = 60
 """The length of a bar for a probability of 1, in pixels."""
 
 
+_WHOLE = "white-space:nowrap;display:inline-block"
+
+
 def told_html(shown: ToldDecoding) -> str:
     """Return the parts side by side."""
     parts = [tag("div", *_part(part), style="flex:1 1 20em;min-width:0;overflow-x:auto") for part in shown.parts]
@@ -53,8 +56,9 @@ def _table(told: Told) -> Markup:
             style=f"display:inline-block;height:0.7em;width:{max(BAR * step.probability, 1):.0f}px;"
             "background:currentColor;opacity:0.6;margin-right:0.5em",
         )
-        likely = ", ".join(f"{drawn(token)} {_percent(chance)}" for token, chance in step.likely)
-        cells = [drawn(step.token), join([bar, _percent(step.probability)]), likely]
+        chances = [f"{drawn(token)} {_percent(chance)}" for token, chance in step.likely]
+        likely = join([tag("span", one, style=f"{_WHOLE};margin-right:0.8em") for one in chances])
+        cells = [drawn(step.token), tag("span", bar, _percent(step.probability), style=_WHOLE), likely]
         rows.append(tag("tr", tag("th", number, scope="row"), *(tag("td", cell, style=left) for cell in cells)))
     caption = tag("caption", f"What {told.name} said, step by step", style="white-space:nowrap")
     return tag("table", caption, tag("thead", tag("tr", *heads)), tag("tbody", *rows))
