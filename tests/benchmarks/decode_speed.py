@@ -68,6 +68,14 @@ def model_of(vocab: int, kind: str, sources: list[list[int]], wanted: float) -> 
     return made
 
 
+def padded(rows: list[list[int]]) -> Any:
+    """Return rows as one array, each padded to the longest."""
+    filled = np.full((len(rows), max(map(len, rows))), PADDING, np.int32)
+    for place, row in enumerate(rows):
+        filled[place, : len(row)] = row
+    return filled
+
+
 def by_tfa(made: Any, sources: list[list[int]], batch: int) -> Callable[[], list[list[int]]]:
     """Return a function that decodes all sentences by TFA's decoder, batch by batch."""
     model = inference_model(made).model
@@ -77,11 +85,8 @@ def by_tfa(made: Any, sources: list[list[int]], batch: int) -> Callable[[], list
     def run() -> list[list[int]]:
         found = []
         for first in range(0, len(sources), batch):
-            rows = sources[first : first + batch]
-            filled = np.full((len(rows), max(map(len, rows))), PADDING, np.int32)
-            for place, row in enumerate(rows):
-                filled[place, : len(row)] = row
-            ids, lengths = step(filled, np.full(len(rows), START, np.int32))
+            filled = padded(sources[first : first + batch])
+            ids, lengths = step(filled, np.full(len(filled), START, np.int32))
             for row, length in zip(ids.numpy().tolist(), lengths.numpy(), strict=True):
                 found.append([number for number in row[:length] if number != END])
         return found
@@ -110,10 +115,7 @@ def by_tfa_beam(made: Any, sources: list[list[int]], batch: int, width: int) -> 
     def run() -> list[list[int]]:
         found = []
         for first in range(0, len(sources), batch):
-            rows = sources[first : first + batch]
-            filled = np.full((len(rows), max(map(len, rows))), PADDING, np.int32)
-            for place, row in enumerate(rows):
-                filled[place, : len(row)] = row
+            filled = padded(sources[first : first + batch])
             for ids in step(filled).numpy().tolist():
                 ids = [*ids, END]
                 found.append(ids[: min(ids.index(END), LONGEST)])
