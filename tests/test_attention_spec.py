@@ -145,7 +145,7 @@ def test_what_does_not_fit_is_told_with_its_place_and_remedy(lines, words):
 
 
 def test_none_is_no_attention():
-    assert parse_spec(text("none")).attention is None
+    assert parse_spec(text("none")).attention == ()
 
 
 @pytest.mark.parametrize("kind", ["luong(6, scale=true)", "bahdanau(5)"])
