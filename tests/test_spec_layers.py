@@ -12,7 +12,7 @@ from s2s_magic.errors import DecodeError, SpecError
 from s2s_magic.source import Dialect, generate
 from s2s_magic.spec import parse_spec
 from s2s_magic.spec.parts import Dropout
-from spec_grid import CHOICES, check, grid
+from spec_grid import check, grid
 
 BASE = "vocab: 9\nembed: 6\nencoder: lstm(6)\ndecoder: lstm(6)\nstart: 1\nend: 2\nmax_length: 4\n"
 STACKS = BASE.replace("lstm(6)", "2 * lstm(6)")
@@ -166,20 +166,12 @@ def test_specs_of_a_grid_are_built_fitted_decoded_and_saved(text, tmp_path):
 def test_any_two_settings_meet_in_the_grid():
     texts = grid(240)
     assert len(set(texts)) == 240
-    for key in (
-        "attention",
-        "residual",
-        "layer_norm",
-        "dropout",
-        "tie_output",
-        "label_smoothing",
-        "freeze",
-        "bridge",
-        "monotonic",
-    ):
+    for key in ("attention", "residual", "layer_norm", "dropout", "tie_output", "label_smoothing", "freeze", "bridge"):
         for other in ("gru", "2 *", "bidirectional", "padding", "{source", "attention", "residual", "tie_output"):
             assert any(f"\n{key}:" in text and other in text for text in texts), (key, other)
-    assert len(CHOICES) == 17
+    for key in ("monotonic", "input_feeding"):
+        for other in ("gru", "2 *", "bidirectional", "padding", "{source", "normalize", "[luong", "freeze", "bridge"):
+            assert any(f"\n{key}:" in text and other in text for text in texts), (key, other)
 
 
 @pytest.mark.parametrize(
