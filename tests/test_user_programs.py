@@ -296,6 +296,7 @@ def test_a_program_is_decoded_as_its_own_loop_does_it(ran):
 def test_decoding_a_program_creates_no_variable(ran):
     if ran.course.refused:
         pytest.skip("it has no decoder that can be followed")
+    ran.shell.user_ns["rows"] = ran.shell.user_ns[ran.course.sources][:6]
     ran(f"%seq2seq decode m rows --return {ran.course.options}")
     ledger = ran.model.inference.ledger
     assert ledger.variables.keys() == ran.model.ledger.variables.keys()
