@@ -87,6 +87,12 @@ def _tokens(node: Node, faults: Faults, places: dict[str, Place]) -> str | dict[
 
 _id = whole(0, MAX_VOCAB - 1)
 
+
+def _switch(said: str, example: str = "true") -> Key:
+    """Return a key whose value is true or false."""
+    return Key(said, example, plain(truth, "true or false"), offers=("true", "false"))
+
+
 SPEC_KEYS: Mapping[str, Key] = {
     "vocab": Key(
         "number of ids, for both sides or {source: ..., target: ...}; or the name of a variable to count them in",
@@ -108,12 +114,7 @@ SPEC_KEYS: Mapping[str, Key] = {
     "decoder": Key(
         "lstm(512), 2 * gru(256, dropout=0.2, recurrent_dropout=0.1)", "lstm(512)", recurrent, offers=_CELL_CALLS
     ),
-    "share": Key(
-        "false for two embeddings over one vocabulary",
-        "false",
-        plain(truth, "true or false"),
-        offers=("true", "false"),
-    ),
+    "share": _switch("false for two embeddings over one vocabulary", "false"),
     "bridge": Key(
         "how encoder states become decoder states: none, dense (learned) or zero (zeros where none fits)",
         "dense",
@@ -126,37 +127,12 @@ SPEC_KEYS: Mapping[str, Key] = {
         attention,
         offers=(*(f"{kind}(" for kind in ATTENTIONS), "none"),
     ),
-    "input_feeding": Key(
-        "true to let each step also read what the step before attended to",
-        "true",
-        plain(truth, "true or false"),
-        offers=("true", "false"),
-    ),
-    "monotonic": Key(
-        "true for attention that moves forward through the source only",
-        "true",
-        plain(truth, "true or false"),
-        offers=("true", "false"),
-    ),
-    "residual": Key(
-        "true to add what each layer reads, from the second on, to what it makes",
-        "true",
-        plain(truth, "true or false"),
-        offers=("true", "false"),
-    ),
-    "layer_norm": Key(
-        "true to normalize the outputs of each layer",
-        "true",
-        plain(truth, "true or false"),
-        offers=("true", "false"),
-    ),
+    "input_feeding": _switch("true to let each step also read what the step before attended to"),
+    "monotonic": _switch("true for attention that moves forward through the source only"),
+    "residual": _switch("true to add what each layer reads, from the second on, to what it makes"),
+    "layer_norm": _switch("true to normalize the outputs of each layer"),
     "dropout": Key("rate for embeddings and outputs, or {embeddings: 0.1, outputs: 0.2}", "0.2", dropout),
-    "tie_output": Key(
-        "true for an output layer that uses the table of the embeddings",
-        "true",
-        plain(truth, "true or false"),
-        offers=("true", "false"),
-    ),
+    "tie_output": _switch("true for an output layer that uses the table of the embeddings"),
     "label_smoothing": Key(
         "part of each target's probability that is spread over all ids",
         "0.1",

@@ -15,7 +15,7 @@ MAX_UNITS = 16_384
 MAX_LAYERS = 16
 
 RATE = real(0, 1, closed=True)
-RATES: Mapping[str, Check] = {"dropout": real(0, 1, closed=True), "recurrent_dropout": real(0, 1, closed=True)}
+RATES: Mapping[str, Check] = dict.fromkeys(("dropout", "recurrent_dropout"), RATE)
 CELLS: Mapping[str, Mapping[str, Check]] = {kind: {"units": whole(1, MAX_UNITS), **RATES} for kind in ("lstm", "gru")}
 
 ATTENTIONS: Mapping[str, Mapping[str, Check]] = {
