@@ -96,7 +96,7 @@ class CellDecoder(BaseDecoder):
             outputs = self.output_layer(outputs)
         return tf.cast(outputs, self.rnn_output_dtype), state
 
-    def single_steps(self, initial_state: Any, given_memories: Any = None) -> tuple[list[Any], int, Callable[..., Any]]:
+    def single_steps(self, initial_state: Any, given_memories: Any = None) -> tuple[list[Any], Callable[..., Any]]:
         """Return the state before the first step, and a function that runs one step on any rows of it.
 
         Parameters
@@ -109,8 +109,7 @@ class CellDecoder(BaseDecoder):
         Returns
         -------
         state : list of tensors [batch, ...]
-        constant : int
-            How many of the last tensors no step changes: the memories.
+            The last ones, which no step changes, are the values, the keys and the mask, if any, of each memory.
         step : callable
             ``(inputs [batch, depth], state) -> (scores [batch, ids], next state, alignments)``, where ``alignments``
             has a tensor ``[batch, memory]`` for each mechanism. Histories are not kept.
@@ -130,7 +129,7 @@ class CellDecoder(BaseDecoder):
             alignments = tf.nest.flatten(after.alignments) if isinstance(after, AttentionWrapperState) else []
             return scores, [*tf.nest.flatten(_bare(after)), *state[len(own) :]], alignments
 
-        return [*own, *kept], len(kept), step
+        return [*own, *kept], step
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments, as Keras saves them."""

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from s2s_magic import backend
 from s2s_magic.acceleration import put_on_kernels
+from s2s_magic.decoding.fast_decoder import gives_logits
 from s2s_magic.decoding.recipe import Way
 from s2s_magic.decoding.search import Step, Steps
 from s2s_magic.decoding.spelling import Names
@@ -43,6 +43,8 @@ _TEMPLATE = """\
 )
 """
 
+_Advance = Callable[[Any, Any], tuple[Any, list[Any], list[Any]]]
+"""One step of a decoder; see ``single_steps`` in `s2s_magic.addons`."""
 _NEW_NAMES = {
     "encoder_model": "encoder_model",
     "sampler": "greedy_sampler",
@@ -115,7 +117,7 @@ class _Attending:
 
     def weights(self, source: Any, fed: Sequence[int]) -> list[Any]:
         """Return the weights of each mechanism, of shape (steps, positions), for one source and what is fed."""
-        state, _, advance = started(self._encoder, self._decoder, self._structure, source)
+        state, advance = _started(self._encoder, self._decoder, self._structure, source)
         found = []
         for number in fed:
             read = tf.identity(self._decoder.sampler.embedding_fn(tf.constant([number])))
@@ -126,11 +128,11 @@ class _Attending:
 
 def _steps(encoder: Any, decoder: Any, structure: Any) -> Steps:
     """Return the steps of a decoder; its encoder model returns what is flattened of ``[state, memories]``."""
-    memories = structure[1]
-    mechanisms = sum(2 + ("memory_mask" in one or "memory_sequence_length" in one) for one in memories)
+    # of each memory its values, its keys, and its mask if it has one
+    constant = sum(2 + ("memory_mask" in one or "memory_sequence_length" in one) for one in structure[1])
 
     def begin(sources: Any) -> tuple[Sequence[Any], Step]:
-        state, _, advance = started(encoder, decoder, structure, sources)
+        state, advance = _started(encoder, decoder, structure, sources)
         embed = decoder.sampler.embedding_fn
 
         def step(ids: Any, before: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
@@ -139,19 +141,14 @@ def _steps(encoder: Any, decoder: Any, structure: Any) -> Steps:
 
         return state, step
 
-    linear = backend.stock_class(decoder.output_layer) == "Dense"
-    logits = linear and decoder.output_layer.activation in (None, tf.keras.activations.linear)
-    return Steps(begin, True if logits else None, constant=mechanisms)
+    return Steps(begin, gives_logits(decoder.output_layer), constant=constant)
 
 
-def started(
-    encoder: Any, decoder: Any, structure: Any, sources: Any
-) -> tuple[list[Any], int, Callable[[Any, Any], tuple[Any, list[Any], list[Any]]]]:
+def _started(encoder: Any, decoder: Any, structure: Any, sources: Any) -> tuple[list[Any], _Advance]:
     """Return a decoder's state for some sources, and its step; see ``single_steps`` in `s2s_magic.addons`."""
     with Changes() as changes, changes, changes:
         put_on_kernels(changes, encoder)
         made = tf.nest.flatten(encoder(sources, training=False))
     state, memories = tf.nest.pack_sequence_as(structure, made)
-    found: tuple[list[Any], int, Callable[[Any, Any], tuple[Any, list[Any], list[Any]]]]
-    found = decoder.single_steps(state, memories)
+    found: tuple[list[Any], _Advance] = decoder.single_steps(state, memories)
     return found

@@ -123,7 +123,7 @@ def decoder_steps(encoder: Any, decoder: Any) -> Steps:
             state = encoder(sources, training=False)
         return tf.nest.flatten(state), step_of(decoder) if on_kernels else _step_by_cell(decoder, state)
 
-    return Steps(begin, _gives_logits(decoder.output_layer), preferred=on_kernels)
+    return Steps(begin, gives_logits(decoder.output_layer), preferred=on_kernels)
 
 
 def _step_by_cell(decoder: Any, structure: Any) -> Step:
@@ -137,7 +137,7 @@ def _step_by_cell(decoder: Any, structure: Any) -> Step:
     return step
 
 
-def _gives_logits(layer: Any) -> bool | None:
+def gives_logits(layer: Any) -> bool | None:
     """Return True if a decoder's output layer gives logits; None if only its numbers tell."""
     linear = backend.stock_class(layer) == "Dense" and layer.activation in (None, tf.keras.activations.linear)
     return True if linear else None

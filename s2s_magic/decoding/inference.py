@@ -55,10 +55,14 @@ def decode(
     the longest source plus ten. For a model that masks no padding, each batch has rows of one length, so that its
     encoder never reads padding.
     """
-    shown = partial(beside_sources, seq2seq, sources)
     ready = prepared(seq2seq, sources, max_length=max_length, start=start, end=end, **search_options)
     if ready is None:
-        return Decodings([], shown, lambda ids: [])
+        return Decodings([], partial(beside_sources, seq2seq, sources), lambda ids: [])
+    return decoded(seq2seq, sources, ready)
+
+
+def decoded(seq2seq: Seq2Seq, sources: Any, ready: Prepared) -> Decodings:
+    """Run a decoding that `prepared` got ready for the same sources."""
     plan, source, settings, longest, inference = ready
     run_batch = runner(inference, longest, settings)
     found: list[Any] = [None] * len(source.lengths)
@@ -70,7 +74,7 @@ def decode(
     n_best = [[Hypothesis(next(texts), tuple(ids), *rated) for ids, *rated in row] for row in found]
     ids = plan.ids
     attended = partial(alignments, seq2seq, plan.way, source, start=ids.start or 0, end=ids.end, most=longest)
-    return Decodings(n_best, shown, attended)
+    return Decodings(n_best, partial(beside_sources, seq2seq, sources), attended)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from s2s_magic.decoding.fast_decoder import put_on_greedy_kernels
 from s2s_magic.decoding.hypotheses import Hypotheses, best_extensions, drawn, penalized, search
 from s2s_magic.decoding.log_probabilities import log_probabilities, log_probability_of
 from s2s_magic.decoding.recipe import DecodingModel
-from s2s_magic.decoding.search import greedy, most_probable
+from s2s_magic.decoding.search import Steps, greedy, most_probable
 from s2s_magic.decoding.settings import SearchSettings
 from s2s_magic.undoing import Changes
 
@@ -41,9 +41,10 @@ def _compiled(inference: DecodingModel, longest: int, settings: SearchSettings) 
     if settings.is_greedy and (steps is None or not steps.preferred):
         run_model = _model_runner(made[way.entry], with_starts=way.takes == "sources and starts")
         return lambda seed, sources, start: _alone(*run_model(sources, start))
+    assert steps is not None
     dtype = backend.dtype_of(way.source)
     signature = [tf.TensorSpec([None, *way.source.shape[1:]], dtype), *_STARTS]
-    graph = tf.function(searching(inference, longest, settings), input_signature=signature, autograph=False)
+    graph = tf.function(searching(inference, steps, longest, settings), input_signature=signature, autograph=False)
 
     def run_batch(seed: int, sources: Any, start: Any) -> Hypotheses:
         given = tf.convert_to_tensor(sources)
@@ -54,12 +55,9 @@ def _compiled(inference: DecodingModel, longest: int, settings: SearchSettings) 
 
 
 def searching(
-    inference: DecodingModel, longest: int, settings: SearchSettings
+    inference: DecodingModel, steps: Steps, longest: int, settings: SearchSettings
 ) -> Callable[[Any, Any, Any], Hypotheses]:
-    """Return a search as a function of sources, start ids (rows,) and a seed, for a model that has steps."""
-    assert inference.way is not None
-    assert inference.way.steps is not None
-    steps = inference.way.steps(inference.namespace)
+    """Return a search over a model's steps, as a function of sources, start ids (rows,) and a seed."""
     end = -1 if inference.ids.end is None else inference.ids.end
 
     def searched(sources: Any, start: Any, seed: Any) -> Hypotheses:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from s2s_magic.decoded import Alignment
 from s2s_magic.decoding.alignments import tokens_of
 from s2s_magic.decoding.constraints import IMPOSSIBLE
-from s2s_magic.decoding.inference import decode, prepared
+from s2s_magic.decoding.inference import decoded, prepared
 from s2s_magic.decoding.log_probabilities import log_probabilities
 from s2s_magic.decoding.recipe import DecodingModel
 from s2s_magic.decoding.runners import searching
@@ -48,9 +48,9 @@ def tell(seq2seq: Seq2Seq, source: Any, *, likely: int = 5, **options: Any) -> T
         raise DecodeError(f"likely is {likely!r}; expected a whole number of at least 1")
     if options.get("sample"):
         raise DecodeError("what is drawn is not told step by step: leave 'sample' out")
-    outputs = decode(seq2seq, [source], **options)
     ready = prepared(seq2seq, [source], **options)
     assert ready is not None
+    outputs = decoded(seq2seq, [source], ready)
     settings, longest, inference, row = ready.settings, ready.longest, ready.inference, ready.source.take([0])
     assert inference.way is not None
     if inference.way.steps is None:
@@ -65,7 +65,7 @@ def tell(seq2seq: Seq2Seq, source: Any, *, likely: int = 5, **options: Any) -> T
         seq2seq.name,
         tuple(tokens_of(seq2seq, "source", np.asarray(row)[0])),
         tuple(_steps(steps, row, inference.ids.start or 0, ids, name, likely)),
-        _tree(inference, row, settings, len(ids), found, name) if settings.beam > 1 else (),
+        _tree(inference, steps, row, settings, len(ids), found, name) if settings.beam > 1 else (),
         _attended(outputs),
         "" if settings.prefix is None else f"begins with {' '.join(name(number) for number in settings.prefix)}",
     )
@@ -107,6 +107,7 @@ def _steps(steps: Steps, row: Any, start: int, ids: Sequence[int], name: Name, m
 
 def _tree(
     inference: DecodingModel,
+    steps: Steps,
     row: Any,
     settings: SearchSettings,
     longest: int,
@@ -119,7 +120,7 @@ def _tree(
     levels: list[tuple[Branch, ...]] = []
     before: list[tuple[int, ...]] = []
     for time in range(1, longest + 1):
-        parts = searching(inference, time, replace(settings, n_best=settings.beam))(row, start, tf.constant(0))
+        parts = searching(inference, steps, time, replace(settings, n_best=settings.beam))(row, start, tf.constant(0))
         ids, lengths, scores = (part[0].numpy() for part in (parts.ids, parts.lengths, parts.scores))
         likely = parts.log_probs[0].numpy() > IMPOSSIBLE
         rows = [
