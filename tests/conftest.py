@@ -95,10 +95,12 @@ def _no_tape_left() -> Iterator[None]:
     assert "tensorflow" not in sys.modules or pywrap_tfe().TFE_Py_TapeSetIsEmpty(), "a GradientTape is still active"
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file in one process when ``pytest -n 2 --dist loadgroup`` uses several.
 
     The files of a folder share its servers and its browser. The randomly drawn programs may run in any process.
+    First of all hooks: pytest-xdist's own reads the marks that are there when it is called.
     """
     for item in items:
         if item.path.stem != "test_differential":

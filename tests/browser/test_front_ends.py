@@ -190,7 +190,7 @@ def test_a_narrow_or_zoomed_window_shows_everything(page, front_end, axe, photog
     try:
         if front_end == "lab":
             page.keyboard.press("Control+b")  # as everybody does who has so little room: fold the side bar
-            page.wait_for_timeout(500)
+            page.locator("#jp-left-stack").wait_for(state="hidden")
         for title in PAGES:
             opened(page, title)
             assert grave(page, axe, ".s2s-inspector") == []
@@ -203,6 +203,7 @@ def test_a_narrow_or_zoomed_window_shows_everything(page, front_end, axe, photog
     finally:
         if front_end == "lab":
             page.keyboard.press("Control+b")
+            page.locator("#jp-left-stack").wait_for()
         page.set_viewport_size({"width": 1280, "height": 900})
 
 

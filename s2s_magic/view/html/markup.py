@@ -70,6 +70,7 @@ def table(shown: Table, *, class_: str = "", head_class: str | None = None) -> M
     """Make a table with a caption and column headers, in a frame that scrolls if the table is too wide.
 
     A table with many columns may have to scroll sideways: its frame takes the focus, so that the keyboard can.
+    One with few columns never scrolls: its words break.
     """
     classes = ["s2s-number" if number in shown.right else None for number in range(len(shown.head))]
     heads = [tag("th", name, scope="col", class_=kind) for name, kind in zip(shown.head, classes, strict=True)]
@@ -92,7 +93,7 @@ def table(shown: Table, *, class_: str = "", head_class: str | None = None) -> M
             tag("tbody", *rows),
             class_=f"s2s-table {class_}".rstrip(),
         ),
-        class_="s2s-scroll",
+        class_="s2s-scroll" if wide else "s2s-fits",
         tabindex=0 if wide else None,
         role="group" if wide else None,
         aria_label="A wide table" if wide else None,
