@@ -64,9 +64,9 @@ def build(
     spec, tokenizers = count_vocabularies(parse_spec(spec_text, first_line=first_line), namespace or {})
     check_memory(spec)
     missing = addons.is_needed()
-    # an AttentionWrapper of TensorFlow Addons cannot be wired in a functional model
-    own = missing or spec.input_feeding
-    kind = spec.code or ("keras" if spec.of_keras_alone or (missing and not spec.input_feeding) else "tfa")
+    # TensorFlow Addons' AttentionWrapper cannot be wired in a functional model, and its samplers take no rate by a wire
+    own = missing or spec.runs_by_steps
+    kind = spec.code or ("keras" if spec.of_keras_alone or (missing and not spec.runs_by_steps) else "tfa")
     dialect = Dialect(kind, backend.OPERATIONS, addons=not own)
     source = generate(spec, dialect)
     if dialect.decoder == "tfa":

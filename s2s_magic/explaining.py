@@ -8,6 +8,7 @@ from s2s_magic import backend
 from s2s_magic.undoing import Changes
 
 if TYPE_CHECKING:
+    from s2s_magic.followed import Followed
     from s2s_magic.handle import Seq2Seq
     from s2s_magic.ledger.explain import Explanation
     from s2s_magic.told import ToldDecoding
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 @overload
 def explain(model: Seq2Seq, what: str, *, which: str | None = None) -> Explanation: ...
+@overload
+def explain(model: Seq2Seq, *, follow: Any, target: Any = None, which: str | None = None) -> Followed: ...
 @overload
 def explain(
     model: Seq2Seq, *, decode: Any, instead: Any = None, likely: int = 5, which: str | None = None, **search: Any
@@ -26,10 +29,14 @@ def explain(
     decode: Any = None,
     instead: Any = None,
     likely: int = 5,
+    follow: Any = None,
+    target: Any = None,
     which: str | None = None,
     **search: Any,
-) -> Explanation | ToldDecoding:
-    """Explain one tensor, layer or variable (who owns what, and whether it is trained), or how an output is said.
+) -> Explanation | ToldDecoding | Followed:
+    """Explain one tensor, layer or variable (who owns what, and whether it is trained), or one example.
+
+    An example is explained by how its output is said (``decode``), or by what flows over the wires (``follow``).
 
     Parameters
     ----------
@@ -44,6 +51,11 @@ def explain(
         Another source, which is told side by side with the first.
     likely
         How many of the most probable tokens of each step are told.
+    follow
+        Instead of ``what``, a source: a text, a sequence of ids, or an array. What it puts on each wire of the training
+        model is shown: shapes, first values, norms, and the norms of the loss's gradient on its way back.
+    target
+        What that example should become; what the model says, unless given.
     which
         The name of the Keras model whose training to explain, or to decode with, where the code made several.
     **search
@@ -53,6 +65,8 @@ def explain(
     ------
     LookupFailed
         When there is no such name.
+    DataError, FitError
+        When the followed example does not fit the model, or there are no wires to follow it on.
     DecodeError
         When the model cannot be decoded step by step, or a source or an option does not fit it.
     """
@@ -65,6 +79,9 @@ def explain(
             asked = [(decode, {**search, "prefix": None})] if instead is not None or search.get("prefix") else []
             asked.append((decode if instead is None else instead, search))
             return ToldDecoding(tuple(tell(model, source, likely=likely, **options) for source, options in asked))
+        if follow is not None:
+            changes.enter(model.chosen(which))
+            return _followed(model, follow, target)
         if what is None:
             raise TypeError("explain() needs the name of a tensor, layer or variable, or a source to decode")
         from s2s_magic.ledger.explain import explain as explain_ledger
@@ -72,6 +89,17 @@ def explain(
         model.refresh()  # a layer may have been frozen since
         changes.enter(model.chosen(which))
         return explain_ledger(model.ledger, what, norms=_norms(model))
+
+
+def _followed(model: Seq2Seq, source: Any, target: Any) -> Followed:
+    from s2s_magic.training.following import follow
+
+    if target is not None:
+        return follow(model, source, target)
+    from s2s_magic.decoding import decode
+
+    said = decode(model, [source])
+    return follow(model, source, said[0], "the target is what the model says: give another to see what it would learn")
 
 
 def _norms(model: Seq2Seq) -> dict[str, float]:

@@ -18,11 +18,11 @@ from s2s_magic.cells import transformer
 from s2s_magic.compatibility import matchers
 from s2s_magic.completion import matcher
 from s2s_magic.errors import WITHOUT_TENSORFLOW, Interrupted, LookupFailed, Seq2SeqError, UsageError, as_plain, nearest
-from s2s_magic.line_sources import read_sources
+from s2s_magic.line_sources import asked_to_explain, read_sources
 from s2s_magic.options import HelpShown, check_body, help_text, parse_line
 from s2s_magic.traced_cell import trace_cell
 from s2s_magic.undoing import Changes
-from s2s_magic.verbs import SEARCH_OPTIONS, TELL_OPTIONS
+from s2s_magic.verbs import SEARCH_OPTIONS
 
 if TYPE_CHECKING:
     from s2s_magic.handle import Seq2Seq
@@ -143,26 +143,9 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
 
     def _explain(self, options: Namespace) -> Any:
         model = self._model(options.name)
-        if options.decode is not None:
-            return self._tell(model, options)
-        if options.what is None:
-            raise UsageError(f"%seq2seq explain {options.name}: expected WHAT, or --decode SOURCE")
-        explanation = api.explain(model, options.what, which=options.model)
-        return explanation if options.wanted else self._show_view("explanation", explanation)
-
-    def _tell(self, model: Seq2Seq, options: Namespace) -> Any:
-        """Tell how an output is said; a variable with several sources stands for its first."""
-        if options.what is not None:
-            raise UsageError(f"%seq2seq explain {options.name}: give {options.what} or --decode, not both")
-        sources = [
-            read_sources(self.shell.user_ns, model, word)
-            for word in (options.decode, options.instead)
-            if word is not None
-        ]
-        given = {name: value for name in TELL_OPTIONS if (value := getattr(options, name)) is not None}
-        first, *others = [one if isinstance(one, str) or not len(one) else one[0] for one in sources]
-        told = api.explain(model, decode=first, instead=others[0] if others else None, which=options.model, **given)
-        return told if options.wanted else self._show_view("told", told)
+        kind, asked = asked_to_explain(self.shell.user_ns, model, options)
+        found = api.explain(model, which=options.model, **asked)
+        return found if options.wanted else self._show_view(kind, found)
 
     def _code(self, options: Namespace) -> str | None:
         from s2s_magic.decoding import inference_model

@@ -47,6 +47,30 @@ def test_weights_are_those_that_can_be_computed_by_hand(kind):
         assert alignment.target == (*map(str, ids), *(["end"] if len(ids) < 5 else []))
 
 
+@pytest.mark.parametrize("kind", ["luong", "bahdanau"])
+@pytest.mark.parametrize("penalty", [0.0, 1.0])
+def test_outputs_of_a_beam_are_ranked_by_what_attention_covered(kind, penalty):
+    model = shaken(api.build(text(kind)))
+    search = {"beam": 4, "length_penalty": penalty}
+    plain = api.decode(model, SOURCES, n_best=4, **search)
+    for weight in (0.2, 5.0):
+        found = api.decode(model, SOURCES, n_best=3, coverage_penalty=weight, **search)
+        for source, before, after in zip(SOURCES, plain.n_best, found.n_best, strict=True):
+            scores = {}
+            for one in before:
+                fed = [1, *one.ids] if len(one.ids) < 5 else [1, *one.ids[:-1]]
+                covered = np.minimum(np.asarray(by_hand(model, source, fed, kind)).sum(axis=0), 1)
+                scores[one.ids] = one.score + weight * np.log(covered).sum()
+            best = sorted(scores, key=scores.get, reverse=True)[:3]
+            assert [one.ids for one in after] == best
+            np.testing.assert_allclose([one.score for one in after], [scores[ids] for ids in best], atol=1e-3)
+            assert [one.log_probability for one in after] == [
+                next(one.log_probability for one in before if one.ids == ids) for ids in best
+            ]
+    reranked = api.decode(model, SOURCES, coverage_penalty=5.0, **search)
+    assert reranked.ids != [row[0].ids for row in plain.n_best]
+
+
 def test_looking_leaves_the_layers_as_they_are():
     model = shaken(api.build(text("luong(6, scale=true)", "stacks both ways")))
     found = api.decode(model, SOURCES[:2])

@@ -137,6 +137,8 @@ def test_limits_hold_in_every_search(model, way):
         ({"beam": True}, "beam is True; expected a whole number"),
         ({"beam": 2, "n_best": 3}, "n_best is 3 and beam 2"),
         ({"length_penalty": 1.0}, "length_penalty has no place here: with a beam of 1 there is nothing to rank"),
+        ({"coverage_penalty": 0.2}, "coverage_penalty has no place here: with a beam of 1 there is nothing to rank"),
+        ({"coverage_penalty": 0.2, "beam": 2}, "has no attention layer of Keras whose weights could be shown"),
         ({"length_penalty": -1.0, "beam": 2}, "length_penalty is -1.0; expected a number of at least 0"),
         ({"temperature": 0.5}, "temperature has no place here: nothing is drawn without sample"),
         ({"sample": True, "beam": 3}, "beam has no place here: a sampling draws each output by itself"),

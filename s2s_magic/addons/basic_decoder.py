@@ -7,8 +7,18 @@ from typing import Any, NamedTuple
 
 from tensorflow import keras
 
+from s2s_magic import backend
 from s2s_magic.addons.cell_decoder import CellDecoder
-from s2s_magic.addons.keras_at_hand import cast_floats, compute_dtype, is_symbolic, registered, serialize, takes
+from s2s_magic.addons.keras_at_hand import (
+    IS_KERAS_3,
+    KerasTensor,
+    cast_floats,
+    compute_dtype,
+    is_symbolic,
+    registered,
+    serialize,
+    takes,
+)
 from s2s_magic.addons.samplers import Sampler
 
 
@@ -78,7 +88,29 @@ class BasicDecoder(CellDecoder):
     def __call__(self, inputs: Any, initial_state: Any = None, **kwargs: Any) -> Any:
         """Decode, or record the decoding in the functional graph if the inputs are symbolic."""
         symbolic = is_symbolic(inputs, initial_state, kwargs)
+        if symbolic:
+            self._share_layers(inputs)
         return super().__call__(inputs, **{**self.passed_arguments(symbolic, initial_state), **kwargs})
+
+    def _share_layers(self, inputs: Any) -> None:
+        """Let the sampler of a loaded or cloned decoder call the layer behind the inputs, if it is that of its name.
+
+        A sampler's embedding is usually that of the inputs, too. Keras makes both from their settings, each by itself.
+        """
+        if not (self.sampler.is_copy and self.sampler_layers and isinstance(inputs, KerasTensor)):
+            return
+        behind = {layer.name: layer for layer, _, _ in backend.calls_behind(inputs)}
+        arguments = self.sampler.arguments()
+        named = {name: value for name, value in arguments.items() if isinstance(value, keras.layers.Layer)}
+        shared = {name: behind[layer.name] for name, layer in named.items() if layer.name in behind}
+        if any(named[name] is not layer for name, layer in shared.items()):
+            self.sampler = type(self.sampler)(**{**arguments, **shared})
+            replaced = [shared.get(name, layer) for name, layer in named.items()]
+            if IS_KERAS_3:  # it forgets what leaves a list, and not what a list is replaced for
+                self.sampler_layers.clear()
+                self.sampler_layers.extend(replaced)
+            else:
+                self.sampler_layers = replaced
 
     def call(
         self,

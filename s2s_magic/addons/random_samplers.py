@@ -86,6 +86,7 @@ class ScheduledEmbeddingTrainingSampler(TrainingSampler):
         self.seed = seed
         self.scheduling_seed = scheduling_seed
         self._embed: Callable[..., Any] | None = embedding_fn
+        self._chance = self.sampling_probability
 
     def arguments(self) -> dict[str, Any]:  # noqa: D102
         return {
@@ -97,9 +98,17 @@ class ScheduledEmbeddingTrainingSampler(TrainingSampler):
         }
 
     def initialize(  # type: ignore[override]
-        self, inputs: Any, sequence_length: Any = None, mask: Any = None, embedding: Any = None
+        self,
+        inputs: Any,
+        sequence_length: Any = None,
+        mask: Any = None,
+        embedding: Any = None,
+        sampling_probability: Any = None,
     ) -> tuple[Any, Any]:
         """Take inputs and lengths as `TrainingSampler` does, and the embedding table if there is no ``embedding_fn``.
+
+        ``sampling_probability``, a scalar tensor, stands for that of the sampler during this call: it may come from a
+        layer, and change from step to step of the training. (TensorFlow Addons' sampler takes none here.)
 
         Raises
         ------
@@ -110,11 +119,12 @@ class ScheduledEmbeddingTrainingSampler(TrainingSampler):
             if embedding is None:
                 raise ValueError("an embedding table or the sampler's embedding_fn is needed")
             self._embed = table_lookup(embedding)
+        self._chance = self.sampling_probability if sampling_probability is None else sampling_probability
         return super().initialize(inputs, sequence_length=sequence_length, mask=mask)
 
     def sample(self, time: Any, outputs: Any, state: Any) -> Any:
         """Draw ids where they are used, and -1 elsewhere; int32 ``[batch]``."""
-        used = _drawn_switches(self.sampling_probability, self.batch_size, self.scheduling_seed)
+        used = _drawn_switches(self._chance, self.batch_size, self.scheduling_seed)
         ids = _drawn_ids(one_tensor(outputs), self.seed)
         return tf.where(used, ids, tf.fill(tf.shape(ids), -1))
 

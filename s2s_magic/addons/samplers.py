@@ -19,6 +19,8 @@ class Sampler(ABC):
 
     ends_by_itself = False
     """Whether every sequence ends with the inputs; otherwise the decoder limits the number of steps."""
+    is_copy = False
+    """Whether it was made from a saved or cloned sampler's settings."""
 
     _batch_size: Any = None
 
@@ -71,7 +73,9 @@ class Sampler(ABC):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Sampler:
         """Create a sampler from the result of `get_config`."""
-        return cls(**{name: deserialize(value) for name, value in config.items()})
+        made = cls(**{name: deserialize(value) for name, value in config.items()})
+        made.is_copy = True
+        return made
 
 
 def _plain(value: Any) -> Any:

@@ -18,6 +18,7 @@ from s2s_magic.decoded import Decodings, Hypothesis, beside_sources
 from s2s_magic.decoding.alignments import alignments
 from s2s_magic.decoding.code import way_to_decode
 from s2s_magic.decoding.constraints import IMPOSSIBLE
+from s2s_magic.decoding.coverage import ranked
 from s2s_magic.decoding.hypotheses import Hypotheses
 from s2s_magic.decoding.model_settings import fitted_to
 from s2s_magic.decoding.recipe import DecodingModel, Way
@@ -64,16 +65,20 @@ def decode(
 def decoded(seq2seq: Seq2Seq, sources: Any, ready: Prepared) -> Decodings:
     """Run a decoding that `prepared` got ready for the same sources."""
     plan, source, settings, longest, inference = ready
-    run_batch = runner(inference, longest, settings)
+    covers = settings.coverage_penalty > 0
+    searched = replace(settings, n_best=settings.beam, coverage_penalty=0.0) if covers else settings
+    run_batch = runner(inference, longest, searched)
     found: list[Any] = [None] * len(source.lengths)
     for numbers, batch in _batches(source, max(1, min(BATCH, MOST_ROWS // settings.width))):
         parts = run_batch(batch, tf.fill([len(numbers)], plan.ids.start))
-        for number, row in zip(numbers, _rows(parts, settings.n_best, longest, plan.ids.end), strict=True):
+        for number, row in zip(numbers, _rows(parts, searched.n_best, longest, plan.ids.end), strict=True):
             found[number] = row
-    texts = iter(_as_texts(seq2seq, plan.way, [ids for row in found for ids, *_ in row]))
-    n_best = [[Hypothesis(next(texts), tuple(ids), *rated) for ids, *rated in row] for row in found]
     ids = plan.ids
     attended = partial(alignments, seq2seq, plan.way, source, start=ids.start or 0, end=ids.end, most=longest)
+    if covers:
+        found = ranked(found, settings.coverage_penalty, settings.n_best, attended)
+    texts = iter(_as_texts(seq2seq, plan.way, [ids for row in found for ids, *_ in row]))
+    n_best = [[Hypothesis(next(texts), tuple(ids), *rated) for ids, *rated in row] for row in found]
     return Decodings(n_best, partial(beside_sources, seq2seq, sources), attended)
 
 

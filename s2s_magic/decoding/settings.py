@@ -28,6 +28,9 @@ class SearchSettings:
     length_penalty
         Exponent of the length penalty ``((5 + length) / 6) ** length_penalty``, by which log-probabilities are divided.
         Wu et al., 2016, https://arxiv.org/abs/1609.08144.
+    coverage_penalty
+        Of a beam's outputs: the weight of how well attention covered the source, which is added to their scores.
+        Wu et al., 2016; the search itself does not look at it.
     min_length
         The least number of ids before the end id.
     no_repeat_ngram
@@ -50,6 +53,7 @@ class SearchSettings:
     beam: int = 1
     n_best: int = 1
     length_penalty: float = 0.0
+    coverage_penalty: float = 0.0
     min_length: int = 0
     no_repeat_ngram: int = 0
     prefix: Any = None
@@ -89,18 +93,19 @@ def read_settings(given: Mapping[str, Any]) -> SearchSettings:
     _whole(found, "no_repeat_ngram", 0, None)
     _whole(found, "top_k", 0, None)
     _real(found, "length_penalty", 0, None)
+    _real(found, "coverage_penalty", 0, None)
     _real(found, "temperature", 0, None, above=True)
     _real(found, "top_p", 0, 1, above=True)
     if found.seed is not None:
         _whole(found, "seed", 0, 2**31 - 1)
     if found.sample:
-        _has_no_place(found, ("beam", "length_penalty"), "a sampling draws each output by itself")
+        _has_no_place(found, ("beam", "length_penalty", "coverage_penalty"), "a sampling draws each output by itself")
     else:
         _has_no_place(found, _SAMPLING, "nothing is drawn without sample")
         if found.n_best > found.beam:
             raise DecodeError(f"n_best is {found.n_best} and beam {found.beam}: a beam has its own width of outputs")
         if found.beam == 1:
-            _has_no_place(found, ("length_penalty",), "with a beam of 1 there is nothing to rank")
+            _has_no_place(found, ("length_penalty", "coverage_penalty"), "with a beam of 1 there is nothing to rank")
     return found
 
 

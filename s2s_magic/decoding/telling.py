@@ -48,6 +48,8 @@ def tell(seq2seq: Seq2Seq, source: Any, *, likely: int = 5, **options: Any) -> T
         raise DecodeError(f"likely is {likely!r}; expected a whole number of at least 1")
     if options.get("sample"):
         raise DecodeError("what is drawn is not told step by step: leave 'sample' out")
+    if options.get("coverage_penalty"):
+        raise DecodeError("coverage_penalty has no place here: it ranks outputs that the told search has found")
     ready = prepared(seq2seq, [source], **options)
     assert ready is not None
     outputs = decoded(seq2seq, [source], ready)

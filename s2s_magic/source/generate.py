@@ -16,6 +16,7 @@ from s2s_magic.source.layers import (
 )
 from s2s_magic.source.layout import call, statement
 from s2s_magic.source.loss_code import compiled
+from s2s_magic.source.scheduled import rate_layer, sampler_lines
 from s2s_magic.source.tied import tied_embedding
 from s2s_magic.spec import Spec
 
@@ -90,6 +91,7 @@ def generate(spec: Spec, dialect: Dialect = PLAIN) -> str:
         _sizes(spec),
         INPUTS if by_tfa else TWO_INPUTS,
         *([f"\n{tied_embedding(dialect)}\n"] if spec.tie_output else []),
+        *([f"\n{rate_layer(spec.feeding, dialect)}\n"] if spec.feeding else []),
         _embeddings(spec),
         encoder_block(spec, dialect),
         _decoder_parts(spec, dialect),
@@ -151,9 +153,11 @@ def _decoder_parts(spec: Spec, dialect: Dialect) -> str:
             *([f'output_layer = keras.layers.Dense({size}, activation="softmax")'] if not spec.tie_output else []),
         ]
     else:
+        fed = "the true ids, the output layer" if spec.feeding is None else "true or drawn ids, the layer"
+        own = sampler_lines(dialect, "embeddings" if spec.shared else "target_embeddings")
         lines = [
-            "# Parts of the decoder: the sampler feeds it the true ids, the output layer scores the next one.",
-            f"sampler = {dialect.sampler}.TrainingSampler()",
+            f"# Parts of the decoder: the sampler feeds it {fed} scores the next one.",
+            *([f"sampler = {dialect.sampler}.TrainingSampler()"] if spec.feeding is None else own),
             *cell_lines(spec.decoder),
             *(attention_cell(spec) if spec.input_feeding else []),
             f"output_layer = keras.layers.Dense({size})",
@@ -177,7 +181,10 @@ def _decoder(spec: Spec, dialect: Dialect) -> str:
     cell = "attention_cell" if spec.input_feeding else "decoder_cell"
     state = "attention_state" if spec.input_feeding else initial_state(spec)
     made = call(dialect.basic_decoder, cell, "sampler", output_layer="output_layer")
-    called = call("decoder", "decoder_embeddings", initial_state=state, sequence_length="sequence_lengths")
+    given = {"initial_state": state, "sequence_length": "sequence_lengths"}
+    if spec.feeding is not None:
+        given["sampling_probability"] = "feeding_rate(decoder_inputs)"
+    called = call("decoder", "decoder_embeddings", **given)
     lines = [
         "# Decoder: a step of the cell for each target id, and a probability for each id that may follow.",
         *([attention_state(spec)] if spec.input_feeding else []),

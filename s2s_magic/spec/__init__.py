@@ -6,7 +6,7 @@ from s2s_magic.spec.fit_plan import FitPlan
 from s2s_magic.spec.keys import Key
 from s2s_magic.spec.model import SPEC_KEYS, parse_spec
 from s2s_magic.spec.part_readers import CELLS
-from s2s_magic.spec.parts import Named, Recurrent, numbered
+from s2s_magic.spec.parts import Feeding, Named, Recurrent, numbered
 from s2s_magic.spec.plans import Sides, Spec
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "METRICS",
     "OPTIMIZERS",
     "SPEC_KEYS",
+    "Feeding",
     "FitPlan",
     "Key",
     "Named",

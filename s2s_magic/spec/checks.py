@@ -12,6 +12,7 @@ def check_spec(spec: Spec, faults: Faults) -> None:
     _check_sharing(spec, faults)
     _check_states(spec, faults)
     _check_attention(spec, faults)
+    _check_feeding(spec, faults)
     _check_layers(spec, faults)
     _check_frozen(spec, faults)
     check_ids(spec, faults)
@@ -60,15 +61,25 @@ def _check_attention(spec: Spec, faults: Faults) -> None:
             faults.add(spec.place_of(key), f"there is no attention: give 'attention: luong', or leave '{key}' out")
     if spec.attention and not spec.input_feeding:
         _check_without_feeding(spec, faults)
-    elif spec.attention and spec.of_keras_alone:
+
+
+def _check_feeding(spec: Spec, faults: Faults) -> None:
+    """Check what goes with a decoder that runs step by step."""
+    ways = [key for key in ("input_feeding", "feeding") if getattr(spec, key)]
+    if not ways or (spec.input_feeding and not spec.attention):
+        return
+    if spec.of_keras_alone:
         key = spec.of_keras_alone[0]
+        more = ", or give 'input_feeding: true' as well" if key == "attention" else ""
         faults.add(
             spec.place_of(key),
-            f"'{key}' is written with layers over whole sequences, and input_feeding with a cell that runs step by "
-            "step: leave one of them out",
+            f"'{key}' is written with layers over whole sequences, and {ways[0]} with a decoder that runs step by "
+            f"step: leave one of them out{more}",
         )
-    elif spec.input_feeding and spec.code == "keras":
-        faults.add(spec.place_of("code"), "input_feeding is written with an AttentionWrapper: leave 'code' out")
+    elif spec.code == "keras":
+        faults.add(
+            spec.place_of("code"), f"{ways[0]} is written with a decoder that runs step by step: leave 'code' out"
+        )
 
 
 def _check_without_feeding(spec: Spec, faults: Faults) -> None:

@@ -156,11 +156,14 @@ def or_none(check: Check) -> Check:
     return checked
 
 
-def call(value: Value, faults: Faults, table: Mapping[str, Mapping[str, Check]], expected: str) -> Call | None:
+def call(
+    value: Value, faults: Faults, table: Mapping[str, Mapping[str, Check]], expected: str, *, unnamed: int = 1
+) -> Call | None:
     """Read a call such as ``lstm(512, dropout=0.2)``, or a bare kind, against a table of kinds and their arguments.
 
     ``table`` maps each kind to its arguments in order, each with its check; ``expected`` is the message's text for a
-    valid value. Returns None when the value is no call of a known kind; wrong arguments are left out.
+    valid value; the first ``unnamed`` arguments may be given without their names. Returns None when the value is no
+    call of a known kind; wrong arguments are left out.
     """
     tree = value.tree
     head = value.part(tree.func) if isinstance(tree, ast.Call) else value
@@ -172,7 +175,7 @@ def call(value: Value, faults: Faults, table: Mapping[str, Mapping[str, Check]],
         known = nearest(kind, table) or f"; expected one of {', '.join(table)}"
         faults.add(head.place, f"unknown kind {shown(kind)}{known}")
         return None
-    arguments = _bind(value, tree, faults, kind, table[kind]) if isinstance(tree, ast.Call) else {}
+    arguments = _bind(value, tree, faults, kind, table[kind], unnamed) if isinstance(tree, ast.Call) else {}
     return Call(kind, arguments)
 
 
@@ -184,21 +187,23 @@ class Call:
     arguments: dict[str, Any]
 
 
-def _bind(value: Value, tree: ast.Call, faults: Faults, kind: str, checks: Mapping[str, Check]) -> dict[str, Any]:
+def _bind(
+    value: Value, tree: ast.Call, faults: Faults, kind: str, checks: Mapping[str, Check], unnamed: int
+) -> dict[str, Any]:
     names = list(checks)
     bound: dict[str, Any] = {}
     for position, argument in enumerate(tree.args):
         part = value.part(argument)
-        # Only the first argument may be positional; the others need their names.
-        if position == 0 and names and not isinstance(argument, ast.Starred):
-            bound[names[0]] = checks[names[0]](part, faults)
+        # Only the first arguments may be positional; the others need their names.
+        if position < min(unnamed, len(names)) and not isinstance(argument, ast.Starred):
+            bound[names[position]] = checks[names[position]](part, faults)
         else:
-            faults.add(part.place, f"{kind} takes further settings by name, such as {_example(kind, names)}")
+            faults.add(part.place, f"{kind} takes further settings by name, such as {_example(kind, names, unnamed)}")
     for keyword in tree.keywords:
         place = value.scalar.place_at(_characters(value.scalar.text, keyword.col_offset))
         name = keyword.arg
         if name is None:
-            faults.add(place, f"{kind} takes settings by name, such as {_example(kind, names)}")
+            faults.add(place, f"{kind} takes settings by name, such as {_example(kind, names, unnamed)}")
         elif name not in checks:
             known = nearest(name, names) or f"; expected one of {', '.join(names)}"
             faults.add(place, f"{kind} has no setting {shown(name)}{known}")
@@ -209,5 +214,11 @@ def _bind(value: Value, tree: ast.Call, faults: Faults, kind: str, checks: Mappi
     return bound
 
 
-def _example(kind: str, names: list[str]) -> str:
-    return f"{kind}(..., {names[1]}=...)" if len(names) > 1 else f"{kind}({names[0]}=...)" if names else f"{kind}()"
+def _example(kind: str, names: list[str], unnamed: int) -> str:
+    return (
+        f"{kind}(..., {names[unnamed]}=...)"
+        if len(names) > unnamed
+        else f"{kind}({names[0]}=...)"
+        if names
+        else f"{kind}()"
+    )

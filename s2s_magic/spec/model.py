@@ -17,7 +17,7 @@ from s2s_magic.spec.literals import (
     whole,
     word,
 )
-from s2s_magic.spec.part_readers import ATTENTIONS, CELLS, MAX_UNITS, RATE, attention, dropout, recurrent
+from s2s_magic.spec.part_readers import ATTENTIONS, CELLS, MAX_UNITS, RATE, attention, dropout, feeding, recurrent
 from s2s_magic.spec.plans import SPECIAL_IDS, Spec
 from s2s_magic.spec.reading import Entries, Faults, Items, Node, Place, Scalar, read_entries, shown
 from s2s_magic.spec.references import is_reference, listed
@@ -129,6 +129,13 @@ SPEC_KEYS: Mapping[str, Key] = {
     ),
     "input_feeding": _switch("true to let each step also read what the step before attended to"),
     "monotonic": _switch("true for attention that moves forward through the source only"),
+    "feeding": Key(
+        "what the decoder reads in training: teacher_forcing (the true ids), or scheduled(0.25, inverse_sigmoid) (a "
+        "growing part of them drawn from its own scores)",
+        "scheduled(0.25, linear)",
+        feeding,
+        offers=("scheduled(", "teacher_forcing"),
+    ),
     "residual": _switch("true to add what each layer reads, from the second on, to what it makes"),
     "layer_norm": _switch("true to normalize the outputs of each layer"),
     "dropout": Key("rate for embeddings and outputs, or {embeddings: 0.1, outputs: 0.2}", "0.2", dropout),

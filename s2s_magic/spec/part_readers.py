@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from s2s_magic.spec.keys import plain
-from s2s_magic.spec.literals import Check, Value, call, name_in, number_in, read_value, real, truth, whole
+from s2s_magic.spec.literals import Check, Value, call, name_in, number_in, read_value, real, truth, whole, word
 from s2s_magic.spec.reading import Entries, Faults, Items, Node, Place, Scalar, read_entries
 
 MAX_UNITS = 16_384
 MAX_LAYERS = 16
+MAX_STEPS = 10_000_000  # the layer counts in float32, which goes on to 16,777,216
 
 RATE = real(0, 1, closed=True)
 RATES: Mapping[str, Check] = dict.fromkeys(("dropout", "recurrent_dropout"), RATE)
@@ -21,6 +22,12 @@ CELLS: Mapping[str, Mapping[str, Check]] = {kind: {"units": whole(1, MAX_UNITS),
 ATTENTIONS: Mapping[str, Mapping[str, Check]] = {
     "luong": {"units": whole(1, MAX_UNITS), "scale": truth},
     "bahdanau": {"units": whole(1, MAX_UNITS), "normalize": truth},
+}
+
+SCHEDULES = ("constant", "linear", "exponential", "inverse_sigmoid")
+FEEDINGS: Mapping[str, Mapping[str, Check]] = {
+    "scheduled": {"rate": real(0, 1, closed=False), "schedule": word(*SCHEDULES), "steps": whole(1, MAX_STEPS)},
+    "teacher_forcing": {},
 }
 
 
@@ -73,6 +80,19 @@ def _one_attention(node: Node, faults: Faults, expected: str) -> dict[str, Any] 
     value = read_value(node, faults, expected)
     found = None if value is None else call(value, faults, ATTENTIONS, expected)
     if found is None or None in found.arguments.values():
+        return None
+    return {"kind": found.kind, **found.arguments}
+
+
+def feeding(node: Node, faults: Faults, places: dict[str, Place]) -> dict[str, Any] | None:
+    """Read ``scheduled(0.25, inverse_sigmoid, steps=1000)``, or ``teacher_forcing``."""
+    expected = "scheduled(0.25, inverse_sigmoid), scheduled(0.25, linear, steps=2000) or teacher_forcing"
+    value = read_value(node, faults, expected)
+    found = None if value is None else call(value, faults, FEEDINGS, expected, unnamed=2)
+    if found is None or value is None or found.kind == "teacher_forcing" or None in found.arguments.values():
+        return None
+    if "rate" not in found.arguments:
+        faults.add(value.place, "scheduled needs the rate at which it ends, such as scheduled(0.25)")
         return None
     return {"kind": found.kind, **found.arguments}
 

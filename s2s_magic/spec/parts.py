@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import log
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -91,6 +92,39 @@ class Attention(Frozen):
         given = [str(self.units)] if self.units else []
         given += [f"{name}=true" for name in ("scale", "normalize") if getattr(self, name)]
         return f"{self.kind}({', '.join(given)})" if given else self.kind
+
+
+class Feeding(Frozen):
+    """Scheduled sampling: while it is trained, the decoder reads ids drawn from its own scores at a rate that grows.
+
+    Bengio et al., 2015, https://arxiv.org/abs/1506.03099.
+
+    Attributes
+    ----------
+    kind
+        There is one.
+    rate
+        The part of the ids at which it ends, above 0.
+    schedule
+        How the rate grows: as a straight line, as 1 - 0.01^(step / steps), or as 1 - k / (k + exp(step / k)); or not at
+        all.
+    steps
+        Training steps until it is there: exactly on a straight line, and at 99 % on the curves.
+    """
+
+    kind: Literal["scheduled"] = "scheduled"
+    rate: float = Field(gt=0, le=1)
+    schedule: Literal["constant", "linear", "exponential", "inverse_sigmoid"] = "linear"
+    steps: int = Field(default=1000, gt=0)
+
+    @property
+    def decay(self) -> float:
+        """The number k of ``inverse_sigmoid``: with it, k / (k + exp(step / k)) is at 1 % after ``steps``."""
+        low, high = 1e-9, float(self.steps)
+        while high - low > 1e-6 * high:  # k ln(99 k) = steps, and the left side grows with k
+            middle = (low + high) / 2
+            low, high = (middle, high) if middle * log(max(99 * middle, 1)) < self.steps else (low, middle)
+        return high
 
 
 class Dropout(Frozen):

@@ -7,7 +7,7 @@ from typing import Generic, Literal, TypeVar
 
 from pydantic import Field
 
-from s2s_magic.spec.parts import Attention, Dropout, Frozen, Recurrent
+from s2s_magic.spec.parts import Attention, Dropout, Feeding, Frozen, Recurrent
 from s2s_magic.spec.reading import Faults, Place
 
 T = TypeVar("T")
@@ -68,6 +68,8 @@ class Spec(Placed):
         Whether each step also reads what the step before attended to (Luong et al., 2015).
     monotonic
         Whether attention moves forward only (Raffel et al., 2017, https://arxiv.org/abs/1704.00784).
+    feeding
+        At what rate the decoder reads ids drawn from its own scores while it is trained; None for the true ids alone.
     residual
         Whether each layer from the second on adds what it reads to what it makes (He et al., 2016,
         https://arxiv.org/abs/1512.03385; in encoder-decoders: Wu et al., 2016, https://arxiv.org/abs/1609.08144).
@@ -101,6 +103,7 @@ class Spec(Placed):
     attention: tuple[Attention, ...] = ()
     input_feeding: bool = False
     monotonic: bool = False
+    feeding: Feeding | None = None
     residual: bool = False
     layer_norm: bool = False
     dropout: Dropout | None = None
@@ -141,6 +144,11 @@ class Spec(Placed):
         """The keys that were written and that a decoder of TFA's API has no place for."""
         keys = ("attention", "residual", "layer_norm", "dropout", "tie_output")
         return tuple(key for key in keys if getattr(self, key) and not (key == "attention" and self.input_feeding))
+
+    @property
+    def runs_by_steps(self) -> bool:
+        """Whether what a step reads depends on the step before: as input feeding and scheduled sampling have it."""
+        return self.input_feeding or self.feeding is not None
 
     @property
     def parts(self) -> frozenset[str]:

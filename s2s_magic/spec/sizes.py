@@ -32,6 +32,8 @@ def params_by_owner(spec: Spec) -> dict[str, int]:
         sizes |= _mechanisms(spec)
     elif spec.attention:
         sizes |= _attention(spec)
+    if spec.feeding is not None:
+        sizes["feeding_rate"] = 1  # the number of steps, which it counts
     if not spec.tie_output:
         sizes["output_layer"] = ((_fed(spec) or decoder.units) + 1) * target
     if spec.layer_norm:

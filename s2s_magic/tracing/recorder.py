@@ -98,11 +98,12 @@ class Recorder:
         return self._call(sight, original, layer, args, kwargs)
 
     def adding(self, original: Method, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a layer's ``add_weight``: that layer is the exact owner of the new variable."""
+        """Run a layer's ``add_weight``: that layer is the exact owner of the new variable. A metric owns none."""
         __tracebackhide__ = True
-        if self._deaf() or not backend.is_layer(layer):
+        if self._deaf():
             return original(layer, *args, **kwargs)
-        event = self._current or self._making(layer, sys._getframe(2))
+        is_layer = backend.is_layer(layer)
+        event = (self._current or self._making(layer, sys._getframe(2))) if is_layer else None
         around = self._adding
         try:
             self._adding = True

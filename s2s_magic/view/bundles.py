@@ -14,6 +14,7 @@ from s2s_magic.view.html.markup import Markup, join, tag
 
 if TYPE_CHECKING:
     from s2s_magic.decoded import Alignment
+    from s2s_magic.followed import Followed
     from s2s_magic.told import ToldDecoding
     from s2s_magic.view.report import Report
 
@@ -125,6 +126,13 @@ def show_told(shown: ToldDecoding) -> Display:
     from s2s_magic.view.said_steps import told_html, told_text
 
     return Display(lambda: told_text(shown), lambda: told_html(shown))
+
+
+def show_followed(shown: Followed) -> Display:
+    """Return the display of an example that was followed through a model."""
+    from s2s_magic.view.followed_example import followed_html, followed_text
+
+    return Display(lambda: followed_text(shown), lambda: followed_html(shown))
 
 
 def stacked(first: Display, second: Display) -> Display:

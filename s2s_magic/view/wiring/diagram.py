@@ -78,7 +78,8 @@ class Link:
     """All tensors that go from one node to another in the same calls.
 
     ``tensors`` pairs the index of the consuming event with the tensor, so that a link grows with the events.
-    ``source_call`` and ``target_call`` are the calls' numbers, 0 if the node is called at most once.
+    ``source_call`` and ``target_call`` are the calls' numbers, 0 if the node is called at most once. ``label`` and
+    ``title`` are what it says in place of its tensors' names, shapes and dtypes.
     """
 
     source: str
@@ -87,6 +88,8 @@ class Link:
     source_call: int = 0
     target_call: int = 0
     gradient: bool = False
+    label: str = ""
+    title: str = ""
 
     @property
     def born(self) -> int:

@@ -20,7 +20,8 @@ SMALL = 'fill="currentColor" fill-opacity="0.8" font-size="11"'
 BOLD = 'fill="currentColor" font-weight="700"'
 BEHIND = f'paint-order="stroke" stroke="{HALO}" stroke-width="4" stroke-linejoin="round"'
 """An outline in the page's colour, so that text stays legible on top of wires."""
-NAME_WIDTH = 150
+NAME_WIDTH, MOST_WIDTH = 150, 180
+"""How wide tensors' names may be, and what a link says in place of them."""
 
 Area = tuple[float, float, float, float]
 
@@ -94,7 +95,7 @@ def wire(link: Link, route: tuple[Point, ...], moment: Moment) -> str:
     colour = ACCENT if in_focus else "currentColor"
     kinds = dict.fromkeys(f"{t.name or 'unnamed'} {_shape(t.shape)} {t.dtype}" for t in tensors)
     body = lines + path(head, f'fill="{colour}" stroke-width="0.5"')
-    return group(", ".join(kinds), body, pen(in_focus, width=1.3, focused=2.6, faint=0.7))
+    return group(link.title or ", ".join(kinds), body, pen(in_focus, width=1.3, focused=2.6, faint=0.7))
 
 
 def gradient(route: tuple[Point, ...]) -> str:
@@ -167,6 +168,8 @@ def _places_on(route: tuple[Point, ...], half: float) -> Iterator[Point]:
 
 def _label(graph: Graph, link: Link, moment: Moment) -> str:
     """Return a link's label; without its tensors' names if a node at its end already shows them."""
+    if link.label:
+        return fit(link.label, MOST_WIDTH, 6)
     names = tensor_names(link, moment)
     if names in (graph.nodes[link.source].label, graph.nodes[link.target].label):
         names = ""
