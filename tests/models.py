@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from s2s_magic.tracing import Traced
 
 
-def by_hand(vocab: int = 100, embed: int = 10, units: int = 512) -> str:
+def by_hand(vocab: int = 100, embed: int = 10, units: int = 512, cell: str = "LSTM") -> str:
     """Return the code of an encoder-decoder whose sides share one embedding; it binds ``model``."""
     return f"""\
 import tensorflow as tf
@@ -23,14 +23,14 @@ words = keras.layers.Embedding({vocab}, {embed})
 source_vectors = words(source_ids)
 target_vectors = words(target_ids)
 
-reader = keras.layers.LSTM({units}, return_state=True)
-read, memory, carry = reader(source_vectors)
+reader = keras.layers.{cell}({units}, return_state=True)
+read, {_states(cell)} = reader(source_vectors)
 
-writer_cell = keras.layers.LSTMCell({units})
+writer_cell = keras.layers.{cell}Cell({units})
 scores = keras.layers.Dense({vocab})
 writer = tfa.seq2seq.BasicDecoder(writer_cell, tfa.seq2seq.TrainingSampler(), output_layer=scores)
 written, last_state, written_lengths = writer(
-    target_vectors, initial_state=[memory, carry], sequence_length=target_lengths
+    target_vectors, initial_state=[{_states(cell)}], sequence_length=target_lengths
 )
 
 chances = tf.nn.softmax(written.rnn_output)
@@ -38,7 +38,7 @@ model = keras.Model([source_ids, target_ids, target_lengths], chances)
 """
 
 
-def by_hand_in_keras(vocab: int = 100, embed: int = 10, units: int = 512) -> str:
+def by_hand_in_keras(vocab: int = 100, embed: int = 10, units: int = 512, cell: str = "LSTM") -> str:
     """Return the code of the same encoder-decoder in plain Keras layers; it binds ``model``."""
     return f"""\
 from tensorflow import keras
@@ -47,13 +47,53 @@ source_ids = keras.Input([None], dtype="int32")
 target_ids = keras.Input([None], dtype="int32")
 
 words = keras.layers.Embedding({vocab}, {embed})
-reader = keras.layers.LSTM({units}, return_state=True)
-read, memory, carry = reader(words(source_ids))
+reader = keras.layers.{cell}({units}, return_state=True)
+read, {_states(cell)} = reader(words(source_ids))
 
-writer = keras.layers.LSTM({units}, return_sequences=True)
-written = writer(words(target_ids), initial_state=[memory, carry])
+writer = keras.layers.{cell}({units}, return_sequences=True)
+written = writer(words(target_ids), initial_state=[{_states(cell)}])
 chances = keras.layers.Dense({vocab}, activation="softmax")(written)
 model = keras.Model([source_ids, target_ids], chances)
+"""
+
+
+def _states(cell: str) -> str:
+    return "memory, carry" if cell == "LSTM" else "memory"
+
+
+def attending_by_hand(vocab: int, embed: int, units: int, kind: str) -> str:
+    """Return the code of an encoder-decoder with TFA's ``AttentionWrapper``, in a class; it binds ``model``."""
+    return f"""\
+import tensorflow as tf
+import tensorflow_addons as tfa
+from tensorflow import keras
+
+
+class Translator(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.words = keras.layers.Embedding({vocab}, {embed})
+        self.reader = keras.layers.LSTM({units}, return_sequences=True, return_state=True)
+        self.mechanism = tfa.seq2seq.{kind.title()}Attention({units})
+        self.cell = tfa.seq2seq.AttentionWrapper(
+            keras.layers.LSTMCell({units}), self.mechanism, attention_layer_size={units}
+        )
+        self.scores = keras.layers.Dense({vocab})
+        self.writer = tfa.seq2seq.BasicDecoder(self.cell, tfa.seq2seq.TrainingSampler(), output_layer=self.scores)
+
+    def call(self, inputs):
+        source_ids, target_ids = inputs
+        read, memory, carry = self.reader(self.words(source_ids))
+        self.mechanism.setup_memory(read)
+        start = self.cell.get_initial_state(batch_size=tf.shape(read)[0], dtype=read.dtype)
+        lengths = tf.fill([tf.shape(read)[0]], tf.shape(target_ids)[1])
+        written, _, _ = self.writer(
+            self.words(target_ids), initial_state=start.clone(cell_state=[memory, carry]), sequence_length=lengths
+        )
+        return tf.nn.softmax(written.rnn_output)
+
+
+model = Translator()
 """
 
 

@@ -5,9 +5,11 @@ turns in one process; the table shows medians and the medians of the ratios of n
 the machine affects all of them alike. A run is a few steps; the first run, which traces the step, is left out.
 
 - by hand: hand-written code with ``Model.fit``, with TFA where it is installed, else in plain Keras layers of the Keras
-  at hand; rows of different lengths are padded to the longest, and weighted;
-- s2s_magic: the same code with the step of `s2s_magic.fit`: accelerated, with evidence, on its own batches;
-- PyTorch: ``nn.LSTM`` and Adam, if torch is installed.
+  at hand; rows of different lengths are padded to the longest, and weighted; with attention, TFA's ``AttentionWrapper``
+  in a model that is a class, which is the only way in which it can be trained;
+- s2s_magic: the same code with the step of `s2s_magic.fit`: accelerated, with evidence, on its own batches; with
+  attention, the code of the spec, whose attention reads the decoder's outputs and is not fed into the next step;
+- PyTorch: ``nn.LSTM`` or ``nn.GRU`` and Adam, if torch is installed; packed sequences for rows of different lengths.
 
 Peak memory is measured in a separate process for each side, and excludes what importing TensorFlow takes.
 """
@@ -33,7 +35,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 import tensorflow as tf
 
-from models import by_hand, by_hand_in_keras
+from models import attending_by_hand, by_hand, by_hand_in_keras
+from s2s_magic import build
 from s2s_magic.acceleration import ACCELERATED, accelerate
 from s2s_magic.data.batches import Lengths, Shifted, Table, batches
 from s2s_magic.data.sequences import Rows
@@ -47,7 +50,7 @@ OPEN = ExitStack()
 
 @dataclass(frozen=True)
 class Case:
-    """Sizes of one comparison; ``skewed`` draws lengths from 4 to ``steps_out``."""
+    """Sizes of one comparison; ``skewed`` draws lengths from 4 to ``steps_out``; ``attention`` names its kind."""
 
     vocab: int
     embed: int
@@ -57,6 +60,8 @@ class Case:
     steps_out: int
     steps: int
     skewed: bool = False
+    cell: str = "LSTM"
+    attention: str = ""
 
 
 CASES = {
@@ -64,6 +69,10 @@ CASES = {
     "b: 8,000 ids, 256 units, 64 x 20 -> 20": Case(8000, 128, 256, 64, 20, 20, 2),
     "c: 20,000 ids, 256 units, 64 x 20 -> 40": Case(20000, 128, 256, 64, 20, 40, 1),
     "d: 8,000 ids, 256 units, 64 x 4 to 40": Case(8000, 128, 256, 64, 40, 40, 12, skewed=True),
+    "e: as a, GRU": Case(100, 10, 512, 32, 10, 15, 4, cell="GRU"),
+    "f: as b, GRU": Case(8000, 128, 256, 64, 20, 20, 2, cell="GRU"),
+    "g: 1,000 ids, 256 units, 64 x 20, Luong": Case(1000, 128, 256, 64, 20, 20, 2, attention="luong"),
+    "h: as g, Bahdanau": Case(1000, 128, 256, 64, 20, 20, 2, attention="bahdanau"),
 }
 
 
@@ -83,11 +92,16 @@ def rows_of(case: Case) -> tuple[Any, list[Any], list[Any]]:
     return ends, sources, [numbers.integers(1, case.vocab, size=n) for n in ends]
 
 
-def model_of(case: Case) -> Any:
-    """Return the model that the hand-written code makes."""
+def model_of(case: Case, *, by_spec: bool = False) -> Any:
+    """Return the model that the hand-written code makes, or with attention that of a spec."""
     names: dict[str, Any] = {}
-    code = by_hand if WITH_ADDONS else by_hand_in_keras
-    exec(code(case.vocab, case.embed, case.units), names)
+    if by_spec:
+        return build(
+            f"vocab: {case.vocab}\nembed: {case.embed}\nencoder: lstm({case.units})\ndecoder: lstm({case.units})\n"
+            f"attention: {case.attention}\n"
+        ).model
+    code = attending_by_hand if case.attention else by_hand if WITH_ADDONS else by_hand_in_keras
+    exec(code(case.vocab, case.embed, case.units, case.attention or case.cell), names)
     names["model"].compile(loss="sparse_categorical_crossentropy", optimizer="adam")
     return names["model"]
 
@@ -106,7 +120,8 @@ def by_hand_run(case: Case) -> Callable[[], None]:
     source, target, model = padded(sources), padded(targets), model_of(case)
     shifted = np.c_[np.zeros((len(target), 1), np.int32), target[:, :-1]]
     # All rows run to the longest: the lengths only determine the loss weights, which exclude padding.
-    inputs = [source, shifted, *([np.full(len(target), target.shape[1], np.int32)] if WITH_ADDONS else [])]
+    has_lengths = WITH_ADDONS and not case.attention
+    inputs = [source, shifted, *([np.full(len(target), target.shape[1], np.int32)] if has_lengths else [])]
     weights = (np.arange(target.shape[1]) < ends[:, None]).astype("float32")
     whole = (tuple(inputs), target, weights) if case.skewed else (tuple(inputs), target)
     dataset = tf.data.Dataset.from_tensor_slices(whole).shuffle(len(target)).batch(case.batch).repeat().prefetch(2)
@@ -128,10 +143,10 @@ def stepping(model: Any, rows: Any, steps: int) -> Callable[[], None]:
 def package_run(case: Case) -> Callable[[], None]:
     """Return a function that runs steps as `s2s_magic.fit` does in a long fit; the model stays accelerated."""
     _, sources, targets = rows_of(case)
-    given = (Rows.of(sources), Shifted(0), *([Lengths()] if WITH_ADDONS else []))
+    given = (Rows.of(sources), Shifted(0), *([Lengths()] if WITH_ADDONS and not case.attention else []))
     table = Table(given, Rows.of(targets), weighted=case.skewed)
     dataset, _ = batches(table, size=case.batch, epochs=1000, shuffle=True)
-    model = model_of(case)
+    model = model_of(case, by_spec=bool(case.attention))
     model.optimizer.build(model.trainable_variables)
     variables = model.trainable_variables
     values = [tf.identity(tf.convert_to_tensor(variable)) for variable in variables]
@@ -147,21 +162,30 @@ def torch_run(case: Case) -> Callable[[], None]:
     """Return a function that runs as many steps of the same work in PyTorch, padded to the longest row."""
     import torch
     from torch import nn
+    from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
     torch.set_num_threads(os.cpu_count() or 1)
     words, out = nn.Embedding(case.vocab, case.embed), nn.Linear(case.units, case.vocab)
-    reader, writer = (nn.LSTM(case.embed, case.units, batch_first=True) for _ in range(2))
+    reader, writer = (getattr(nn, case.cell)(case.embed, case.units, batch_first=True) for _ in range(2))
     optimizer = torch.optim.Adam([p for part in (words, out, reader, writer) for p in part.parameters()], eps=1e-7)
-    _, sources, targets = rows_of(case)
+    ends, sources, targets = rows_of(case)
+    sizes = torch.from_numpy(np.asarray(ends, "int64"))
     source, target = (torch.from_numpy(padded(rows).astype("int64")) for rows in (sources, targets))
     shifted = torch.cat([torch.zeros(len(target), 1, dtype=torch.int64), target[:, :-1]], 1)
 
     def epoch() -> None:
         for first in range(0, len(target), case.batch):
             here = slice(first, first + case.batch)
-            _, state = reader(words(source[here]))
-            logits = out(writer(words(shifted[here]), state)[0])
-            loss = nn.functional.cross_entropy(logits.flatten(0, 1), target[here].flatten())
+            read, fed, wanted = words(source[here]), words(shifted[here]), target[here]
+            if case.skewed:
+                read, fed = (pack_padded_sequence(x, sizes[here], True, enforce_sorted=False) for x in (read, fed))
+            _, state = reader(read)
+            said = writer(fed, state)[0]
+            if case.skewed:
+                said, _ = pad_packed_sequence(said, batch_first=True)
+                wanted = wanted[:, : said.shape[1]]
+            # targets are at least 1: padding is 0
+            loss = nn.functional.cross_entropy(out(said).flatten(0, 1), wanted.flatten(), ignore_index=0)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -174,7 +198,8 @@ SIDES = {"by hand": by_hand_run, "s2s_magic": package_run, "PyTorch": torch_run}
 
 def measure(case: Case, rounds: int) -> dict[str, list[float]]:
     """Return the seconds of every run by side; the sides take turns."""
-    known = [side for side in SIDES if side != "PyTorch" or importlib.util.find_spec("torch")]
+    has_torch = importlib.util.find_spec("torch") and not case.attention
+    known = [side for side in SIDES if side != "PyTorch" or has_torch]
     runs = {side: SIDES[side](case) for side in known}
     seconds: dict[str, list[float]] = {side: [] for side in known}
     for number in range(-1, rounds):
@@ -218,6 +243,8 @@ def main() -> None:
     parser.add_argument("--peak", choices=list(SIDES), help=argparse.SUPPRESS)
     options = parser.parse_args()
     cases = {title: case for title, case in CASES.items() if title.startswith(options.case)}
+    if not WITH_ADDONS:
+        cases = {title: case for title, case in cases.items() if not case.attention}
     if options.peak:
         peak(options.peak, next(iter(cases.values())))
         return
