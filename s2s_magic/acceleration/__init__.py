@@ -15,6 +15,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from s2s_magic import backend
+from s2s_magic.acceleration.attention import accelerate_attention, additive_attentions, attention_obstacle
 from s2s_magic.acceleration.cross_entropy import Projections, accelerate_loss, loss_obstacle, note_projections
 from s2s_magic.acceleration.decoder import accelerate_decoder, decoder_obstacle, is_decoder
 from s2s_magic.acceleration.optimizer import accelerate_step, optimizer_obstacle
@@ -33,8 +34,9 @@ def accelerate(
     """Make a Keras model compute the same numbers faster within a ``with`` block.
 
     Supported are Keras's LSTM, GRU and RNN over LSTM and GRU cells, plain, stacked or bidirectional; TFA's
-    ``BasicDecoder`` with a ``TrainingSampler`` over such cells, whose output layer is moved out of the time loop;
-    sparse categorical cross-entropy on the softmax of a dense layer; and Adam. Everything else is left unchanged.
+    ``BasicDecoder`` with a ``TrainingSampler`` over such cells, whose output layer is moved out of the time loop; the
+    scores of Keras's ``AdditiveAttention``; sparse categorical cross-entropy on the softmax of a dense layer; and Adam.
+    Everything else is left unchanged.
 
     Parameters
     ----------
@@ -49,8 +51,8 @@ def accelerate(
     Yields
     ------
     Mapping[str, str]
-        For each recurrent layer by name, and for ``loss`` and ``optimizer`` of a compiled model: ``"accelerated"``,
-        or the reason why not.
+        For each recurrent layer and additive attention by name, and for ``loss`` and ``optimizer`` of a compiled model:
+        ``"accelerated"``, or the reason why not.
     """
     with Changes() as changes, changes, changes:
         yield put_on_kernels(changes, model, fixed_lengths, write_out=write_out)
@@ -74,6 +76,10 @@ def put_on_kernels(
         elif obstacle is None:
             for part in halves(layer):
                 accelerate_recurrent(changes, part, unrolled)
+    for layer in additive_attentions(model):
+        found[layer.name] = whole or attention_obstacle(layer) or ACCELERATED
+        if found[layer.name] == ACCELERATED:
+            accelerate_attention(changes, layer)
     if backend.is_compiled(model):
         found["loss"] = whole or loss_obstacle(model) or ACCELERATED
         found["optimizer"] = whole or optimizer_obstacle(model.optimizer) or ACCELERATED

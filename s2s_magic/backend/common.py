@@ -13,6 +13,9 @@ from tensorflow import keras
 from s2s_magic import backend
 from s2s_magic.kinds import KIND_OF_CLASS, OF_ADDONS, LayerKind
 
+ATTENTION_SCORES = "_calculate_scores"
+"""The method of Keras's attention layers that compares queries with keys."""
+
 
 def is_model(layer: Any) -> bool:
     """Return whether a layer is a model."""

@@ -71,8 +71,10 @@ CASES = {
     "d: 8,000 ids, 256 units, 64 x 4 to 40": Case(8000, 128, 256, 64, 40, 40, 12, skewed=True),
     "e: as a, GRU": Case(100, 10, 512, 32, 10, 15, 4, cell="GRU"),
     "f: as b, GRU": Case(8000, 128, 256, 64, 20, 20, 2, cell="GRU"),
-    "g: 1,000 ids, 256 units, 64 x 20, Luong": Case(1000, 128, 256, 64, 20, 20, 2, attention="luong"),
-    "h: as g, Bahdanau": Case(1000, 128, 256, 64, 20, 20, 2, attention="bahdanau"),
+    "g: 100 ids, 64 units, 64 x 25, Luong": Case(100, 32, 64, 64, 25, 25, 8, attention="luong"),
+    "h: as g, Bahdanau": Case(100, 32, 64, 64, 25, 25, 8, attention="bahdanau"),
+    "i: 1,000 ids, 256 units, 64 x 20, Luong": Case(1000, 128, 256, 64, 20, 20, 2, attention="luong"),
+    "j: as i, Bahdanau": Case(1000, 128, 256, 64, 20, 20, 2, attention="bahdanau"),
 }
 
 
