@@ -92,14 +92,18 @@ def explain(
 
 
 def _followed(model: Seq2Seq, source: Any, target: Any) -> Followed:
+    from s2s_magic.spec import parse_fit
     from s2s_magic.training.following import follow
 
+    plan = parse_fit("source: source\ntarget: target\nshuffle: false\n")
     if target is not None:
-        return follow(model, source, target)
+        return follow(model, plan, source, target)
     from s2s_magic.decoding import decode
 
     said = decode(model, [source])
-    return follow(model, source, said[0], "the target is what the model says: give another to see what it would learn")
+    return follow(
+        model, plan, source, said[0], "the target is what the model says: give another to see what it would learn"
+    )
 
 
 def _norms(model: Seq2Seq) -> dict[str, float]:

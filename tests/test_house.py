@@ -29,7 +29,7 @@ ARROWS = {
     "tracing": "addons backend ledger cells compatibility",
     "data": "backend ledger handle",
     "acceleration": "backend kernels source",
-    "training": "backend data ledger tracing acceleration handle",
+    "training": "backend data ledger tracing acceleration handle followed",
     "decoding": "backend data ledger tracing acceleration kernels handle decoded told",
 }
 # The packages that no module of a room may import.
@@ -41,9 +41,10 @@ STRANGERS = {
     "handle": "tensorflow keras",
     "decoded": "tensorflow keras",
     "told": "tensorflow keras",
+    "followed": "tensorflow keras",
 }
 # Private-looking names that are not Keras's: those of Python's own protocols and modules.
-OF_PYTHON = {"_fields", "_repr_mimebundle_", "_current_frames", "_get_running_loop", "_set_running_loop"}
+OF_PYTHON = {"_fields", "_replace", "_repr_mimebundle_", "_current_frames", "_get_running_loop", "_set_running_loop"}
 OF_PYTHON |= {"_render_traceback_", "_getframe"}
 
 

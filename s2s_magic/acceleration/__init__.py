@@ -15,7 +15,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from s2s_magic import backend
-from s2s_magic.acceleration.attention import accelerate_attention, additive_attentions, attention_obstacle
+from s2s_magic.acceleration.additive_attention import accelerate_attention, additive_attentions, attention_obstacle
 from s2s_magic.acceleration.cross_entropy import Projections, accelerate_loss, loss_obstacle, note_projections
 from s2s_magic.acceleration.decoder import accelerate_decoder, decoder_obstacle, is_decoder
 from s2s_magic.acceleration.optimizer import accelerate_step, optimizer_obstacle

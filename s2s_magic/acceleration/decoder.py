@@ -10,6 +10,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from s2s_magic import backend
+from s2s_magic.acceleration.fed_attention import attending_obstacle, built, is_attending, run_attending
 from s2s_magic.acceleration.keras_cells import cell_obstacle, regularized_output, run_cells
 from s2s_magic.acceleration.overriding import override
 from s2s_magic.acceleration.understood import is_known_function, strangeness
@@ -43,7 +44,9 @@ def decoder_obstacle(decoder: Any) -> str | None:
         return "its sampler reads time-major inputs"
     if decoder.maximum_iterations is not None:
         return f"maximum_iterations={decoder.maximum_iterations} is left to the decoder"
-    return settings_obstacle(decoder) or cell_obstacle(decoder.cell)
+    if (why := settings_obstacle(decoder)) is not None:
+        return why
+    return attending_obstacle(decoder) if is_attending(decoder.cell) else cell_obstacle(decoder.cell)
 
 
 def settings_obstacle(decoder: Any) -> str | None:
@@ -74,17 +77,32 @@ def _is_known(activation: Any) -> bool:
 def accelerate_decoder(changes: Changes, decoder: Any, fixed_lengths: Mapping[int, int], unrolled: int) -> None:
     """Run a decoder that has no `decoder_obstacle` on the kernels; for ``fixed_lengths`` see `accelerate`."""
     by_itself = decoder.call
+    attends = is_attending(decoder.cell)
     output_of = sys.modules[type(decoder).__module__].BasicDecoderOutput
 
-    def call(self: Any, inputs: Any, initial_state: Any = None, training: Any = None, **given: Any) -> Any:
+    def call(
+        self: Any,
+        inputs: Any,
+        initial_state: Any = None,
+        training: Any = None,
+        given_memories: Any = None,
+        **given: Any,
+    ) -> Any:
+        memories = passed({"given_memories": given_memories})
+        if not isinstance(inputs, tf.Tensor) or inputs.shape.rank != 3 or (memories and not attends):
+            return by_itself(inputs, initial_state=initial_state, training=training, **memories, **given)
+        if attends:
+            return decoder.decoded(given_memories, lambda: decoded(inputs, initial_state, training, given))
+        return decoded(inputs, initial_state, training, given)
+
+    def decoded(inputs: Any, initial_state: Any, training: Any, given: Mapping[str, Any]) -> Any:
         kwargs = passed(given)
-        if not isinstance(inputs, tf.Tensor) or inputs.shape.rank != 3 or "given_memories" in kwargs:
-            return by_itself(inputs, initial_state=initial_state, training=training, **given)
         # The sampler checks its arguments, and sets attributes that its users may read.
         finished, _, state = decoder.initialize(inputs, initial_state=initial_state, **kwargs)
         lengths = decoder.sampler.sequence_length
         types = {value.dtype for value in tf.nest.flatten(state)}
-        if lengths.dtype != tf.int32 or types != {tf.as_dtype(decoder.cell.compute_dtype)}:
+        known = lengths.dtype == tf.int32 and types == {tf.as_dtype(decoder.cell.compute_dtype)}
+        if not known or (attends and not built(decoder.cell)):
             return by_itself(inputs, initial_state=initial_state, training=training, **given)
         # A row is finished before the first step, or after at least one. Finished rows still run through the cell until
         # all are finished; with impute_finished they keep their states and output zeros.
@@ -99,7 +117,12 @@ def accelerate_decoder(changes: Changes, decoder: Any, fixed_lengths: Mapping[in
             else:
                 inputs = tf.slice(inputs, [0, 0, 0], [-1, longest, -1])
         real = tf.sequence_mask(lengths, tf.shape(inputs)[1]) if decoder.impute_finished else None
-        outputs, after = run_cells(decoder.cell, inputs, tf.nest.flatten(state), training, mask=real, unrolled=unrolled)
+        if attends:
+            inputs = tf.cast(inputs, decoder.cell.compute_dtype)
+            outputs, after = run_attending(decoder.cell, inputs, state, unrolled=unrolled)
+        else:
+            flat = tf.nest.flatten(state)
+            outputs, after = run_cells(decoder.cell, inputs, flat, training, mask=real, unrolled=unrolled)
         if decoder.output_layer is not None:
             outputs = decoder.output_layer(outputs)
         if real is not None:

@@ -56,8 +56,11 @@ class Cell(Protocol):
             The initial state if known to be zeros, so that its product can be skipped.
         """
 
-    def backward(self, recurrent: Any) -> Step:
+    def backward(self, recurrent: Any, axis: int = COLUMNS) -> Step:
         """Prepare ``back(gradients of the states, kept values, states before) -> (gradients, found values)``."""
+
+    def net(self, found: Sequence[Any], axis: int = COLUMNS) -> Any:
+        """Return the gradient of ``net`` among what a backward step found, or all steps side by side."""
 
     def gradients(self, found: Sequence[Any], kept: Sequence[Any], before: Any) -> tuple[Any, Any, Any]:
         """Return the gradients of ``net``, of the recurrent kernel and of the bias after the loop.

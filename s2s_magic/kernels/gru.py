@@ -25,7 +25,7 @@ from typing import Any
 import tensorflow as tf
 
 from s2s_magic.kernels.driver import COLUMNS, Step, run
-from s2s_magic.kernels.scan import times
+from s2s_magic.kernels.scan import back_through, times
 
 
 class GruCell:
@@ -55,24 +55,28 @@ class GruCell:
 
         return step
 
-    def backward(self, recurrent: Any) -> Step:
+    def backward(self, recurrent: Any, axis: int = COLUMNS) -> Step:
         """Prepare the backward step."""
-        units = recurrent.shape[0]
+        to_state, parts = back_through(recurrent, axis), _parts(recurrent)
 
         def back(gradients: Sequence[Any], kept: Sequence[Any], before: Sequence[Any]) -> Any:
             (dh,), (gates, candidate, m_state), (h,) = gradients, kept, before
-            z, r = tf.split(gates, 2)
+            z, r = tf.split(gates, 2, axis)
             da_state, dz = _of_candidate(dh, z, candidate, h)
-            da_gates = tf.raw_ops.SigmoidGrad(y=gates, dy=tf.concat([dz, da_state * m_state], 0))
-            dm = tf.concat([da_gates, da_state * r], 0)
-            return (dh * z + tf.matmul(recurrent, dm),), (da_gates, da_state, dm[2 * units :])
+            da_gates = tf.raw_ops.SigmoidGrad(y=gates, dy=tf.concat([dz, da_state * m_state], axis))
+            dm = tf.concat([da_gates, da_state * r], axis)
+            return (dh * z + to_state(dm),), (da_gates, da_state, tf.split(dm, parts, axis)[1])
 
         return back
 
+    def net(self, found: Sequence[Any], axis: int = COLUMNS) -> Any:
+        """Return the gradient of the net input."""
+        return tf.concat(found[:2], axis)
+
     def gradients(self, found: Sequence[Any], kept: Sequence[Any], before: Any) -> tuple[Any, Any, Any]:
         """Return the gradients of net input, recurrent kernel and bias."""
-        da_gates, da_state, dm_state = found
-        d_net, dm = tf.concat([da_gates, da_state], 0), tf.concat([da_gates, dm_state], 0)
+        da_gates, _, dm_state = found
+        d_net, dm = self.net(found), tf.concat([da_gates, dm_state], 0)
         d_bias = tf.stack([tf.reduce_sum(d_net, 1), tf.reduce_sum(dm, 1)])
         return d_net, tf.matmul(before, dm, transpose_b=True), d_bias
 
@@ -101,17 +105,17 @@ class ResetBeforeGruCell(GruCell):
 
         return step
 
-    def backward(self, recurrent: Any) -> Step:
+    def backward(self, recurrent: Any, axis: int = COLUMNS) -> Step:
         """Prepare the backward step."""
-        from_gates, from_state = tf.split(recurrent, _parts(recurrent), 1)
+        to_gates, to_state = (back_through(part, axis) for part in tf.split(recurrent, _parts(recurrent), 1))
 
         def back(gradients: Sequence[Any], kept: Sequence[Any], before: Sequence[Any]) -> Any:
             (dh,), (gates, candidate, _), (h,) = gradients, kept, before
-            z, r = tf.split(gates, 2)
+            z, r = tf.split(gates, 2, axis)
             da_state, dz = _of_candidate(dh, z, candidate, h)
-            dr = tf.matmul(from_state, da_state)
-            da_gates = tf.raw_ops.SigmoidGrad(y=gates, dy=tf.concat([dz, dr * h], 0))
-            return (dh * z + dr * r + tf.matmul(from_gates, da_gates),), (da_gates, da_state)
+            dr = to_state(da_state)
+            da_gates = tf.raw_ops.SigmoidGrad(y=gates, dy=tf.concat([dz, dr * h], axis))
+            return (dh * z + dr * r + to_gates(da_gates),), (da_gates, da_state)
 
         return back
 
@@ -120,7 +124,7 @@ class ResetBeforeGruCell(GruCell):
         da_gates, da_state = found
         d_gates = tf.matmul(before, da_gates, transpose_b=True)
         d_state = tf.matmul(kept[2](), da_state, transpose_b=True)
-        d_net = tf.concat([da_gates, da_state], 0)
+        d_net = self.net(found)
         return d_net, tf.concat([d_gates, d_state], 1), tf.reduce_sum(d_net, 1)
 
 

@@ -27,8 +27,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from s2s_magic.kernels.driver import Step, run
-from s2s_magic.kernels.scan import times
+from s2s_magic.kernels.driver import COLUMNS, Step, run
+from s2s_magic.kernels.scan import back_through, times
 
 
 class LstmCell:
@@ -56,8 +56,9 @@ class LstmCell:
 
         return step
 
-    def backward(self, recurrent: Any) -> Step:
+    def backward(self, recurrent: Any, axis: int = COLUMNS) -> Step:
         """Prepare the backward step."""
+        to_state = back_through(recurrent, axis)
 
         def back(gradients: Sequence[Any], kept: Sequence[Any], before: Sequence[Any]) -> Any:
             (dh, dc), (y_in, y_forget, g, y_out, squashed), (_, c) = gradients, kept, before
@@ -69,11 +70,15 @@ class LstmCell:
                     _tanh_gradient(g, dc * y_in),
                     _sigmoid_gradient(y_out, dh * squashed),
                 ],
-                0,
+                axis,
             )
-            return (tf.matmul(recurrent, d_net), dc * y_forget), (d_net,)
+            return (to_state(d_net), dc * y_forget), (d_net,)
 
         return back
+
+    def net(self, found: Sequence[Any], axis: int = COLUMNS) -> Any:
+        """Return the gradient of the net input."""
+        return found[0]
 
     def gradients(self, found: Sequence[Any], kept: Sequence[Any], before: Any) -> tuple[Any, Any, Any]:
         """Return the gradients of net input, recurrent kernel and bias."""

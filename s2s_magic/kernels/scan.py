@@ -62,14 +62,23 @@ def times(matrix: Any, axis: int) -> Callable[[Any], Any]:
     return lambda columns: tf.matmul(turned, columns)
 
 
+def back_through(matrix: Any, axis: int) -> Callable[[Any], Any]:
+    """Prepare the way back through `times`: the product of the matrix with columns, or of rows with it transposed."""
+    if axis:
+        turned = transposed(matrix)
+        return lambda rows: tf.matmul(rows, turned)
+    return lambda columns: tf.matmul(matrix, columns)
+
+
 def scan(
     steps: Any,
     step: Callable[..., tuple[Sequence[Any], Sequence[Any]]],
     carry: Sequence[Any],
     read: Sequence[Any],
-    rows: Sequence[int],
+    rows: Sequence[int | None],
     *,
     backwards: bool = False,
+    columns: bool = True,
 ) -> tuple[list[Any], list[Any]]:
     """Run a step over sequences.
 
@@ -84,9 +93,11 @@ def scan(
     read
         Sequences.
     rows
-        Number of rows of each kept value, a matrix of shape (rows, batch).
+        Number of rows of each kept value, a matrix of shape (rows, batch); None if it varies.
     backwards
         Go from the last step to the first; kept values are still stored at their own step.
+    columns
+        Whether the batch is the last axis of carry and kept values; else it is the first, and ``rows`` counts columns.
 
     Returns
     -------
@@ -106,8 +117,9 @@ def scan(
         return carry, kept
     dtype = carry[0].dtype
     # With a static batch size, even an array that stays empty can be stacked.
-    batch = carry[0].shape[1]
-    arrays = [tf.TensorArray(dtype, steps, element_shape=[count, batch], clear_after_read=False) for count in rows]
+    batch = carry[0].shape[1 if columns else 0]
+    sizes = [[count, batch] if columns else [batch, count] for count in rows]
+    arrays = [tf.TensorArray(dtype, steps, element_shape=size, clear_after_read=False) for size in sizes]
 
     def body(turn: Any, *state: Any) -> Any:
         time = steps - 1 - turn if backwards else turn
@@ -116,7 +128,10 @@ def scan(
         return turn + 1, *new, *written
 
     # The steps are sequential anyway, and one iteration in flight needs the least bookkeeping.
-    shapes = [tf.TensorShape([value.shape[0], None]) for value in carry]
+    loose = [[*value.shape[:1], None] if columns else [None, *value.shape[1:]] for value in carry]
+    shapes = [
+        tf.TensorShape(size if len(value.shape) > 1 else value.shape) for size, value in zip(loose, carry, strict=True)
+    ]
     _, *state = tf.while_loop(
         lambda turn, *_: turn < steps,
         body,

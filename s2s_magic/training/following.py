@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -16,8 +16,10 @@ from s2s_magic.errors import FitError
 from s2s_magic.followed import Carried, Followed
 from s2s_magic.handle import Seq2Seq
 from s2s_magic.ledger import Called
-from s2s_magic.spec import parse_fit
 from s2s_magic.undoing import Changes
+
+if TYPE_CHECKING:
+    from s2s_magic.spec import FitPlan
 
 FIRST, FIRST_IDS = 3, 12
 """How many values of a tensor are kept: of numbers, and of ids."""
@@ -25,13 +27,15 @@ Place = tuple[int, int]
 """The event that makes a tensor, and the number of that output."""
 
 
-def follow(seq2seq: Seq2Seq, source: Any, target: Any, *notes: str) -> Followed:
+def follow(seq2seq: Seq2Seq, plan: FitPlan, source: Any, target: Any, *notes: str) -> Followed:
     """Run the training model on one example, without dropout, and return what its wires carry.
 
     Parameters
     ----------
     seq2seq
         A model that is wired from inputs to outputs (functional).
+    plan
+        That of a fit whose data are named ``source`` and ``target``.
     source, target
         One row each, as a fit takes several: texts, ids, or arrays.
     *notes
@@ -50,7 +54,6 @@ def follow(seq2seq: Seq2Seq, source: Any, target: Any, *notes: str) -> Followed:
         raise FitError(f"{seq2seq.name} has no wires from inputs to outputs on which an example could be followed")
     if not backend.is_compiled(seq2seq.model):
         raise FitError(f"{seq2seq.name} is not compiled, and so has no loss to follow an example to: compile it first")
-    plan = parse_fit("source: source\ntarget: target\nshuffle: false\n")
     prepared = prepare(seq2seq, plan, {"source": [source], "target": [target]})
     given = feed(prepared.train, None, size=1)
     assert given.first is not None

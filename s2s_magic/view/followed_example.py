@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from textwrap import wrap
+from typing import TYPE_CHECKING
 
-from s2s_magic.followed import Carried, Followed
 from s2s_magic.view.escaping import in_a_line
 from s2s_magic.view.html.markup import Markup, frame, styled, tag
 from s2s_magic.view.html.markup import table as html_table
@@ -14,6 +14,9 @@ from s2s_magic.view.text import WIDTH
 from s2s_magic.view.text import table as text_table
 from s2s_magic.view.wiring.diagram import Link
 from s2s_magic.view.wiring.drawing import draw, plan_wiring
+
+if TYPE_CHECKING:
+    from s2s_magic.followed import Carried, Followed
 
 HEAD = ("Tensor", "Step", "Line", "Shape", "First values", "Norm", "Gradient")
 MEANING = (

@@ -8,7 +8,7 @@ the machine affects all of them alike. A run is a few steps; the first run, whic
   at hand; rows of different lengths are padded to the longest, and weighted; with attention, TFA's ``AttentionWrapper``
   in a model that is a class, which is the only way in which it can be trained;
 - s2s_magic: the same code with the step of `s2s_magic.fit`: accelerated, with evidence, on its own batches; with
-  attention, the code of the spec, whose attention reads the decoder's outputs and is not fed into the next step;
+  attention, the code of the spec: its attention reads the decoder's outputs, or is fed into the next step, as TFA's is;
 - PyTorch: ``nn.LSTM`` or ``nn.GRU`` and Adam, if torch is installed; packed sequences for rows of different lengths.
 
 Peak memory is measured in a separate process for each side, and excludes what importing TensorFlow takes.
@@ -50,7 +50,8 @@ OPEN = ExitStack()
 
 @dataclass(frozen=True)
 class Case:
-    """Sizes of one comparison; ``skewed`` draws lengths from 4 to ``steps_out``; ``attention`` names its kind."""
+    """Sizes of one comparison; ``skewed`` draws lengths from 4 to ``steps_out``; ``attention`` names its kind, and
+    ``fed`` says whether it is fed into the next step."""
 
     vocab: int
     embed: int
@@ -62,6 +63,7 @@ class Case:
     skewed: bool = False
     cell: str = "LSTM"
     attention: str = ""
+    fed: bool = False
 
 
 CASES = {
@@ -75,6 +77,10 @@ CASES = {
     "h: as g, Bahdanau": Case(100, 32, 64, 64, 25, 25, 8, attention="bahdanau"),
     "i: 1,000 ids, 256 units, 64 x 20, Luong": Case(1000, 128, 256, 64, 20, 20, 2, attention="luong"),
     "j: as i, Bahdanau": Case(1000, 128, 256, 64, 20, 20, 2, attention="bahdanau"),
+    "k: as g, input feeding": Case(100, 32, 64, 64, 25, 25, 8, attention="luong", fed=True),
+    "l: as h, input feeding": Case(100, 32, 64, 64, 25, 25, 8, attention="bahdanau", fed=True),
+    "m: as i, input feeding": Case(1000, 128, 256, 64, 20, 20, 2, attention="luong", fed=True),
+    "n: as j, input feeding": Case(1000, 128, 256, 64, 20, 20, 2, attention="bahdanau", fed=True),
 }
 
 
@@ -100,7 +106,7 @@ def model_of(case: Case, *, by_spec: bool = False) -> Any:
     if by_spec:
         return build(
             f"vocab: {case.vocab}\nembed: {case.embed}\nencoder: lstm({case.units})\ndecoder: lstm({case.units})\n"
-            f"attention: {case.attention}\n"
+            f"attention: {case.attention}\ninput_feeding: {str(case.fed).lower()}\n"
         ).model
     code = attending_by_hand if case.attention else by_hand if WITH_ADDONS else by_hand_in_keras
     exec(code(case.vocab, case.embed, case.units, case.attention or case.cell), names)
@@ -145,7 +151,8 @@ def stepping(model: Any, rows: Any, steps: int) -> Callable[[], None]:
 def package_run(case: Case) -> Callable[[], None]:
     """Return a function that runs steps as `s2s_magic.fit` does in a long fit; the model stays accelerated."""
     _, sources, targets = rows_of(case)
-    given = (Rows.of(sources), Shifted(0), *([Lengths()] if WITH_ADDONS and not case.attention else []))
+    has_lengths = case.fed or (WITH_ADDONS and not case.attention)
+    given = (Rows.of(sources), Shifted(0), *([Lengths()] if has_lengths else []))
     table = Table(given, Rows.of(targets), weighted=case.skewed)
     dataset, _ = batches(table, size=case.batch, epochs=1000, shuffle=True)
     model = model_of(case, by_spec=bool(case.attention))
