@@ -176,7 +176,10 @@ def test_a_model_with_a_wrapper_written_by_hand_is_decoded(mask, kept):
             "attention: luong\nresidual: true\nencoder: 2 * lstm(6)\nbridge: dense",
             "'residual' is written with layers",
         ),
-        ("attention: luong\ncode: keras", "line 7, column 7: input_feeding is written with a decoder that runs step by step"),
+        (
+            "attention: luong\ncode: keras",
+            "line 7, column 7: input_feeding is written with a decoder that runs step by step",
+        ),
         ("attention: [luong(5)]", "luong multiplies the decoder's outputs, of 6 units"),
         ("attention: [luong(6, scale=true), lung]", "unknown kind 'lung'"),
     ],
