@@ -209,6 +209,8 @@ def _forward(
             d_h, d_context = tf.split(to_both(d_joined), [units, values.shape[2]], 1)
             d_alpha = tf.matmul(d_context[:, None], turned_values)[:, 0]
             d_scores = alpha * (d_alpha - tf.reduce_sum(alpha * d_alpha, 1, keepdims=True))
+            if mask is not None:  # where all is masked, nothing is 0
+                d_scores = tf.where(mask, d_scores, tf.zeros_like(d_scores))
             of_scores, noted, added = _through_scores(attended, both_now[:, :units], d_scores)
             d_states[0] = d_states[0] + d_h + of_scores
             d_before, of_cell = cell_back(d_states, kept_now, before_now)
