@@ -186,6 +186,22 @@ class Coder(keras.Model):
 model = Coder(3)
 y = model(np.ones([2, 4], "float32"))
 """,
+    "layer that reports a metric": """
+class Watched(layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.inner = layers.Dense(3)
+        self.mean = keras.metrics.Mean(name="size")
+
+    def call(self, x):
+        y = self.inner(x)
+        self.mean.update_state(tf.reduce_mean(y))
+        return y
+
+x = keras.Input([4])
+watched = Watched()
+model = keras.Model(x, watched(x))
+""",
     "subclassed and built by hand": """
 class Coder(keras.Model):
     def __init__(self):

@@ -102,8 +102,9 @@ class Recorder:
         __tracebackhide__ = True
         if self._deaf():
             return original(layer, *args, **kwargs)
-        is_layer = backend.is_layer(layer)
-        event = (self._current or self._making(layer, sys._getframe(2))) if is_layer else None
+        if not backend.is_layer(layer):
+            return self.weights.of_metric(original(layer, *args, **kwargs))
+        event = self._current or self._making(layer, sys._getframe(2))
         around = self._adding
         try:
             self._adding = True
@@ -148,6 +149,7 @@ class Recorder:
                 self._open = None
         self._close()
         self._claims.begin(None)
+        self.weights.leave_out_unlisted_metrics(self.layers.values())
 
     def ended_in(self, error: BaseException) -> tuple[Place, Any] | None:
         """Find where an error ended the cell: the call that raised it, with its layer; else the innermost line."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from s2s_magic import backend
@@ -18,6 +19,7 @@ class Weights:
         self.known: dict[int, RawVariable] = {}
         self.trainable = 0
         self._kept = 0
+        self._of_metrics: set[int] = set()
 
     def recall(self, variable: Any, owner: Any, trains: bool) -> None:
         """Remember a variable in an earlier cell's ledger."""
@@ -40,6 +42,22 @@ class Weights:
             raw.norm = backend.norm(value)
             self._kept += raw.size * backend.item_size(raw.variable)
             raw.start = value if self._kept <= KEPT_BYTES else None
+
+    def of_metric(self, variable: Any) -> Any:
+        """Note that a variable counts for a metric, and return it."""
+        self._of_metrics.add(id(backend.bare(variable)))
+        return variable
+
+    def leave_out_unlisted_metrics(self, layers: Iterable[Any]) -> None:
+        """Drop what counts for metrics, except what Keras 2 lists as weights: the metrics of a subclassed model."""
+        if not self._of_metrics:
+            return
+        ready = filter(backend.is_ready, layers)
+        listed = {id(backend.bare(one)) for layer in ready for part in backend.weights(layer) for one in part}
+        for identity in self._of_metrics - listed:
+            raw = self.known.pop(identity, None)
+            if raw is not None and raw.event is not None:
+                raw.event.created = [one for one in raw.event.created if one is not raw]
 
     def forget(self, event: RawEvent) -> None:
         """Drop the variables of a failed event."""
