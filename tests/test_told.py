@@ -100,8 +100,8 @@ def test_the_magic_tells_it_and_says_what_is_missing(model, capsys):
     shell.run_cell("%seq2seq explain told_model --decode '3 4 5' --likely 2")
     assert "3 4 5 becomes" in capsys.readouterr().out
     for line, words in {
-        "explain told_model": "expected WHAT, or --decode SOURCE",
-        "explain told_model embeddings --decode '3 4'": "give embeddings or --decode, not both",
+        "explain told_model": "expected WHAT, --decode SOURCE or --follow SOURCE",
+        "explain told_model embeddings --decode '3 4'": "give WHAT or --decode SOURCE, not both",
         "explain told_model --decode x": "no notebook variable 'x'",
     }.items():
         shell.run_cell(f"%seq2seq {line}")

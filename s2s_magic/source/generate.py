@@ -153,10 +153,12 @@ def _decoder_parts(spec: Spec, dialect: Dialect) -> str:
             *([f'output_layer = keras.layers.Dense({size}, activation="softmax")'] if not spec.tie_output else []),
         ]
     else:
-        fed = "the true ids, the output layer" if spec.feeding is None else "true or drawn ids, the layer"
+        feeds = "the sampler feeds it the true ids, the output layer scores the next one."
+        if spec.feeding is not None:
+            feeds = "the sampler feeds it true or drawn ids, the output layer scores the next."
         own = sampler_lines(dialect, "embeddings" if spec.shared else "target_embeddings")
         lines = [
-            f"# Parts of the decoder: the sampler feeds it {fed} scores the next one.",
+            f"# Parts of the decoder: {feeds}",
             *([f"sampler = {dialect.sampler}.TrainingSampler()"] if spec.feeding is None else own),
             *cell_lines(spec.decoder),
             *(attention_cell(spec) if spec.input_feeding else []),
