@@ -31,6 +31,7 @@ def data(vocab: int, rows: int = 80, ragged: bool = False) -> tuple[list[Any], A
 
 def hand_written(vocab: int = 20, embed: int = 8, units: int = 32) -> Any:
     names: dict[str, Any] = {}
+    keras.utils.set_random_seed(1)  # else it would begin as the tests before it leave the random numbers
     if KERAS3:  # there TensorFlow's functions take symbols in traced cells
         return s2s_magic.trace(by_hand(vocab, embed, units)).model
     run_plainly(by_hand(vocab, embed, units), names)
