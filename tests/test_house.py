@@ -44,7 +44,7 @@ STRANGERS = {
     "followed": "tensorflow keras",
 }
 # Private-looking names that are not Keras's: those of Python's own protocols and modules.
-OF_PYTHON = {"_fields", "_replace", "_repr_mimebundle_", "_current_frames", "_get_running_loop", "_set_running_loop"}
+OF_PYTHON = {"_fields", "_repr_mimebundle_", "_current_frames", "_get_running_loop", "_set_running_loop"}
 OF_PYTHON |= {"_render_traceback_", "_getframe"}
 
 

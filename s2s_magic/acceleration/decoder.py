@@ -13,7 +13,7 @@ from s2s_magic import backend
 from s2s_magic.acceleration.fed_attention import attending_obstacle, built, is_attending, run_attending
 from s2s_magic.acceleration.keras_cells import cell_obstacle, regularized_output, run_cells
 from s2s_magic.acceleration.overriding import override
-from s2s_magic.acceleration.understood import is_known_function, strangeness
+from s2s_magic.acceleration.understood import is_known_activation, strangeness
 from s2s_magic.undoing import Changes
 
 _BY_POSITION = tuple(
@@ -63,15 +63,11 @@ def settings_obstacle(decoder: Any) -> str | None:
     if layer is not None and (odd := strangeness(layer)) is not None:
         return f"of its output layer, {odd}"
     known = (None, *_BY_POSITION)
-    if layer is not None and (layer.activation not in known or not _is_known(layer.activation)):
+    if layer is not None and (layer.activation not in known or not is_known_activation(layer.activation)):
         return "the activation of its output layer may look at more than one position"
     if layer is not None and (why := regularized_output(layer)) is not None:
         return f"of its output layer, {why}"
     return None
-
-
-def _is_known(activation: Any) -> bool:
-    return activation is None or is_known_function(activation)
 
 
 def accelerate_decoder(changes: Changes, decoder: Any, fixed_lengths: Mapping[int, int], unrolled: int) -> None:

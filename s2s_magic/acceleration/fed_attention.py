@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from s2s_magic.acceleration.keras_cells import cell_obstacle, kernel_cell, regularized_output, weights_of
-from s2s_magic.acceleration.understood import is_known_function, strangeness
+from s2s_magic.acceleration.understood import is_known_activation, is_known_function, strangeness
 from s2s_magic.kernels.attending import Attended, attend
 
 _TYPES = ("float32", "float64")
@@ -71,9 +71,7 @@ def _dense_obstacle(layer: Any, activations: tuple[Any, ...]) -> str | None:
         return f"{name} is a {type(layer).__name__}; understood is Dense"
     if (odd := strangeness(layer) or regularized_output(layer)) is not None:
         return f"of {name}, {odd}"
-    if layer.activation not in activations or (
-        layer.activation is not None and not is_known_function(layer.activation)
-    ):
+    if layer.activation not in activations or not is_known_activation(layer.activation):
         return f"of {name}, the activation is none that is understood"
     if layer.use_bias or getattr(layer, "quantization_mode", None) or getattr(layer, "lora_enabled", False):
         return f"{name} does more than to multiply by its kernel"
@@ -120,7 +118,7 @@ def run_attending(wrapper: Any, x: Any, state: Any, *, unrolled: int) -> tuple[A
     # those of the last step, computed once more: the kernel keeps none for the outside
     alignments = tf.cond(
         tf.shape(x)[1] > 0,
-        lambda: attended.alignments(cell_state[0], memory.mask),
+        lambda: attended.alignments(cell_state[0], memory.mask, attended.turned),
         lambda: state.alignments,
     )
     return output, [*cell_state, attention, alignments, alignments]

@@ -67,6 +67,11 @@ def is_known_function(function: Any) -> bool:
     return isinstance(function, FunctionType) and _is_known(function)
 
 
+def is_known_activation(activation: Any) -> bool:
+    """Return whether an activation is none at all, or code of the known packages."""
+    return activation is None or is_known_function(activation)
+
+
 def _functions(value: Any) -> Iterator[Any]:
     """Yield the functions behind a class attribute."""
     if isinstance(value, property):

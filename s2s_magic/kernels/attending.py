@@ -61,17 +61,22 @@ class Attended(NamedTuple):
     query: Any = None
     weights: Any = None
 
-    def scores(self, h: Any) -> Any:
+    @property
+    def turned(self) -> Any:
+        """The keys as products read them, of shape (batch, depth, memory); None for additive scores."""
+        return tf.transpose(self.keys, [0, 2, 1]) if self.query is None else None
+
+    def scores(self, h: Any, turned: Any) -> Any:
         """Return the scores (batch, memory) of a cell's outputs (batch, units)."""
         if self.query is None:
-            return tf.matmul(self.keys, h[:, :, None])[:, :, 0]
+            return tf.matmul(h[:, None], turned)[:, 0]
         squashed = tf.tanh(self.keys + tf.matmul(h, self.query)[:, None])
         pairs = tf.matmul(tf.reshape(squashed, [-1, self.weights.shape[0]]), self.weights[:, None])
         return tf.reshape(pairs, tf.shape(squashed)[:2])
 
-    def alignments(self, h: Any, mask: Any) -> Any:
-        """Return the alignments (batch, memory) of a cell's outputs; 0 where the mask is False."""
-        scores = self.scores(h)
+    def alignments(self, h: Any, mask: Any, turned: Any) -> Any:
+        """Return the alignments (batch, memory) of a cell's outputs, with the keys `turned`; 0 where masked."""
+        scores = self.scores(h, turned)
         return tf.nn.softmax(scores if mask is None else tf.where(mask, scores, scores.dtype.min))
 
 
@@ -177,12 +182,12 @@ def _forward(
     net = tf.matmul(tf.reshape(inputs, [-1, features]), of_inputs)
     net = tf.reshape(net if bias_x is None else net + bias_x, [-1, batch, of_inputs.shape[1]])
     cell_step = cell.forward(recurrent, bias_h, ROWS)
-    turned = attended._replace(keys=tf.transpose(keys, [0, 2, 1])) if query is None else attended
+    turned = attended.turned
 
     def step(*now: Any) -> Any:
         before, a, net = now[:count], now[count], now[count + 1]
         after, kept = cell_step(net + tf.matmul(a, of_attention), *before)
-        found = _aligned(turned, after[0], mask)
+        found = attended.alignments(after[0], mask, turned)
         both = tf.concat([after[0], tf.matmul(found[:, None], values)[:, 0]], 1)
         new = tf.tanh(tf.matmul(both, join)) if squashed else tf.matmul(both, join)
         return (*after, new), (*kept, *before, a, both, found, new)
@@ -250,14 +255,6 @@ def _forward(
     return (output, *last), gradient
 
 
-def _aligned(turned: Attended, h: Any, mask: Any) -> Any:
-    """Return alignments as `Attended` does, with keys (batch, depth, memory) if queries are multiplied with them."""
-    if turned.query is not None:
-        return turned.alignments(h, mask)
-    scores = tf.matmul(h[:, None], turned.keys)[:, 0]
-    return tf.nn.softmax(scores if mask is None else tf.where(mask, scores, scores.dtype.min))
-
-
 def _through_scores(attended: Attended, h: Any, d_scores: Any) -> tuple[Any, list[Any], list[Any]]:
     """Return a step's gradient of h (batch, units), of its query, and the parts of those of keys and weights."""
     keys, _, _, query, weights = attended
@@ -292,12 +289,13 @@ def _plain(cell: Cell, given: _Given, mask: Any, squashed: bool) -> tuple[Any, .
     x, kernel, recurrent, bias, states, attention, attended = given
     bias_x, bias_h = cell.biases(bias)
     cell_step = cell.forward(recurrent, bias_h, ROWS)
+    turned = attended.turned
 
     def step(before: Any, now: Any) -> Any:
         *held, a = before
         net = tf.matmul(tf.concat([now, a], 1), kernel)
         after, _ = cell_step(net if bias_x is None else net + bias_x, *held)
-        context = tf.matmul(attended.alignments(after[0], mask)[:, None], attended.values)[:, 0]
+        context = tf.matmul(attended.alignments(after[0], mask, turned)[:, None], attended.values)[:, 0]
         new = tf.matmul(tf.concat([after[0], context], 1), attended.join)
         return (*after, tf.tanh(new) if squashed else new)
 

@@ -128,10 +128,13 @@ def scan(
         return turn + 1, *new, *written
 
     # The steps are sequential anyway, and one iteration in flight needs the least bookkeeping.
-    loose = [[*value.shape[:1], None] if columns else [None, *value.shape[1:]] for value in carry]
-    shapes = [
-        tf.TensorShape(size if len(value.shape) > 1 else value.shape) for size, value in zip(loose, carry, strict=True)
-    ]
+    varies = 1 if columns else 0
+
+    def loose(value: Any) -> tf.TensorShape:
+        is_vector = len(value.shape) == 1  # of sums over the batch
+        return tf.TensorShape([None if axis == varies and not is_vector else n for axis, n in enumerate(value.shape)])
+
+    shapes = [loose(value) for value in carry]
     _, *state = tf.while_loop(
         lambda turn, *_: turn < steps,
         body,

@@ -154,12 +154,13 @@ def _decoder_parts(spec: Spec, dialect: Dialect) -> str:
         ]
     else:
         feeds = "the sampler feeds it the true ids, the output layer scores the next one."
+        sampler = [f"sampler = {dialect.sampler}.TrainingSampler()"]
         if spec.feeding is not None:
             feeds = "the sampler feeds it true or drawn ids, the output layer scores the next."
-        own = sampler_lines(dialect, "embeddings" if spec.shared else "target_embeddings")
+            sampler = sampler_lines(dialect, "embeddings" if spec.shared else "target_embeddings")
         lines = [
             f"# Parts of the decoder: {feeds}",
-            *([f"sampler = {dialect.sampler}.TrainingSampler()"] if spec.feeding is None else own),
+            *sampler,
             *cell_lines(spec.decoder),
             *(attention_cell(spec) if spec.input_feeding else []),
             f"output_layer = keras.layers.Dense({size})",

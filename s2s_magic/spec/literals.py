@@ -215,10 +215,6 @@ def _bind(
 
 
 def _example(kind: str, names: list[str], unnamed: int) -> str:
-    return (
-        f"{kind}(..., {names[unnamed]}=...)"
-        if len(names) > unnamed
-        else f"{kind}({names[0]}=...)"
-        if names
-        else f"{kind}()"
-    )
+    if len(names) > unnamed:
+        return f"{kind}(..., {names[unnamed]}=...)"
+    return f"{kind}({names[0]}=...)" if names else f"{kind}()"

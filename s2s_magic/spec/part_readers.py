@@ -94,7 +94,7 @@ def feeding(node: Node, faults: Faults, places: dict[str, Place]) -> dict[str, A
     if "rate" not in found.arguments:
         faults.add(value.place, "scheduled needs the rate at which it ends, such as scheduled(0.25)")
         return None
-    return {"kind": found.kind, **found.arguments}
+    return found.arguments
 
 
 _read_rate = plain(RATE, "a rate such as 0.2, or {embeddings: 0.1, outputs: 0.2}")

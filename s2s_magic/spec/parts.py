@@ -101,8 +101,6 @@ class Feeding(Frozen):
 
     Attributes
     ----------
-    kind
-        There is one.
     rate
         The part of the ids at which it ends, above 0.
     schedule
@@ -112,7 +110,6 @@ class Feeding(Frozen):
         Training steps until it is there: exactly on a straight line, and at 99 % on the curves.
     """
 
-    kind: Literal["scheduled"] = "scheduled"
     rate: float = Field(gt=0, le=1)
     schedule: Literal["constant", "linear", "exponential", "inverse_sigmoid"] = "linear"
     steps: int = Field(default=1000, gt=0)

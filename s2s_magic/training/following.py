@@ -94,10 +94,11 @@ def _measured(seq2seq: Seq2Seq, wires: Sequence[Any], batch: Sequence[Any]) -> t
             for one in (outputs, [tf.identity(output) for output in outputs])
         )
     last = set(map(id, ends))
-    gradients = [
-        tape.gradient(of_outputs if id(wire) in last else loss, value) if value.dtype.is_floating else None
-        for wire, value in zip(wires, values, strict=True)
-    ]
+    gradients: list[Any] = [None] * len(values)
+    for total, is_last in ((loss, False), (of_outputs, True)):
+        places = [n for n, wire in enumerate(wires) if (id(wire) in last) == is_last and values[n].dtype.is_floating]
+        for place, gradient in zip(places, tape.gradient(total, [values[n] for n in places]), strict=True):
+            gradients[place] = gradient
     return values, gradients, float(loss)
 
 
