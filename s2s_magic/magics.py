@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import builtins
 from argparse import Namespace
 from collections.abc import Callable
 from importlib.util import find_spec
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
@@ -17,8 +15,9 @@ from s2s_magic import api
 from s2s_magic.cells import transformer
 from s2s_magic.compatibility import matchers
 from s2s_magic.completion import matcher
-from s2s_magic.errors import WITHOUT_TENSORFLOW, Interrupted, LookupFailed, Seq2SeqError, UsageError, as_plain, nearest
+from s2s_magic.errors import WITHOUT_TENSORFLOW, Interrupted, Seq2SeqError, as_plain
 from s2s_magic.line_sources import asked_to_explain, read_sources
+from s2s_magic.notebook_names import bind, check_free, model_named
 from s2s_magic.options import HelpShown, check_body, help_text, parse_line
 from s2s_magic.traced_cell import trace_cell
 from s2s_magic.undoing import Changes
@@ -26,9 +25,6 @@ from s2s_magic.verbs import SEARCH_OPTIONS
 
 if TYPE_CHECKING:
     from s2s_magic.handle import Seq2Seq
-
-_NOTHING = object()
-_CODE = ((ModuleType, "a module"), (type, "a class"), ((FunctionType, BuiltinFunctionType, MethodType), "a function"))
 
 
 @magics_class
@@ -83,23 +79,23 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
     # -- cell verbs; the cell's first line of code is line 2 of the notebook's gutter ------------------------------
 
     def _build(self, options: Namespace, cell: str) -> None:
-        self._check_free(options.name)
+        check_free(options.name, self.shell)
         model = api.build(cell, name=options.name, namespace=self.shell.user_ns, first_line=2)
-        self._bind(model)
+        bind(self.shell, model)
         self._show(model)
 
     def _trace(self, options: Namespace, cell: str) -> None:
         __tracebackhide__ = True
-        self._check_free(options.name)
+        check_free(options.name, self.shell)
         had = api.models_in(self.shell.user_ns).get(options.name)
 
         def keep(seen: Seq2Seq, error: BaseException | None) -> None:
             if had is not None and (not seen.ledger.events or (error is not None and had.model is not None)):
                 # a cell that raised or made no layers does not replace a model; its ledger is kept in ``attempt``
                 had.attempt = seen.ledger
-                self._bind(had)
+                bind(self.shell, had)
             else:
-                self._bind(seen)
+                bind(self.shell, seen)
 
         seen, error = trace_cell(
             cell,
@@ -192,42 +188,10 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         models = api.models_in(self.shell.user_ns)
         print("\n".join(f"{name:<16} {model!r}" for name, model in models.items()) or "no models in this notebook yet")
 
-    # -- names and displays ------------------------------------------------------------------------------------------
+    # -- displays ------------------------------------------------------------------------------------------
 
     def _model(self, name: str) -> Seq2Seq:
-        known = api.models_in(self.shell.user_ns)
-        if name in known:
-            return known[name]
-        if name in self.shell.user_ns:
-            kind = type(self.shell.user_ns[name]).__name__
-            raise LookupFailed(
-                f"{name!r} is {kind}, not a model that %%seq2seq build or trace bound{nearest(name, known)}"
-            )
-        hint = nearest(name, known) or (f"; known are {', '.join(known)}" if known else "; there is none yet")
-        raise LookupFailed(f"no model named {name!r}{hint}")
-
-    def _check_free(self, name: str) -> None:
-        """Refuse to rebind a module, a function, a class, or a name of IPython's or Python's."""
-        names, own = self.shell.user_ns, self.shell.user_ns_hidden
-        bound = names.get(name, getattr(builtins, name, None))
-        if name in names and own.get(name, _NOTHING) is bound:
-            kind = "a name of IPython's own"
-        elif name not in names and hasattr(builtins, name):
-            kind = "a name of Python's own"
-        else:
-            kind = next((said for kinds, said in _CODE if isinstance(bound, kinds)), "")
-        if kind:
-            freed = f" (or del {name} before)" if name in names and name not in own else ""
-            raise UsageError(f"{name!r} is {kind}, and would be lost: choose another NAME{freed}")
-
-    def _bind(self, model: Seq2Seq) -> None:
-        """Bind a model to its name; a previous value of another type is kept in ``replaced``. Idempotent."""
-        name = model.name
-        bound = self.shell.user_ns.get(name)
-        if bound is not None and not isinstance(bound, type(model)):
-            model.replaced = bound
-            print(f"{name} was bound to {type(bound).__name__}: it is the model now, and that is {name}.replaced.")
-        self.shell.push({name: model})
+        return model_named(name, self.shell.user_ns)
 
     def _show(self, model: Seq2Seq, *, after: int | None = None, training: bool = False) -> None:
         from s2s_magic.display import show_model
