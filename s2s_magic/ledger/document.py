@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from s2s_magic.errors import Seq2SeqError
+from s2s_magic.errors import LookupFailed, Seq2SeqError, nearest
 from s2s_magic.ledger.calls import AnyEvent
 from s2s_magic.ledger.evidence import Evidence
 from s2s_magic.ledger.records import Cell, Finding, Layer, Record, Totals, Variable
@@ -17,6 +20,8 @@ from s2s_magic.ledger.whole import first_fault
 
 SCHEMA = "s2s_magic.ledger/1"
 _LONGEST_SAID = 200
+_LARGEST = 32 * 2**20
+"""The most bytes of a file that is read: some 40,000 events, which are shown in seconds."""
 
 
 class LedgerFormatError(Seq2SeqError):
@@ -77,6 +82,49 @@ def read(document: Mapping[str, Any]) -> dict[str, Any]:
     if (fault := first_fault(Trace(**found))) is not None:
         raise LedgerFormatError(f"not a whole ledger: {_short(fault)}")
     return found
+
+
+def read_file(path: str | os.PathLike[str]) -> Any:
+    """Read the JSON of a file, which may come from anybody.
+
+    Parameters
+    ----------
+    path
+        The file's name.
+
+    Returns
+    -------
+    object
+        What its JSON stands for, for `read`.
+
+    Raises
+    ------
+    LookupFailed
+        When there is no such file, with the nearest name beside it, or it cannot be read.
+    LedgerFormatError
+        When it is not JSON, with line and column, or larger than 32 MiB.
+    """
+    file = Path(path)
+    try:
+        if not file.is_file():
+            beside = [each.name for each in file.parent.iterdir()] if file.parent.is_dir() else []
+            kind = "is not a regular file" if file.exists() else "does not exist"
+            raise LookupFailed(f"{_short(str(file))} {kind}{nearest(file.name, beside)}")
+        if (size := file.stat().st_size) > _LARGEST:
+            raise LedgerFormatError(f"{file.name} has {size:,} bytes; a ledger of more than {_LARGEST:,} is not read")
+        content = file.read_bytes()
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise LookupFailed(f"{_short(str(path))} cannot be read: {why}") from error
+    try:
+        return json.loads(content)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise LedgerFormatError(f"not a ledger: {file.name} is not JSON: {place}: {error.msg}") from error
+    except RecursionError as error:
+        raise LedgerFormatError("not a ledger: it is nested too deeply") from error
+    except ValueError as error:  # no UTF-8, or a number of thousands of digits
+        raise LedgerFormatError(f"not a ledger: {file.name} is not JSON: {_short(str(error))}") from error
 
 
 def _short(said: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
+from s2s_magic.errors import SetupError
 from s2s_magic.view.html.fits import training_html
 from s2s_magic.view.html.large import large_owners_html, large_steps_html
 from s2s_magic.view.html.listing import source_html
@@ -102,10 +103,13 @@ FINDINGS_SHOWN = 20
 
 
 def _wiring(report: Report, *, grown: bool) -> Markup:
-    if grown:
-        svg = grown_svg(report.ledger, report.after)
-    else:
-        svg = to_svg(report.ledger, after=report.after if report.steps else None)
+    try:
+        if grown:
+            svg = grown_svg(report.ledger, report.after)
+        else:
+            svg = to_svg(report.ledger, after=report.after if report.steps else None)
+    except SetupError as missing:  # a stored ledger is shown where not all can be installed, as in a browser's Python
+        return tag("section", heading("Wiring"), tag("p", f"Not shown: {missing}."))
     return tag("section", heading("Wiring"), frame(Markup(svg), "The wiring"))
 
 

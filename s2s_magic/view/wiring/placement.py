@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from s2s_magic.errors import SetupError
 from s2s_magic.view.wiring.diagram import Graph, Link, Node
 
 WIDTH, PILL, GAP = 184, 26, 24
@@ -162,8 +163,10 @@ def _middles(
     dict
         Horizontal centre of every node and invisible vertex in pixels, with the leftmost edge at `GAP`.
     """
-    import graphlay
-
+    try:
+        import graphlay
+    except ImportError as error:
+        raise SetupError("the wiring is drawn with graphlay, which is not installed: pip install graphlay") from error
     drawing = graphlay.Graph()
     widths = {key: _width(graph.nodes[key]) for key in order}
     for key in order:

@@ -1,0 +1,92 @@
+"""The command line: ``python -m s2s_magic view ledger.json`` shows a stored ledger without a notebook or TensorFlow."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from s2s_magic.display import check_event, write_views
+from s2s_magic.errors import Seq2SeqError, UsageError
+from s2s_magic.ledger import Ledger
+from s2s_magic.ledger.document import read_file
+from s2s_magic.verbs import VERBS
+
+_VIEWS = ("html", "svg", "png")
+_OF_INSPECT = (*_VIEWS, "after", "training", "overwrite")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command, and return its exit status.
+
+    Parameters
+    ----------
+    arguments
+        The words after ``python -m s2s_magic``; those of the process by default.
+
+    Returns
+    -------
+    int
+        0 when done; 1 for a document that is no ledger, or a file that cannot be read or written, with one line on
+        standard error. Arguments that cannot be understood raise ``SystemExit(2)``, as argparse does.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        _view(options)
+        sys.stdout.flush()
+    except Seq2SeqError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # who read it has seen enough, such as ``| head``: let the exit flush nothing more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m s2s_magic", description="See which layers of a model own the weights.", allow_abbrev=False
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    view = commands.add_parser(
+        "view",
+        allow_abbrev=False,
+        help="show a ledger that %%seq2seq inspect NAME --json FILE wrote, as a page, as text or as pictures",
+        description="Show a ledger that %seq2seq inspect NAME --json FILE wrote. TensorFlow is not needed.",
+        epilog="Without --html, --svg, --png or --text, a page is written beside the ledger: model.json to model.html.",
+    )
+    view.add_argument("ledger", metavar="LEDGER", help="the JSON file")
+    view.add_argument("--text", action="store_true", help="print the report")
+    for option in VERBS["inspect"][3]:
+        flag, settings = option["flags"][0], {key: value for key, value in option.items() if key != "flags"}
+        if flag.lstrip("-") in _OF_INSPECT:
+            if settings.pop("nargs", None) == 0:
+                settings["action"] = "store_true"
+            view.add_argument(flag, **settings)
+    return parser
+
+
+def _view(options: argparse.Namespace) -> None:
+    from s2s_magic.view import report, to_text
+
+    ledger = Ledger.from_dict(read_file(options.ledger))
+    check_event(ledger, options.after)
+    if not options.text and all(getattr(options, kind) is None for kind in _VIEWS):
+        options.html = str(Path(options.ledger).with_suffix(".html"))
+    given = Path(options.ledger).resolve()
+    words = [getattr(options, kind) for kind in _VIEWS]
+    if any(word is not None and Path(word).expanduser().resolve() == given for word in words):
+        raise UsageError(f"{options.ledger} is the ledger itself: write the view to another file")
+    options.json = None
+    write_views(ledger, options)
+    if options.text:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may lack letters that a name has
+        print(to_text(report(ledger, after=options.after, training=options.training)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
