@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from s2s_magic.spec.fit_plan import FitPlan, Held
 from s2s_magic.spec.keys import Key, Read, plain, read_keys
+from s2s_magic.spec.learning_rates import learning_rate
 from s2s_magic.spec.literals import Check, call, path, read_value, real, truth, whole, word
 from s2s_magic.spec.parts import Named
 from s2s_magic.spec.reading import Entries, Faults, Items, Node, Place, read_entries
@@ -27,12 +28,16 @@ METRICS = (
 _positive = real(0, 1e6, closed=False)
 _decay = real(0, 1, closed=True)
 _CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
-_COMMON: Mapping[str, Check] = {"weight_decay": _decay, **dict.fromkeys(_CLIPPING, _positive)}
+_COMMON: Mapping[str, Check] = {
+    "weight_decay": _decay,
+    "ema": real(0, 1, closed=False),
+    **dict.fromkeys(_CLIPPING, _positive),
+}
 _BETAS: Mapping[str, Check] = {"beta_1": _decay, "beta_2": _decay, "epsilon": _positive}
 
 
 def _optimizer_settings(own: Mapping[str, Check]) -> Mapping[str, Check]:
-    return {"learning_rate": _positive, **own, **_COMMON}
+    return {"learning_rate": learning_rate, **own, **_COMMON}
 
 
 OPTIMIZERS: Mapping[str, Mapping[str, Check]] = {
@@ -138,8 +143,8 @@ FIT_KEYS: Mapping[str, Key] = {
     "epochs": Key("times through the data; 1 unless given", "10", plain(whole(1, MAX_COUNT), "a number of epochs")),
     "batch": Key("examples in a step; 32 unless given", "32", plain(whole(1, MAX_COUNT), "a number of examples")),
     "optimizer": Key(
-        "adam(1e-3), sgd(0.1, momentum=0.9), nadam, rmsprop(1e-3, clipnorm=1) and others",
-        "adam(1e-3)",
+        "adam(1e-3), sgd(0.1, momentum=0.9), rmsprop(1e-3, clipnorm=1) and others; the rate may be a schedule",
+        "adam(cosine(1e-3, steps=10000, warmup=500))",
         _named(OPTIMIZERS, "an optimizer such as adam(1e-3)"),
         offers=tuple(f"{kind}(" for kind in OPTIMIZERS),
     ),

@@ -69,3 +69,15 @@ class FitPlan(Placed):
     accelerate: bool = True
     shuffle: bool = True
     model: str | None = None
+
+    @property
+    def schedule(self) -> Named | None:
+        """The schedule of the learning rate; None if the rate is a number or not named."""
+        rate = self.optimizer.arguments.get("learning_rate") if self.optimizer is not None else None
+        return rate if isinstance(rate, Named) else None
+
+    @property
+    def lowers_the_rate(self) -> Named | None:
+        """The schedule, if it lowers the rate when the loss stops getting better."""
+        schedule = self.schedule
+        return schedule if schedule is not None and schedule.kind == "plateau" else None

@@ -146,4 +146,4 @@ class Named(Frozen):
     arguments: Mapping[str, Any] = {}
 
     def __str__(self) -> str:
-        return f"{self.kind}({', '.join(f'{name}={value!r}' for name, value in self.arguments.items())})"
+        return f"{self.kind}({', '.join(f'{name}={value}' for name, value in self.arguments.items())})"

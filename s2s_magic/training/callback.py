@@ -45,6 +45,8 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         The model's name, the number of epochs, and the steps in each.
     patience
         Epochs without a better loss after which to stop and restore the best epoch's state; None for never.
+    scheduled
+        Whether to record the learning rate of each epoch's last step, as ``learning_rate``.
 
     Attributes
     ----------
@@ -57,11 +59,19 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
     _supports_tf_logs = True  # Keras then leaves the values on the device until they are read.
 
     def __init__(
-        self, recorder: Recorder, show: Show, *, name: str, epochs: int, steps: int, patience: int | None
+        self,
+        recorder: Recorder,
+        show: Show,
+        *,
+        name: str,
+        epochs: int,
+        steps: int,
+        patience: int | None,
+        scheduled: bool = False,
     ) -> None:
         super().__init__()
         self._recorder, self._show = recorder, show
-        self._name, self._planned, self._patience = name, epochs, patience
+        self._name, self._planned, self._patience, self._scheduled = name, epochs, patience, scheduled
         self.steps = steps
         self._measured: list[tuple[dict[str, float], Epoch, int]] = []  # with the steps done so far
         self.stopped: str | None = None
@@ -125,6 +135,9 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         """Measure the epoch, and save its state if it is finite."""
         self._values = _numbers(logs)
         self._check(self._values)
+        if self._scheduled:
+            optimizer = backend.bare_optimizer(self.model.optimizer)
+            self._values = {**self._values, "learning_rate": backend.current_learning_rate(optimizer)}
         measured = self._recorder.end_epoch()
         if not np.isfinite(measured.norm).all():
             raise NotFinite

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
@@ -13,6 +13,7 @@ from s2s_magic.data.batches import Stream, Table
 from s2s_magic.errors import DataError, Fault, FitError
 from s2s_magic.handle import Seq2Seq
 from s2s_magic.training.probabilities import gives_probabilities
+from s2s_magic.training.schedules import schedule_of
 
 if TYPE_CHECKING:
     from s2s_magic.spec import FitPlan, Named
@@ -54,8 +55,9 @@ def compile_for_fit(seq2seq: Seq2Seq, plan: FitPlan, table: Table | Stream) -> N
     before = model.optimizer if compiled else None
     optimizer = keras.optimizers.Adam() if before is None else before
     if plan.optimizer is not None:
-        wanted = _OPTIMIZERS[plan.optimizer.kind](**plan.optimizer.arguments)
-        optimizer = before if before is not None and _goes_on(before, wanted, model) else wanted
+        wanted = _optimizer(plan.optimizer)
+        lowers = plan.lowers_the_rate is not None
+        optimizer = before if before is not None and _goes_on(before, wanted, model, lowers) else wanted
     loss = model.loss if compiled else None
     if plan.loss is not None or not compiled:
         wanted = _loss(seq2seq, plan.loss, table)
@@ -69,6 +71,12 @@ def compile_for_fit(seq2seq: Seq2Seq, plan: FitPlan, table: Table | Stream) -> N
         return  # compiling again would read the trainable switches again and reset the metrics
     settings["metrics"], settings["weighted_metrics"] = metrics
     model.compile(optimizer=optimizer, loss=loss or None, **settings)
+
+
+def optimizer_text(optimizer: Any, plan: FitPlan) -> str:
+    """Say which optimizer trains, with its learning rate or the schedule that the plan names."""
+    optimizer = backend.bare_optimizer(optimizer)
+    return f"{type(optimizer).__name__}({plan.schedule or backend.learning_rate_of(optimizer) or ''})"
 
 
 def _check_own_compile(seq2seq: Seq2Seq, plan: FitPlan) -> None:
@@ -86,17 +94,31 @@ def _check_own_compile(seq2seq: Seq2Seq, plan: FitPlan) -> None:
     raise DataError(faults)
 
 
-def _goes_on(optimizer: Any, wanted: Any, model: Any) -> bool:
-    """Return whether a compiled optimizer has the wanted settings, and slots for all variables to be trained."""
+def _optimizer(named: Named) -> Any:
+    settings = dict(named.arguments)
+    rate = settings.get("learning_rate")
+    if rate is not None and not isinstance(rate, float):
+        settings["learning_rate"] = schedule_of(rate)
+    if (momentum := settings.pop("ema", None)) is not None:
+        settings |= {"use_ema": True, "ema_momentum": momentum}
+    return _OPTIMIZERS[named.kind](**settings)
+
+
+def _goes_on(optimizer: Any, wanted: Any, model: Any, lowers: bool) -> bool:
+    """Return whether a compiled optimizer has the wanted settings, and slots for all variables to be trained.
+
+    If fits lower its learning rate, that is no setting.
+    """
     known = backend.known_to_optimizer(model, backend.trained_by_fit(model))
-    return _alike(wanted, backend.bare_optimizer(optimizer)) and (known is None or all(known))
+    aside = ("name", "learning_rate") if lowers else ("name",)
+    return _alike(wanted, backend.bare_optimizer(optimizer), aside) and (known is None or all(known))
 
 
-def _alike(one: Any, other: Any) -> bool:
+def _alike(one: Any, other: Any, aside: Sequence[str] = ("name",)) -> bool:
     if isinstance(one, str) or type(one) is not type(other):
         return bool(type(one) is type(other) and one == other)
     # a name says nothing of what it computes; Keras 3 may number the names of optimizers
-    mine, others = ({**each.get_config(), "name": None} for each in (one, other))
+    mine, others = ({**each.get_config(), **dict.fromkeys(aside)} for each in (one, other))
     return bool(mine == others)
 
 

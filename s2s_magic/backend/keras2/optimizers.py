@@ -50,6 +50,12 @@ def learning_rate_of(optimizer: Any) -> str | None:
     return f"{float(rate):g}"
 
 
+def current_learning_rate(optimizer: Any) -> float:
+    """Return the learning rate of an optimizer's last update; before the first one, that of the first."""
+    rate = optimizer._learning_rate
+    return float(rate(max(int(optimizer.iterations) - 1, 0)) if callable(rate) and not hasattr(rate, "numpy") else rate)
+
+
 def put_averages(model: Any) -> None:
     """Copy the optimizer's moving averages, if any, into the variables, as Keras does at the end of a fit."""
     if isinstance(model.optimizer, current.Optimizer):
