@@ -6,7 +6,7 @@ import ast
 from collections.abc import Mapping
 
 from s2s_magic.spec.fit_plan import FitPlan, Held
-from s2s_magic.spec.keys import Key, Read, plain, read_keys
+from s2s_magic.spec.keys import Key, Read, plain, read_keys, text
 from s2s_magic.spec.learning_rates import learning_rate
 from s2s_magic.spec.literals import Check, call, path, read_value, real, truth, whole, word
 from s2s_magic.spec.parts import Named
@@ -181,6 +181,7 @@ FIT_KEYS: Mapping[str, Key] = {
         plain(truth, "true or false"),
         offers=("true", "false"),
     ),
+    "log": Key("folder for TensorBoard logs of losses and evidence", "runs/first", text),
 }
 
 

@@ -48,6 +48,8 @@ class FitPlan(Placed):
         Whether the recurrent parts may run on faster kernels with the same results.
     shuffle
         Whether the data are shuffled before each epoch.
+    log
+        The folder for TensorBoard logs.
     """
 
     target: Names | None = None
@@ -69,6 +71,7 @@ class FitPlan(Placed):
     accelerate: bool = True
     shuffle: bool = True
     model: str | None = None
+    log: str | None = None
 
     @property
     def schedule(self) -> Named | None:

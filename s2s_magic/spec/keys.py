@@ -38,6 +38,14 @@ def plain(check: Check, expected: str) -> Read:
     return read
 
 
+def text(node: Node, faults: Faults, places: dict[str, Place]) -> str | None:
+    """Read the text of one line as it is, such as a path; quotes around it are YAML's."""
+    if isinstance(node, Scalar) and node.text.strip():
+        return node.text
+    faults.add(node.place, f"expected a text, got {'nothing' if isinstance(node, Scalar) else 'a list or keys'}")
+    return None
+
+
 def read_keys(
     text: str,
     first_line: int,

@@ -53,7 +53,7 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
     stopped
         In words, why the fit stopped early and which state was restored; None if neither.
     after_epoch
-        Called at the end of each epoch, after it was measured.
+        What to call at the end of each epoch, after it was measured.
     """
 
     _supports_tf_logs = True  # Keras then leaves the values on the device until they are read.
@@ -75,7 +75,7 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         self.steps = steps
         self._measured: list[tuple[dict[str, float], Epoch, int]] = []  # with the steps done so far
         self.stopped: str | None = None
-        self.after_epoch: Callable[[], object] = lambda: None
+        self.after_epoch: list[Callable[[], object]] = []
         self._began_training = False
         self._seen_steps = self._step = 0
         self._epoch = 1
@@ -145,7 +145,8 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         self._measured.append((dict(self._values), measured, self.steps_done))
         self._sound = sound
         self._tell(self.steps)
-        self.after_epoch()
+        for call in self.after_epoch:
+            call()
         if self._patience is not None:
             self._weigh(epoch + 1)
 

@@ -21,6 +21,7 @@ from s2s_magic.training.callback import Loop, NotFinite, at_most_once_a_second
 from s2s_magic.training.compiling import compile_for_fit, optimizer_text
 from s2s_magic.training.course import Course
 from s2s_magic.training.exclusive import take
+from s2s_magic.training.logs import logged
 from s2s_magic.training.measured import Watched, watched
 from s2s_magic.training.norms import stride
 from s2s_magic.training.progress import Show, throttled
@@ -120,8 +121,10 @@ def _fit(course: Course, prepared: Prepared, show: Show, watch: Callable[[Seq2Se
             course.keep("going on")
             watch(seq2seq)
 
-        loop.after_epoch = at_most_once_a_second(shown)
+        loop.after_epoch.append(at_most_once_a_second(shown))
     with Changes() as changes, changes, changes:
+        if plan.log is not None:
+            loop.after_epoch.append(logged(changes, course, plan))
         backend.keep_switches(changes, model)
         backend.set_traces_aside(changes, model)  # so that the step is traced with the recorder in it
         # first, while every method is still the user's
