@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
@@ -15,17 +14,19 @@ from s2s_magic.data.reader import Prepared, prepare
 from s2s_magic.data.special_ids import seen_ids, steps_of
 from s2s_magic.errors import FitError, Interrupted
 from s2s_magic.handle import Fitted, Seq2Seq, drift
-from s2s_magic.ledger import CallShare, Evidence, Run
+from s2s_magic.ledger import Evidence
 from s2s_magic.training.breaking import broken_loss
 from s2s_magic.training.building import build_on
-from s2s_magic.training.callback import Loop, NotFinite, at_most_once_a_second, merged
+from s2s_magic.training.callback import Loop, NotFinite, at_most_once_a_second
 from s2s_magic.training.compiling import compile_for_fit
+from s2s_magic.training.course import Course
 from s2s_magic.training.exclusive import take
-from s2s_magic.training.measured import Watched, keep_evidence, watched
-from s2s_magic.training.norms import Recorder, stride
+from s2s_magic.training.measured import Watched, watched
+from s2s_magic.training.norms import stride
 from s2s_magic.training.progress import Show, throttled
 from s2s_magic.training.shares import call_shares, shared_uses
 from s2s_magic.training.steps import Steps
+from s2s_magic.training.validating import validating
 from s2s_magic.undoing import Changes
 
 if TYPE_CHECKING:
@@ -72,80 +73,25 @@ def fit(
         On a ``KeyboardInterrupt``: weights, optimizer, history and evidence are kept, and the run is marked as
         interrupted.
     """
-    course = _Course(seq2seq, plan, seq2seq.evidence or Evidence())
+    course = Course(seq2seq, plan, seq2seq.evidence or Evidence())
     try:
         with Changes() as changes, changes, changes:
             take(changes, seq2seq.name, seq2seq.model, alone=plan.seed is not None)
             seq2seq.refresh()
             prepared = prepare(seq2seq, plan, namespace)
             _settle_in_the_end(changes, course)
-            _fit(course, prepared, throttled(progress), watch)
+            _fit(course, prepared, namespace, throttled(progress), watch)
     except KeyboardInterrupt as error:
         raise Interrupted(course.interrupted()) from error
 
 
-@dataclass
-class _Course:
-    """How far a fit got, and how it ended: ``interrupted`` until another end is known."""
-
-    seq2seq: Seq2Seq
-    plan: FitPlan
-    before: Evidence
-    state: str = "interrupted"
-    broken: bool = False
-    loop: Loop | None = None
-    optimizer: str = ""
-    batch: int = 0
-    accelerated: Mapping[str, str] = field(default_factory=dict)
-    noted: Watched | None = None
-    recorder: Recorder | None = None
-    by_call: tuple[CallShare, ...] | None = None
-
-    @property
-    def trained(self) -> bool:
-        """Whether at least one step was taken."""
-        return self.loop is not None and self.loop.steps_done > 0
-
-    def keep(self, state: str | None = None) -> None:
-        """Record what was trained so far."""
-        assert self.loop is not None
-        assert self.recorder is not None
-        assert self.noted is not None
-        state = state or self.state
-        run = Run(
-            epochs=len(self.loop.epochs),
-            seconds=self.loop.seconds,
-            steps=self.loop.steps_done,
-            batch=self.batch,
-            optimizer=self.optimizer,
-            interrupted=state == "interrupted",
-            model=_named(self.seq2seq),
-            stopped=None if state in ("done", "interrupted") else state,
-            accelerated=dict(self.accelerated),
-        )
-        before = self.before if self.by_call is None else self.before.model_copy(update={"by_call": self.by_call})
-        epochs = self.loop.epochs
-        history = merged(before.history, [values for values, _ in epochs])
-        # first the record alone, which stays even if the rest fails
-        self.seq2seq.evidence = before.model_copy(update={"history": history, "runs": (*before.runs, run)})
-        self.seq2seq.ledger = self.seq2seq.ledger.with_training(self.seq2seq.evidence)
-        keep_evidence(self.seq2seq, before, epochs, self.recorder, self.noted, run)
-
-    def interrupted(self) -> str:
-        """Say in one sentence where the fit was interrupted, what is kept, and how to continue."""
-        name, plan = self.seq2seq.name, self.plan
-        if self.loop is None or not self.trained:
-            return f"the fit of {name} was interrupted before its first step: nothing was changed"
-        epoch, steps = self.loop.reached
-        left = plan.epochs - epoch + (steps < self.loop.steps)
-        how = f"to go on, fit again with epochs: {left}" if left else "all its epochs were done"
-        return (
-            f"the fit of {name} was interrupted in epoch {epoch} of {plan.epochs}, after step {steps} of "
-            f"{self.loop.steps}: weights, optimizer and evidence are kept as they are now; {how}"
-        )
-
-
-def _fit(course: _Course, prepared: Prepared, show: Show, watch: Callable[[Seq2Seq], None] | None) -> None:
+def _fit(
+    course: Course,
+    prepared: Prepared,
+    namespace: Mapping[str, Any],
+    show: Show,
+    watch: Callable[[Seq2Seq], None] | None,
+) -> None:
     seq2seq, plan, model = course.seq2seq, course.plan, course.seq2seq.model
     compile_for_fit(seq2seq, plan, prepared.train)
     _heed(seq2seq)
@@ -165,6 +111,8 @@ def _fit(course: _Course, prepared: Prepared, show: Show, watch: Callable[[Seq2S
         recorder.begin_fit(list(noted.starts.values()), list(noted.before.values()))
     course.recorder = recorder
     loop = Loop(recorder, show, name=seq2seq.name, epochs=plan.epochs, steps=given.steps, patience=plan.patience)
+    if plan.validate_with:
+        loop.validate = validating(seq2seq, plan, namespace, prepared.validation)
     course.loop, course.optimizer, course.batch = loop, _optimizer_text(model.optimizer), given.size
     if watch is not None:
 
@@ -194,7 +142,7 @@ def _fit(course: _Course, prepared: Prepared, show: Show, watch: Callable[[Seq2S
         course.by_call = call_shares(seq2seq, given.first())
 
 
-def _train_to_an_end(changes: Changes, course: _Course, loop: Loop, given: Feed) -> None:
+def _train_to_an_end(changes: Changes, course: Course, loop: Loop, given: Feed) -> None:
     """Train, and record how the training ended."""
     try:
         _train(changes, course, loop, given)
@@ -210,7 +158,7 @@ def _train_to_an_end(changes: Changes, course: _Course, loop: Loop, given: Feed)
         raise
 
 
-def _settle_in_the_end(changes: Changes, course: _Course) -> None:
+def _settle_in_the_end(changes: Changes, course: Course) -> None:
     """Keep what was trained once all other changes are undone; if nothing was, restore the present state."""
     seq2seq, model = course.seq2seq, course.seq2seq.model
     put_attributes_back = backend.attributes_before(model)
@@ -242,12 +190,6 @@ def _heed(seq2seq: Seq2Seq) -> None:
         warnings.warn_explicit(finding.text, UserWarning, f"fit {seq2seq.name}", 1)
 
 
-def _named(seq2seq: Seq2Seq) -> str | None:
-    """Name the model to fit; None if there is only one."""
-    model = seq2seq.ledger.main_model
-    return model.name if model is not None and len(seq2seq.ledger.models) > 1 else None
-
-
 def _remember(seq2seq: Seq2Seq, prepared: Prepared, noted: Watched) -> None:
     """Record what later fits and decoding need: vocabularies, starting values of variables, the longest target."""
     before = seq2seq.fitted or Fitted()
@@ -273,7 +215,7 @@ def _accelerated(changes: Changes, seq2seq: Seq2Seq, fixed: Mapping[int, int], *
     return {names.get(keras_name, keras_name): said for keras_name, said in found.items()}
 
 
-def _train(changes: Changes, course: _Course, loop: Loop, given: Feed) -> None:
+def _train(changes: Changes, course: Course, loop: Loop, given: Feed) -> None:
     """Fit; if XLA cannot compile the step as requested, start again without it."""
     model, plan = course.seq2seq.model, course.plan
     arguments = {**given.arguments, **given.validation, "epochs": plan.epochs, "callbacks": [loop], "verbose": 0}

@@ -1,0 +1,83 @@
+"""How far a fit got, what of it is kept, and how an interrupted one is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from s2s_magic.handle import Seq2Seq
+from s2s_magic.ledger import CallShare, Evidence, Run
+from s2s_magic.training.callback import Loop, merged
+from s2s_magic.training.measured import Watched, keep_evidence
+from s2s_magic.training.norms import Recorder
+
+if TYPE_CHECKING:
+    from s2s_magic.spec import FitPlan
+
+
+@dataclass
+class Course:
+    """How far a fit got, and how it ended: ``interrupted`` until another end is known."""
+
+    seq2seq: Seq2Seq
+    plan: FitPlan
+    before: Evidence
+    state: str = "interrupted"
+    broken: bool = False
+    loop: Loop | None = None
+    optimizer: str = ""
+    batch: int = 0
+    accelerated: Mapping[str, str] = field(default_factory=dict)
+    noted: Watched | None = None
+    recorder: Recorder | None = None
+    by_call: tuple[CallShare, ...] | None = None
+
+    @property
+    def trained(self) -> bool:
+        """Whether at least one step was taken."""
+        return self.loop is not None and self.loop.steps_done > 0
+
+    def keep(self, state: str | None = None) -> None:
+        """Record what was trained so far."""
+        assert self.loop is not None
+        assert self.recorder is not None
+        assert self.noted is not None
+        state = state or self.state
+        run = Run(
+            epochs=len(self.loop.epochs),
+            seconds=self.loop.seconds,
+            steps=self.loop.steps_done,
+            batch=self.batch,
+            optimizer=self.optimizer,
+            interrupted=state == "interrupted",
+            model=_named(self.seq2seq),
+            stopped=None if state in ("done", "interrupted") else state,
+            accelerated=dict(self.accelerated),
+        )
+        before = self.before if self.by_call is None else self.before.model_copy(update={"by_call": self.by_call})
+        epochs = self.loop.epochs
+        history = merged(before.history, [values for values, _ in epochs])
+        # first the record alone, which stays even if the rest fails
+        self.seq2seq.evidence = before.model_copy(update={"history": history, "runs": (*before.runs, run)})
+        self.seq2seq.ledger = self.seq2seq.ledger.with_training(self.seq2seq.evidence)
+        keep_evidence(self.seq2seq, before, epochs, self.recorder, self.noted, run)
+
+    def interrupted(self) -> str:
+        """Say in one sentence where the fit was interrupted, what is kept, and how to continue."""
+        name, plan = self.seq2seq.name, self.plan
+        if self.loop is None or not self.trained:
+            return f"the fit of {name} was interrupted before its first step: nothing was changed"
+        epoch, steps = self.loop.reached
+        left = plan.epochs - epoch + (steps < self.loop.steps)
+        how = f"to go on, fit again with epochs: {left}" if left else "all its epochs were done"
+        return (
+            f"the fit of {name} was interrupted in epoch {epoch} of {plan.epochs}, after step {steps} of "
+            f"{self.loop.steps}: weights, optimizer and evidence are kept as they are now; {how}"
+        )
+
+
+def _named(seq2seq: Seq2Seq) -> str | None:
+    """Name the model to fit; None if there is only one."""
+    model = seq2seq.ledger.main_model
+    return model.name if model is not None and len(seq2seq.ledger.models) > 1 else None
