@@ -29,8 +29,10 @@ MOST_LETTERS = 2_000
 
 def scored_text(shown: Scored) -> str:
     """Return the metrics and the worst outputs as lines."""
-    table, how = _table(shown), [f"{name}: {one.signature}" for name, one in shown.scores.items()]
-    table = replace(table, head=HEAD[:-1], rows=table.columns(*HEAD[:-1]))
+    table = _table(shown)
+    told = [name for name in table.head if name != "How"]
+    table = replace(table, head=told, rows=table.columns(*told))
+    how = [f"{name}: {one.signature}" for name, one in shown.scores.items()]
     lines = [_title(shown), "", *text_table(table), "", *how, *shown.notes]
     if shown.worst:
         lines += ["", f"{_worst(shown)}. {MEANING}"]
@@ -74,7 +76,11 @@ def _table(shown: Scored) -> Table:
         )
         for name, one in shown.scores.items()
     ]
-    return Table(_title(shown), HEAD, rows, right=(1,))
+    table = Table(_title(shown), HEAD, rows, right=(1,))
+    if any(row[2] for row in rows):
+        return table
+    without = [name for name in HEAD if not name.startswith("95")]
+    return replace(table, head=without, rows=table.columns(*without))
 
 
 def number(name: str, value: float) -> str:
