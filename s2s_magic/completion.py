@@ -93,18 +93,18 @@ def _variables(namespace: Mapping[str, Any]) -> list[str]:
 
 def _in_body(first_line: str, here: str, namespace: Callable[[], Mapping[str, Any]]) -> list[str] | None:
     verb = [*first_line.split(), "", ""][1]
-    if verb not in ("build", "fit"):
-        return None
-    from s2s_magic.spec import FIT_KEYS, SPEC_KEYS
+    from s2s_magic.spec import BODY_KEYS
 
-    keys = SPEC_KEYS if verb == "build" else FIT_KEYS
+    if verb not in BODY_KEYS:
+        return None
+    keys = BODY_KEYS[verb]
     if ":" not in here:
         return [f"{key}: " for key in keys]
     found = _BODY_VALUE.fullmatch(here)
     if found is None or found["key"] not in keys:
         return None
     key = keys[found["key"]]
-    if verb == "fit" and found["key"] == "model":
+    if found["key"] == "model":
         return _models_of([*first_line.split(), "", "", ""][2], namespace())
     offers = list(key.offers)
     if (inside := _OPEN_CALL.search(found["value"])) is not None:

@@ -115,7 +115,7 @@ class Decodings(list[Any]):
     @property
     def text(self) -> list[str]:
         """The best output for each source as text; ids are written with blanks between them."""
-        return [_text(output) for output in self]
+        return [as_text(output) for output in self]
 
     @property
     def ids(self) -> list[list[int]]:
@@ -164,7 +164,7 @@ def beside_sources(seq2seq: Seq2Seq, sources: Any, outputs: Decodings) -> Decode
     notes += tuple(getattr(seq2seq.inference, "notes", ()))
     several = any(len(found) > 1 for found in outputs.n_best)
     rows = [
-        (_text(source) if place == 0 else "", _text(one.output), *([_rated(one.score)] if several else []))
+        (as_text(source) if place == 0 else "", as_text(one.output), *([_rated(one.score)] if several else []))
         for source, found in zip(listed[:MOST], outputs.n_best[:MOST], strict=True)
         for place, one in enumerate(found)
     ]
@@ -186,7 +186,8 @@ def _notes(tokenizer: Tokenizer, sources: Sequence[str]) -> tuple[str, ...]:
     return (f"read as unknown, being {unit} that are not in the vocabulary: {tokens.listed(unknown)}",)
 
 
-def _text(row: Any) -> str:
+def as_text(row: Any) -> str:
+    """Return a source or an output as text: ids with blanks between them, one-hot vectors as ids."""
     if isinstance(row, bytes):
         row = row.decode("utf-8", "replace")
     array = np.asarray(row)

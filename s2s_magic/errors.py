@@ -173,7 +173,19 @@ class FitError(Seq2SeqError):
 
 
 class DecodeError(Seq2SeqError):
-    """The model cannot be decoded."""
+    """The model cannot be decoded.
+
+    Parameters
+    ----------
+    message
+        What is wrong.
+    about
+        The option of the decoding that is wrong, or ``source``; empty if it is the model.
+    """
+
+    def __init__(self, message: str, about: str = "") -> None:
+        super().__init__(message)
+        self.about = about
 
 
 class LookupFailed(Seq2SeqError):

@@ -19,6 +19,7 @@ from s2s_magic.errors import WITHOUT_TENSORFLOW, Interrupted, Seq2SeqError, as_p
 from s2s_magic.line_sources import asked_to_explain, read_sources
 from s2s_magic.notebook_names import bind, check_free, model_named
 from s2s_magic.options import HelpShown, check_body, help_text, parse_line
+from s2s_magic.scoring import score
 from s2s_magic.traced_cell import trace_cell
 from s2s_magic.undoing import Changes
 from s2s_magic.verbs import SEARCH_OPTIONS
@@ -120,6 +121,10 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
             api.fit(model, cell, self.shell.user_ns, first_line=2, watch=self._update)
         finally:
             self._update(model)
+
+    def _score(self, options: Namespace, cell: str) -> Any:
+        scored = score(self._model(options.name), cell, self.shell.user_ns, first_line=2)
+        return scored if options.wanted else self._display(scored)
 
     # -- line verbs --------------------------------------------------------------------------------------------------
 

@@ -141,13 +141,13 @@ def _check_options(verb: str, given: Sequence[str]) -> None:
 
 
 def keys_text(verb: str) -> str:
-    """Return help on the keys of the body of ``build`` or ``fit``; empty for other verbs."""
-    if verb not in ("build", "fit"):
-        return ""
-    from s2s_magic.spec import FIT_KEYS, SPEC_KEYS
+    """Return help on the keys of a verb's body; empty for a verb whose body has none."""
+    from s2s_magic.spec import BODY_KEYS
 
-    keys = SPEC_KEYS if verb == "build" else FIT_KEYS
-    return "\nkeys of the body:\n" + "".join(f"  {name + ':':<15} {key.help}\n" for name, key in keys.items())
+    if verb not in BODY_KEYS:
+        return ""
+    lines = [f"  {name + ':':<17} {key.help}\n" for name, key in BODY_KEYS[verb].items()]
+    return "\nkeys of the body:\n" + "".join(lines)
 
 
 def help_text() -> str:

@@ -7,7 +7,7 @@ import keyword
 import unicodedata
 from typing import Any
 
-CELL_VERBS = ("build", "trace", "fit")
+CELL_VERBS = ("build", "trace", "fit", "score")
 
 
 LINE_VERBS = ("inspect", "explain", "code", "decode", "compare", "list")
@@ -119,6 +119,12 @@ VERBS: dict[str, tuple[str, str, dict[str, dict[str, Any]], tuple[dict[str, Any]
         "%%seq2seq fit translator\nsource: X\ntarget: Y\nepochs: 2",
         {"name": {**_NAME, "help": "a model that build or trace bound"}},
         (),
+    ),
+    "score": (
+        "Score the outputs of NAME beside references, with 95 % intervals and the worst outputs.",
+        "%%seq2seq score translator\nsource: X\ntarget: Y\nmetrics: [bleu, chrf, exact]",
+        {"name": {**_NAME, "help": "a fitted model"}},
+        ({**_RETURN, "help": "return the scores instead of showing them"},),
     ),
     "inspect": (
         "Show what each call created and reused, and who owns which variables after it.",
@@ -238,6 +244,7 @@ BODIES = {
     "build": "the spec: vocab, embed, encoder and decoder, one key a line",
     "trace": "the functional Keras code to run",
     "fit": "what to train on: source and target, one key a line",
+    "score": "what to score on: source and target, one key a line",
 }
 
 

@@ -29,8 +29,9 @@ ARROWS = {
     "tracing": "addons backend ledger cells compatibility",
     "data": "backend ledger handle",
     "acceleration": "backend kernels source",
-    "training": "backend data ledger tracing acceleration handle followed",
-    "decoding": "backend data ledger tracing acceleration kernels handle decoded told",
+    "scores": "",
+    "training": "backend data ledger tracing acceleration handle followed decoding decoded scores",
+    "decoding": "backend data ledger tracing acceleration kernels handle decoded told scores",
 }
 # The packages that no module of a room may import.
 STRANGERS = {
@@ -42,6 +43,8 @@ STRANGERS = {
     "decoded": "tensorflow keras",
     "told": "tensorflow keras",
     "followed": "tensorflow keras",
+    "scores": "tensorflow keras",
+    "scored": "tensorflow keras",
 }
 # Private-looking names that are not Keras's: those of Python's own protocols and modules.
 OF_PYTHON = {"_fields", "_repr_mimebundle_", "_current_frames", "_get_running_loop", "_set_running_loop"}

@@ -114,9 +114,14 @@ def outputs_of(layer: Any, number: int) -> list[Any]:
     return list(tf.nest.flatten(layer._inbound_nodes[number].outputs))
 
 
+def mask_of(tensor: Any) -> Any:
+    """Return the mask that layers noted on a tensor; None if there is none."""
+    return getattr(tensor, "_keras_mask", None)
+
+
 def is_masked(tensor: Any) -> bool:
     """Return whether a symbolic tensor has a mask."""
-    return getattr(tensor, "_keras_mask", None) is not None
+    return mask_of(tensor) is not None
 
 
 def is_wired(model: Any) -> bool:

@@ -105,9 +105,9 @@ def _number(seq2seq: Seq2Seq, edge: Edge, vocabulary: list[str], key: str) -> in
     tokenizer = seq2seq.tokenizers.get("target")
     known = vocabulary or (list(tokenizer.tokens) if tokenizer is not None else [])
     if not known:
-        raise DecodeError(f"--{key} is {edge!r}, and {seq2seq.name} works on ids: expected a whole number")
+        raise DecodeError(f"--{key} is {edge!r}, and {seq2seq.name} works on ids: expected a whole number", key)
     if edge not in known:
-        raise DecodeError(f"--{key} is {edge!r}, which is not in the vocabulary{nearest(edge, known)}")
+        raise DecodeError(f"--{key} is {edge!r}, which is not in the vocabulary{nearest(edge, known)}", key)
     return known.index(edge) if vocabulary else tokenizer.encode(edge)[0]  # type: ignore[union-attr]
 
 

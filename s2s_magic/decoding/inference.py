@@ -77,7 +77,7 @@ def decoded(seq2seq: Seq2Seq, sources: Any, ready: Prepared) -> Decodings:
     attended = partial(alignments, seq2seq, plan.way, source, start=ids.start or 0, end=ids.end, most=longest)
     if covers:
         found = ranked(found, settings.coverage_penalty, settings.n_best, attended)
-    texts = iter(_as_texts(seq2seq, plan.way, [ids for row in found for ids, *_ in row]))
+    texts = iter(as_texts(seq2seq, plan.way, [ids for row in found for ids, *_ in row]))
     n_best = [[Hypothesis(next(texts), tuple(ids), *rated) for ids, *rated in row] for row in found]
     return Decodings(n_best, partial(beside_sources, seq2seq, sources), attended)
 
@@ -129,7 +129,7 @@ def prepared(
     if longest is None:
         longest = most if most is not None else _longest(seq2seq, source)
     elif most is not None and longest > most:
-        raise DecodeError(f"{seq2seq.name} gives rows of {most} ids; max_length can only be smaller")
+        raise DecodeError(f"{seq2seq.name} gives rows of {most} ids; max_length can only be smaller", "max_length")
     settings = fitted_to(seq2seq, plan.way, settings, int(longest))
     return Prepared(plan, source, settings, int(longest), _inference(seq2seq, plan, int(longest)))
 
@@ -148,7 +148,8 @@ def _rows(parts: Hypotheses, n_best: int, longest: int, end: int | None) -> Iter
         yield found
 
 
-def _as_texts(seq2seq: Seq2Seq, way: Way, found: list[list[int]]) -> list[Any]:
+def as_texts(seq2seq: Seq2Seq, way: Way, found: list[list[int]]) -> list[Any]:
+    """Return rows of ids as the model writes them: as texts if it has a vocabulary, else unchanged."""
     if "target" in seq2seq.tokenizers:
         return [_text(seq2seq.tokenizers["target"], row) for row in found]
     if way.words is None:
@@ -168,7 +169,7 @@ def _text(tokenizer: Tokenizer, row: Sequence[int]) -> str:
 def _check_length(length: int | None) -> None:
     whole = isinstance(length, int | np.integer) and not isinstance(length, bool)
     if length is not None and not (whole and 1 <= length <= MOST_LENGTH):
-        raise DecodeError(f"max_length is {length!r}; expected a whole number from 1 to {MOST_LENGTH}")
+        raise DecodeError(f"max_length is {length!r}; expected a whole number from 1 to {MOST_LENGTH}", "max_length")
 
 
 def _longest(seq2seq: Seq2Seq, source: Sources | None) -> int:
@@ -185,7 +186,7 @@ def _planned(seq2seq: Seq2Seq, start: Edge, end: Edge) -> _Plan:
     own = way.takes == "sources"
     for name, given in (("start", start), ("end", end)):
         if given is not None and (own or (name == "end" and way.steps is None and way.note)):
-            raise DecodeError(f"{seq2seq.name} is {way.note}: --{name} has no place there")
+            raise DecodeError(f"{seq2seq.name} is {way.note}: --{name} has no place there", name)
     if own:
         return _Plan(way, SpecialIds(start=0, end=way.end), said)
     ids, taken = ids_to_decode(seq2seq, way.words, way.source, start=start, end=end)

@@ -85,7 +85,7 @@ def read_settings(given: Mapping[str, Any]) -> SearchSettings:
     known = [field.name for field in fields(SearchSettings)]
     for name in given:
         if name not in known:
-            raise DecodeError(f"decoding has no option {name!r}{nearest(name, known)}")
+            raise DecodeError(f"decoding has no option {name!r}{nearest(name, known)}", name)
     found = SearchSettings(**given)
     _whole(found, "beam", 1, MOST_HYPOTHESES)
     _whole(found, "n_best", 1, MOST_HYPOTHESES)
@@ -103,7 +103,8 @@ def read_settings(given: Mapping[str, Any]) -> SearchSettings:
     else:
         _has_no_place(found, _SAMPLING, "nothing is drawn without sample")
         if found.n_best > found.beam:
-            raise DecodeError(f"n_best is {found.n_best} and beam {found.beam}: a beam has its own width of outputs")
+            said = f"n_best is {found.n_best} and beam {found.beam}: a beam has its own width of outputs"
+            raise DecodeError(said, "n_best")
         if found.beam == 1:
             _has_no_place(found, ("length_penalty", "coverage_penalty"), "with a beam of 1 there is nothing to rank")
     return found
@@ -114,7 +115,7 @@ def _whole(settings: SearchSettings, name: str, least: int, most: int | None) ->
     is_whole = type(value) is not bool and hasattr(value, "__index__")
     if not is_whole or value < least or (most is not None and value > most):
         span = f"of at least {least}" if most is None else f"from {least} to {most}"
-        raise DecodeError(f"{name} is {value!r}; expected a whole number {span}")
+        raise DecodeError(f"{name} is {value!r}; expected a whole number {span}", name)
 
 
 def _real(settings: SearchSettings, name: str, least: float, most: float | None, *, above: bool = False) -> None:
@@ -122,11 +123,12 @@ def _real(settings: SearchSettings, name: str, least: float, most: float | None,
     is_real = type(value) is not bool and hasattr(value, "__float__") and math.isfinite(float(value))
     if not is_real or value < least or (above and value == least) or (most is not None and value > most):
         span = f"above {least}" if above else f"of at least {least}"
-        raise DecodeError(f"{name} is {value!r}; expected a number {span}{'' if most is None else f', at most {most}'}")
+        span += "" if most is None else f", at most {most}"
+        raise DecodeError(f"{name} is {value!r}; expected a number {span}", name)
 
 
 def _has_no_place(settings: SearchSettings, names: Iterable[str], why: str) -> None:
     plain = SearchSettings()
     for name in names:
         if getattr(settings, name) != getattr(plain, name):
-            raise DecodeError(f"{name} has no place here: {why}")
+            raise DecodeError(f"{name} has no place here: {why}", name)

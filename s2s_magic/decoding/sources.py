@@ -63,7 +63,7 @@ def read(seq2seq: Seq2Seq, way: Way, value: Any) -> Sources:
 
 def unreadable(error: sequences.Unreadable) -> DecodeError:
     """Return an error that says why the sources cannot be read, calling them "the sources": they have no name."""
-    return DecodeError(f"the sources {error}".replace("NAME", "sources"))
+    return DecodeError(f"the sources {error}".replace("NAME", "sources"), "source")
 
 
 def _ids(seq2seq: Seq2Seq, way: Way, value: Any) -> Sources:
@@ -151,20 +151,22 @@ def _check_length(way: Way, lengths: Numbers) -> None:
     if len(odd):
         name = backend.history(way.source)[0].name
         raise DecodeError(
-            f"source {int(odd[0])} has {int(lengths[odd[0]])} ids, and the input {name} takes rows of {wanted}"
+            f"source {int(odd[0])} has {int(lengths[odd[0]])} ids, and the input {name} takes rows of {wanted}",
+            "source",
         )
 
 
 def _check(source: Rows, vocabulary: int | None) -> None:
     empty = np.flatnonzero(source.lengths == 0)
     if len(empty):
-        raise DecodeError(f"source {int(empty[0])} is empty")
+        raise DecodeError(f"source {int(empty[0])} is empty", "source")
     outside = np.flatnonzero((source.values < 0) | (source.values >= (vocabulary or np.inf)))
     if len(outside):
         row, position = source.place(int(outside[0]))
         number = int(source.values[outside[0]])
         raise DecodeError(
-            f"source {row}, position {position} (both from 0) is id {number}, outside the vocabulary of {vocabulary}"
+            f"source {row}, position {position} (both from 0) is id {number}, outside the vocabulary of {vocabulary}",
+            "source",
         )
 
 

@@ -12,6 +12,7 @@ from s2s_magic.spec.literals import Check, call, path, read_value, real, truth, 
 from s2s_magic.spec.parts import Named
 from s2s_magic.spec.reading import Entries, Faults, Items, Node, Place, read_entries
 from s2s_magic.spec.references import class_weights, listed, names, reference, variable
+from s2s_magic.spec.score import SCORES, check_each_once, scores
 
 MAX_COUNT = 10_000_000
 MAX_SEED = 2**32 - 1
@@ -157,6 +158,12 @@ FIT_KEYS: Mapping[str, Key] = {
     "patience": Key(
         "epochs without a better loss after which to stop", "3", plain(whole(1, MAX_COUNT), "a number of epochs")
     ),
+    "validate_with": Key(
+        "metrics of decoded outputs, as in a score, for the validation after each epoch; patience counts on the first",
+        "[bleu, exact]",
+        scores("validate_with"),
+        offers=SCORES,
+    ),
     "seed": Key("seed of all random numbers", "42", plain(whole(0, MAX_SEED), "a seed")),
     "metrics": Key(
         "list of metrics", "[accuracy]", listed(plain(word(*METRICS), "a metric"), "metrics"), offers=METRICS
@@ -240,5 +247,11 @@ def parse_fit(text: str, *, first_line: int = 1) -> FitPlan:
             faults.add(places["validation"], "with 'data', validation is the name of another dataset")
     elif isinstance(held, str):
         faults.add(places["validation"], "expected a fraction, such as 0.1, or [source, target], got one name")
+    if "validate_with" in given:
+        if "data" in given:
+            faults.add(places["validate_with"], "a dataset's batches hold no sources to decode: name source and target")
+        elif "validation" not in given:
+            faults.add(places["validate_with"], "there is no validation to decode: add for instance 'validation: 0.1'")
+        check_each_once("validate_with", values, faults)
     faults.raise_if_any()
     return FitPlan(**values)

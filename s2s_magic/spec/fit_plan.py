@@ -44,6 +44,8 @@ class FitPlan(Placed):
         None keeps what the model was compiled with, else uses Adam and sparse categorical crossentropy.
     metrics
         Names of Keras metrics.
+    validate_with
+        Metrics of the outputs decoded from the validation's sources after each epoch; patience counts on the first.
     accelerate
         Whether the recurrent parts may run on faster kernels with the same results.
     shuffle
@@ -64,6 +66,7 @@ class FitPlan(Placed):
     optimizer: Named | None = None
     loss: Named | None = None
     metrics: tuple[str, ...] = ()
+    validate_with: tuple[str, ...] = ()
     patience: int | None = None
     seed: int | None = None
     lengths: str | None = None

@@ -11,6 +11,7 @@ import numpy as np
 from tensorflow import keras
 
 from s2s_magic import backend
+from s2s_magic.scores.measures import HIGHER_IS_BETTER
 from s2s_magic.training.norms import Epoch, Recorder
 from s2s_magic.training.progress import PAUSE, Progress, Show
 
@@ -44,7 +45,7 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
     name, epochs, steps
         The model's name, the number of epochs, and the steps in each.
     patience
-        Epochs without a better loss after which to stop and restore the best epoch's state; None for never.
+        Epochs without a better validation after which to stop and restore the best epoch's state; None for never.
     scheduled
         Whether to record the learning rate of each epoch's last step, as ``learning_rate``.
 
@@ -52,6 +53,9 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
     ----------
     stopped
         In words, why the fit stopped early and which state was restored; None if neither.
+    validate
+        Called at the end of each epoch; returns further values of the validation by name. The first is the one that
+        ``patience`` counts on, if there are any.
     after_epoch
         What to call at the end of each epoch, after it was measured.
     """
@@ -75,6 +79,7 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         self.steps = steps
         self._measured: list[tuple[dict[str, float], Epoch, int]] = []  # with the steps done so far
         self.stopped: str | None = None
+        self.validate: Callable[[], Mapping[str, float]] = dict
         self.after_epoch: list[Callable[[], object]] = []
         self._began_training = False
         self._seen_steps = self._step = 0
@@ -144,16 +149,21 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         sound = self._state()
         self._measured.append((dict(self._values), measured, self.steps_done))
         self._sound = sound
+        found = self.validate()
+        self._values = {**self._values, **found}
+        self._measured[-1][0].update(found)
         self._tell(self.steps)
         for call in self.after_epoch:
             call()
         if self._patience is not None:
-            self._weigh(epoch + 1)
+            self._weigh(epoch + 1, next(iter(found), "val_loss" if "val_loss" in self._values else "loss"))
 
-    def _weigh(self, epoch: int) -> None:
-        monitored = "val_loss" if "val_loss" in self._values else "loss"
-        if self._values[monitored] < self._best[0]:
-            self._best, self._best_state = (self._values[monitored], epoch), self._sound
+    def _weigh(self, epoch: int, monitored: str) -> None:
+        value = self._values[monitored]
+        if monitored.removeprefix("val_") in HIGHER_IS_BETTER:
+            value = -value
+        if value < self._best[0]:
+            self._best, self._best_state = (value, epoch), self._sound
         elif epoch - self._best[1] >= (self._patience or 0):
             self.model.stop_training = True
             self.stopped = f"no better {monitored} for {epoch - self._best[1]} epochs"

@@ -1,4 +1,4 @@
-"""How far a fit got, and what is kept of it."""
+"""How far a fit got, what of it is kept, and how an interrupted one is told."""
 
 from __future__ import annotations
 

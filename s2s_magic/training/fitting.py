@@ -28,6 +28,7 @@ from s2s_magic.training.progress import Show, throttled
 from s2s_magic.training.schedules import plateau_callback
 from s2s_magic.training.shares import call_shares, shared_uses
 from s2s_magic.training.steps import Steps
+from s2s_magic.training.validating import validating
 from s2s_magic.undoing import Changes
 
 if TYPE_CHECKING:
@@ -81,12 +82,18 @@ def fit(
             seq2seq.refresh()
             prepared = prepare(seq2seq, plan, namespace)
             _settle_in_the_end(changes, course)
-            _fit(course, prepared, throttled(progress), watch)
+            _fit(course, prepared, namespace, throttled(progress), watch)
     except KeyboardInterrupt as error:
         raise Interrupted(course.interrupted()) from error
 
 
-def _fit(course: Course, prepared: Prepared, show: Show, watch: Callable[[Seq2Seq], None] | None) -> None:
+def _fit(
+    course: Course,
+    prepared: Prepared,
+    namespace: Mapping[str, Any],
+    show: Show,
+    watch: Callable[[Seq2Seq], None] | None,
+) -> None:
     seq2seq, plan, model = course.seq2seq, course.plan, course.seq2seq.model
     compile_for_fit(seq2seq, plan, prepared.train)
     _heed(seq2seq)
@@ -114,6 +121,8 @@ def _fit(course: Course, prepared: Prepared, show: Show, watch: Callable[[Seq2Se
         patience=plan.patience,
         scheduled=plan.schedule is not None,
     )
+    if plan.validate_with:
+        loop.validate = validating(seq2seq, plan, namespace, prepared.validation)
     course.loop, course.optimizer, course.batch = loop, optimizer_text(model.optimizer, plan), given.size
     if watch is not None:
 

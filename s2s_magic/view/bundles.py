@@ -15,6 +15,7 @@ from s2s_magic.view.html.markup import Markup, join, tag
 if TYPE_CHECKING:
     from s2s_magic.decoded import Alignment
     from s2s_magic.followed import Followed
+    from s2s_magic.scored import Scored
     from s2s_magic.told import ToldDecoding
     from s2s_magic.view.report import Report
 
@@ -133,6 +134,13 @@ def show_followed(shown: Followed) -> Display:
     from s2s_magic.view.followed_example import followed_html, followed_text
 
     return Display(lambda: followed_text(shown), lambda: followed_html(shown))
+
+
+def show_scored(shown: Scored) -> Display:
+    """Return the display of what a model scored."""
+    from s2s_magic.view.scored_outputs import scored_html, scored_text
+
+    return Display(lambda: scored_text(shown), lambda: scored_html(shown))
 
 
 def stacked(first: Display, second: Display) -> Display:
