@@ -1,7 +1,8 @@
 """s2s_magic: see which layers of a sequence-to-sequence model own the weights, and whether they are being trained.
 
 In a notebook: ``%load_ext s2s_magic``, then ``%%seq2seq build NAME`` or ``%%seq2seq trace NAME``; see
-``%seq2seq?`` for the rest. In Python: `build`, `trace`, `fit`, `decode`, `explain`, `compare`.
+``%seq2seq?`` for the rest. In Python: `build`, `trace`, `fit`, `decode`, `explain`, `compare`,
+`save`, `load`.
 """
 
 from __future__ import annotations
@@ -15,19 +16,35 @@ if TYPE_CHECKING:
     from s2s_magic.errors import Seq2SeqError
     from s2s_magic.handle import Seq2Seq
     from s2s_magic.ledger import Ledger
+    from s2s_magic.saving import load, save, saved_code
 
 __version__ = "0.1.0"
 
 # public name -> its module, loaded on first access so that importing the package is cheap
 _HOMES = {
     **dict.fromkeys(("build", "compare", "decode", "explain", "fit", "trace"), "s2s_magic.api"),
+    **dict.fromkeys(("load", "save", "saved_code"), "s2s_magic.saving"),
     "accelerate": "s2s_magic.acceleration",
     "Ledger": "s2s_magic.ledger",
     "Seq2Seq": "s2s_magic.handle",
     "Seq2SeqError": "s2s_magic.errors",
 }
 
-__all__ = ["Ledger", "Seq2Seq", "Seq2SeqError", "accelerate", "build", "compare", "decode", "explain", "fit", "trace"]
+__all__ = [
+    "Ledger",
+    "Seq2Seq",
+    "Seq2SeqError",
+    "accelerate",
+    "build",
+    "compare",
+    "decode",
+    "explain",
+    "fit",
+    "load",
+    "save",
+    "saved_code",
+    "trace",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -176,6 +176,10 @@ class DecodeError(Seq2SeqError):
     """The model cannot be decoded."""
 
 
+class LoadError(Seq2SeqError):
+    """A saved model cannot be loaded; nothing was changed."""
+
+
 class LookupFailed(Seq2SeqError):
     """There is no tensor, layer, variable, event or model of that name."""
 

@@ -30,6 +30,7 @@ ARROWS = {
     "data": "backend ledger handle",
     "acceleration": "backend kernels source",
     "training": "backend data ledger tracing acceleration handle followed",
+    "keeping": "backend data ledger handle memory spec training",
     "decoding": "backend data ledger tracing acceleration kernels handle decoded told",
 }
 # The packages that no module of a room may import.
