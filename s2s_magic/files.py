@@ -65,10 +65,9 @@ def check_folder(word: str, names: Collection[str], *, overwrite: bool) -> Path:
     word
         The path as given on the magic's line.
     names
-        The files that the folder will hold. One that holds exactly these, each written by this package or beside one
-        that was, may be replaced.
+        The files that the folder will hold; see `is_our_folder`.
     overwrite
-        Whether another folder may be replaced; it must hold nothing but files.
+        Whether another folder may be moved out of the way.
 
     Returns
     -------
@@ -88,16 +87,15 @@ def check_folder(word: str, names: Collection[str], *, overwrite: bool) -> Path:
     here = Path.cwd()
     if path in (here, *here.parents):
         raise UsageError(f"{_short(word)} is the folder that this process works in, or one above it: expected another")
-    found = {each.name: each for each in path.iterdir()}
-    if found.keys() == set(names) and any(_is_ours(each) for each in found.values()):
-        return path
-    if not overwrite:
-        raise UsageError(f"{_short(word)} exists and was not written by s2s_magic: --overwrite replaces it")
-    if folders := sorted(name for name, each in found.items() if each.is_dir()):
-        raise UsageError(
-            f"{_short(word)} holds folders, such as {_short(folders[0])}, which --overwrite does not replace"
-        )
+    if not overwrite and not is_our_folder(path, names):
+        raise UsageError(f"{_short(word)} exists and was not written by s2s_magic: --overwrite moves it out of the way")
     return path
+
+
+def is_our_folder(path: Path, names: Collection[str]) -> bool:
+    """Return whether a folder holds exactly these files, and this package wrote one of them."""
+    found = list(path.iterdir())
+    return {each.name for each in found} == set(names) and any(each.is_file() and _is_ours(each) for each in found)
 
 
 def _resolved(word: str, kind: str) -> tuple[Path, bool]:
@@ -156,11 +154,12 @@ def _write(path: Path, content: bytes) -> None:
         beside.replace(path)
 
 
-def write_folder(path: Path, writers: Mapping[str, Callable[[Path], object]]) -> None:
+def write_folder(path: Path, writers: Mapping[str, Callable[[Path], object]]) -> Path | None:
     """Write a folder under a temporary name that then takes the place of the target.
 
-    All files are on the disk before that. A folder that was there is first renamed, to a name that begins with a dot
-    and ends with ``.old``, and removed in the end: a process that is killed in between leaves at least one of both.
+    All files are on the disk before that. A folder of the same files that was there is first renamed, to a name that
+    begins with a dot and ends with ``.old``, and removed in the end: a process that is killed in between leaves at
+    least one of both. What is in any other folder is not ours to remove: it keeps another name.
 
     Parameters
     ----------
@@ -169,22 +168,39 @@ def write_folder(path: Path, writers: Mapping[str, Callable[[Path], object]]) ->
     writers
         For each file of the folder, what writes it to a path.
 
+    Returns
+    -------
+    Path or None
+        Where a folder that this package did not write is now.
+
     Raises
     ------
     LookupFailed
         When the folder cannot be written; what was there is left unchanged.
     """
     try:
-        _write_folder(path, writers)
+        aside = _name_aside(path) if path.exists() and not is_our_folder(path, writers) else None
+        _write_folder(path, writers, aside)
+        return aside
     except OSError as error:
         raise LookupFailed(f"{_short(str(path))} cannot be written: {error.strerror}") from error
 
 
-def _write_folder(path: Path, writers: Mapping[str, Callable[[Path], object]]) -> None:
+def _name_aside(path: Path) -> Path:
+    """Return a free name for a folder that is moved out of the way: ``notes.replaced``."""
+    number, found = 1, path.with_name(f"{path.name}.replaced")
+    while found.exists():
+        number += 1
+        found = path.with_name(f"{path.name}.replaced{number}")
+    return found
+
+
+def _write_folder(path: Path, writers: Mapping[str, Callable[[Path], object]], aside: Path | None) -> None:
     stem = f".{path.name[:60]}.{secrets.token_hex(4)}"
-    new, old = path.with_name(f"{stem}.tmp"), path.with_name(f"{stem}.old")
+    new, old = path.with_name(f"{stem}.tmp"), aside or path.with_name(f"{stem}.old")
     with Changes() as changes, changes, changes:
-        changes.undo_by(lambda: _remove(old) if path.exists() else None)
+        if aside is None:
+            changes.undo_by(lambda: _remove(old) if path.exists() else None)
         changes.undo_by(lambda: _remove(new))
         changes.undo_by(lambda: old.rename(path) if old.exists() and not path.exists() else None)
         new.mkdir()

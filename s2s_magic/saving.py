@@ -28,7 +28,7 @@ def save(model: Seq2Seq, folder: str | Path, *, overwrite: bool = False) -> Path
     folder
         Its files are written beside it and then take its place. A folder that this function wrote is replaced.
     overwrite
-        Whether to replace a folder of other files, too.
+        Whether to move any other folder of that name out of the way: to ``NAME.replaced``, which a warning tells.
 
     Returns
     -------
@@ -70,7 +70,9 @@ def save(model: Seq2Seq, folder: str | Path, *, overwrite: bool = False) -> Path
         whole = document.model_copy(update={"tensors": checked})
         file.write_bytes(seal(SCHEMA, whole.model_dump(mode="json")))
 
-    write_folder(path, {TENSORS: write_tensors, DOCUMENT: write_document})
+    aside = write_folder(path, {TENSORS: write_tensors, DOCUMENT: write_document})
+    if aside is not None:
+        warnings.warn_explicit(f"what was in {path} is in {aside} now", UserWarning, f"save {model.name}", 1)
     return path
 
 

@@ -241,7 +241,7 @@ VERBS: dict[str, tuple[str, str, dict[str, dict[str, Any]], tuple[dict[str, Any]
                 "flags": ("--overwrite",),
                 "nargs": 0,
                 "default": False,
-                "help": "replace the folder, also one that s2s_magic did not write",
+                "help": "move a folder that s2s_magic did not write out of the way, to DIR.replaced",
             },
         ),
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from s2s_magic.keeping.identities import names_of
+from s2s_magic.keeping.identities import matched, names_of, renamed
 from s2s_magic.ledger import CallShare, Evidence, Ledger, VariableEvidence
 
 
@@ -13,7 +13,8 @@ def carried(saved: Ledger, present: Ledger) -> tuple[Ledger, Evidence | None]:
 
     Keys differ where variables or layers were made in another order, as another Keras may.
     """
-    key_of = {name: key for key, name in names_of(present).items()}
+    roots = matched(saved, present)
+    key_of = {name: key for key, name in names_of(present, roots).items()}
     keys = {key: key_of[name] for key, name in names_of(saved).items() if name in key_of}
     norms = {keys[key]: record.initial_norm for key, record in saved.variables.items() if key in keys}
     variables = {
@@ -22,7 +23,7 @@ def carried(saved: Ledger, present: Ledger) -> tuple[Ledger, Evidence | None]:
     }
     evidence = saved.training
     if evidence is not None:
-        objects = {record.name: key for key, record in present.layers.items()}
+        objects = {renamed(record.name, roots): key for key, record in present.layers.items()}
         layers = {key: objects.get(record.name) for key, record in saved.layers.items()}
         evidence = evidence.model_copy(
             update={

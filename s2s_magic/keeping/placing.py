@@ -8,13 +8,21 @@ from typing import Any
 import tensorflow as tf
 
 from s2s_magic import backend
-from s2s_magic.data.tokens import Tokenizer
+from s2s_magic.data.tokens import Tokenizer, Unit
 from s2s_magic.errors import LoadError
 from s2s_magic.handle import Fitted, Seq2Seq, SpecialIds
 from s2s_magic.keeping.carrying import carried
 from s2s_magic.keeping.gathering import vocabularies_of
-from s2s_magic.keeping.identities import names_of, optimizer_states, states_of, weights_of
-from s2s_magic.keeping.kept import Compiled, OptimizerRecord
+from s2s_magic.keeping.identities import (
+    Roots,
+    matched,
+    names_of,
+    optimizer_states,
+    renamed,
+    states_of,
+    weights_of,
+)
+from s2s_magic.keeping.kept import OptimizerRecord
 from s2s_magic.keeping.opening import Kept
 from s2s_magic.keeping.recompiling import compile_as, optimizer_of, optimizer_record, same_as_compiled
 from s2s_magic.training.exclusive import take
@@ -48,7 +56,8 @@ def check(seq2seq: Seq2Seq, kept: Kept) -> None:
 
 
 def _differences(seq2seq: Seq2Seq, kept: Kept) -> Iterator[str]:
-    names = weights_of(seq2seq)
+    roots = matched(kept.ledger, seq2seq.ledger)
+    names = weights_of(seq2seq, roots)
     saved = {name.partition("/")[2]: each for name, each in kept.shapes.items() if name.startswith("weights/")}
     if saved and not names:
         yield f"{seq2seq.name} has no variables yet: call its model once, or fit it for an epoch, and load again"
@@ -66,7 +75,7 @@ def _differences(seq2seq: Seq2Seq, kept: Kept) -> Iterator[str]:
     yield from (
         f"{name} {shape} was saved, and is not in the model" for name, (shape, _) in saved.items() if name not in known
     )
-    present = vocabularies_of(seq2seq)
+    present = {renamed(name, roots): words for name, words in vocabularies_of(seq2seq).items()}
     for layer, words in kept.document.vocabularies.items():
         if layer in present and present[layer] != words:
             yield f"the vocabulary of {layer} is another: {len(present[layer])} tokens, and {len(words)} were saved"
@@ -88,14 +97,15 @@ def put(seq2seq: Seq2Seq, kept: Kept) -> list[str]:
             take(changes, seq2seq.name, model, alone=False)
         for put_back in _as_before(seq2seq):
             changes.undo_by(lambda put_back=put_back: None if done else put_back())  # type: ignore[misc]
-        names = weights_of(seq2seq)
+        roots = matched(kept.ledger, seq2seq.ledger)
+        names = weights_of(seq2seq, roots)
         for key, name in names.items():
             seq2seq.live.variables[key].assign(tensor(f"weights/{name}"))
-        notes += _put_states(seq2seq, kept, tensor)
-        switched = _put_switches(seq2seq, kept)
-        for name, record in kept.document.compiled.items():
-            if name in seq2seq.models:
-                notes += _put_compiled(seq2seq, name, record, kept, tensor, switched=switched)
+        notes += _put_states(seq2seq, roots, kept, tensor)
+        switched = _put_switches(seq2seq, roots, kept)
+        for name in seq2seq.models:
+            if renamed(name, roots) in kept.document.compiled:
+                notes += _put_compiled(seq2seq, name, roots, kept, tensor, switched=switched)
         _put_records(seq2seq, kept, names, tensor)
         done.append(True)
     return notes
@@ -126,10 +136,10 @@ def _switch_back(layer: Any, trainable: bool) -> Callable[[], None]:
     return put_back
 
 
-def _put_states(seq2seq: Seq2Seq, kept: Kept, tensor: Callable[[str], Any]) -> list[str]:
+def _put_states(seq2seq: Seq2Seq, roots: Roots, kept: Kept, tensor: Callable[[str], Any]) -> list[str]:
     """Restore the states of random generators; those of another Keras count otherwise."""
     saved = {name.partition("/")[2]: each for name, each in kept.shapes.items() if name.startswith("states/")}
-    present = states_of(seq2seq)
+    present = states_of(seq2seq, roots)
     alike = {
         name: variable
         for name, variable in present.items()
@@ -143,23 +153,23 @@ def _put_states(seq2seq: Seq2Seq, kept: Kept, tensor: Callable[[str], Any]) -> l
     return []
 
 
-def _put_switches(seq2seq: Seq2Seq, kept: Kept) -> bool:
+def _put_switches(seq2seq: Seq2Seq, roots: Roots, kept: Kept) -> bool:
     """Freeze and unfreeze the layers of a model as they were saved; return whether any was switched."""
     saved = {record.name: record.trainable for record in kept.ledger.layers.values()}
     switched = False
     for key, record in seq2seq.ledger.layers.items():
         layer = seq2seq.live.layers[key]
-        if _switches(layer) and saved.get(record.name, layer.trainable) != layer.trainable:
-            layer.trainable = saved[record.name]
+        if _switches(layer) and saved.get(renamed(record.name, roots), layer.trainable) != layer.trainable:
+            layer.trainable = saved[renamed(record.name, roots)]
             switched = True
     return switched
 
 
 def _put_compiled(
-    seq2seq: Seq2Seq, name: str, record: Compiled, kept: Kept, tensor: Callable[[str], Any], *, switched: bool
+    seq2seq: Seq2Seq, name: str, roots: Roots, kept: Kept, tensor: Callable[[str], Any], *, switched: bool
 ) -> list[str]:
     """Compile a model as it was saved, if it is compiled otherwise, and restore the state of its optimizer."""
-    model = seq2seq.models[name]
+    model, record = seq2seq.models[name], kept.document.compiled[renamed(name, roots)]
     own = model.optimizer if backend.is_compiled(model) else None
     said = f"the optimizer {record.optimizer.kind.rpartition('.')[2]} of {name} was not carried over"
     alike = own is not None and _same(optimizer_record(own), record.optimizer)
@@ -171,32 +181,31 @@ def _put_compiled(
     notes: list[str] = []
     if not backend.has_own_compile(model) and not (alike and same_as_compiled(model, record) and not switched):
         notes = compile_as(model, record, optimizer)
-    return [*notes, *_put_optimizer(seq2seq, name, record.optimizer, kept, tensor)]
+    return [*notes, *_put_optimizer(seq2seq, name, roots, kept, tensor)]
 
 
 def _same(one: OptimizerRecord, other: OptimizerRecord) -> bool:
     return (one.kind, one.settings) == (other.kind, other.settings)
 
 
-def _put_optimizer(
-    seq2seq: Seq2Seq, name: str, record: OptimizerRecord, kept: Kept, tensor: Callable[[str], Any]
-) -> list[str]:
+def _put_optimizer(seq2seq: Seq2Seq, name: str, roots: Roots, kept: Kept, tensor: Callable[[str], Any]) -> list[str]:
     """Restore the variables of a model's optimizer, which makes its slots first if it has none yet."""
-    model = seq2seq.models[name]
+    model, as_saved = seq2seq.models[name], renamed(name, roots)
+    record = kept.document.compiled[as_saved].optimizer
     kind = type(model.optimizer).__name__
     if not record.state:
         begun = backend.has_slots(model.optimizer)
         return [f"the optimizer {kind} of {name} keeps its own state: it had none when it was saved"] if begun else []
     if not backend.has_slots(model.optimizer):
         backend.make_slots(model.optimizer, backend.trained_by_fit(model))
-    present = optimizer_states(seq2seq, names_of(seq2seq.ledger), name)
-    saved = {each: kept.shapes[f"optimizer/{name}/{each}"][0] for each in record.state}
+    present = optimizer_states(seq2seq, names_of(seq2seq.ledger, roots), name)
+    saved = {each: kept.shapes[f"optimizer/{as_saved}/{each}"][0] for each in record.state}
     shapes = {each: tuple(backend.shape_of(variable) or ()) for each, variable in present.items()}
     if _needed(saved, record) != _needed(shapes, record):
         return [f"the state of the optimizer {kind} of {name} was not carried over: it has slots for other variables"]
     for each, variable in present.items():
         if each in saved:
-            variable.assign(tensor(f"optimizer/{name}/{each}").astype(tf.as_dtype(variable.dtype).as_numpy_dtype))
+            variable.assign(tensor(f"optimizer/{as_saved}/{each}").astype(tf.as_dtype(variable.dtype).as_numpy_dtype))
     return []
 
 
@@ -234,7 +243,7 @@ def _put_records(seq2seq: Seq2Seq, kept: Kept, names: Mapping[str, str], tensor:
         padding=ids.padding,
         unknown=ids.unknown,
         begins=tuple(ids.begins),
-        tokens={**ids.tokens},
+        tokens=dict[str, Unit](ids.tokens.items()),
         added=ids.added,
     )
     seq2seq.tokenizers = made
