@@ -1,7 +1,8 @@
 """s2s_magic: see which layers of a sequence-to-sequence model own the weights, and whether they are being trained.
 
 In a notebook: ``%load_ext s2s_magic``, then ``%%seq2seq build NAME`` or ``%%seq2seq trace NAME``; see
-``%seq2seq?`` for the rest. In Python: `build`, `trace`, `fit`, `decode`, `score`, `explain`, `compare`.
+``%seq2seq?`` for the rest. In Python: `build`, `trace`, `fit`, `decode`, `score`, `explain`, `compare`,
+`save`, `load`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from s2s_magic.errors import Seq2SeqError
     from s2s_magic.handle import Seq2Seq
     from s2s_magic.ledger import Ledger
+    from s2s_magic.saving import load, save, saved_code
     from s2s_magic.scoring import score
 
 __version__ = "0.1.0"
@@ -22,6 +24,7 @@ __version__ = "0.1.0"
 # public name -> its module, loaded on first access so that importing the package is cheap
 _HOMES = {
     **dict.fromkeys(("build", "compare", "decode", "explain", "fit", "trace"), "s2s_magic.api"),
+    **dict.fromkeys(("load", "save", "saved_code"), "s2s_magic.saving"),
     "accelerate": "s2s_magic.acceleration",
     "score": "s2s_magic.scoring",
     "Ledger": "s2s_magic.ledger",
@@ -39,6 +42,9 @@ __all__ = [
     "decode",
     "explain",
     "fit",
+    "load",
+    "save",
+    "saved_code",
     "score",
     "trace",
 ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from s2s_magic import addons, backend
-from s2s_magic.errors import BuildError, DataError, Fault, FitError, LookupFailed, first_line_of
+from s2s_magic import backend
+from s2s_magic.errors import DataError, Fault, FitError, LookupFailed
 from s2s_magic.explaining import explain
+from s2s_magic.saving import load, save, saved_code
 from s2s_magic.undoing import Changes
 
 if TYPE_CHECKING:
@@ -53,49 +53,12 @@ def build(
         When no installed Keras can run the generated source.
     """
     backend.active()
-    from s2s_magic.data.special_ids import spec_ids
     from s2s_magic.data.tokens import count_vocabularies
-    from s2s_magic.handle import Seq2Seq
-    from s2s_magic.sizing import check_memory, out_of_memory
-    from s2s_magic.source import Dialect, generate
+    from s2s_magic.planned import build_planned
     from s2s_magic.spec import parse_spec
-    from s2s_magic.tracing import run
 
     spec, tokenizers = count_vocabularies(parse_spec(spec_text, first_line=first_line), namespace or {})
-    check_memory(spec)
-    missing = addons.is_needed()
-    # TensorFlow Addons' AttentionWrapper cannot be wired in a functional model, and its samplers take no rate by a wire
-    own = missing or spec.runs_by_steps
-    kind = spec.code or ("keras" if spec.of_keras_alone or (missing and not spec.runs_by_steps) else "tfa")
-    dialect = Dialect(kind, backend.OPERATIONS, addons=not own)
-    source = generate(spec, dialect)
-    if dialect.decoder == "tfa":
-        _import_addons()
-    traced = run(source, {}, name=name, title="generated from the spec")
-    if traced.error is not None:
-        if out_of_memory(traced.error):
-            raise BuildError(f"the model does not fit into memory: {first_line_of(traced.error)}") from traced.error
-        raise traced.error
-    return Seq2Seq(
-        name=name,
-        ledger=traced.ledger,
-        live=traced.live,
-        source=source,
-        namespace=traced.namespace,
-        spec=spec,
-        ids=spec_ids(spec),
-        tokenizers=tokenizers,
-    )
-
-
-def _import_addons() -> None:
-    """Import TensorFlow Addons, if installed, without its end-of-life warning: the user did not import it."""
-    if addons.is_needed():
-        return  # ours stands in for it
-    with Changes() as changes, changes, changes:
-        changes.enter(warnings.catch_warnings())
-        warnings.filterwarnings("ignore", module="tensorflow_addons")
-        import tensorflow_addons  # noqa: F401
+    return build_planned(spec, spec_text, tokenizers, name=name)
 
 
 def trace(
@@ -262,4 +225,4 @@ def models_in(namespace: Mapping[str, Any]) -> dict[str, Seq2Seq]:
     return {name: value for name, value in namespace.items() if isinstance(value, Seq2Seq) and not name.startswith("_")}
 
 
-__all__: Sequence[str] = ["build", "compare", "decode", "explain", "fit", "trace"]
+__all__: Sequence[str] = ["build", "compare", "decode", "explain", "fit", "load", "save", "saved_code", "trace"]

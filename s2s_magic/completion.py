@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -66,6 +67,10 @@ def candidates(text_before: str, namespace: Callable[[], Mapping[str, Any]]) -> 
 def _positional(verb: str, before: list[str], namespace: Mapping[str, Any]) -> list[str]:
     """List the completions after a verb and the words that follow it."""
     models = api.models_in(namespace)
+    if verb == "load" and len(before) == 1:
+        from s2s_magic.keeping.opening import is_saved
+
+        return sorted(path.name for path in Path.cwd().iterdir() if is_saved(path))
     if len(before) == 0 or (verb == "compare" and len(before) == 1):
         return list(models) if VERBS[verb][2] else []
     if verb == "explain" and len(before) == 1 and before[0] in models:

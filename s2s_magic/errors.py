@@ -188,6 +188,10 @@ class DecodeError(Seq2SeqError):
         self.about = about
 
 
+class LoadError(Seq2SeqError):
+    """A saved model cannot be loaded; nothing was changed."""
+
+
 class LookupFailed(Seq2SeqError):
     """There is no tensor, layer, variable, event or model of that name."""
 

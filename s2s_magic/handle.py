@@ -85,6 +85,8 @@ class Seq2Seq:
         The namespace of that code (the notebook's own for a traced cell).
     spec : Spec or None
         The plan it was built from; None for a traced model.
+    spec_text : str
+        The text of that plan, as it was written; empty for a traced model.
     ids : SpecialIds
         Which ids start, end and pad rows.
     tokenizers : dict
@@ -109,6 +111,7 @@ class Seq2Seq:
     source: str
     namespace: dict[str, Any]
     spec: Spec | None = None
+    spec_text: str = ""
     ids: SpecialIds = SpecialIds()
     tokenizers: dict[str, Tokenizer] = field(default_factory=dict)
     evidence: Evidence | None = None

@@ -163,9 +163,7 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         elif options.wanted:
             return source
         else:
-            from IPython.display import Code, display
-
-            display(Code(source, language="python"))
+            self._display_code(source)
         return None
 
     def _decode(self, options: Namespace) -> list[Any] | None:
@@ -188,6 +186,20 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
     def _compare(self, options: Namespace) -> Any:
         comparison = api.compare(self._model(options.name), self._model(options.other))
         return comparison if options.wanted else self._show_view("comparison", comparison)
+
+    def _save(self, options: Namespace) -> None:
+        path = api.save(self._model(options.name), options.folder, overwrite=options.overwrite)
+        print(f"{options.name} is saved in {path}")
+
+    def _load(self, options: Namespace) -> None:
+        if options.code:
+            self._display_code(api.saved_code(options.folder))
+            return
+        check_free(options.name, self.shell)
+        onto = api.models_in(self.shell.user_ns).get(options.name)
+        model = api.load(options.folder, name=options.name, onto=onto)
+        bind(self.shell, model)
+        self._show(model)
 
     def _list(self, options: Namespace) -> None:
         models = api.models_in(self.shell.user_ns)
@@ -219,6 +231,11 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         from s2s_magic.view import bundles
 
         self._display(getattr(bundles, f"show_{kind}")(value))
+
+    def _display_code(self, source: str) -> None:
+        from IPython.display import Code
+
+        self._display(Code(source, language="python"))
 
     def _display(self, value: Any) -> None:
         from IPython.display import display

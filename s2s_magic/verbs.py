@@ -10,7 +10,7 @@ from typing import Any
 CELL_VERBS = ("build", "trace", "fit", "score")
 
 
-LINE_VERBS = ("inspect", "explain", "code", "decode", "compare", "list")
+LINE_VERBS = ("inspect", "explain", "code", "decode", "compare", "save", "load", "list")
 
 
 class Quoted(str):
@@ -45,6 +45,9 @@ _MODEL = {
 
 
 _NEW = {"type": new_name, "metavar": "NAME", "help": "the name to bind"}
+
+
+_FOLDER = {"metavar": "DIR", "help": "the folder"}
 
 
 _RETURN = {"flags": ("--return",), "dest": "wanted", "nargs": 0, "default": False}
@@ -234,6 +237,35 @@ VERBS: dict[str, tuple[str, str, dict[str, dict[str, Any]], tuple[dict[str, Any]
         "%seq2seq compare shared separate",
         {"name": {**_NAME, "help": "one model"}, "other": {**_NAME, "metavar": "OTHER", "help": "the other"}},
         ({**_RETURN, "help": "return the comparison instead of showing it"},),
+    ),
+    "save": (
+        "Save NAME to a folder: weights, optimizer, tokenizers, ledger and evidence; nothing is pickled.",
+        "%seq2seq save translator kept/translator",
+        {"name": {**_NAME, "help": "a model that build or trace bound"}, "folder": _FOLDER},
+        (
+            {
+                "flags": ("--overwrite",),
+                "nargs": 0,
+                "default": False,
+                "help": "move a folder that s2s_magic did not write out of the way, to DIR.replaced",
+            },
+        ),
+    ),
+    "load": (
+        "Load a saved model and bind it to NAME: one from a spec is built anew, a traced one is loaded onto NAME.",
+        "%seq2seq load translator kept/translator",
+        {
+            "name": {**_NEW, "help": "the name to bind; for a traced model, that of the model that its code made"},
+            "folder": _FOLDER,
+        },
+        (
+            {
+                "flags": ("--code",),
+                "nargs": 0,
+                "default": False,
+                "help": "show the saved spec or code instead, and load nothing",
+            },
+        ),
     ),
     "list": ("List the models that this notebook has.", "%seq2seq list", {}, ()),
 }

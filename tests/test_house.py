@@ -31,6 +31,7 @@ ARROWS = {
     "acceleration": "backend kernels source",
     "scores": "",
     "training": "backend data ledger tracing acceleration handle followed decoding decoded scores",
+    "keeping": "backend data ledger handle memory spec training",
     "decoding": "backend data ledger tracing acceleration kernels handle decoded told scores",
 }
 # The packages that no module of a room may import.

@@ -42,13 +42,18 @@ def active() -> str:
     SetupError
         If there is none, with what to install or to set.
     """
+    return "keras2" if keras_version().startswith("2.") else "keras3"
+
+
+def keras_version() -> str:
+    """Return the version of TensorFlow's Keras; raises as `active`."""
     try:
         from tensorflow import keras
 
         package = sys.modules[keras.Model.__module__.partition(".")[0]]
     except (ImportError, RecursionError) as error:  # if a failed lookup is repeated, TensorFlow recurses endlessly
         raise SetupError(_missing(error)) from error
-    return "keras2" if package.__version__.startswith("2.") else "keras3"
+    return str(package.__version__)
 
 
 def check_runs_on_tensorflow(what: str) -> None:

@@ -36,6 +36,41 @@ def parts(optimizer: Any) -> Iterator[Any]:
         yield from parts(spec["optimizer"])
 
 
+def optimizer_state(optimizer: Any, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Name an optimizer's variables the same way for every Keras: ``iterations``, ``momentums.encoder.kernel``.
+
+    Parameters
+    ----------
+    optimizer
+        The optimizer of a model, with those it delegates to; theirs begin with their number.
+    known
+        The variables of the model by name.
+
+    Returns
+    -------
+    dict
+        Variables by the attribute that holds them, and by that of the model that a slot is for. One that no attribute
+        holds has a number in its place.
+    """
+    found: dict[str, Any] = {}
+    for number, part in enumerate(parts(optimizer)):
+        places = dict(zip(backend.slot_places(part, list(known.values())), known, strict=True))
+        left = {id(variable): variable for variable in backend.variables_of(part)}
+        named: dict[str, Any] = {}
+        for attribute, value in vars(part).items():
+            name = attribute.lstrip("_")
+            if attribute in ("_variables", "_weights"):  # all of them, in the order of their creation
+                continue
+            if id(value) in left:
+                named[name] = left.pop(id(value))
+            elif isinstance(value, list | tuple):
+                slots = {place: slot for place, slot in enumerate(value) if id(slot) in left}
+                named |= {f"{name}.{places.get(place, place)}": left.pop(id(slot)) for place, slot in slots.items()}
+        named |= {f"rest.{place}": variable for place, variable in enumerate(left.values())}
+        found |= {(f"{number}.{name}" if number else name): variable for name, variable in named.items()}
+    return found
+
+
 def _flat(value: Any) -> list[Any]:
     if isinstance(value, list | tuple):
         return list(value)

@@ -151,11 +151,15 @@ def _metrics(
         return None, [*names, *(metric for metric in others if metric not in names)]
     if padding is None:
         return list(names), weighted
-    functions = {n: backend.metric_function("sparse_categorical_accuracy" if n == "accuracy" else n) for n in names}
-    return [_masked(name, function, padding) for name, function in functions.items()], weighted
+    return [masked_metric(name, padding) for name in names], weighted
 
 
-def _masked(name: str, function: Callable[[Any, Any], Any], padding: int) -> Any:
+def masked_metric(name: str, padding: int) -> Any:
+    """Return a metric of Keras, by its name, that leaves out the positions whose target is the padding id."""
+    function: Callable[[Any, Any], Any] = backend.metric_function(
+        "sparse_categorical_accuracy" if name == "accuracy" else name
+    )
+
     def masked(targets: Any, output: Any) -> Any:
         targets = targets[:, : tf.shape(output)[1]]
         return tf.boolean_mask(function(targets, output), tf.not_equal(targets, padding))

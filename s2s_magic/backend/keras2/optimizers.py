@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import tensorflow as tf
 
 from s2s_magic.backend import stepping
 from s2s_magic.backend.keras2.private import private
@@ -28,15 +30,39 @@ def follow_lists(optimizer: Any) -> None:
 
 def optimizer_variables(model: Any) -> list[Any]:
     """List the variables of all of a model's optimizers, including those of a loss scale."""
-    found: dict[int, Any] = {}
-    for optimizer in stepping.optimizers_of(model):
-        for part in stepping.parts(optimizer):
-            listed = part.variables
-            scale: Any = getattr(part, "_loss_scale", None)
-            counters = [scale.current_loss_scale, scale.counter] if hasattr(scale, "current_loss_scale") else []
-            for variable in (*(listed() if callable(listed) else listed), *counters):
-                found.setdefault(id(variable), variable)
-    return list(found.values())
+    every = [part for optimizer in stepping.optimizers_of(model) for part in stepping.parts(optimizer)]
+    return list({id(variable): variable for part in every for variable in variables_of(part)}.values())
+
+
+def variables_of(part: Any) -> list[Any]:
+    """List the variables of one optimizer, including those of its loss scale."""
+    listed = part.variables
+    scale: Any = getattr(part, "_loss_scale", None)
+    counters = [scale.current_loss_scale, scale.counter] if hasattr(scale, "current_loss_scale") else []
+    return [*(listed() if callable(listed) else listed), *counters]
+
+
+def slot_places(part: Any, variables: Sequence[Any]) -> list[int | None]:
+    """Return for each variable its place in an optimizer's lists of slots; None if it has no slots there."""
+    places = getattr(part, "_index_dict", None) or {}
+    return [places.get(part._var_key(variable)) if places else None for variable in variables]
+
+
+def has_slots(optimizer: Any) -> bool:
+    """Return whether an optimizer has made its slots."""
+    bare = bare_optimizer(optimizer)
+    return bool(getattr(bare, "_built", False) if isinstance(bare, current._BaseOptimizer) else bare.get_weights()[1:])
+
+
+def make_slots(optimizer: Any, variables: Sequence[Any]) -> None:
+    """Let an optimizer make its slots for some variables, as its first step does."""
+    bare = bare_optimizer(optimizer)
+    with Changes() as changes, changes, changes:
+        changes.enter(tf.init_scope())
+        if isinstance(bare, current._BaseOptimizer):
+            bare.build(variables)
+        else:
+            bare._create_all_weights(variables)
 
 
 def learning_rate_of(optimizer: Any) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -39,7 +39,28 @@ def follow_lists(optimizer: Any) -> None:
 def optimizer_variables(model: Any) -> list[Any]:
     """List the variables of all of a model's optimizers, including those of a loss scale."""
     every = [part for optimizer in stepping.optimizers_of(model) for part in stepping.parts(optimizer)]
-    return list({id(variable): variable for part in every for variable in part.variables}.values())
+    return list({id(variable): variable for part in every for variable in variables_of(part)}.values())
+
+
+def variables_of(part: Any) -> list[Any]:
+    """List the variables of one optimizer, including those of its loss scale."""
+    return list(part.variables)
+
+
+def slot_places(part: Any, variables: Sequence[Any]) -> list[int | None]:
+    """Return for each variable its place in an optimizer's lists of slots; None if it has no slots there."""
+    places = part._trainable_variables_indices
+    return [places.get(part._var_key(variable)) for variable in variables]
+
+
+def has_slots(optimizer: Any) -> bool:
+    """Return whether an optimizer has made its slots."""
+    return bool(optimizer.built)
+
+
+def make_slots(optimizer: Any, variables: Sequence[Any]) -> None:
+    """Let an optimizer make its slots for some variables, as its first step does."""
+    optimizer.build(variables)
 
 
 def learning_rate_of(optimizer: Any) -> str | None:
