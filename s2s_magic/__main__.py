@@ -1,4 +1,4 @@
-"""The command line: ``python -m s2s_magic view ledger.json`` shows a stored ledger without a notebook or TensorFlow."""
+"""The command line: ``view`` shows a stored ledger without TensorFlow, ``run`` trains as a file says."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from s2s_magic.display import check_event, write_views
@@ -30,16 +31,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 when done; 1 for a document that is no ledger, or a file that cannot be read or written, with one line on
-        standard error. Arguments that cannot be understood raise ``SystemExit(2)``, as argparse does.
+        0 when done; 1 for an expected error, such as a document that is no ledger or a fault in a spec, whose text goes
+        to standard error; 130 when interrupted, and 143 when terminated. Arguments that cannot be understood raise
+        ``SystemExit(2)``, as argparse does.
     """
     options = _parser().parse_args(arguments)
     try:
-        _view(options)
+        options.run(options)
         sys.stdout.flush()
     except Seq2SeqError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt as error:
+        from s2s_magic.headless import Terminated
+
+        print(error or "interrupted", file=sys.stderr)
+        return 143 if isinstance(error.__cause__ or error, Terminated) else 130
     except BrokenPipeError:  # who read it has seen enough, such as ``| head``: let the exit flush nothing more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -66,7 +73,30 @@ def _parser() -> argparse.ArgumentParser:
             if settings.pop("nargs", None) == 0:
                 settings["action"] = "store_true"
             view.add_argument(flag, **settings)
+    view.set_defaults(run=_view)
+    run = commands.add_parser(
+        "run",
+        allow_abbrev=False,
+        help="build or trace a model, fit it, score it and save it, as a file says",
+        description="Train without a notebook, with the same spec and the same keys as in its cells.",
+        epilog=f"sections of the file:\n{_sections()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    run.add_argument("file", metavar="FILE", help="the training file, in YAML")
+    run.set_defaults(run=_run)
     return parser
+
+
+def _sections() -> str:
+    from s2s_magic.spec.job import SECTIONS
+
+    return "\n".join(f"  {name:<7} {said}" for name, said in SECTIONS.items())
+
+
+def _run(options: argparse.Namespace) -> None:
+    from s2s_magic.headless import run_file
+
+    run_file(options.file, say=partial(print, flush=True))
 
 
 def _view(options: argparse.Namespace) -> None:

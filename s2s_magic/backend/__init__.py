@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from s2s_magic.errors import WITHOUT_TENSORFLOW, SetupError
+from s2s_magic.errors import WITHOUT_TENSORFLOW, SetupError, first_line_of
 
 if TYPE_CHECKING:
     from s2s_magic.backend.common import *  # noqa: F403
@@ -74,8 +75,10 @@ def check_runs_on_tensorflow(what: str) -> None:
 
 
 def _missing(error: Exception) -> str:
-    if getattr(error, "name", None) == "tensorflow":
+    if find_spec("tensorflow") is None:
         return WITHOUT_TENSORFLOW
+    if not isinstance(error, RecursionError) and "keras" not in str(error):  # such as a code.py that hides Python's own
+        return f"TensorFlow cannot be imported: {first_line_of(error)}"
     return f"TensorFlow finds no Keras: install keras, or where TF_USE_LEGACY_KERAS is set, {_installing()}"
 
 

@@ -38,6 +38,11 @@ def to_text(report: Report, *, width: int = WIDTH) -> str:
     return joined([line.rstrip() for block in blocks if block for line in ("", *block)][1:])
 
 
+def training_text(report: Report, *, width: int = WIDTH) -> str:
+    """Render only what fits did, as text."""
+    return joined(line.rstrip() for line in _training(report, width))
+
+
 def cut(text: str, width: int) -> str:
     """Put text on one line of at most ``width`` characters."""
     line = " ".join(text.split())

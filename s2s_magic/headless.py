@@ -1,0 +1,121 @@
+"""Running a training file without a notebook: build or trace, fit, score, save."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from s2s_magic import api
+from s2s_magic.errors import DataError, Fault, LookupFailed, nearest
+from s2s_magic.saving import save
+from s2s_magic.scoring import score
+from s2s_magic.spec.job import Section, parse_job
+from s2s_magic.undoing import Changes
+
+if TYPE_CHECKING:
+    from s2s_magic.handle import Seq2Seq
+    from s2s_magic.training.progress import Progress
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end, as a scheduler does before it takes the machine away."""
+
+
+def run_file(path: str, *, say: Callable[[str], object] = print) -> Seq2Seq:
+    """Run a training file: the same spec and the same keys as in a notebook's cells.
+
+    Parameters
+    ----------
+    path
+        The file; see `s2s_magic.spec.job.SECTIONS`. Paths in it are relative to the working directory.
+    say
+        Receives each line of the log.
+
+    Returns
+    -------
+    Seq2Seq
+        The fitted model.
+
+    Raises
+    ------
+    Seq2SeqError
+        An expected error, as of the functions for the sections.
+    KeyboardInterrupt
+        When the fit is interrupted, also by SIGTERM; what was trained until then is saved before.
+    """
+    sections = parse_job(_text_of(path))
+    name = Path(path).stem if Path(path).stem.isidentifier() else "model"
+    with Changes() as changes, changes, changes:
+        _end_on_sigterm(changes)
+        names: dict[str, Any] = {}
+        model = _made(sections, name, names)
+        say(repr(model))
+        try:
+            fitting = sections["fit"]
+            api.fit(model, fitting.text, names, first_line=fitting.place[0], progress=_log(say))
+        except KeyboardInterrupt:
+            if "save" in sections and model.evidence is not None:
+                say(f"saved to {save(model, sections['save'].text)}")
+            raise
+        _tell(model, say)
+        if "save" in sections:
+            say(f"saved to {save(model, sections['save'].text)}")
+        if "score" in sections:
+            scoring = sections["score"]
+            say(repr(score(model, scoring.text, names, first_line=scoring.place[0])))
+    return model
+
+
+def _text_of(path: str) -> str:
+    file = Path(path)
+    try:
+        return file.read_text("utf-8")
+    except FileNotFoundError as error:
+        beside = [each.name for each in file.parent.iterdir()] if file.parent.is_dir() else []
+        raise LookupFailed(f"{path} does not exist{nearest(file.name, beside)}") from error
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else f"it is no text in UTF-8: {error}"
+        raise LookupFailed(f"{path} cannot be read: {why}") from error
+
+
+def _made(sections: Mapping[str, Section], name: str, names: dict[str, Any]) -> Seq2Seq:
+    """Build the model, or run its code, whose names are then those of the data."""
+    if "build" in sections:
+        section = sections["build"]
+        return api.build(section.text, name=name, namespace=names, first_line=section.place[0])
+    section = sections["trace"]
+    try:
+        code = _text_of(section.text)
+    except LookupFailed as error:
+        raise DataError([Fault(*section.place, str(error))]) from error
+    return api.trace(code, names, name=name)
+
+
+def _log(say: Callable[[str], object]) -> Callable[[Progress], None]:
+    """Return what logs one line for each epoch that is shown at its end, and the last."""
+
+    def show(progress: Progress) -> None:
+        if progress.state != "running" or progress.step == progress.steps:
+            say(str(progress))
+
+    return show
+
+
+def _tell(model: Seq2Seq, say: Callable[[str], object]) -> None:
+    from s2s_magic.view import report
+    from s2s_magic.view.text import training_text
+
+    say(training_text(report(model.ledger, training=True)))
+
+
+def _end_on_sigterm(changes: Changes) -> None:
+    """Raise `Terminated` on SIGTERM until changes are undone."""
+
+    def end(number: int, frame: Any) -> None:
+        raise Terminated
+
+    changes.undo_by(partial(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM)))
+    signal.signal(signal.SIGTERM, end)
