@@ -54,7 +54,7 @@ def build(
     """
     backend.active()
     from s2s_magic.data.special_ids import spec_ids
-    from s2s_magic.data.tokens import count_vocabularies
+    from s2s_magic.data.vocabularies import count_vocabularies
     from s2s_magic.handle import Seq2Seq
     from s2s_magic.sizing import check_memory, out_of_memory
     from s2s_magic.source import Dialect, generate
