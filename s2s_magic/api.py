@@ -53,7 +53,7 @@ def build(
         When no installed Keras can run the generated source.
     """
     backend.active()
-    from s2s_magic.data.tokens import count_vocabularies
+    from s2s_magic.data.vocabularies import count_vocabularies
     from s2s_magic.planned import build_planned
     from s2s_magic.spec import parse_spec
 

@@ -11,7 +11,7 @@ import numpy as np
 from s2s_magic.data import sequences, tokens
 
 if TYPE_CHECKING:
-    from s2s_magic.data.tokens import Tokenizer
+    from s2s_magic.data.vocabularies import AnyTokenizer
     from s2s_magic.handle import Seq2Seq
 
 MOST = 100
@@ -177,12 +177,12 @@ def _rated(score: float | None) -> str:
     return "" if score is None else f"{score:.4g}"
 
 
-def _notes(tokenizer: Tokenizer, sources: Sequence[str]) -> tuple[str, ...]:
+def _notes(tokenizer: AnyTokenizer, sources: Sequence[str]) -> tuple[str, ...]:
     """Return a note on the tokens of the sources that are not in the vocabulary, if any."""
     unknown = tokenizer.unknown(sources)
     if not unknown:
         return ()
-    unit = "characters" if tokenizer.unit == "char" else "words"
+    unit = tokens.UNITS[tokenizer.unit]
     return (f"read as unknown, being {unit} that are not in the vocabulary: {tokens.listed(unknown)}",)
 
 

@@ -13,8 +13,8 @@ from s2s_magic.ledger.drift import drift_of
 from s2s_magic.ledger.drift import nothing_to_train as nothing_to_train_in
 
 if TYPE_CHECKING:
-    from s2s_magic.data.tokens import Tokenizer, Unit
-    from s2s_magic.spec import Spec
+    from s2s_magic.data.vocabularies import AnyTokenizer
+    from s2s_magic.spec import Spec, Tokenization
     from s2s_magic.tracing import Live
     from s2s_magic.training.steps import Steps
 
@@ -53,7 +53,7 @@ class SpecialIds:
     begins : tuple
         For each input of the model, the id or word that begins all of its rows; None where they differ.
     tokens : dict
-        What an id represents, by side (``source``, ``target``): ``char`` or ``word``; no entry if unknown.
+        What an id represents, by side (``source``, ``target``): characters, words or subwords; no entry if unknown.
     added : bool
         Whether a fit adds start and end to the rows, as for a model from a spec; else the data contain them.
     """
@@ -63,7 +63,7 @@ class SpecialIds:
     padding: int | None = None
     unknown: int | None = None
     begins: tuple[int | str | None, ...] = ()
-    tokens: Mapping[str, Unit] = field(default_factory=dict)
+    tokens: Mapping[str, Tokenization] = field(default_factory=dict)
     added: bool = False
 
 
@@ -113,7 +113,7 @@ class Seq2Seq:
     spec: Spec | None = None
     spec_text: str = ""
     ids: SpecialIds = SpecialIds()
-    tokenizers: dict[str, Tokenizer] = field(default_factory=dict)
+    tokenizers: dict[str, AnyTokenizer] = field(default_factory=dict)
     evidence: Evidence | None = None
     fitted: Fitted | None = None
     inference: Seq2Seq | None = None

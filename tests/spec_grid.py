@@ -15,6 +15,7 @@ from s2s_magic.spec.sizes import params_by_owner
 
 SOURCES = [[3, 4, 5, 6], [7, 8], [9, 3, 5], [4, 4, 6, 8]]
 TARGETS = [[5, 4, 3], [8, 7, 6, 9], [3, 3], [6]]
+TEXTS = ["a cab", "B", "cb", "ab Ba"]
 CHOICES: dict[str, tuple[Any, ...]] = {
     "cell": ("lstm", "gru"),
     "layers": (1, 1, 2, 3),
@@ -34,6 +35,15 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "padding": (False, True, True),
     "apart": (False, True),
     "tfa": (False, False, False, True),
+    "tokens": (
+        "",
+        "",
+        "",
+        "char",
+        "word(lowercase=true)",
+        "subword(10)",
+        "{source: subword(11, kind=bpe), target: char}",
+    ),
 }
 
 
@@ -64,7 +74,8 @@ def _written(given: dict[str, Any]) -> str:
     size = 8 if given["tie_output"] else 5
     attention = given["feeding"] or given["attention"]
     lines = [
-        "vocab: {source: 11, target: 12}" if given["apart"] else "vocab: 12",
+        "vocab: {source: 11, target: 12}" if given["apart"] or given["tokens"].startswith("{") else "vocab: 12",
+        f"tokens: {given['tokens']}" if given["tokens"] else "",
         f"embed: {size}",
         f"encoder: {layers} * {encoder}" if layers > 1 else f"encoder: {encoder}",
         f"decoder: {number} * {decoder}" if number > 1 else f"decoder: {decoder}",
@@ -122,6 +133,8 @@ def check(text: str, folder: Path) -> Any:
     before = {key: np.array(variable) for key, variable in model.live.variables.items()}
     body = "source: S\ntarget: T\nbatch: 2\nseed: 1\n" + ("" if spec.padding is not None else "shuffle: false\n")
     names = {"S": SOURCES, "T": TARGETS} if spec.padding is not None else {"S": [[3, 4, 5]] * 4, "T": [[4, 5, 6]] * 4}
+    names = {"S": TEXTS, "T": TEXTS[::-1]} if spec.reads_text else names
+    sources = ["a cab", "ba"] if spec.reads_text else [[3, 4, 5], [7, 8]]
     api.fit(model, body, names, progress=lambda _: None)
     assert np.isfinite(model.history["loss"]).all()
     trained = {id(variable) for variable in model.model.trainable_variables}
@@ -130,10 +143,11 @@ def check(text: str, folder: Path) -> Any:
         frozen = _part(owner) in spec.freeze
         assert (id(variable) in trained) == (not frozen and owner != "feeding_rate"), owner
         assert not (frozen and np.any(before[key] != np.array(variable))), owner
-    said = api.decode(model, [[3, 4, 5], [7, 8]], beam=2)
+    said = api.decode(model, sources, beam=2)
     assert len(said) == 2
-    for source, row in zip([[3, 4, 5], [7, 8]], said.n_best, strict=True):
-        _as_the_training_model_says(model, spec, source, row[0])
+    for source, row in zip(sources, said.n_best, strict=True):
+        ids = model.tokenizers["source"].encode(source) if spec.reads_text else source
+        _as_the_training_model_says(model, spec, ids, row[0])
     _saved(model, spec, folder)
     return model
 

@@ -27,7 +27,7 @@ ARROWS = {
     "ledger": "kinds",
     "view": "ledger",
     "tracing": "addons backend ledger cells compatibility",
-    "data": "backend ledger handle",
+    "data": "backend ledger handle spec",
     "acceleration": "backend kernels source",
     "scores": "",
     "training": "backend data ledger tracing acceleration handle followed decoding decoded scores",

@@ -297,9 +297,9 @@ def test_special_ids_stand_in_the_vocabulary_and_out_of_each_others_way(lines, m
 
 def test_tokens_are_given_for_each_side_where_they_differ():
     spec = spec_with(vocab="{source: letters, target: sounds}", tokens="{source: char, target: word}")
-    assert (spec.tokens_of("source"), spec.tokens_of("target"), spec.reads_text) == ("char", "word", True)
+    assert (str(spec.tokens_of("source")), str(spec.tokens_of("target")), spec.reads_text) == ("char", "word", True)
     assert (spec.start, spec.end, spec.padding) == (1, 2, 0)
-    assert spec_with(tokens="{source: char, target: char}").tokens == "char"
+    assert str(spec_with(tokens="{source: char, target: char}").tokens) == "char"
     assert not spec_with(tokens="none").reads_text
     small = spec_with(vocab="{source: letters, target: 4}", tokens="{source: char, target: none}")
     assert (small.tokens_of("target"), small.vocab.target) == ("none", 4)

@@ -12,7 +12,8 @@ from s2s_magic.data import sequences
 from s2s_magic.data.arrays import as_array
 from s2s_magic.data.selection import Unknown, find
 from s2s_magic.data.sequences import Rows
-from s2s_magic.data.tokens import UNKNOWN, Tokenizer, listed
+from s2s_magic.data.tokens import UNITS, UNKNOWN, listed
+from s2s_magic.data.vocabularies import AnyTokenizer
 from s2s_magic.errors import DataError, Fault
 from s2s_magic.handle import Seq2Seq
 
@@ -36,7 +37,7 @@ class Desk:
     namespace: Mapping[str, Any]
     faults: list[Fault] = field(default_factory=list)
     cause: BaseException | None = None
-    tokenizers: dict[str, Tokenizer] = field(default_factory=dict)
+    tokenizers: dict[str, AnyTokenizer] = field(default_factory=dict)
 
     def fault(self, key: str, message: str, cause: BaseException | None = None) -> None:
         """Note a fault in what a key of the body names, and the exception that caused it."""
@@ -100,7 +101,8 @@ class Desk:
             return sequences.ids(value) if tokens == "none" else []
         if tokens == "none":
             raise sequences.Unreadable(
-                "holds text, and the model reads ids: build it from a spec with tokens: char or word, or give ids"
+                "holds text, and the model reads ids: build it from a spec with tokens: char, word or subword(8000), "
+                "or give ids"
             )
         return sequences.texts(value)
 
@@ -111,7 +113,7 @@ class Desk:
         count = int((found.values == UNKNOWN).sum())
         if not count:
             return found
-        unit = "characters" if tokenizer.unit == "char" else "words"
+        unit = UNITS[tokenizer.unit]
         some = listed(tokenizer.unknown(texts))
         if count == len(found.values):
             known = listed(Counter(tokenizer.tokens)) or "none"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,8 +30,8 @@ from s2s_magic.data.selection import find
 from s2s_magic.data.sequences import Numbers, Rows
 from s2s_magic.data.streams import streams
 from s2s_magic.data.table import Column, Form, Lengths, Shifted, Table
-from s2s_magic.data.tokens import Tokenizer
 from s2s_magic.data.values import Unreadable
+from s2s_magic.data.vocabularies import AnyTokenizer, counted
 from s2s_magic.data.weighing import weighted
 from s2s_magic.errors import FitError
 from s2s_magic.handle import Seq2Seq
@@ -57,7 +58,7 @@ class Prepared:
 
     train: Table | Stream
     validation: Table | Stream | None
-    tokenizers: dict[str, Tokenizer]
+    tokenizers: dict[str, AnyTokenizer]
     start: int | None
     longest: int | None
 
@@ -161,7 +162,8 @@ def _sequence_table(
     target = desk.read(*asked_target, "target") if pairs else None
     desk.raise_faults()
     if training:
-        _count_tokens(desk, source, target)
+        _count_tokens(desk, {"source": (asked_source, source), "target": (asked_target, target)})
+        desk.raise_faults()
     source, target = _encoded(desk, asked_source, "source", source), _encoded(desk, asked_target, "target", target)
     given, lengths = _given(desk, known, named, part.lengths, target)
     desk.raise_faults()
@@ -181,19 +183,18 @@ def _sequence_table(
     return weighted(desk, table, part), begun
 
 
-def _count_tokens(desk: Desk, source: Any, target: Any) -> None:
-    """Build the vocabularies from these texts where the spec gave only their sizes."""
+def _count_tokens(desk: Desk, read: Mapping[str, tuple[Asked, Any]]) -> None:
+    """Build the vocabularies from these texts, by side, where the spec gave only their sizes."""
     spec = desk.seq2seq.spec
     desk.tokenizers = dict(desk.seq2seq.tokenizers)
     if spec is None:
         return
-    sizes = {"source": int(spec.vocab.source), "target": int(spec.vocab.target)}
-    if spec.vocab.one and not desk.tokenizers and (unit := spec.tokens_of("source")) != "none":
-        both = Tokenizer.count([*source, *target], unit, sizes["source"])
-        desk.tokenizers = {"source": both, "target": both}
-    for side, found in (("source", source), ("target", target)):
+    one = spec.vocab.one and not desk.tokenizers
+    for side, (asked, texts) in read.items():
         if (unit := spec.tokens_of(side)) != "none" and side not in desk.tokenizers:
-            desk.tokenizers[side] = Tokenizer.count(found, unit, sizes[side])
+            texts = [text for _, found in read.values() for text in found] if one else texts
+            made = desk.reading(asked, partial(counted, texts, unit, spec.sizes[side]))
+            desk.tokenizers |= dict.fromkeys(read if one else (side,), made)
 
 
 def _encoded(desk: Desk, asked: Asked, side: str, read: Any) -> Rows:

@@ -11,7 +11,7 @@ import numpy as np
 from s2s_magic import backend
 from s2s_magic.data.sequences import Rows
 from s2s_magic.data.table import Shifted, Table
-from s2s_magic.data.tokens import UNKNOWN
+from s2s_magic.data.tokens import SPECIAL, UNKNOWN
 from s2s_magic.errors import DecodeError, nearest
 from s2s_magic.handle import Seq2Seq, SpecialIds
 
@@ -108,7 +108,7 @@ def _number(seq2seq: Seq2Seq, edge: Edge, vocabulary: list[str], key: str) -> in
         raise DecodeError(f"--{key} is {edge!r}, and {seq2seq.name} works on ids: expected a whole number", key)
     if edge not in known:
         raise DecodeError(f"--{key} is {edge!r}, which is not in the vocabulary{nearest(edge, known)}", key)
-    return known.index(edge) if vocabulary else tokenizer.encode(edge)[0]  # type: ignore[union-attr]
+    return known.index(edge) + (0 if vocabulary else len(SPECIAL))
 
 
 def _begins_with(column: Any) -> Edge:

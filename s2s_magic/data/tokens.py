@@ -6,14 +6,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
-
-from s2s_magic.errors import Fault, SpecError
-
-if TYPE_CHECKING:
-    from s2s_magic.spec import Spec
+from typing import Any, Literal
+from unicodedata import normalize as in_form
 
 Unit = Literal["char", "word"]
+Form = Literal["nfc", "nfd", "nfkc", "nfkd"]
+
+UNITS = {"char": "characters", "word": "words", "subword": "subwords"}
+"""What messages call the tokens of a unit."""
+
+_FORMS: Mapping[Form, Literal["NFC", "NFD", "NFKC", "NFKD"]]
+_FORMS = {"nfc": "NFC", "nfd": "NFD", "nfkc": "NFKC", "nfkd": "NFKD"}
 
 PADDING, START, END, UNKNOWN = range(4)
 SPECIAL = ("<padding>", "<start>", "<end>", "<unknown>")
@@ -32,6 +35,8 @@ class Tokenizer:
         ``"char"``: every code point is a token. ``"word"``: text is split at white space.
     tokens
         The tokens in the order of their ids, each once.
+    lowercase, form
+        What is done to each text first; see `prepared`.
 
     Examples
     --------
@@ -42,9 +47,20 @@ class Tokenizer:
 
     unit: Unit
     tokens: tuple[str, ...]
+    lowercase: bool = False
+    form: Form | None = None
 
     @classmethod
-    def count(cls, texts: Iterable[str], unit: Unit, max_size: int | None = None) -> Tokenizer:
+    def count(
+        cls,
+        texts: Iterable[str],
+        unit: Unit,
+        max_size: int | None = None,
+        *,
+        min_count: int = 1,
+        lowercase: bool = False,
+        form: Form | None = None,
+    ) -> Tokenizer:
         """Build the vocabulary of some texts: the most frequent token first, ties in order of first occurrence.
 
         Parameters
@@ -55,6 +71,10 @@ class Tokenizer:
             ``"char"`` or ``"word"``.
         max_size
             The most ids, including the four special ones; the rarest tokens are left out and become unknown.
+        min_count
+            How often a token must occur; rarer ones become unknown.
+        lowercase, form
+            What is done to each text first; see `prepared`.
 
         Raises
         ------
@@ -63,9 +83,9 @@ class Tokenizer:
         """
         if max_size is not None and max_size < len(SPECIAL):
             raise ValueError(f"max_size is {max_size}; the {len(SPECIAL)} special ids alone need {len(SPECIAL)}")
-        counts = Counter(token for text in texts for token in _split(text, unit))
+        counts = Counter(token for text in texts for token in _split(prepared(text, lowercase, form), unit))
         kept = counts.most_common(None if max_size is None else max_size - len(SPECIAL))
-        return cls(unit, tuple(token for token, _ in kept))
+        return cls(unit, tuple(token for token, count in kept if count >= min_count), lowercase, form)
 
     @property
     def size(self) -> int:
@@ -78,11 +98,14 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text, without start and end; tokens that are not in the vocabulary become unknown."""
-        return [self._ids.get(token, UNKNOWN) for token in _split(text, self.unit)]
+        return [self._ids.get(token, UNKNOWN) for token in self._split(text)]
 
     def unknown(self, texts: Iterable[str]) -> Counter[str]:
         """Count the tokens of some texts that are not in the vocabulary."""
-        return Counter(token for text in texts for token in _split(text, self.unit) if token not in self._ids)
+        return Counter(token for text in texts for token in self._split(text) if token not in self._ids)
+
+    def _split(self, text: str) -> Sequence[str]:
+        return _split(prepared(text, self.lowercase, self.form), self.unit)
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of ids up to the first end; padding and start are skipped, words are joined by spaces.
@@ -92,24 +115,47 @@ class Tokenizer:
         ValueError
             When an id is outside the vocabulary.
         """
-        found = []
-        for number in map(int, ids):
-            if not 0 <= number < self.size:
-                raise ValueError(f"id {number} is outside the vocabulary of {self.size}")
-            if number == END:
-                break
-            if number >= UNKNOWN:
-                found.append(REPLACEMENT if number == UNKNOWN else self.tokens[number - len(SPECIAL)])
-        return ("" if self.unit == "char" else " ").join(found)
+        return ("" if self.unit == "char" else " ").join(spelled(ids, self.tokens))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the vocabulary as a JSON document."""
-        return {"unit": self.unit, "tokens": list(self.tokens)}
+        return {"unit": self.unit, "tokens": list(self.tokens), "lowercase": self.lowercase, "form": self.form}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Tokenizer:
         """Create a tokenizer from the result of `to_dict`."""
-        return cls(document["unit"], tuple(document["tokens"]))
+        return cls(document["unit"], tuple(document["tokens"]), document.get("lowercase", False), document.get("form"))
+
+
+def prepared(text: str, lowercase: bool, form: Form | None) -> str:
+    """Return a text lowercased and in a Unicode normalization form, where that is asked for.
+
+    With both it is normalized before and after: ``℡`` becomes ``TEL`` and then ``tel``, and what lowercasing took
+    apart is put together again.
+    """
+    text = text if form is None else in_form(_FORMS[form], text)
+    if not lowercase:
+        return text
+    return text.lower() if form is None else in_form(_FORMS[form], text.lower())
+
+
+def spelled(ids: Iterable[int], tokens: Sequence[str]) -> list[str]:
+    """Return the tokens of ids up to the first end, without padding and start.
+
+    Raises
+    ------
+    ValueError
+        When an id is outside the vocabulary.
+    """
+    found = []
+    for number in map(int, ids):
+        if not 0 <= number < len(SPECIAL) + len(tokens):
+            raise ValueError(f"id {number} is outside the vocabulary of {len(SPECIAL) + len(tokens)}")
+        if number == END:
+            break
+        if number >= UNKNOWN:
+            found.append(REPLACEMENT if number == UNKNOWN else tokens[number - len(SPECIAL)])
+    return found
 
 
 def listed(tokens: Counter[str], most: int = 5) -> str:
@@ -120,64 +166,3 @@ def listed(tokens: Counter[str], most: int = 5) -> str:
 
 def _split(text: str, unit: Unit) -> Sequence[str]:
     return text if unit == "char" else text.split()
-
-
-def count_vocabularies(spec: Spec, namespace: Mapping[str, Any]) -> tuple[Spec, dict[str, Tokenizer]]:
-    """Count the vocabularies for which a spec names notebook variables instead of sizes.
-
-    Parameters
-    ----------
-    spec
-        A plan whose ``vocab`` may name variables: texts if it has ``tokens``, else rows of ids.
-    namespace
-        Where the names are looked up.
-
-    Returns
-    -------
-    spec : Spec
-        The plan with all sizes filled in.
-    tokenizers : dict
-        ``source`` and ``target`` tokenizers (one object if they share a vocabulary). Empty for ids, and if sizes were
-        given as numbers: then the first fit counts its data.
-
-    Raises
-    ------
-    SpecError
-        When a name is unknown, or its variable holds the wrong kind of data.
-    """
-    needed = spec.names_needed()
-    from s2s_magic.data.selection import Unknown, find
-    from s2s_magic.data.values import Unreadable
-
-    faults, sizes, tokenizers = [], {}, {}
-    cause: BaseException | None = None
-    for side, name in needed.items():
-        place = spec.place_of(f"vocab.{side}")
-        try:
-            counted = _count(find(name, namespace), spec.tokens_of(side))
-        except Unreadable as error:
-            message = str(error) if isinstance(error, Unknown) else f"{name} {error}".replace("NAME", name)
-            faults.append(Fault(*place, message))
-            cause = cause or error.__cause__
-            continue
-        sizes[side] = counted if isinstance(counted, int) else counted.size
-        if isinstance(counted, Tokenizer):
-            tokenizers[side] = counted
-    if faults:
-        raise SpecError(set(faults)) from cause
-    if spec.vocab.one and tokenizers:
-        tokenizers["target"] = tokenizers["source"]
-    return (spec.with_vocab(**sizes) if needed else spec), tokenizers
-
-
-def _count(value: Any, tokens: str) -> int | Tokenizer:
-    from s2s_magic.data import sequences
-
-    value = sequences.plain(value)
-    if tokens == "none":
-        if sequences.is_text(value):
-            raise sequences.Unreadable("holds text, and the spec reads ids: add tokens: char, or tokens: word")
-        return int(sequences.ids(value).values.max(initial=-1)) + 1
-    if not sequences.is_text(value):
-        raise sequences.Unreadable(f"holds no texts, and tokens: {tokens} counts them")
-    return Tokenizer.count(sequences.texts(value), "char" if tokens == "char" else "word")

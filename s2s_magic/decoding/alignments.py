@@ -10,6 +10,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from s2s_magic import backend
+from s2s_magic.data.tokens import UNKNOWN, spelled
 from s2s_magic.decoded import Alignment
 from s2s_magic.decoding.recipe import Way
 from s2s_magic.decoding.sources import Sources
@@ -117,4 +118,7 @@ def tokens_of(seq2seq: Seq2Seq, side: str, ids: Any) -> list[str]:
     """Return the tokens of one row of ids or of one-hot vectors, of the ``source`` or the ``target``."""
     tokenizer = seq2seq.tokenizers.get(side)
     numbers = [int(number) for number in ids] if np.ndim(ids) == 1 else list(map(int, np.argmax(ids, axis=-1)))
-    return [str(number) if tokenizer is None else tokenizer.decode([number]) for number in numbers]
+    if tokenizer is None:
+        return [str(number) for number in numbers]
+    known = [number if number < tokenizer.size else UNKNOWN for number in numbers]
+    return ["".join(spelled([number], tokenizer.tokens)) for number in known]

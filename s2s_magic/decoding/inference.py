@@ -13,7 +13,8 @@ import tensorflow as tf
 from s2s_magic.data import sequences
 from s2s_magic.data.costs import long_batches
 from s2s_magic.data.special_ids import Edge, ids_to_decode
-from s2s_magic.data.tokens import UNKNOWN, Tokenizer
+from s2s_magic.data.tokens import UNKNOWN
+from s2s_magic.data.vocabularies import AnyTokenizer
 from s2s_magic.decoded import Decodings, Hypothesis, beside_sources
 from s2s_magic.decoding.alignments import alignments
 from s2s_magic.decoding.code import way_to_decode
@@ -161,7 +162,7 @@ def as_texts(seq2seq: Seq2Seq, way: Way, found: list[list[int]]) -> list[Any]:
     return [between.join(row) for row in words]
 
 
-def _text(tokenizer: Tokenizer, row: Sequence[int]) -> str:
+def _text(tokenizer: AnyTokenizer, row: Sequence[int]) -> str:
     """Return a row's text; ids without a token, for which a model's vocabulary may have room, become unknown."""
     return tokenizer.decode([number if number < tokenizer.size else UNKNOWN for number in row])
 

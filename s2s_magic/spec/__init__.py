@@ -6,7 +6,7 @@ from s2s_magic.spec.fit_plan import FitPlan
 from s2s_magic.spec.keys import Key
 from s2s_magic.spec.model import SPEC_KEYS, parse_spec
 from s2s_magic.spec.part_readers import CELLS
-from s2s_magic.spec.parts import Feeding, Named, Recurrent, numbered
+from s2s_magic.spec.parts import Feeding, Named, Recurrent, Tokenization, numbered
 from s2s_magic.spec.plans import Sides, Spec
 from s2s_magic.spec.score import SCORE_KEYS, ScorePlan, parse_score
 
@@ -30,6 +30,7 @@ __all__ = [
     "ScorePlan",
     "Sides",
     "Spec",
+    "Tokenization",
     "numbered",
     "parse_fit",
     "parse_score",

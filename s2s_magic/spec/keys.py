@@ -46,6 +46,13 @@ def text(node: Node, faults: Faults, places: dict[str, Place]) -> str | None:
     return None
 
 
+def _written(node: Node) -> str:
+    """Return a value as one text."""
+    if isinstance(node, Entries):
+        return ", ".join(f"{_written(key)}: {_written(value)}" for key, value in node.pairs)
+    return node.text if isinstance(node, Scalar) else ", ".join(map(_written, node.items))
+
+
 def read_keys(
     text: str,
     first_line: int,
@@ -62,7 +69,7 @@ def read_keys(
     if root is None:
         root = Entries((first_line, 1), ())
     pairs = root.pairs if isinstance(root, Entries) else ()
-    written = {key.text: value.text for key, value in pairs if isinstance(key, Scalar) and isinstance(value, Scalar)}
+    written = {key.text: _written(value) for key, value in pairs if isinstance(key, Scalar)}
     examples = {name: f"{name}: {example}" for name, example in required(written).items()}
     if not isinstance(root, Entries):
         lines = ", ".join(f"'{line}'" for line in examples.values())

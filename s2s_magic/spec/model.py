@@ -21,21 +21,23 @@ from s2s_magic.spec.part_readers import ATTENTIONS, CELLS, MAX_UNITS, RATE, atte
 from s2s_magic.spec.plans import SPECIAL_IDS, Spec
 from s2s_magic.spec.reading import Entries, Faults, Items, Node, Place, Scalar, read_entries, shown
 from s2s_magic.spec.references import is_reference, listed
+from s2s_magic.spec.token_readers import UNITS, own_vocabularies, tokenization, whole_values
 
 MAX_VOCAB = 10_000_000
 MAX_LENGTH = 100_000
 _PAIR = re.compile(r"\(?\s*(\w{1,40})\s*,\s*(\w{1,40})\s*\)?")
 
+_FILE = re.compile(r"""subword\(\s*["']""")
+
 REQUIRED = ("vocab", "embed", "encoder", "decoder")
 FREEZABLE = ("embeddings", "encoder", "bridge", "decoder", "attention", "output")
 BRIDGES = ("none", "dense", "zero")
-TOKENS = ("none", "char", "word")
 CODES = ("tfa", "keras")
 _CELL_CALLS = tuple(f"{kind}(" for kind in CELLS)
 
 
-def _sides(key: str, check: Check, expected: str) -> Read:
-    """Return a reader of one value for both sides, or one for each."""
+def _sides(key: str, check: Check, expected: str, *, one_will_do: bool = False) -> Read:
+    """Return a reader of one value for both sides, or one for each; ``one_will_do`` if a side may be left out."""
     read_one = plain(check, expected)
 
     def read(node: Node, faults: Faults, places: dict[str, Place]) -> dict[str, Any] | None:
@@ -47,10 +49,12 @@ def _sides(key: str, check: Check, expected: str) -> Read:
             both = read_one(node, faults, places)
             return None if both is None else {"source": both, "target": both, "one": True}
         required = {side: f"{side}: 100" for side in ("source", "target")}
-        entries = read_entries(node, faults, known=required, required=required, what="side")
+        known = all(isinstance(side, Scalar) and side.text in required for side, _ in node.pairs)
+        needed = {} if one_will_do and known and node.pairs else required
+        entries = read_entries(node, faults, known=required, required=needed, what="side")
         places.update({f"{key}.{side}": entry.value.place for side, entry in entries.items()})
         values = {side: read_one(entry.value, faults, places) for side, entry in entries.items()}
-        return None if None in values.values() or len(values) < 2 else {**values, "one": False}
+        return None if None in values.values() or len(values) < (2 if needed else 1) else {**values, "one": False}
 
     return read
 
@@ -74,15 +78,13 @@ def _vocab(value: Value, faults: Faults) -> int | str | None:
     return size
 
 
-_read_tokens = _sides("tokens", word(*TOKENS), "none, char or word")
+_read_tokens = _sides("tokens", tokenization, "none, char, word or subword(8000)")
 
 
-def _tokens(node: Node, faults: Faults, places: dict[str, Place]) -> str | dict[str, Any] | None:
+def _tokens(node: Node, faults: Faults, places: dict[str, Place]) -> Any:
     """Read what an id represents; equal values for both sides become one."""
-    sides: dict[str, Any] | None = _read_tokens(node, faults, places)
-    if sides is None or sides["source"] != sides["target"]:
-        return sides
-    return str(sides["source"])
+    sides = _read_tokens(whole_values(node), faults, places)
+    return sides if sides is None or sides["source"] != sides["target"] else sides["source"]
 
 
 _id = whole(0, MAX_VOCAB - 1)
@@ -97,7 +99,7 @@ SPEC_KEYS: Mapping[str, Key] = {
     "vocab": Key(
         "number of ids, for both sides or {source: ..., target: ...}; or the name of a variable to count them in",
         "100",
-        _sides("vocab", _vocab, "a number of ids, or the name of a notebook variable"),
+        _sides("vocab", _vocab, "a number of ids, or the name of a notebook variable", one_will_do=True),
         offers_variables=True,
     ),
     "embed": Key(
@@ -152,10 +154,12 @@ SPEC_KEYS: Mapping[str, Key] = {
         offers=FREEZABLE,
     ),
     "tokens": Key(
-        "what an id stands for, for both sides or {source: ..., target: ...}: none (ids are given), char or word",
+        "what an id stands for, for both sides or {source: ..., target: ...}: none (ids are given), char, "
+        "word(lowercase=true, normalize=nfkc, min_count=2, max_size=10000), subword(8000, kind=bpe), "
+        'subword("my.model")',
         "char",
         _tokens,
-        offers=TOKENS,
+        offers=("none", *(f"{unit}(" if unit == "subword" else unit for unit in UNITS)),
     ),
     "start": Key("id that starts the decoder's input; 0 unless given", "1", plain(_id, "an id")),
     "end": Key("id that ends a target", "2", plain(or_none(_id), "an id, or none")),
@@ -173,7 +177,10 @@ SPEC_KEYS: Mapping[str, Key] = {
 def _required(written: Mapping[str, str]) -> Mapping[str, str]:
     """Return the required keys, with examples that suit what is written."""
     examples = {key: SPEC_KEYS[key].example for key in REQUIRED}
-    if written.get("tokens", "none") != "none":
+    tokens = written.get("tokens", "none")
+    if len(_FILE.findall(tokens)) > ("source:" in tokens):  # the vocabularies of both sides are in files
+        del examples["vocab"]
+    elif tokens != "none":
         examples["vocab"] = "{source: sources, target: targets}"  # variables to count the tokens in
     return examples
 
@@ -203,6 +210,7 @@ def parse_spec(text: str, *, first_line: int = 1) -> Spec:
     if values.get("tokens", "none") != "none":
         unwritten = {key: number for key, number in SPECIAL_IDS.items() if key not in values["given"]}
         values = {**values, **unwritten}
+    values = own_vocabularies(values, faults)
     if any(key not in values for key in REQUIRED):
         faults.raise_if_any()
     spec = Spec(**values)

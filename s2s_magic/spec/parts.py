@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from math import log
 from typing import Any, Literal
@@ -137,6 +138,51 @@ class Dropout(Frozen):
 
     embeddings: float = Field(default=0.0, ge=0, lt=1)
     outputs: float = Field(default=0.0, ge=0, lt=1)
+
+
+class Tokenization(Frozen):
+    """What an id represents, and what is done to a text before it is taken apart.
+
+    Attributes
+    ----------
+    unit
+        A character, a word (text between white space), or a subword (Kudo and Richardson, 2018,
+        https://arxiv.org/abs/1808.06226).
+    size
+        Number of ids of subwords that are trained, the four special ones included.
+    kind
+        How subwords are trained: ``unigram`` (Kudo, 2018, https://arxiv.org/abs/1804.10959), sentencepiece's default,
+        or ``bpe`` (Sennrich et al., 2016, https://arxiv.org/abs/1508.07909).
+    file
+        A trained model of subwords, in place of size and kind.
+    lowercase
+        Whether texts are lowercased.
+    normalize
+        The Unicode normalization form of texts; None leaves characters and words as they are, and subwords to the
+        normalization that sentencepiece stores in a model (NFKC unless the model of a file has another).
+    min_count
+        How often a token must occur to have an id.
+    max_size
+        The most ids, the four special ones included.
+    """
+
+    unit: Literal["char", "word", "subword"]
+    size: int | None = Field(default=None, gt=4)
+    kind: Literal["unigram", "bpe"] = "unigram"
+    file: str | None = None
+    lowercase: bool = False
+    normalize: Literal["nfc", "nfd", "nfkc", "nfkd"] | None = None
+    min_count: int = Field(default=1, gt=0)
+    max_size: int | None = Field(default=None, gt=4)
+
+    def __str__(self) -> str:
+        inside = [str(self.size)] if self.size else [json.dumps(self.file, ensure_ascii=False)] if self.file else []
+        inside += ["kind=bpe"] if self.kind == "bpe" else []
+        inside += ["lowercase=true"] if self.lowercase else []
+        inside += [f"normalize={self.normalize}"] if self.normalize else []
+        inside += [f"min_count={self.min_count}"] if self.min_count > 1 else []
+        inside += [f"max_size={self.max_size}"] if self.max_size else []
+        return f"{self.unit}({', '.join(inside)})" if inside else self.unit
 
 
 class Named(Frozen):

@@ -7,7 +7,7 @@ from typing import Generic, Literal, TypeVar
 
 from pydantic import Field
 
-from s2s_magic.spec.parts import Attention, Dropout, Feeding, Frozen, Recurrent
+from s2s_magic.spec.parts import Attention, Dropout, Feeding, Frozen, Recurrent, Tokenization
 from s2s_magic.spec.reading import Faults, Place
 
 T = TypeVar("T")
@@ -15,7 +15,12 @@ T = TypeVar("T")
 Names = str | tuple[str, ...] | Mapping[str, str]
 """One variable; several, in the order of the inputs or outputs they feed; or several by the name of these."""
 
-Unit = Literal["none", "char", "word"]
+Counted = str | tuple[str, ...]
+"""A notebook variable or a file whose contents determine a vocabulary, or several."""
+
+Tokens = Tokenization | Literal["none"]
+"""What an id represents; ``none`` if that is unknown."""
+
 SPECIAL_IDS = {"padding": 0, "start": 1, "end": 2}
 SMALLEST_COUNTED = 5  # padding, start, end, unknown, and one token
 
@@ -85,7 +90,7 @@ class Spec(Placed):
     freeze
         The parts that are not trained.
     tokens
-        What an id represents, for both sides or each: unknown ("none"), a character or a word.
+        What an id represents, for both sides or each: unknown ("none"), a character, a word or a subword.
     start, end, padding
         Target ids that start, end and pad sequences. With tokens they are 1, 2 and 0.
     max_length
@@ -94,7 +99,7 @@ class Spec(Placed):
         What the decoder is written with; None for what suits the installation.
     """
 
-    vocab: Sides[int | str]
+    vocab: Sides[int | Counted]
     embed: Sides[int]
     encoder: Recurrent
     decoder: Recurrent
@@ -110,14 +115,14 @@ class Spec(Placed):
     tie_output: bool = False
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     freeze: tuple[str, ...] = ()
-    tokens: Unit | Sides[Unit] = "none"
+    tokens: Tokens | Sides[Tokens] = "none"
     start: int = 0
     end: int | None = None
     padding: int | None = None
     max_length: int | None = None
     code: Literal["tfa", "keras"] | None = None
 
-    def tokens_of(self, side: str) -> Unit:
+    def tokens_of(self, side: str) -> Tokens:
         """Return what an id of a side (``source`` or ``target``) represents."""
         if not isinstance(self.tokens, Sides):
             return self.tokens
@@ -125,14 +130,14 @@ class Spec(Placed):
 
     @property
     def reads_text(self) -> bool:
-        """Whether the ids of a side represent characters or words."""
+        """Whether the ids of a side represent tokens of texts."""
         return {self.tokens_of("source"), self.tokens_of("target")} != {"none"}
 
     @property
     def tokens_text(self) -> str:
         """The value of ``tokens`` as written in a spec."""
         if not isinstance(self.tokens, Sides):
-            return self.tokens
+            return str(self.tokens)
         return f"{{source: {self.tokens.source}, target: {self.tokens.target}}}"
 
     def units_of(self, attention: Attention) -> int:
@@ -169,10 +174,21 @@ class Spec(Placed):
         """Whether one Embedding serves encoder and decoder."""
         return self.vocab.one and self.embed.one and self.share is not False
 
-    def names_needed(self) -> dict[str, str]:
+    def names_needed(self) -> dict[str, Counted]:
         """Return the notebook variables whose contents determine a vocabulary size, by ``source`` and ``target``."""
         sides = {"source": self.vocab.source, "target": self.vocab.target}
-        return {side: size for side, size in sides.items() if isinstance(size, str)}
+        return {side: size for side, size in sides.items() if not isinstance(size, int) and self.file_of(side) is None}
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The vocabulary sizes by side, once they are known."""
+        sides = {"source": self.vocab.source, "target": self.vocab.target}
+        return {side: size for side, size in sides.items() if isinstance(size, int)}
+
+    def file_of(self, side: str) -> str | None:
+        """Return the file with a side's trained subwords, if there is one."""
+        tokens = self.tokens_of(side)
+        return None if tokens == "none" else tokens.file
 
     def with_vocab(self, *, source: int | None = None, target: int | None = None) -> Spec:
         """Return the same plan with vocabulary sizes filled in.
@@ -180,7 +196,7 @@ class Spec(Placed):
         Parameters
         ----------
         source, target
-            Sizes counted from the variables of `names_needed`; a number in the spec takes precedence.
+            Sizes counted from what `names_needed` returns, or those of files; a number in the spec takes precedence.
 
         Raises
         ------
@@ -189,11 +205,10 @@ class Spec(Placed):
         ValueError
             When a size is still missing, or one vocabulary has two sizes.
         """
-        source = self.vocab.source if isinstance(self.vocab.source, int) else source
-        target = self.vocab.target if isinstance(self.vocab.target, int) else target
+        source, target = self.sizes.get("source", source), self.sizes.get("target", target)
         if source is None or target is None or (self.vocab.one and source != target):
             raise ValueError(f"sizes {source} and {target} do not complete the vocabulary {self.vocab}")
-        vocab = Sides[int | str](source=source, target=target, one=self.vocab.one)
+        vocab = Sides[int | Counted](source=source, target=target, one=self.vocab.one)
         spec = self.model_copy(update={"vocab": vocab})
         faults = Faults()
         check_ids(spec, faults)
@@ -241,11 +256,10 @@ def _check_token_ids(spec: Spec, faults: Faults) -> None:
         if getattr(spec, key) != number:
             faults.add(spec.place_of(key), f"with tokens: {spec.tokens_text}, {key} is {number}: leave '{key}' out")
     for side in ("source", "target"):
-        size = getattr(spec.vocab, side)
-        if isinstance(size, int) and size < SMALLEST_COUNTED and spec.tokens_of(side) != "none":
-            faults.add(
-                spec.place_of("vocab." + side),
-                f"{size} is too small: tokens: {spec.tokens_of(side)} takes ids 0 to 3 for padding, start, end and "
-                "unknown",
-            )
+        size, tokens = getattr(spec.vocab, side), spec.tokens_of(side)
+        if not isinstance(size, int) or tokens == "none":
+            continue
+        if size < max(SMALLEST_COUNTED, tokens.size or 0):
+            why = f"has {tokens.size:,} ids" if tokens.size else "takes ids 0 to 3 for padding, start, end and unknown"
+            faults.add(spec.place_of("vocab." + side), f"{size} is too small: tokens: {tokens} {why}")
             break

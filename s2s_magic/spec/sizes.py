@@ -15,7 +15,7 @@ def params_by_owner(spec: Spec) -> dict[str, int]:
 
     The plan's vocabulary sizes must be known.
     """
-    source, target = int(spec.vocab.source), int(spec.vocab.target)
+    source, target = spec.sizes["source"], spec.sizes["target"]
     if spec.shared:
         sizes = {"embeddings": source * spec.embed.source}
     else:

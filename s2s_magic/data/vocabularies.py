@@ -1,0 +1,144 @@
+"""Count or read the vocabularies that a spec asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from s2s_magic.data import sequences
+from s2s_magic.data.selection import Unknown, find
+from s2s_magic.data.subwords import Subwords, check_model
+from s2s_magic.data.text_files import content, regular_file
+from s2s_magic.data.tokens import Tokenizer
+from s2s_magic.data.values import Unreadable
+from s2s_magic.errors import Fault, SpecError
+
+if TYPE_CHECKING:
+    from s2s_magic.spec import Spec, Tokenization
+
+AnyTokenizer = Tokenizer | Subwords
+
+
+def count_vocabularies(spec: Spec, namespace: Mapping[str, Any]) -> tuple[Spec, dict[str, AnyTokenizer]]:
+    """Count the vocabularies for which a spec names notebook variables instead of sizes, and read those of files.
+
+    Parameters
+    ----------
+    spec
+        A plan whose ``vocab`` may name variables: texts if it has ``tokens``, else rows of ids.
+    namespace
+        Where the names are looked up.
+
+    Returns
+    -------
+    spec : Spec
+        The plan with all sizes filled in.
+    tokenizers : dict
+        ``source`` and ``target`` tokenizers (one object if they share a vocabulary). Empty for ids, and if sizes were
+        given as numbers: then the first fit counts its data.
+
+    Raises
+    ------
+    SpecError
+        When a name is unknown, its variable holds the wrong kind of data, or a file cannot be read.
+    SetupError
+        When subwords are asked for and sentencepiece is not installed.
+    """
+    needed = spec.names_needed()
+    faults: set[Fault] = set()
+    made: dict[Any, int | AnyTokenizer] = {}
+    sizes, tokenizers = {}, {}
+    cause: BaseException | None = None
+    for side in ("source", "target"):
+        tokens, file, named = spec.tokens_of(side), spec.file_of(side), needed.get(side)
+        if file is None and named is None:
+            continue
+        place = spec.place_of(f"vocab.{side}" if file is None else f"tokens.{side}")
+        try:
+            if (named, tokens) not in made:
+                assert file is None or tokens != "none"
+                made[named, tokens] = _counted_in(named, namespace, tokens) if named else _read(tokens)
+        except Unreadable as error:
+            what = file if named is None else named
+            message = str(error) if isinstance(error, Unknown) else f"{what} {error}".replace("NAME", str(what))
+            faults.add(Fault(*place, message))
+            cause = cause or error.__cause__
+            continue
+        counted = made[named, tokens]
+        sizes[side] = counted if isinstance(counted, int) else counted.size
+        if not isinstance(counted, int):
+            tokenizers[side] = counted
+            room = getattr(spec.vocab, side)
+            if isinstance(room, int) and room < counted.size:
+                message = f"{room:,} is too small: {tokens} has {counted.size:,} ids"
+                faults.add(Fault(*spec.place_of(f"vocab.{side}"), message))
+    if faults:
+        raise SpecError(faults) from cause
+    if spec.vocab.one and tokenizers:
+        tokenizers["target"] = tokenizers["source"]
+    return (spec.with_vocab(**sizes) if sizes else spec), tokenizers
+
+
+def counted(texts: Sequence[str], tokens: Tokenization, most: int | None = None) -> AnyTokenizer:
+    """Return the vocabulary of some texts.
+
+    Parameters
+    ----------
+    texts
+        The texts.
+    tokens
+        What they are taken apart into; not subwords of a file.
+    most
+        The most ids.
+
+    Raises
+    ------
+    Unreadable
+        When subwords cannot be found in them; see `Subwords.train`.
+    SetupError
+        When subwords are asked for and sentencepiece is not installed.
+    """
+    if tokens.unit == "subword":
+        assert tokens.size is not None
+        return Subwords.train(texts, tokens.size, tokens.kind, lowercase=tokens.lowercase, form=tokens.normalize)
+    limits = [size for size in (most, tokens.max_size) if size is not None]
+    return Tokenizer.count(
+        texts,
+        tokens.unit,
+        min(limits, default=None),
+        min_count=tokens.min_count,
+        lowercase=tokens.lowercase,
+        form=tokens.normalize,
+    )
+
+
+def _counted_in(names: str | tuple[str, ...], namespace: Mapping[str, Any], tokens: Any) -> int | AnyTokenizer:
+    """Count what one variable or file holds, or several together."""
+    if isinstance(names, str):
+        return _count(find(names, namespace), tokens)
+    parts = [find(name, namespace) for name in names]
+    if tokens == "none":
+        return max(int(_count(part, tokens)) for part in parts)  # type: ignore[arg-type]
+    return counted([text for part in parts for text in _texts(sequences.plain(part), tokens)], tokens)
+
+
+def _count(value: Any, tokens: Any) -> int | AnyTokenizer:
+    value = sequences.plain(value)
+    if tokens != "none":
+        return counted(_texts(value, tokens), tokens)
+    if sequences.is_text(value):
+        raise Unreadable("holds text, and the spec reads ids: add tokens: char, tokens: word or tokens: subword(8000)")
+    return int(sequences.ids(value).values.max(initial=-1)) + 1
+
+
+def _texts(value: Any, tokens: Tokenization) -> list[str]:
+    if not sequences.is_text(value):
+        raise Unreadable(f"holds no texts, and tokens: {tokens} counts them")
+    return sequences.texts(value)
+
+
+def _read(tokens: Any) -> Subwords:
+    """Read the model of a file."""
+    model = content(regular_file(tokens.file))
+    check_model(model)
+    return Subwords(model, tokens.lowercase, tokens.normalize)
