@@ -55,11 +55,12 @@ def build(
     backend.active()
     from s2s_magic.data.special_ids import spec_ids
     from s2s_magic.data.tokens import count_vocabularies
+    from s2s_magic.data.word_vectors import check_vectors
     from s2s_magic.handle import Seq2Seq
     from s2s_magic.sizing import check_memory, out_of_memory
     from s2s_magic.source import Dialect, generate
     from s2s_magic.spec import parse_spec
-    from s2s_magic.tracing import run
+    from s2s_magic.tracing import run, started
 
     spec, tokenizers = count_vocabularies(parse_spec(spec_text, first_line=first_line), namespace or {})
     check_memory(spec)
@@ -68,7 +69,8 @@ def build(
     own = missing or spec.runs_by_steps
     kind = spec.code or ("keras" if spec.of_keras_alone or (missing and not spec.runs_by_steps) else "tfa")
     dialect = Dialect(kind, backend.OPERATIONS, addons=not own)
-    source = generate(spec, dialect)
+    check_vectors(spec, tokenizers, name)
+    source = generate(spec, dialect, {side: tokenizer.tokens for side, tokenizer in tokenizers.items()})
     if dialect.decoder == "tfa":
         _import_addons()
     traced = run(source, {}, name=name, title="generated from the spec")
@@ -78,7 +80,7 @@ def build(
         raise traced.error
     return Seq2Seq(
         name=name,
-        ledger=traced.ledger,
+        ledger=started(traced.ledger, traced.live) if spec.init else traced.ledger,
         live=traced.live,
         source=source,
         namespace=traced.namespace,

@@ -34,6 +34,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "padding": (False, True, True),
     "apart": (False, True),
     "tfa": (False, False, False, True),
+    "init": (False, False, False, True),
 }
 
 
@@ -63,8 +64,12 @@ def _written(given: dict[str, Any]) -> str:
     bridge = {"same": "", "bridged": "bridge: dense", "zeros": "bridge: zero"}[given["decoder"]]
     size = 8 if given["tie_output"] else 5
     attention = given["feeding"] or given["attention"]
+    vocab = "{source: 11, target: 12}" if given["apart"] else "12"
+    if given["init"]:
+        vocab = "{source: S, target: T}" if given["apart"] else "B"
+    ids = "padding: 0\nstart: 1\nend: 2" if given["padding"] else "start: 1\nend: 2"
     lines = [
-        "vocab: {source: 11, target: 12}" if given["apart"] else "vocab: 12",
+        f"vocab: {vocab}",
         f"embed: {size}",
         f"encoder: {layers} * {encoder}" if layers > 1 else f"encoder: {encoder}",
         f"decoder: {number} * {decoder}" if number > 1 else f"decoder: {decoder}",
@@ -77,7 +82,7 @@ def _written(given: dict[str, Any]) -> str:
         f"dropout: {given['dropout']}" if given["dropout"] else "",
         f"label_smoothing: {given['label_smoothing']}" if given["label_smoothing"] else "",
         f"freeze: {given['freeze']}" if given["freeze"] else "",
-        "padding: 0\nstart: 1\nend: 2" if given["padding"] else "start: 1\nend: 2",
+        "tokens: word\ninit: vectors.txt" if given["init"] else ids,
         "" if given["feeding"] or given["scheduled"] else "code: tfa" if given["tfa"] else "code: keras",
         "max_length: 4",
     ]
@@ -116,12 +121,22 @@ def check(text: str, folder: Path) -> Any:
         When its sizes are not those foretold, a frozen part moved or another did not, what is decoded differs from
         what the training model says, or the loaded model differs from the saved one.
     """
-    spec = parse_spec(text)
-    model = api.build(text)
+    words = "init:" in text
+    names: dict[str, Any] = {"S": SOURCES, "T": TARGETS}
+    if words:
+        names = {name: [_said(row) for row in rows] for name, rows in names.items()}
+        names["B"] = names["S"] + names["T"]
+        text = text.replace("vectors.txt", str(folder / "vectors.txt"))
+        _write_vectors(folder / "vectors.txt", parse_spec(text).embed.source)
+    elif parse_spec(text).padding is None:
+        names = {"S": [[3, 4, 5]] * 4, "T": [[4, 5, 6]] * 4}
+    model = api.build(text, namespace=names)
+    spec = model.spec
     assert owned(model) == params_by_owner(spec)
+    for side in spec.init:
+        _begins_with_vectors(model, "embeddings" if spec.shared else f"{side}_embeddings", side)
     before = {key: np.array(variable) for key, variable in model.live.variables.items()}
     body = "source: S\ntarget: T\nbatch: 2\nseed: 1\n" + ("" if spec.padding is not None else "shuffle: false\n")
-    names = {"S": SOURCES, "T": TARGETS} if spec.padding is not None else {"S": [[3, 4, 5]] * 4, "T": [[4, 5, 6]] * 4}
     api.fit(model, body, names, progress=lambda _: None)
     assert np.isfinite(model.history["loss"]).all()
     trained = {id(variable) for variable in model.model.trainable_variables}
@@ -130,12 +145,31 @@ def check(text: str, folder: Path) -> Any:
         frozen = _part(owner) in spec.freeze
         assert (id(variable) in trained) == (not frozen and owner != "feeding_rate"), owner
         assert not (frozen and np.any(before[key] != np.array(variable))), owner
-    said = api.decode(model, [[3, 4, 5], [7, 8]], beam=2)
+    sources: list[Any] = [_said(row) for row in ([3, 4, 5], [7, 8])] if words else [[3, 4, 5], [7, 8]]
+    said = api.decode(model, sources, beam=2)
     assert len(said) == 2
-    for source, row in zip([[3, 4, 5], [7, 8]], said.n_best, strict=True):
+    ids = [model.tokenizers["source"].encode(text) for text in sources] if words else sources
+    for source, row in zip(ids, said.n_best, strict=True):
         _as_the_training_model_says(model, spec, source, row[0])
     _saved(model, spec, folder)
     return model
+
+
+def _said(ids: list[int]) -> str:
+    return " ".join(f"w{number}" for number in ids)
+
+
+def _write_vectors(path: Path, size: int) -> None:
+    """Write vectors of the words of even ids, each with that id in all places."""
+    lines = [" ".join([f"w{number}", *[str(number)] * size]) for number in range(2, 12, 2)]
+    path.write_text("\n".join(lines))
+
+
+def _begins_with_vectors(model: Any, owner: str, side: str) -> None:
+    (table,) = model.layers[owner].get_weights()
+    for number, token in enumerate(model.tokenizers[side].tokens, 4):
+        even = int(token[1:]) % 2 == 0
+        assert (np.ptp(table[number]) == 0 and table[number, 0] == int(token[1:])) == even, token
 
 
 def _part(owner: str) -> str:
