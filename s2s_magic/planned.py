@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from s2s_magic.spec import Spec
 
 
-def build_planned(spec: Spec, spec_text: str, tokenizers: dict[str, Tokenizer], *, name: str) -> Seq2Seq:
+def build_planned(spec: Spec, spec_text: str, tokenizers: Mapping[str, Tokenizer | Subwords], *, name: str) -> Seq2Seq:
     """Build a model from a plan.
 
     Parameters
@@ -37,10 +37,11 @@ def build_planned(spec: Spec, spec_text: str, tokenizers: dict[str, Tokenizer], 
         When no installed Keras can run the generated source.
     """
     from s2s_magic.data.special_ids import spec_ids
+    from s2s_magic.data.word_vectors import check_vectors
     from s2s_magic.handle import Seq2Seq
     from s2s_magic.sizing import check_memory, out_of_memory
     from s2s_magic.source import Dialect, generate
-    from s2s_magic.tracing import run
+    from s2s_magic.tracing import run, started
 
     check_memory(spec)
     missing = addons.is_needed()
@@ -49,7 +50,11 @@ def build_planned(spec: Spec, spec_text: str, tokenizers: dict[str, Tokenizer], 
     kind = spec.code or ("keras" if spec.of_keras_alone or (missing and not spec.runs_by_steps) else "tfa")
     spec = spec.model_copy(update={"code": kind})
     dialect = Dialect(kind, backend.OPERATIONS, addons=not own)
-    source = generate(spec, dialect)
+    if spec.init and tokenizers:
+        check_vectors(spec, tokenizers, name)
+    elif spec.init:  # a saved model's weights are put onto it, and the file of vectors may be gone
+        spec = spec.model_copy(update={"init": {}})
+    source = generate(spec, dialect, {side: tokenizer.tokens for side, tokenizer in tokenizers.items()})
     if dialect.decoder == "tfa":
         _import_addons()
     traced = run(source, {}, name=name, title="generated from the spec")
@@ -59,7 +64,7 @@ def build_planned(spec: Spec, spec_text: str, tokenizers: dict[str, Tokenizer], 
         raise traced.error
     return Seq2Seq(
         name=name,
-        ledger=traced.ledger,
+        ledger=started(traced.ledger, traced.live) if spec.init else traced.ledger,
         live=traced.live,
         source=source,
         namespace=traced.namespace,

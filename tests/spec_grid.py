@@ -44,6 +44,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
         "subword(10)",
         "{source: subword(11, kind=bpe), target: char}",
     ),
+    "init": (False, False, False, True),
 }
 
 
@@ -73,9 +74,14 @@ def _written(given: dict[str, Any]) -> str:
     bridge = {"same": "", "bridged": "bridge: dense", "zeros": "bridge: zero"}[given["decoder"]]
     size = 8 if given["tie_output"] else 5
     attention = given["feeding"] or given["attention"]
+    vocab = "{source: 11, target: 12}" if given["apart"] or given["tokens"].startswith("{") else "12"
+    tokens = f"tokens: {given['tokens']}" if given["tokens"] else ""
+    if given["init"]:
+        vocab, tokens = "{source: S, target: T}" if given["apart"] else "B", "tokens: word\ninit: vectors.txt"
+    ids = "padding: 0\nstart: 1\nend: 2" if given["padding"] else "start: 1\nend: 2"
     lines = [
-        "vocab: {source: 11, target: 12}" if given["apart"] or given["tokens"].startswith("{") else "vocab: 12",
-        f"tokens: {given['tokens']}" if given["tokens"] else "",
+        f"vocab: {vocab}",
+        tokens,
         f"embed: {size}",
         f"encoder: {layers} * {encoder}" if layers > 1 else f"encoder: {encoder}",
         f"decoder: {number} * {decoder}" if number > 1 else f"decoder: {decoder}",
@@ -88,7 +94,7 @@ def _written(given: dict[str, Any]) -> str:
         f"dropout: {given['dropout']}" if given["dropout"] else "",
         f"label_smoothing: {given['label_smoothing']}" if given["label_smoothing"] else "",
         f"freeze: {given['freeze']}" if given["freeze"] else "",
-        "padding: 0\nstart: 1\nend: 2" if given["padding"] else "start: 1\nend: 2",
+        "" if given["init"] else ids,
         "" if given["feeding"] or given["scheduled"] else "code: tfa" if given["tfa"] else "code: keras",
         "max_length: 4",
     ]
@@ -127,14 +133,24 @@ def check(text: str, folder: Path) -> Any:
         When its sizes are not those foretold, a frozen part moved or another did not, what is decoded differs from
         what the training model says, or the loaded model differs from the saved one.
     """
-    spec = parse_spec(text)
-    model = api.build(text)
+    names: dict[str, Any] = {"S": SOURCES, "T": TARGETS}
+    sources: list[Any] = [[3, 4, 5], [7, 8]]
+    if "init:" in text:
+        names, sources = {name: [*map(_said, rows)] for name, rows in names.items()}, [*map(_said, sources)]
+        names["B"] = names["S"] + names["T"]
+        text = text.replace("vectors.txt", str(folder / "vectors.txt"))
+        _write_vectors(folder / "vectors.txt", parse_spec(text).embed.source)
+    elif parse_spec(text).reads_text:
+        names, sources = {"S": TEXTS, "T": TEXTS[::-1]}, ["a cab", "ba"]
+    elif parse_spec(text).padding is None:
+        names = {"S": [[3, 4, 5]] * 4, "T": [[4, 5, 6]] * 4}
+    model = api.build(text, namespace=names)
+    spec = model.spec
     assert owned(model) == params_by_owner(spec)
+    for side in spec.init:
+        _begins_with_vectors(model, "embeddings" if spec.shared else f"{side}_embeddings", side)
     before = {key: np.array(variable) for key, variable in model.live.variables.items()}
     body = "source: S\ntarget: T\nbatch: 2\nseed: 1\n" + ("" if spec.padding is not None else "shuffle: false\n")
-    names = {"S": SOURCES, "T": TARGETS} if spec.padding is not None else {"S": [[3, 4, 5]] * 4, "T": [[4, 5, 6]] * 4}
-    names = {"S": TEXTS, "T": TEXTS[::-1]} if spec.reads_text else names
-    sources = ["a cab", "ba"] if spec.reads_text else [[3, 4, 5], [7, 8]]
     api.fit(model, body, names, progress=lambda _: None)
     assert np.isfinite(model.history["loss"]).all()
     trained = {id(variable) for variable in model.model.trainable_variables}
@@ -150,6 +166,23 @@ def check(text: str, folder: Path) -> Any:
         _as_the_training_model_says(model, spec, ids, row[0])
     _saved(model, spec, folder)
     return model
+
+
+def _said(ids: list[int]) -> str:
+    return " ".join(f"w{number}" for number in ids)
+
+
+def _write_vectors(path: Path, size: int) -> None:
+    """Write vectors of the words of even ids, each with that id in all places."""
+    lines = [" ".join([f"w{number}", *[str(number)] * size]) for number in range(2, 12, 2)]
+    path.write_text("\n".join(lines))
+
+
+def _begins_with_vectors(model: Any, owner: str, side: str) -> None:
+    (table,) = model.layers[owner].get_weights()
+    for number, token in enumerate(model.tokenizers[side].tokens, 4):
+        even = int(token[1:]) % 2 == 0
+        assert (np.ptp(table[number]) == 0 and table[number, 0] == int(token[1:])) == even, token
 
 
 def _part(owner: str) -> str:

@@ -347,6 +347,7 @@ def test_a_plan_knows_what_was_given_and_where():
 NEEDED = {
     "tie_output": ["embed: 512"],
     "residual": ["encoder: 2 * lstm(512)", "decoder: 2 * lstm(512)"],
+    "init": ["vocab: texts", "tokens: word"],
     "input_feeding": ["attention: luong"],
     "monotonic": ["attention: luong", "input_feeding: true"],
 }

@@ -169,6 +169,9 @@ def test_any_two_settings_meet_in_the_grid():
     for key in ("attention", "residual", "layer_norm", "dropout", "tie_output", "label_smoothing", "freeze", "bridge"):
         for other in ("gru", "2 *", "bidirectional", "padding", "{source", "attention", "residual", "tie_output"):
             assert any(f"\n{key}:" in text and other in text for text in texts), (key, other)
+    for key in ("freeze", "tie_output", "attention", "input_feeding", "feeding", "bridge"):
+        for other in ("vocab: B", "vocab: {source: S"):
+            assert any(f"\n{key}:" in text and other in text and "init:" in text for text in texts), (key, other)
     for key in ("monotonic", "input_feeding", "feeding"):
         for other in ("gru", "2 *", "bidirectional", "padding", "{source", "normalize", "[luong", "freeze", "bridge"):
             assert any(f"\n{key}:" in text and other in text for text in texts), (key, other)

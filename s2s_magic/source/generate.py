@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from s2s_magic.source.attention import attention_calls, attention_layers
 from s2s_magic.source.attention_cell import attention_cell, attention_state
 from s2s_magic.source.dialect import PLAIN, Dialect
@@ -18,6 +20,7 @@ from s2s_magic.source.layout import call, statement
 from s2s_magic.source.loss_code import compiled
 from s2s_magic.source.scheduled import rate_layer, sampler_lines
 from s2s_magic.source.tied import tied_embedding
+from s2s_magic.source.vectors import initial_vectors
 from s2s_magic.spec import Spec
 
 INPUTS = """\
@@ -57,7 +60,7 @@ TWO_INPUT_MODEL = """\
 model = keras.models.Model(inputs=[encoder_inputs, decoder_inputs], outputs=[Y_proba])"""
 
 
-def generate(spec: Spec, dialect: Dialect = PLAIN) -> str:
+def generate(spec: Spec, dialect: Dialect = PLAIN, tokens: Mapping[str, Sequence[str]] | None = None) -> str:
     """Write the Keras code of a plan.
 
     The code needs only TensorFlow, Keras and what the dialect names. It binds ``encoder_inputs`` (shape
@@ -70,6 +73,8 @@ def generate(spec: Spec, dialect: Dialect = PLAIN) -> str:
         The plan, with known vocabulary sizes.
     dialect
         The packages and functions to use.
+    tokens
+        For a plan with ``init``, by ``source`` and ``target``, the tokens that have the ids from 4 on.
 
     Returns
     -------
@@ -79,12 +84,16 @@ def generate(spec: Spec, dialect: Dialect = PLAIN) -> str:
     Raises
     ------
     ValueError
-        If a vocabulary size is still the name of a variable, or a decoder of TFA's API cannot be written as planned.
+        If a vocabulary size is still the name of a variable, a side with ``init`` has no tokens, or a decoder of TFA's
+        API cannot be written as planned.
     """
     if spec.of_keras_alone and dialect.decoder == "tfa":
         raise ValueError(f"{spec.of_keras_alone[0]} is written with Keras's own layers alone")
     if needed := spec.names_needed():
         raise ValueError(f"vocabulary sizes still to be counted: {needed}")
+    tokens = tokens or {}
+    if not spec.init.keys() <= tokens.keys():
+        raise ValueError(f"init of {', '.join(spec.init)} needs the tokens, and has those of {list(tokens)}")
     by_tfa = dialect.decoder == "tfa"
     # A bridge of zeros calls the cells of TFA's decoder, so it goes between the cells and the decoder.
     blocks = [
@@ -102,7 +111,10 @@ def generate(spec: Spec, dialect: Dialect = PLAIN) -> str:
         compiled(spec, _size_name(spec, "vocab", "target"), dialect),
     ]
     code = "\n\n".join(blocks)
-    return f"{dialect.imports(code)}\n\n{code}\n"
+    imports = dialect.imports(code)  # before the tokens, which may be any text
+    if spec.init:
+        code = f"{code}\n\n{initial_vectors(spec, tokens)}"
+    return f"{imports}\n\n{code}\n"
 
 
 def _sizes(spec: Spec) -> str:

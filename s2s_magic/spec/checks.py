@@ -10,6 +10,7 @@ from s2s_magic.spec.reading import Faults
 def check_spec(spec: Spec, faults: Faults) -> None:
     """Add faults for keys that contradict each other."""
     _check_sharing(spec, faults)
+    _check_init(spec, faults)
     _check_states(spec, faults)
     _check_attention(spec, faults)
     _check_feeding(spec, faults)
@@ -26,6 +27,29 @@ def _check_sharing(spec: Spec, faults: Faults) -> None:
                     spec.place_of("share"),
                     f"with two {what} nothing can be shared: give one '{key}', or leave 'share' out",
                 )
+
+
+def _check_init(spec: Spec, faults: Faults) -> None:
+    for side in spec.init:
+        place, of_side = spec.place_of(f"init.{side}"), "" if spec.vocab.one else f" of the {side}"
+        if spec.tokens_of(side) == "none":
+            faults.add(
+                place, f"word vectors are found by token, and ids{of_side} stand for none: give 'tokens: word' as well"
+            )
+        elif side not in spec.names_needed():
+            faults.add(
+                place,
+                f"word vectors need to know which token an id{of_side} stands for: give 'vocab' the name of a variable "
+                "with the texts, in which the tokens are counted",
+            )
+        else:
+            continue
+        return
+    if spec.init and spec.shared and len({spec.init.get(side) for side in ("source", "target")}) > 1:
+        faults.add(
+            spec.place_of("init"),
+            "one embedding serves both sides: give one file, such as 'init: vectors.txt', or 'share: false'",
+        )
 
 
 def _check_states(spec: Spec, faults: Faults) -> None:

@@ -78,6 +78,22 @@ def _vocab(value: Value, faults: Faults) -> int | str | None:
     return size
 
 
+def _init(node: Node, faults: Faults, places: dict[str, Place]) -> dict[str, str] | None:
+    """Read the path of a file for both sides, or one for either."""
+    if isinstance(node, Items):
+        faults.add(node.place, "expected the name of a file, or {source: ..., target: ...}, got a list")
+        return None
+    if isinstance(node, Scalar):
+        return dict.fromkeys(("source", "target"), node.text.strip())
+    known = {side: f"{side}: vectors.txt" for side in ("source", "target")}
+    entries = read_entries(node, faults, known=known, required={}, what="side")
+    for side, entry in entries.items():
+        places[f"init.{side}"] = entry.value.place
+        if not isinstance(entry.value, Scalar):
+            faults.add(entry.value.place, "expected the name of a file")
+    return {side: entry.value.text.strip() for side, entry in entries.items() if isinstance(entry.value, Scalar)}
+
+
 _read_tokens = _sides("tokens", tokenization, "none, char, word or subword(8000)")
 
 
@@ -115,6 +131,12 @@ SPEC_KEYS: Mapping[str, Key] = {
     ),
     "decoder": Key(
         "lstm(512), 2 * gru(256, dropout=0.2, recurrent_dropout=0.1)", "lstm(512)", recurrent, offers=_CELL_CALLS
+    ),
+    "init": Key(
+        "file of word vectors that the embeddings begin with (word2vec's text format, or GloVe's), for both sides or "
+        "{source: ..., target: ...}; needs 'tokens'",
+        "vectors.txt",
+        _init,
     ),
     "share": _switch("false for two embeddings over one vocabulary", "false"),
     "bridge": Key(

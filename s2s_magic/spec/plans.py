@@ -61,6 +61,8 @@ class Spec(Placed):
         Sizes, or names of notebook variables to count them from; see `names_needed`.
     embed
         Embedding sizes.
+    init
+        By ``source`` and ``target``, the file of word vectors that a side's embedding begins with.
     share
         Whether to share the embedding, if given; see `shared`.
     encoder, decoder
@@ -103,6 +105,7 @@ class Spec(Placed):
     embed: Sides[int]
     encoder: Recurrent
     decoder: Recurrent
+    init: Mapping[str, str] = {}
     share: bool | None = None
     bridge: Literal["none", "dense", "zero"] = "none"
     attention: tuple[Attention, ...] = ()

@@ -38,6 +38,20 @@ def refresh(ledger: Ledger, live: Live) -> Ledger:
     return ledger.changed(layers=layers, variables=variables, models=models)
 
 
+def started(ledger: Ledger, live: Live) -> Ledger:
+    """Count the present values of all variables as those that they begin with, as for weights that code has set.
+
+    Return a ledger with the same events; ``live`` is updated.
+    """
+    variables = dict(ledger.variables)
+    for key, variable in live.variables.items():
+        value = backend.value(variable)
+        if value is not None and key in live.starts:
+            live.starts[key] = value
+            variables[key] = variables[key].model_copy(update={"initial_norm": backend.norm(value)})
+    return ledger.changed(variables=variables)
+
+
 def layer_record(layer: Any, name: str, *, aliases: tuple[str, ...] = (), constructed: int | None = None) -> Layer:
     """Describe a layer; `refresh` fills in what can change."""
     kind = backend.kind_of(layer)
