@@ -10,12 +10,12 @@ from s2s_magic.errors import BuildError, first_line_of
 from s2s_magic.undoing import Changes
 
 if TYPE_CHECKING:
-    from s2s_magic.data.tokens import Tokenizer
+    from s2s_magic.data.vocabularies import AnyTokenizer
     from s2s_magic.handle import Seq2Seq
     from s2s_magic.spec import Spec
 
 
-def build_planned(spec: Spec, spec_text: str, tokenizers: Mapping[str, Tokenizer | Subwords], *, name: str) -> Seq2Seq:
+def build_planned(spec: Spec, spec_text: str, tokenizers: dict[str, AnyTokenizer], *, name: str) -> Seq2Seq:
     """Build a model from a plan.
 
     Parameters

@@ -73,7 +73,7 @@ def check_vectors(spec: Spec, tokenizers: Mapping[str, Tokenizer], name: str) ->
             )
             faults.append(Fault(*spec.place_of(size), message))
         elif not reading.faults and not reading.found:
-            reading.faults.append(_none_found(reading, side if not spec.shared else "", spec.tokens_of(side)))
+            reading.faults.append(_none_found(reading, side if not spec.shared else "", spec.unit_of(side)))
         faults += [Fault(*place, message) for message in reading.faults]
         if not faults:
             for said in reading.remarks():

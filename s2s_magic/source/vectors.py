@@ -36,7 +36,7 @@ def initial_vectors(spec: Spec, tokens: Mapping[str, Sequence[str]]) -> str:
         The tokens that have the ids from 4 on, by ``source`` and ``target``.
     """
     names = {side: "tokens" if spec.vocab.one else f"{side}_tokens" for side in spec.init}
-    lists = {name: _tokens(name, tokens[side], spec.tokens_of(side)) for side, name in names.items()}
+    lists = {name: _tokens(name, tokens[side], spec.unit_of(side)) for side, name in names.items()}
     calls = []
     for side in ("source",) if spec.shared else spec.init:
         embedding = "embeddings" if spec.shared else f"{side}_embeddings"

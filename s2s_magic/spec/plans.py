@@ -131,6 +131,11 @@ class Spec(Placed):
             return self.tokens
         return self.tokens.source if side == "source" else self.tokens.target
 
+    def unit_of(self, side: str) -> str:
+        """Return the unit of a side's tokens: ``none``, ``char``, ``word`` or ``subword``."""
+        tokens = self.tokens_of(side)
+        return "none" if tokens == "none" else tokens.unit
+
     @property
     def reads_text(self) -> bool:
         """Whether the ids of a side represent tokens of texts."""
