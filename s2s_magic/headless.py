@@ -53,16 +53,8 @@ def run_file(path: str, *, say: Callable[[str], object] = print) -> Seq2Seq:
         names: dict[str, Any] = {}
         model = _made(sections, name, names)
         say(repr(model))
-        try:
-            fitting = sections["fit"]
-            api.fit(model, fitting.text, names, first_line=fitting.place[0], progress=_log(say))
-        except KeyboardInterrupt:
-            if "save" in sections and model.evidence is not None:
-                say(f"saved to {save(model, sections['save'].text)}")
-            raise
+        _fit(model, sections, names, say)
         _tell(model, say)
-        if "save" in sections:
-            say(f"saved to {save(model, sections['save'].text)}")
         if "score" in sections:
             scoring = sections["score"]
             say(repr(score(model, scoring.text, names, first_line=scoring.place[0])))
@@ -92,6 +84,18 @@ def _made(sections: Mapping[str, Section], name: str, names: dict[str, Any]) -> 
     except LookupFailed as error:
         raise DataError([Fault(*section.place, str(error))]) from error
     return api.trace(code, names, name=name)
+
+
+def _fit(
+    model: Seq2Seq, sections: Mapping[str, Section], names: Mapping[str, Any], say: Callable[[str], object]
+) -> None:
+    """Fit, and save what was trained, also if that was interrupted."""
+    fitting = sections["fit"]
+    try:
+        api.fit(model, fitting.text, names, first_line=fitting.place[0], progress=_log(say))
+    finally:
+        if "save" in sections and model.evidence is not None:
+            say(f"saved to {save(model, sections['save'].text)}")
 
 
 def _log(say: Callable[[str], object]) -> Callable[[Progress], None]:
