@@ -103,7 +103,9 @@ def put(seq2seq: Seq2Seq, kept: Kept) -> list[str]:
             seq2seq.live.variables[key].assign(tensor(f"weights/{name}"))
         notes += _put_states(seq2seq, roots, kept, tensor)
         switched = _put_switches(seq2seq, roots, kept)
-        for name in seq2seq.models:
+        ranks = {model.name: model.compiled or 0 for model in kept.ledger.models}
+        # in the order in which they were compiled: the last one is the main one
+        for name in sorted(seq2seq.models, key=lambda name: ranks.get(renamed(name, roots), 0)):
             if renamed(name, roots) in kept.document.compiled:
                 notes += _put_compiled(seq2seq, name, roots, kept, tensor, switched=switched)
         _put_records(seq2seq, kept, names, tensor)
