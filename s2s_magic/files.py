@@ -6,6 +6,7 @@ import os
 import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from s2s_magic.errors import LookupFailed, UsageError
@@ -219,8 +220,13 @@ def _settle(path: Path) -> None:
     """Wait until a file, or the list of a folder's files, is on the disk."""
     with Changes() as changes, changes, changes:
         opened = os.open(path, os.O_RDONLY)
-        changes.undo_by(lambda: os.close(opened))
+        changes.undo_by(partial(_close, opened))
         os.fsync(opened)
+
+
+def _close(opened: int) -> None:
+    with suppress(OSError):  # it is closed already
+        os.close(opened)
 
 
 def _remove(folder: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from s2s_magic.keeping.identities import matched, names_of, renamed
 from s2s_magic.ledger import CallShare, Evidence, Ledger, VariableEvidence
+from s2s_magic.ledger.verdicts import judge_all
 
 
 def carried(saved: Ledger, present: Ledger) -> tuple[Ledger, Evidence | None]:
@@ -25,11 +26,12 @@ def carried(saved: Ledger, present: Ledger) -> tuple[Ledger, Evidence | None]:
     if evidence is not None:
         objects = {renamed(record.name, roots): key for key, record in present.layers.items()}
         layers = {key: objects.get(record.name) for key, record in saved.layers.items()}
+        measured = {keys[key]: _of_layers(each, layers) for key, each in evidence.variables.items() if key in keys}
+        if any(renamed(name, roots) != name for name in names_of(present).values()):
+            measured = judge_all(present.changed(variables=variables, training=None), measured)  # they say the names
         evidence = evidence.model_copy(
             update={
-                "variables": {
-                    keys[key]: _of_layers(each, layers) for key, each in evidence.variables.items() if key in keys
-                },
+                "variables": measured,
                 "by_call": tuple(_shares(evidence, saved, present, keys)),
             }
         )

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 
 from s2s_magic.errors import LoadError, Seq2SeqError, SetupError, first_line_of, nearest
+from s2s_magic.keeping.identities import names_of
 from s2s_magic.keeping.kept import DOCUMENT, SCHEMA, TENSORS, Document, Plan, Shapes
 from s2s_magic.keeping.sealed import LARGEST, Unsound, unseal
 from s2s_magic.ledger import Ledger
@@ -21,6 +22,19 @@ from s2s_magic.spec.sizes import params_by_owner
 
 _LONGEST_SAID = 300
 _AT_ONCE = 2**20
+
+
+DTYPES = {"BOOL": "bool", "BF16": "bfloat16", "C64": "complex64"} | {
+    f"{short}{bits}": f"{name}{bits}"
+    for short, name, sizes in (
+        ("I", "int", (8, 16, 32, 64)),
+        ("U", "uint", (8, 16, 32, 64)),
+        ("F", "float", (16, 32, 64)),
+    )
+    for bits in sizes
+}
+"""The names of dtypes, by those of safetensors."""
+_MOST_SIDES = 32  # as many as an array may have
 
 
 @dataclass(frozen=True)
@@ -216,21 +230,29 @@ def checksum(path: Path) -> str:
 def _shapes(path: Path) -> Shapes:
     file = safetensors().safe_open(path, "np")
     parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-    return {name: (tuple(part.get_shape()), str(part.get_dtype())) for name, part in parts.items()}
+    return {
+        name: (tuple(part.get_shape()), DTYPES.get(str(part.get_dtype()), str(part.get_dtype())))
+        for name, part in parts.items()
+    }
 
 
 def _check_shapes(shapes: Shapes, ledger: Ledger, document: Document) -> None:
-    """Refuse tensors of other kinds than are saved, and starting values that do not fit their weights."""
-    kinds = ("weights/", "starts/", "rows/", "states/", "optimizer/")
-    for name, (shape, _) in shapes.items():
+    """Refuse tensors of other kinds, shapes or dtypes than are saved."""
+    recorded = {name: ledger.variables[key] for key, name in names_of(ledger).items()}
+    for name, (shape, dtype) in shapes.items():
         kind, _, rest = name.partition("/")
-        if not name.startswith(kinds):
+        if kind not in ("weights", "starts", "rows", "states", "optimizer") or not rest:
             raise Unsound(f"holds {name!r}, which is nothing that is saved")
-        if kind in ("starts", "rows"):
-            weight = shapes.get(f"weights/{rest}", ((), ""))
-            fits = shapes[name] == weight if kind == "starts" else (shape, shapes[name][1]) == (weight[0][:1], "BOOL")
-            if f"weights/{rest}" not in shapes or not fits:
-                raise Unsound(f"holds {name!r}, which does not fit its weights")
+        if len(shape) > _MOST_SIDES or dtype not in DTYPES.values():
+            raise Unsound(f"holds {name!r}, whose shape or dtype no array has")
+        if kind in ("states", "optimizer"):
+            continue
+        if rest not in recorded or f"weights/{rest}" not in shapes:
+            raise Unsound(f"holds {name!r}, and there is no such variable")
+        record = recorded[rest]
+        expected = (record.shape[:1], "bool") if kind == "rows" else (record.shape, record.dtype)
+        if (shape, dtype) != expected:
+            raise Unsound(f"holds {name!r} of shape {shape} and dtype {dtype}, and {rest!r} is {expected}")
     for name in (*document.creations, *document.unmoved):
         if f"weights/{name}" not in shapes:
             raise Unsound(f"lacks the weights of {name!r}")

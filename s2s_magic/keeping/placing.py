@@ -28,17 +28,6 @@ from s2s_magic.keeping.recompiling import compile_as, optimizer_of, optimizer_re
 from s2s_magic.training.exclusive import take
 from s2s_magic.undoing import Changes, attributes_of
 
-DTYPES = {"BOOL": "bool", "BF16": "bfloat16", "C64": "complex64"} | {
-    f"{short}{bits}": f"{name}{bits}"
-    for short, name, sizes in (
-        ("I", "int", (8, 16, 32, 64)),
-        ("U", "uint", (8, 16, 32, 64)),
-        ("F", "float", (16, 32, 64)),
-    )
-    for bits in sizes
-}
-"""The names of dtypes, by those of safetensors."""
-
 
 def check(seq2seq: Seq2Seq, kept: Kept) -> None:
     """Compare the variables and the vocabularies of a model with the saved ones.
@@ -69,8 +58,8 @@ def _differences(seq2seq: Seq2Seq, kept: Kept) -> Iterator[str]:
             yield f"{name} {shape} is in the model, and was not saved"
         elif saved[name][0] != shape:
             yield f"{name} is {saved[name][0]} as saved, and {shape} in the model"
-        elif DTYPES.get(saved[name][1], saved[name][1]) != dtype:
-            yield f"{name} is {DTYPES.get(saved[name][1], saved[name][1])} as saved, and {dtype} in the model"
+        elif saved[name][1] != dtype:
+            yield f"{name} is {saved[name][1]} as saved, and {dtype} in the model"
     known = set(names.values())
     yield from (
         f"{name} {shape} was saved, and is not in the model" for name, (shape, _) in saved.items() if name not in known
@@ -103,7 +92,9 @@ def put(seq2seq: Seq2Seq, kept: Kept) -> list[str]:
             seq2seq.live.variables[key].assign(tensor(f"weights/{name}"))
         notes += _put_states(seq2seq, roots, kept, tensor)
         switched = _put_switches(seq2seq, roots, kept)
-        for name in seq2seq.models:
+        ranks = {model.name: model.compiled or 0 for model in kept.ledger.models}
+        # in the order in which they were compiled: the last one is the main one
+        for name in sorted(seq2seq.models, key=lambda name: ranks.get(renamed(name, roots), 0)):
             if renamed(name, roots) in kept.document.compiled:
                 notes += _put_compiled(seq2seq, name, roots, kept, tensor, switched=switched)
         _put_records(seq2seq, kept, names, tensor)
@@ -144,7 +135,7 @@ def _put_states(seq2seq: Seq2Seq, roots: Roots, kept: Kept, tensor: Callable[[st
         name: variable
         for name, variable in present.items()
         if saved.get(name, ((), ""))[0] == tuple(backend.shape_of(variable) or ())
-        and DTYPES.get(saved.get(name, ((), ""))[1]) == backend.dtype_of(variable)
+        and saved.get(name, ((), ""))[1] == backend.dtype_of(variable)
     }
     if len(alike) != len(saved) or len(alike) != len(present):
         return ["its layers' random generators begin anew: those of this Keras have other states"]

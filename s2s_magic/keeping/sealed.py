@@ -17,7 +17,7 @@ class Unsound(Exception):
 
 def seal(schema: str, content: Mapping[str, Any]) -> bytes:
     """Return a document with its schema, the checksum of its content, and the content."""
-    return json.dumps({"schema": schema, "sha256": _checksum(content), "model": content}, indent=1).encode()
+    return json.dumps({"schema": schema, "sha256": _checksum(content), "model": content}).encode()
 
 
 def unseal(text: bytes, schema: str) -> dict[str, Any]:
