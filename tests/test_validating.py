@@ -139,6 +139,7 @@ def test_a_model_that_cannot_be_decoded_is_refused_before_the_first_step():
     assert model.history["val_perplexity"][0] == pytest.approx(np.exp(model.history["val_loss"][0]), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_an_interrupt_while_it_is_scored_keeps_the_epoch():
     compared = Compared(["a"], [["a"]])
     (place, *_) = places(lambda: measure(["exact"], compared, None), under="scores/measures.py", hits=1)
