@@ -89,13 +89,13 @@ def forcing(seq2seq: Seq2Seq, plan: FitPlan, table: Table | Stream) -> Callable[
 
     graph = tf.function(run, input_signature=[inputs, ids, numbers])
     with Changes() as changes, changes, changes:
-        _keep(changes, seq2seq.model)
+        keep_as_it_runs(changes, seq2seq.model)
         graph.get_concrete_function()
 
     def measured() -> Numbers:
         found = np.zeros((len(target), 3))
         with Changes() as changes, changes, changes:
-            _keep(changes, seq2seq.model)
+            keep_as_it_runs(changes, seq2seq.model)
             for inputs, (ids, numbers) in dataset:
                 found[numbers.numpy()] = graph(inputs, ids, numbers).numpy()
         return found
@@ -103,7 +103,8 @@ def forcing(seq2seq: Seq2Seq, plan: FitPlan, table: Table | Stream) -> Callable[
     return measured
 
 
-def _keep(changes: Changes, model: Any) -> None:
+def keep_as_it_runs(changes: Changes, model: Any) -> None:
+    """Restore, when changes are undone, what running a model changes: its own states, and all random states."""
     backend.keep_random_states(changes)
     changes.undo_by(backend.values_of(backend.running_state(model)))
 
