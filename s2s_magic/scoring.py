@@ -59,6 +59,7 @@ def score(model: Seq2Seq, body: str, namespace: Mapping[str, Any], *, first_line
     """
     from s2s_magic.scores.measures import check_installed
     from s2s_magic.spec import parse_score
+    from s2s_magic.training.forcing import keep_as_it_runs
 
     backend.check_runs_on_tensorflow("scoring")
     plan = parse_score(body, first_line=first_line)
@@ -71,7 +72,7 @@ def score(model: Seq2Seq, body: str, namespace: Mapping[str, Any], *, first_line
             changes.enter(model.chosen(plan.model))
         except LookupFailed as error:
             raise DataError([Fault(*plan.place_of("model"), str(error))]) from error
-        backend.keep_random_states(changes)
+        keep_as_it_runs(changes, model.model)
         return _scored(model, plan, namespace)
 
 
@@ -112,7 +113,8 @@ def _as_fit(plan: ScorePlan) -> FitPlan:
 
     forced = [f"metrics.{number}" for number, name in enumerate(plan.metrics) if name in FORCED]
     places = {**plan.places, "target": plan.place_of("target.0")}
-    places.setdefault("inputs", plan.place_of(forced[0]) if forced and "metrics" in plan.given else places["target"])
+    if forced and "metrics" in plan.given:  # a fault in what the inputs are derived from
+        places.setdefault("inputs", plan.place_of(forced[0]))
     return FitPlan(
         source=None if plan.inputs else plan.source,
         target=plan.target[0],
@@ -149,7 +151,7 @@ def _ready(model: Seq2Seq, plan: ScorePlan, sources: Any) -> Prepared:
         ready = prepared(model, sources, max_length=plan.max_length, start=plan.start, end=plan.end, **search)
     except DecodeError as error:
         if error.about in plan.given:
-            raise DataError([Fault(*plan.place_of(error.about), str(error))]) from error
+            raise DataError([Fault(*plan.place_of(error.about), str(error).removeprefix("--"))]) from error
         raise
     assert ready is not None
     return ready
@@ -178,8 +180,13 @@ def _tokens(
     if not forced:
         return plan.metrics, None, []
     fit = _as_fit(plan)
-    table = prepare(model, fit, namespace).train
-    obstacle = obstacle_to_forcing(model, table)
+    try:
+        table = prepare(model, fit, namespace).train
+        obstacle = obstacle_to_forcing(model, table)
+    except DataError as error:
+        if any(fault.line for fault in error.faults):
+            raise
+        obstacle = str(error)  # nothing says what feeds an input, and no metric that needs it was asked for
     if obstacle is not None and "metrics" in plan.given:
         places = [plan.place_of(f"metrics.{number}") for number, name in enumerate(plan.metrics) if name in FORCED]
         raise DataError(Fault(*place, f"{obstacle}: leave out {' and '.join(forced)}") for place in places)
@@ -216,7 +223,7 @@ def _notes(model: Seq2Seq, plan: ScorePlan, ready: Prepared, outputs: Decodings,
     """Return what a reader should know of the outputs."""
     import numpy as np
 
-    notes = list(ready.plan.notes)
+    notes = [note.replace("--", "") for note in ready.plan.notes]  # an option there, a key here
     texts = [name for name in plan.metrics if name in ("bleu", "chrf", "ter", "wer", "per")]
     if found.of_ids and texts:
         notes.append(f"{model.name} writes ids: for {', '.join(texts)} each id is a word, and none is split further")

@@ -4,7 +4,7 @@ import pytest
 
 from s2s_magic.errors import UsageError
 from s2s_magic.options import HelpShown, help_text, parse_line
-from s2s_magic.verbs import VERBS, Quoted, flags_of, prefix
+from s2s_magic.verbs import CELL_VERBS, VERBS, Quoted, flags_of, prefix
 
 
 def read(line, has_body=False):
@@ -52,12 +52,13 @@ def test_a_wrong_line_says_what_is_wrong_and_the_nearest_right_thing(line, has_b
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_real_help_with_an_example(verb):
     with pytest.raises(HelpShown) as shown:
-        read(f"{verb} --help", has_body=verb in ("build", "trace", "fit"))
+        read(f"{verb} --help", has_body=verb in CELL_VERBS)
     text = str(shown.value)
     assert "example:" in text
     assert f"{prefix(verb)} {verb}" in text
     assert all(flag in text for flag in flags_of(verb))
-    assert ("padding:" in text, "epochs:" in text) == (verb == "build", verb == "fit")
+    told = ("padding:" in text, "epochs:" in text, "bootstrap:" in text)
+    assert told == (verb == "build", verb == "fit", verb == "score")
 
 
 def test_the_overview_has_every_verb():

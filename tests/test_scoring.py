@@ -11,10 +11,11 @@ from IPython.core.interactiveshell import InteractiveShell
 from sacrebleu.metrics import BLEU
 
 import s2s_magic
+from interrupting import interrupted, places
 from models import by_hand_in_keras
 from s2s_magic import api
 from s2s_magic.completion import candidates
-from s2s_magic.errors import DataError, DecodeError, SpecError
+from s2s_magic.errors import DataError, SpecError
 from test_decoding import shaken
 
 numbers = np.random.default_rng(0)
@@ -129,14 +130,14 @@ def test_what_the_mask_of_an_embedding_leaves_out_counts_in_no_token():
 
 
 def test_of_several_references_each_metric_of_outputs_takes_all_and_those_of_tokens_the_first():
-    outputs = api.decode(over_letters(), WORDS)
+    outputs = [output or "-" for output in api.decode(over_letters(), WORDS)]
     found = scored(over_letters(), "source: W\ntarget: [B, O]\n" + EVERY, W=WORDS, B=BACK, O=outputs)
     alone = of_letters(EVERY)
-    assert found.scores["exact"].value == 1.0
+    assert found.scores["exact"].value >= 1.0 - outputs.count("-") / 30
     assert found.scores["bleu"].signature.startswith("nrefs:2")
     assert found.scores["perplexity"] == alone.scores["perplexity"]
     assert "token_accuracy and perplexity: of the first reference, B" in found.notes
-    assert found.worst == ()
+    assert {bad.output for bad in found.worst} <= {""}
 
 
 def test_an_empty_text_in_a_further_variable_is_no_reference():
@@ -180,22 +181,29 @@ def state(model):
         repr(model.ledger.to_dict()),
         repr((model.fitted and model.fitted.longest, model.ids, model.tokenizers)),
         np.random.get_state()[1].copy(),
-        python_random.getstate(),
+        repr(python_random.getstate()),
     ]
 
 
-@pytest.mark.parametrize("search", ["", "sample: true\n", "beam: 2\n"])
-def test_a_score_changes_nothing_of_the_model_and_no_random_numbers(search):
+def assert_same(before, after):
+    assert [
+        number for number, (one, other) in enumerate(zip(before, after, strict=True)) if not np.array_equal(one, other)
+    ] == []
+
+
+def test_a_score_changes_nothing_of_the_model_and_no_random_numbers():
     model = api.build(IDS.replace("gru(8)", "gru(8, dropout=0.5)"))
     names = {"X": X, "Y": Y}
     api.fit(model, "source: X\ntarget: Y\n", names, progress=lambda progress: None)
+    api.current_ledger(model)
     tf.random.set_seed(5)
     expected = tf.random.uniform([3]).numpy()
-    tf.random.set_seed(5)
-    before = state(model)
-    s2s_magic.score(model, "source: X\ntarget: Y\n" + EVERY + search, names)
-    assert all(np.array_equal(one, other) for one, other in zip(before, state(model), strict=True))
-    assert np.array_equal(tf.random.uniform([3]).numpy(), expected)
+    for search in ("", "sample: true\n", "beam: 2\n"):
+        tf.random.set_seed(5)
+        before = state(model)
+        s2s_magic.score(model, "source: X\ntarget: Y\n" + EVERY + search, names)
+        assert_same(before, state(model))
+        assert np.array_equal(tf.random.uniform([3]).numpy(), expected)
 
 
 @pytest.mark.parametrize(
@@ -288,27 +296,43 @@ def test_empty_outputs_and_empty_references_are_scored():
     assert "output:     nothing" in repr(found)
 
 
-def test_what_has_no_tokens_to_score_is_left_out_unless_asked_for():
-    model = api.trace(
-        "from tensorflow import keras\nclass Own(keras.Model):\n    def call(self, x):\n        return x\nmodel = Own()\n"
-        "model.compile('adam', 'mse')\n"
-    )
-    with pytest.raises((DecodeError, DataError)):
-        of_ids("metrics: exact\n", model)
+OWN_PAIR = """
+encoder_model = keras.Model(source_ids, [memory, carry])
+h, c, said = keras.Input([8]), keras.Input([8]), keras.Input([None], dtype="int32")
+step, *states = writer(words(said), initial_state=[h, c])
+decoder_model = keras.Model([said, h, c], [head(step), *states])
+model = keras.Model([source_ids, target_ids], [chances, keras.layers.Dense(1)(read)])
+model.compile("adam", ["sparse_categorical_crossentropy", None])
+"""
 
 
-def test_an_interrupt_is_raised_again_and_changes_nothing(monkeypatch):
+def test_where_tokens_cannot_be_scored_their_metrics_are_left_out_unless_asked_for():
+    code = by_hand_in_keras(12, 4, 8).replace("return_sequences=True)", "return_sequences=True, return_state=True)")
+    code = code.replace("written = writer", "written, *_ = writer").replace("chances = keras", "head = keras")
+    code = code.replace("(written)\n", "\nchances = head(written)\n")
+    model = shaken(api.trace(code + OWN_PAIR))
+    found = of_ids("max_length: 4\n", model)
+    assert list(found.scores) == ["exact"]
+    assert "no token_accuracy and perplexity: model has no single output" in found.notes[0]
+    with pytest.raises(DataError, match=r"line 3, column 18: model has no single output .*: leave out perplexity"):
+        of_ids("metrics: [exact, perplexity]\n", model)
+
+
+def test_an_interrupt_is_raised_again_and_changes_nothing():
     model = shaken(api.build(IDS), seed=4)
     model.model.compile("adam", "sparse_categorical_crossentropy")
-    before = state(model)
 
-    def interrupted(*args, **kwargs):
-        raise KeyboardInterrupt
+    def score():
+        return of_ids(EVERY + "bootstrap: 20\n", model)
 
-    monkeypatch.setattr("s2s_magic.scores.measures.of_outputs", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        of_ids(EVERY, model)
-    assert all(np.array_equal(one, other) for one, other in zip(before, state(model), strict=True))
+    for under in ("scoring.py", "scores", "training/forcing.py", "decoding/inference.py"):
+        every = places(score, under=under, hits=1, warm=False)
+        before = state(model)
+        for place in every[:: max(1, len(every) // 4)]:
+            outcome = interrupted(score, place, KeyboardInterrupt)
+            assert outcome.reached
+            assert isinstance(outcome.raised, KeyboardInterrupt)
+            assert_same(before, state(model))
 
 
 @pytest.fixture

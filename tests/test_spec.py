@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from s2s_magic.errors import SpecError, nearest
-from s2s_magic.spec import FIT_KEYS, SPEC_KEYS, Recurrent, Spec, parse_fit, parse_spec
+from s2s_magic.spec import FIT_KEYS, SCORE_KEYS, SPEC_KEYS, Recurrent, Spec, parse_fit, parse_score, parse_spec
 
 FIVE_LINES = """\
 vocab: 100
@@ -349,6 +349,7 @@ NEEDED = {
     "residual": ["encoder: 2 * lstm(512)", "decoder: 2 * lstm(512)"],
     "init": ["vocab: texts", "tokens: word"],
     "input_feeding": ["attention: luong"],
+    "validate_with": ["validation: 0.1"],
     "monotonic": ["attention: luong", "input_feeding: true"],
 }
 """What the examples of some keys go with."""
@@ -358,11 +359,12 @@ def test_every_key_has_help_and_an_example_that_is_read():
     for keys, parse, base in (
         (SPEC_KEYS, parse_spec, FIVE_LINES + "start: 1\n"),
         (FIT_KEYS, parse_fit, "source: X\ntarget: Y\n"),
+        (SCORE_KEYS, parse_score, "source: X\ntarget: Y\n"),
     ):
         required = {line.split(":")[0]: line for line in base.splitlines()}
         for name, key in keys.items():
             without = dict(required)
-            if name in ("inputs", "data"):
+            if name in ("inputs", "data") and keys is FIT_KEYS:
                 del without["source"]
             if name == "data":
                 del without["target"]

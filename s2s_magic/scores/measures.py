@@ -6,6 +6,7 @@ So a bootstrap only adds up numbers again: no text is read twice.
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ Numbers = npt.NDArray[Any]
 HIGHER_IS_BETTER = ("exact", "bleu", "chrf", "token_accuracy")
 FORCED = ("token_accuracy", "perplexity")
 """The metrics of the model's probabilities for the true tokens (teacher forcing); the others are of outputs."""
+MOST_EXPONENT = math.log(sys.float_info.max)
 _LIBRARIES = {"bleu": "sacrebleu", "chrf": "sacrebleu", "ter": "sacrebleu", "wer": "jiwer"}
 
 
@@ -170,8 +172,8 @@ def _part(sums: Any) -> float:
 
 
 def _exponential(sums: Numbers) -> float:
-    with np.errstate(over="ignore"):
-        return float(np.exp(sums[0] / sums[1])) if sums[1] else math.nan
+    mean = float(sums[0] / sums[1]) if sums[1] else math.nan
+    return math.inf if mean > MOST_EXPONENT else math.exp(mean)
 
 
 def _rated(edits: Callable[[list[str], list[str]], int], output: str, references: Sequence[str]) -> list[Any]:

@@ -156,7 +156,9 @@ FIT_KEYS: Mapping[str, Key] = {
         offers=tuple(LOSSES),
     ),
     "patience": Key(
-        "epochs without a better loss after which to stop", "3", plain(whole(1, MAX_COUNT), "a number of epochs")
+        "epochs without a better loss, or first metric of validate_with, after which to stop",
+        "3",
+        plain(whole(1, MAX_COUNT), "a number of epochs"),
     ),
     "validate_with": Key(
         "metrics of decoded outputs, as in a score, for the validation after each epoch; patience counts on the first",

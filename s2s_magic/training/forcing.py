@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -15,9 +15,11 @@ from s2s_magic.data.batches import Stream, Table, batches
 from s2s_magic.data.losses import losses_of
 from s2s_magic.data.sequences import Numbers, Rows
 from s2s_magic.handle import Seq2Seq
-from s2s_magic.spec import FitPlan
 from s2s_magic.training.probabilities import gives_probabilities
 from s2s_magic.undoing import Changes
+
+if TYPE_CHECKING:
+    from s2s_magic.spec import FitPlan
 
 BATCH = 256
 
@@ -74,12 +76,12 @@ def forcing(seq2seq: Seq2Seq, plan: FitPlan, table: Table | Stream) -> Callable[
 
     def run(inputs: Any, ids: Any, numbers: Any) -> Any:
         output = tf.nest.flatten(seq2seq.model(inputs, training=False))[0]
-        mask, output = backend.mask_of(output), tf.cast(output, tf.float32)
-        steps = tf.minimum(tf.shape(ids)[1], tf.shape(output)[1])  # a decoder may stop at the longest row
-        ids, output = ids[:, :steps], output[:, :steps]
+        steps = tf.shape(output)[1]
+        # the output stays as it is, as Keras finds the logits behind it; a decoder may stop at the longest row
+        ids = tf.pad(ids, [[0, 0], [0, tf.maximum(0, steps - tf.shape(ids)[1])]])[:, :steps]
         real = tf.sequence_mask(tf.gather(lengths, numbers), steps)
-        if mask is not None:
-            real &= tf.cast(mask[:, :steps], tf.bool)
+        if (mask := backend.mask_of(output)) is not None:
+            real &= tf.cast(mask, tf.bool)
         losses = keras.losses.sparse_categorical_crossentropy(ids, output, from_logits=from_logits)
         right = tf.equal(tf.argmax(output, axis=-1, output_type=tf.int32), tf.cast(ids, tf.int32))
         each = tf.stack([tf.cast(losses, tf.float64), tf.cast(right, tf.float64), tf.ones_like(losses, tf.float64)], -1)
@@ -87,13 +89,13 @@ def forcing(seq2seq: Seq2Seq, plan: FitPlan, table: Table | Stream) -> Callable[
 
     graph = tf.function(run, input_signature=[inputs, ids, numbers])
     with Changes() as changes, changes, changes:
-        _keep(changes, seq2seq.model)
+        keep_as_it_runs(changes, seq2seq.model)
         graph.get_concrete_function()
 
     def measured() -> Numbers:
         found = np.zeros((len(target), 3))
         with Changes() as changes, changes, changes:
-            _keep(changes, seq2seq.model)
+            keep_as_it_runs(changes, seq2seq.model)
             for inputs, (ids, numbers) in dataset:
                 found[numbers.numpy()] = graph(inputs, ids, numbers).numpy()
         return found
@@ -101,7 +103,8 @@ def forcing(seq2seq: Seq2Seq, plan: FitPlan, table: Table | Stream) -> Callable[
     return measured
 
 
-def _keep(changes: Changes, model: Any) -> None:
+def keep_as_it_runs(changes: Changes, model: Any) -> None:
+    """Restore, when changes are undone, what running a model changes: its own states, and all random states."""
     backend.keep_random_states(changes)
     changes.undo_by(backend.values_of(backend.running_state(model)))
 

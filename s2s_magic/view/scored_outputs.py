@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from s2s_magic.view.escaping import in_a_line
-from s2s_magic.view.html.markup import Markup, heading, join, styled, tag
+from s2s_magic.view.html.markup import Markup, join, styled, tag
 from s2s_magic.view.html.markup import table as html_table
 from s2s_magic.view.tables import Table
 from s2s_magic.view.text import joined
@@ -53,7 +53,7 @@ def scored_html(shown: Scored) -> str:
     """Return the metrics and the worst outputs as an HTML fragment."""
     parts: list[Markup] = [html_table(_table(shown)), *(tag("p", note) for note in shown.notes)]
     if shown.worst:
-        parts += [heading(_worst(shown)), tag("p", MEANING_HTML), _worst_table(shown)]
+        parts += [_worst_table(shown), tag("p", MEANING_HTML)]
     return str(styled(*parts))
 
 
@@ -101,27 +101,17 @@ def _cut(text: str) -> str:
 
 
 def _worst_table(shown: Scored) -> Markup:
-    left = "text-align:left;vertical-align:top"
-    heads = [tag("th", name, scope="col", style=left) for name in ("Row", "Source", "Output", "Reference", "Scores")]
     rows = [
-        tag(
-            "tr",
-            tag("th", bad.row, scope="row", style=left),
-            tag("td", _text(bad.source), style=left),
-            tag("td", _difference(bad), style=left),
-            tag("td", *(tag("div", _text(one)) for one in bad.references), style=left),
-            tag("td", _values(bad), style=left),
+        (
+            bad.row,
+            _text(bad.source),
+            _difference(bad),
+            join(tag("div", _text(one)) for one in bad.references),
+            _values(bad),
         )
         for bad in shown.worst
     ]
-    return tag(
-        "div",
-        tag("table", tag("caption", _worst(shown)), tag("thead", tag("tr", *heads)), tag("tbody", *rows)),
-        class_="s2s-scroll",
-        tabindex=0,
-        role="group",
-        aria_label="A wide table",
-    )
+    return html_table(Table(_worst(shown), ("Row", "Source", "Output", "Reference", "Scores"), rows))
 
 
 def _text(text: str) -> Markup:
