@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from s2s_magic.data import sequences
 from s2s_magic.data.arrays import as_array
-from s2s_magic.data.selection import Unknown, find
+from s2s_magic.data.selection import find, same_file
 from s2s_magic.data.sequences import Rows
 from s2s_magic.data.tokens import UNITS, UNKNOWN, listed
+from s2s_magic.data.values import Unknown
 from s2s_magic.data.vocabularies import AnyTokenizer
 from s2s_magic.errors import DataError, Fault
 from s2s_magic.handle import Seq2Seq
@@ -58,11 +59,15 @@ class Desk:
     def found(self, key: str, name: str) -> tuple[Any] | None:
         """Return a notebook variable unread, in a tuple of one; None after a fault."""
         try:
-            return (find(name, self.namespace),)
+            found = find(name, self.namespace)
         except Unknown as error:
             self.fault(key, str(error), error.__cause__)
         except sequences.Unreadable as error:
             self.fault(key, f"{name} {error}", error.__cause__)
+        else:
+            if (file := same_file(name)) is not None:
+                self.warn(Asked(key, name), f"{name} is the variable; the file of that name is {file}")
+            return (found,)
         return None
 
     def reading(self, asked: Asked, read: Callable[[], Any]) -> Any:

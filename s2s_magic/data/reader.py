@@ -23,6 +23,7 @@ from s2s_magic.data.batches import Stream
 from s2s_magic.data.columns import any_column, dimensions, input_column, target_column
 from s2s_magic.data.consistency import check_lengths, check_table, differing, held_back
 from s2s_magic.data.costs import warn_of_empty_rows
+from s2s_magic.data.files_of_fit import with_files
 from s2s_magic.data.inputs import Role, inputs_of, outputs_of, roles
 from s2s_magic.data.lookup import Asked, Desk
 from s2s_magic.data.losses import compares, losses_of
@@ -101,6 +102,8 @@ def prepare(seq2seq: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any]) -> Pr
     if plan.data is not None:
         train, held = streams(desk)
         return Prepared(train, held, dict(seq2seq.tokenizers), None, None)
+    with_files(desk)
+    desk.raise_faults()
     known = roles(seq2seq) if wired and _is_sequence(desk) else None
     part, held_part, begun = training_part(plan), validation_part(plan), None
     if known is not None:

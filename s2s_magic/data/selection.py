@@ -8,37 +8,80 @@ and pandas objects.
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from s2s_magic.data.values import Unreadable, asked, comes_from, is_kind, short
+from s2s_magic.data.text_files import Lines, lines_of, shards
+from s2s_magic.data.text_tables import column_of, columns_of, is_table
+from s2s_magic.data.values import Unknown, asked, comes_from, is_kind, short
 from s2s_magic.errors import nearest
-
-
-class Unknown(Unreadable):
-    """There is no such variable, or it has no such part; the message is a full sentence."""
+from s2s_magic.spec.references import is_file, path_and_column
 
 
 def find(text: str, namespace: Mapping[str, Any]) -> Any:
-    """Return a variable or a part of one.
+    """Return a variable or a part of one, or the texts of a file.
 
     Parameters
     ----------
     text
-        A name, then attributes, keys and slices of literals; see `s2s_magic.spec.references.reference`.
+        A name, then attributes, keys and slices of literals, or a file; see `s2s_magic.spec.references.variable`.
     namespace
         Where the name is looked up.
 
     Raises
     ------
     Unknown
-        When it does not exist, with the closest existing name.
+        When it does not exist, with the closest existing name, or a file cannot be read.
     Unreadable
         When parts of an object of this kind are not read.
     """
-    return _found(ast.parse(text, mode="eval").body, namespace)
+    if is_file(text):
+        return namespace[text] if text in namespace else all_lines(text, namespace).all_texts()
+    try:
+        return _found(ast.parse(text, mode="eval").body, namespace)
+    except Unknown as error:
+        if (file := same_file(text)) is None:
+            raise
+        raise Unknown(f"{error}; the file of that name is {file}") from error.__cause__
+
+
+def all_lines(text: str, namespace: Mapping[str, Any]) -> Lines:
+    """Return the lines of a file or folder, or of one column: ``data/train.en``, ``data/pairs.tsv["en"]``.
+
+    Parameters
+    ----------
+    text
+        The reference to it.
+    namespace
+        The notebook's names, among which that of a variable may be meant: ``X/255``.
+
+    Raises
+    ------
+    Unknown
+        When there are none, or they are not those of a text.
+    """
+    path, column = path_and_column(text)
+    if column is not None:
+        return column_of(path, column)
+    variable = path.partition("/")[0]
+    try:
+        files = shards(path)
+    except Unknown as error:
+        if variable not in namespace:
+            raise
+        raise Unknown(f"{error}; to divide the variable {variable}, assign {text} to a name first") from error.__cause__
+    if tables := list(filter(is_table, files)):
+        columns = columns_of(tables[0])
+        raise Unknown(f"{path} has the columns {', '.join(columns)}: name one of them, {path}[{short(columns[0])}]")
+    return lines_of(path)
+
+
+def same_file(text: str) -> str | None:
+    """Return how to write a file that has the same name as a part of a variable; None if there is none."""
+    return f"./{text}" if "." in text and not is_file(text) and os.path.isfile(text) else None
 
 
 def _found(tree: ast.expr, namespace: Mapping[str, Any]) -> Any:

@@ -1,14 +1,62 @@
-"""Find and read files, with a full sentence for whatever is wrong with one."""
+"""Find and read files, with a full sentence for whatever is wrong with one: its name, line and byte."""
 
 from __future__ import annotations
 
+import gzip
 import os
 import stat
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from s2s_magic.data.selection import Unknown
-from s2s_magic.data.values import short
+from s2s_magic.data.values import Unknown, short
 from s2s_magic.errors import nearest
+
+_BINARY = 8192
+"""In how many first bytes a zero byte says that a file is no text."""
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass
+class Lines:
+    """The texts of a file or of a folder of them, one for each line.
+
+    Attributes
+    ----------
+    texts
+        The texts; an empty one for a line that cannot be read.
+    bad
+        By row, why its line cannot be read: a sentence with the file and the line.
+    shards
+        The name of each file and the row that it begins with.
+    numbers
+        The line of each row, where records of a table span several; else rows are lines.
+    """
+
+    texts: list[str]
+    bad: dict[int, str]
+    shards: list[tuple[str, int]]
+    numbers: list[int] = field(default_factory=list)
+
+    def all_texts(self) -> list[str]:
+        """Return the texts.
+
+        Raises
+        ------
+        Unknown
+            When a line cannot be read.
+        """
+        if self.bad:
+            more = f" ({len(self.bad):,} such lines in all)" if len(self.bad) > 1 else ""
+            raise Unknown(f"{self.bad[min(self.bad)]}{more}")
+        return self.texts
+
+    def where(self, row: int) -> str:
+        """Return the file and the line of a row."""
+        name, first = [shard for shard in self.shards if shard[1] <= row][-1]
+        return f"{name}, line {self.numbers[row] if self.numbers else row - first + 1}"
 
 
 def found_path(name: str) -> tuple[Path, os.stat_result]:
@@ -23,52 +71,144 @@ def found_path(name: str) -> tuple[Path, os.stat_result]:
         path = Path(name).expanduser()
         return path, path.stat()
     except FileNotFoundError as error:
-        raise Unknown(f"there is no file {short(name)}{_near(path)}") from error
+        raise Unknown(f"there is no file {short(name)}{_near(name, path)}") from error
     except (OSError, ValueError, RuntimeError) as error:
-        raise Unknown(f"{short(name)} cannot be read: {why(error)}") from error
+        raise Unknown(f"{short(name)} cannot be read: {_why(error)}") from error
 
 
-def regular_file(name: str) -> Path:
-    """Return the path of a regular file.
+def content(name: str) -> bytes:
+    """Return what is in a regular file.
 
     Raises
     ------
     Unknown
-        As for `found_path`, and when it is a folder or something that has no end, such as a pipe.
+        When it cannot be read, or is a folder or something that may have no end, such as a pipe.
     """
     path, status = found_path(name)
     if not stat.S_ISREG(status.st_mode):
         kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
-        raise Unknown(f"{short(name)} is {kind}: expected the name of a file")
-    return path
+        raise Unknown(f"{name} is {kind}: expected the name of a file")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Unknown(f"{name} cannot be read: {_why(error)}") from error
 
 
-def content(path: Path) -> bytes:
-    """Return what is in a file.
+def decoded(name: str) -> str:
+    """Return the text of a file, unpacked if its name ends with ``.gz``; bytes that are no UTF-8 become surrogates.
 
     Raises
     ------
     Unknown
-        When it cannot be read.
+        When the file cannot be read, or holds no text.
     """
+    found = content(name)
+    if name.endswith(".gz"):
+        try:
+            found = gzip.decompress(found)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise Unknown(f"{name} is damaged, or no gzip file: {error}") from error
+    if found.startswith(_UTF_16):
+        raise Unknown(f"{name} is UTF-16: save it as UTF-8")
+    if b"\0" in found[:_BINARY]:
+        raise Unknown(f"{name} is a binary file: expected text in UTF-8")
+    if not found.removeprefix(_MARK):
+        raise Unknown(f"{name} is empty")
+    return found.removeprefix(_MARK).decode("utf-8", "surrogateescape")
+
+
+def shards(name: str) -> list[str]:
+    """Return the names of the files that a name stands for: its own, or those in a folder, in the order of the names.
+
+    Hidden files, whose names begin with a dot, are left out.
+
+    Raises
+    ------
+    Unknown
+        When there is no such file or folder, or the folder has no files or more than files.
+    """
+    path, status = found_path(name)
+    if not stat.S_ISDIR(status.st_mode):
+        if name.endswith("/"):
+            raise Unknown(f"{name} is no folder: leave the / at its end out")
+        return [name]
     try:
-        return path.read_bytes()
+        entries = sorted((entry for entry in os.scandir(path) if not entry.name.startswith(".")), key=lambda e: e.name)
+        folders = [entry.name for entry in entries if entry.is_dir()]
     except OSError as error:
-        raise Unknown(f"{short(str(path))} cannot be read: {why(error)}") from error
+        raise Unknown(f"{name} cannot be read: {_why(error)}") from error
+    if folders:
+        raise Unknown(f"{name} holds the folder {folders[0]!r}: expected nothing but files of text in it")
+    if not entries:
+        raise Unknown(f"{name} is a folder without files: expected files of text in it")
+    return [os.path.join(name, entry.name) for entry in entries]
 
 
-def why(error: Exception) -> str:
+def lines_of(name: str) -> Lines:
+    """Return the lines of a file, or of a folder of them; only line feeds end a line, and a carriage return before one.
+
+    Raises
+    ------
+    Unknown
+        When there is no such file, or it is no text.
+    """
+    return joined(shards(name), _lines)
+
+
+def joined(names: list[str], read: Callable[[str], Lines]) -> Lines:
+    """Return what is read of several files as one."""
+    parts = [read(name) for name in names]
+    if len(parts) == 1:
+        return parts[0]
+    whole = Lines([], {}, [])
+    for part in parts:
+        rows = len(whole.texts)
+        whole.texts += part.texts
+        whole.numbers += part.numbers
+        whole.bad |= {rows + row: said for row, said in part.bad.items()}
+        whole.shards += [(name, rows + first) for name, first in part.shards]
+    return whole
+
+
+def _lines(name: str) -> Lines:
+    texts = split(decoded(name))
+    bad = {row: f"{name}, line {row + 1}, {said}" for row, said in no_utf_8(texts)}
+    for row in bad:
+        texts[row] = ""
+    return Lines(texts, bad, [(name, 0)])
+
+
+def split(text: str) -> list[str]:
+    """Return the lines of a text without their ends."""
+    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+
+
+def no_utf_8(texts: list[str]) -> Iterator[tuple[int, str]]:
+    """Yield each row that is no UTF-8, and which byte of it is not."""
+    for row, text in enumerate(texts):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            byte = len(text[: error.start].encode()) + 1
+            yield row, f"byte {byte}: 0x{ord(text[error.start]) - 0xDC00:02x} is no UTF-8"
+
+
+def _why(error: Exception) -> str:
     """Return an error's reason without its file's name."""
     return (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)
 
 
-def _near(path: Path) -> str:
+def _near(name: str, path: Path) -> str:
     """Return a hint at the nearest name in the nearest folder that exists."""
     missing, folder = path.name, path.parent
     try:
         while not folder.is_dir() and folder != folder.parent:
             missing, folder = folder.name, folder.parent
-        names = sorted(entry.name for entry in os.scandir(folder))
+        there = sorted(entry.name for entry in os.scandir(folder))
     except OSError:
         return ""
-    return nearest(missing, names) or ("" if folder == path.parent else f": there is no folder {missing!r} in {folder}")
+    hint = nearest(missing, there)
+    if near := next((one for one in there if repr(one) in hint), None):
+        found = str(folder / near / path.relative_to(folder / missing))
+        return f"; did you mean {'./' + found if name.startswith('./') else found!r}?"
+    return "" if folder == path.parent else f": there is no folder {missing!r} in {folder}"

@@ -28,6 +28,10 @@ class Unreadable(Exception):
     """Raised, with the reason in words, for a value that cannot be read; the object's own exception is its cause."""
 
 
+class Unknown(Unreadable):
+    """There is no such variable or file, or it has no such part; the message is a full sentence."""
+
+
 def one_line(error: BaseException) -> str:
     """Return an exception as one line: its class and the first line of its message."""
     try:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from s2s_magic.data import sequences
-from s2s_magic.data.selection import Unknown, find
+from s2s_magic.data.selection import find, same_file
 from s2s_magic.data.subwords import Subwords, check_model
-from s2s_magic.data.text_files import content, regular_file
+from s2s_magic.data.text_files import content
 from s2s_magic.data.tokens import Tokenizer
-from s2s_magic.data.values import Unreadable
+from s2s_magic.data.values import Unknown, Unreadable
 from s2s_magic.errors import Fault, SpecError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def count_vocabularies(spec: Spec, namespace: Mapping[str, Any]) -> tuple[Spec, 
                 assert file is None or tokens != "none"
                 made[named, tokens] = _counted_in(named, namespace, tokens) if named else _read(tokens)
         except Unreadable as error:
-            what = file if named is None else named
+            what = file if named is None else named if isinstance(named, str) else " and ".join(named)
             message = str(error) if isinstance(error, Unknown) else f"{what} {error}".replace("NAME", str(what))
             faults.add(Fault(*place, message))
             cause = cause or error.__cause__
@@ -115,11 +116,18 @@ def counted(texts: Sequence[str], tokens: Tokenization, most: int | None = None)
 def _counted_in(names: str | tuple[str, ...], namespace: Mapping[str, Any], tokens: Any) -> int | AnyTokenizer:
     """Count what one variable or file holds, or several together."""
     if isinstance(names, str):
-        return _count(find(names, namespace), tokens)
-    parts = [find(name, namespace) for name in names]
+        return _count(_found(names, namespace), tokens)
+    parts = [_found(name, namespace) for name in names]
     if tokens == "none":
         return max(int(_count(part, tokens)) for part in parts)  # type: ignore[arg-type]
     return counted([text for part in parts for text in _texts(sequences.plain(part), tokens)], tokens)
+
+
+def _found(name: str, namespace: Mapping[str, Any]) -> Any:
+    found = find(name, namespace)
+    if (file := same_file(name)) is not None:
+        warnings.warn(f"{name} is the variable; the file of that name is {file}", UserWarning, stacklevel=5)
+    return found
 
 
 def _count(value: Any, tokens: Any) -> int | AnyTokenizer:
@@ -139,6 +147,6 @@ def _texts(value: Any, tokens: Tokenization) -> list[str]:
 
 def _read(tokens: Any) -> Subwords:
     """Read the model of a file."""
-    model = content(regular_file(tokens.file))
+    model = content(tokens.file)
     check_model(model)
     return Subwords(model, tokens.lowercase, tokens.normalize)

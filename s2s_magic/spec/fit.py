@@ -10,11 +10,12 @@ from s2s_magic.spec.keys import Key, Read, plain, read_keys, text
 from s2s_magic.spec.learning_rates import learning_rate
 from s2s_magic.spec.literals import Check, call, path, read_value, real, truth, whole, word
 from s2s_magic.spec.parts import Named
-from s2s_magic.spec.reading import Entries, Faults, Items, Node, Place, read_entries
-from s2s_magic.spec.references import class_weights, listed, names, reference, variable
+from s2s_magic.spec.reading import Entries, Faults, Items, Node, Place, Scalar, read_entries
+from s2s_magic.spec.references import class_weights, file, is_file, listed, names, reference, variable
 from s2s_magic.spec.score import SCORES, check_each_once, scores
 
 MAX_COUNT = 10_000_000
+BAD_LINES = ("stop", "skip")
 MAX_SEED = 2**32 - 1
 
 METRICS = (
@@ -92,6 +93,8 @@ def _validation(node: Node, faults: Faults, places: dict[str, Place]) -> float |
             faults.add(node.place, f"expected two names, [source, target], got {len(node.items)}")
             return None
         return pair
+    if isinstance(node, Scalar) and is_file(node.text):
+        return file(node, faults)
     value = read_value(node, faults, "a fraction, or the names of source and target")
     if value is not None and isinstance(value.tree, ast.Name | ast.Attribute | ast.Subscript):
         return reference(value, faults)
@@ -110,9 +113,9 @@ def _held(node: Entries, faults: Faults, places: dict[str, Place]) -> Held | Non
 
 
 FIT_KEYS: Mapping[str, Key] = {
-    "source": Key("variable with the source sequences", "X", variable, offers_variables=True),
+    "source": Key("variable or file with the source sequences", "X", variable, offers_variables=True),
     "target": Key(
-        "variable with the target sequences; for several outputs {name: Y, ...}, a list, or one for all",
+        "variable or file with the target sequences; for several outputs {name: Y, ...}, a list, or one for all",
         "Y",
         names("target", "output"),
         offers_variables=True,
@@ -181,6 +184,12 @@ FIT_KEYS: Mapping[str, Key] = {
         "{encoder_inputs: X}",
         names("inputs", "input", alone=False),
     ),
+    "bad_lines": Key(
+        "what is done with lines of files that cannot be read: stop, or skip; stop unless given",
+        "skip",
+        plain(word(*BAD_LINES), "stop or skip"),
+        offers=BAD_LINES,
+    ),
     "accelerate": Key(
         "off for Keras's own kernels; on unless given", "off", plain(truth, "on or off"), offers=("on", "off")
     ),
@@ -198,6 +207,7 @@ _IN_BATCHES = "a dataset's batches hold inputs and targets"
 _NOT_WITH_DATA: Mapping[str, str] = {
     **dict.fromkeys(("source", "target", "inputs", "decoder_input", "lengths"), _IN_BATCHES),
     "weights": "weights are the third part of a dataset's batches",
+    "bad_lines": "a dataset has no lines",
     "batch": "a dataset comes in batches, dataset.batch(32)",
     "shuffle": "a dataset comes in its own order, dataset.shuffle(1000)",
 }

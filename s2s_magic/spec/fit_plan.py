@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from s2s_magic.spec.parts import Frozen, Named
 from s2s_magic.spec.plans import Names, Placed
@@ -23,7 +24,7 @@ class FitPlan(Placed):
     Attributes
     ----------
     source, decoder_input, lengths
-        Names of notebook variables, or parts of them such as ``df.a``.
+        Names of notebook variables, or parts of them such as ``df.a``, or files such as ``data/train.en``.
     target
         The variable for the model's output; for several outputs a list of them, or each by the output's name.
     inputs
@@ -36,6 +37,8 @@ class FitPlan(Placed):
         The weight of each class.
     validation
         A fraction of the data, the names of source and target, the keys of data, or the name of a dataset.
+    bad_lines
+        What is done with lines of files that cannot be read; None, like ``stop``, makes them faults.
     model
         Name of the Keras model to fit, where the code made several.
     epochs, batch, patience, seed
@@ -75,6 +78,7 @@ class FitPlan(Placed):
     shuffle: bool = True
     model: str | None = None
     log: str | None = None
+    bad_lines: Literal["stop", "skip"] | None = None
 
     @property
     def schedule(self) -> Named | None:

@@ -9,7 +9,6 @@ from typing import Any
 from s2s_magic.spec.checks import check_spec
 from s2s_magic.spec.keys import Key, Read, plain, read_keys
 from s2s_magic.spec.literals import (
-    Check,
     Value,
     number_in,
     or_none,
@@ -20,7 +19,7 @@ from s2s_magic.spec.literals import (
 from s2s_magic.spec.part_readers import ATTENTIONS, CELLS, MAX_UNITS, RATE, attention, dropout, feeding, recurrent
 from s2s_magic.spec.plans import SPECIAL_IDS, Spec
 from s2s_magic.spec.reading import Entries, Faults, Items, Node, Place, Scalar, read_entries, shown
-from s2s_magic.spec.references import is_reference, listed
+from s2s_magic.spec.references import file, is_file, is_reference, listed, variable
 from s2s_magic.spec.token_readers import UNITS, own_vocabularies, tokenization, whole_values
 
 MAX_VOCAB = 10_000_000
@@ -36,12 +35,11 @@ CODES = ("tfa", "keras")
 _CELL_CALLS = tuple(f"{kind}(" for kind in CELLS)
 
 
-def _sides(key: str, check: Check, expected: str, *, one_will_do: bool = False) -> Read:
+def _sides(key: str, read_one: Read, expected: str, *, one_will_do: bool = False) -> Read:
     """Return a reader of one value for both sides, or one for each; ``one_will_do`` if a side may be left out."""
-    read_one = plain(check, expected)
 
     def read(node: Node, faults: Faults, places: dict[str, Place]) -> dict[str, Any] | None:
-        if pair := _PAIR.fullmatch(_flat(node)):
+        if (pair := _PAIR.fullmatch(_flat(node))) and not (one_will_do and _is_list_of_names(node)):
             sides = f"{{source: {pair.group(1)}, target: {pair.group(2)}}}"
             faults.add(node.place, f"expected {expected}; for two sides write {sides}")
             return None
@@ -57,6 +55,10 @@ def _sides(key: str, check: Check, expected: str, *, one_will_do: bool = False) 
         return None if None in values.values() or len(values) < (2 if needed else 1) else {**values, "one": False}
 
     return read
+
+
+def _is_list_of_names(node: Node) -> bool:
+    return isinstance(node, Items) and not any(isinstance(i, Scalar) and i.text.isdigit() for i in node.items)
 
 
 def _flat(node: Node) -> str:
@@ -94,7 +96,23 @@ def _init(node: Node, faults: Faults, places: dict[str, Place]) -> dict[str, str
     return {side: entry.value.text.strip() for side, entry in entries.items() if isinstance(entry.value, Scalar)}
 
 
-_read_tokens = _sides("tokens", tokenization, "none, char, word or subword(8000)")
+_SIZE = "a number of ids, or the name of a notebook variable or a file"
+_read_counted = plain(_vocab, _SIZE)
+
+
+def _counted(node: Node, faults: Faults, places: dict[str, Place]) -> int | str | tuple[str, ...] | None:
+    """Read a number of ids, or the variable or file to count them in, or a list of these."""
+    if isinstance(node, Items) and node.items and _is_list_of_names(node):
+        several: tuple[str, ...] | None = listed(variable, "vocab")(node, faults, places)
+        return several
+    if isinstance(node, Scalar) and is_file(node.text):
+        return file(node, faults)
+    one: int | str | None = _read_counted(node, faults, places)
+    return one
+
+
+_TOKENS = "none, char, word or subword(8000)"
+_read_tokens = _sides("tokens", plain(tokenization, _TOKENS), _TOKENS)
 
 
 def _tokens(node: Node, faults: Faults, places: dict[str, Place]) -> Any:
@@ -113,15 +131,16 @@ def _switch(said: str, example: str = "true") -> Key:
 
 SPEC_KEYS: Mapping[str, Key] = {
     "vocab": Key(
-        "number of ids, for both sides or {source: ..., target: ...}; or the name of a variable to count them in",
+        "number of ids, for both sides or {source: ..., target: ...}; or the name of a variable or file to count them "
+        "in, or a list",
         "100",
-        _sides("vocab", _vocab, "a number of ids, or the name of a notebook variable", one_will_do=True),
+        _sides("vocab", _counted, _SIZE, one_will_do=True),
         offers_variables=True,
     ),
     "embed": Key(
         "embedding size, for both sides or {source: ..., target: ...}",
         "10",
-        _sides("embed", whole(1, MAX_UNITS), "an embedding size"),
+        _sides("embed", plain(whole(1, MAX_UNITS), "an embedding size"), "an embedding size"),
     ),
     "encoder": Key(
         "lstm(512), 2 * gru(256, dropout=0.2), bidirectional(lstm(128))",

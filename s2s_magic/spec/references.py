@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import json
+import re
 
 from s2s_magic.spec.keys import Read, plain
 from s2s_magic.spec.literals import Value, number_in, read_value
 from s2s_magic.spec.plans import Names
 from s2s_magic.spec.reading import Entries, Faults, Items, Node, Place, Scalar, read_entries, shown
+
+_LIKE_A_FILE = re.compile(r"[\w.+-]*\.[a-zA-Z]\w{0,9}")
 
 
 def reference(value: Value, faults: Faults) -> str | None:
@@ -19,6 +23,8 @@ def reference(value: Value, faults: Faults) -> str | None:
     if is_reference(value.tree):
         return value.text
     example = "" if isinstance(value.tree, ast.Constant) else "; assign it to a name first, and give that name"
+    if _LIKE_A_FILE.fullmatch(value.text):
+        example = f"; a file beside the notebook is ./{value.text}"
     faults.add(
         value.place,
         "expected the bare name of a notebook variable, or a part of one such as df.a, d['x'] or Y[:40], got "
@@ -54,7 +60,44 @@ def _is_whole(tree: ast.expr) -> bool:
     return isinstance(tree, ast.Constant) and type(tree.value) is int
 
 
-variable = plain(reference, "the name of a notebook variable")
+_COLUMN = re.compile(r"""(?P<path>.*?)\[(?P<quote>["'])(?P<column>.*)(?P=quote)\]""", re.DOTALL)
+
+
+def is_file(text: str) -> bool:
+    """Return whether a reference is to a file or folder, and not to a variable: a ``/`` stands in its path.
+
+    No part of a variable has one outside brackets; one with blanks beside it divides.
+    """
+    path = text.partition("[")[0]
+    return "/" in path and "/ " not in path and " /" not in path
+
+
+def path_and_column(text: str) -> tuple[str, str | None]:
+    """Split ``data/pairs.tsv["en"]`` into the path and the column; a file without columns has none."""
+    found = _COLUMN.fullmatch(text)
+    return (text, None) if found is None else (found["path"], found["column"])
+
+
+_reference = plain(reference, "the name of a notebook variable, or a file such as data/train.en")
+
+
+def variable(node: Node, faults: Faults, places: dict[str, Place]) -> str | None:
+    """Read a reference to a variable, or to a file: ``data/train.en``, ``./pairs.tsv["en"]``, ``shards/``."""
+    if isinstance(node, Scalar) and is_file(node.text):
+        return file(node, faults)
+    name: str | None = _reference(node, faults, places)
+    return name
+
+
+def file(node: Scalar, faults: Faults) -> str | None:
+    """Check a reference to a file; whether it exists is asked when it is read."""
+    path, column = path_and_column(node.text)
+    if column is None and (written := re.search(r"\[([^\[\]]*)\]$", path)):
+        name = written.group(1).strip("\"' ")
+        such = f"{path[: written.start()]}[{json.dumps(name or 'en', ensure_ascii=False)}]"
+        faults.add(node.place_at(written.start()), f"expected the name of a column in quotes, such as {such}")
+        return None
+    return node.text
 
 
 def listed(read_one: Read, key: str) -> Read:
@@ -89,7 +132,8 @@ def names(key: str, what: str, *, alone: bool = True) -> Read:
         entries = read_entries(node, faults, known=None, required={}, what=what)
         places.update({f"{key}.{name}": entry.value.place for name, entry in entries.items()})
         found = {name: variable(entry.value, faults, places) for name, entry in entries.items()}
-        return None if None in found.values() else found
+        whole = {name: read for name, read in found.items() if read is not None}
+        return None if len(whole) < len(found) else whole
 
     return read
 
