@@ -54,6 +54,8 @@ def candidates(text_before: str, namespace: Callable[[], Mapping[str, Any]]) -> 
     valued = {flag for option in VERBS[verb][3] if option.get("nargs") != 0 for flag in option["flags"]}
     if before and before[-1] == "--model":
         return _models_of(before[0], namespace())
+    if "--among" in before[-2:]:
+        return _variables(namespace())
     if before and before[-1] in valued:
         return None
     words = [

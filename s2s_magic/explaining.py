@@ -20,7 +20,15 @@ def explain(model: Seq2Seq, what: str, *, which: str | None = None) -> Explanati
 def explain(model: Seq2Seq, *, follow: Any, target: Any = None, which: str | None = None) -> Followed: ...
 @overload
 def explain(
-    model: Seq2Seq, *, decode: Any, instead: Any = None, likely: int = 5, which: str | None = None, **search: Any
+    model: Seq2Seq,
+    *,
+    decode: Any,
+    instead: Any = None,
+    likely: int = 5,
+    among: tuple[Any, Any] | None = None,
+    nearest: int | None = None,
+    which: str | None = None,
+    **search: Any,
 ) -> ToldDecoding: ...
 def explain(
     model: Seq2Seq,
@@ -29,6 +37,8 @@ def explain(
     decode: Any = None,
     instead: Any = None,
     likely: int = 5,
+    among: tuple[Any, Any] | None = None,
+    nearest: int | None = None,
     follow: Any = None,
     target: Any = None,
     which: str | None = None,
@@ -51,6 +61,12 @@ def explain(
         Another source, which is told side by side with the first.
     likely
         How many of the most probable tokens of each step are told.
+    among
+        Training pairs, as sources and targets. Of each step, those are told in which the decoder, fed with the target,
+        is in a state nearest to its state at that step (Strobelt et al., 2018, https://arxiv.org/abs/1804.09299), by
+        cosine distance. At most the first 2,000 pairs are looked at.
+    nearest
+        How many of these pairs are told of each step; 3 unless given.
     follow
         Instead of ``what``, a source: a text, a sequence of ids, or an array. What it puts on each wire of the training
         model is shown: shapes, first values, norms, and the norms of the loss's gradient on its way back.
@@ -78,7 +94,8 @@ def explain(
             changes.enter(model.chosen(which))
             asked = [(decode, {**search, "prefix": None})] if instead is not None or search.get("prefix") else []
             asked.append((decode if instead is None else instead, search))
-            return ToldDecoding(tuple(tell(model, source, likely=likely, **options) for source, options in asked))
+            given: dict[str, Any] = {"likely": likely, "among": among, "nearest": nearest}
+            return ToldDecoding(tuple(tell(model, source, **given, **options) for source, options in asked))
         if follow is not None:
             changes.enter(model.chosen(which))
             return _followed(model, follow, target)

@@ -53,7 +53,15 @@ def asked_to_explain(user_ns: Mapping[str, Any], model: Seq2Seq, options: Namesp
     if options.follow is not None:
         return "followed", {"follow": first(options.follow), "target": first(options.target, of_target=True)}
     given = {name: value for name in TELL_OPTIONS if (value := getattr(options, name)) is not None}
+    if options.among is not None:
+        given["among"] = tuple(_variable(user_ns, word) for word in options.among)
     return "told", {"decode": first(options.decode), "instead": first(options.instead), **given}
+
+
+def _variable(user_ns: Mapping[str, Any], word: str) -> Any:
+    if isinstance(word, Quoted) or word not in user_ns:
+        raise LookupFailed(f"no notebook variable {str(word)!r}{nearest(word, user_ns)}")
+    return user_ns[word]
 
 
 def _has_words(model: Seq2Seq) -> bool:

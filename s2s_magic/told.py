@@ -9,6 +9,29 @@ from s2s_magic.decoded import Alignment
 
 
 @dataclass(frozen=True)
+class Neighbour:
+    """A training pair, at the position where its decoder's state is nearest to that of a step.
+
+    Attributes
+    ----------
+    row
+        Its row among the pairs, from 0.
+    source, target
+        The tokens; ``end`` for the end id.
+    position
+        The position in the target, from 0: the token that is to be said in that state.
+    distance
+        Cosine distance of the states, from 0 to 2.
+    """
+
+    row: int
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+    position: int
+    distance: float
+
+
+@dataclass(frozen=True)
 class SaidStep:
     """One step of an output.
 
@@ -20,11 +43,14 @@ class SaidStep:
         The model's probability for it, after the source and all that was said before.
     likely
         The most probable tokens of the step with their probabilities, best first.
+    nearest
+        Training pairs in which the decoder is in a like state, nearest first; empty unless asked for.
     """
 
     token: str
     probability: float
     likely: tuple[tuple[str, float], ...]
+    nearest: tuple[Neighbour, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,6 +93,8 @@ class Told:
         What each attention looked at; empty where there is none.
     note
         What was asked for: an output's prefix, for example.
+    compared
+        What the nearest pairs are nearest of, and by which distance; empty where there are none.
     """
 
     name: str
@@ -75,6 +103,7 @@ class Told:
     tree: tuple[tuple[Branch, ...], ...] = ()
     alignments: tuple[Alignment, ...] = ()
     note: str = ""
+    compared: str = ""
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ SEARCH_OPTIONS = tuple(str(option["flags"][0]).lstrip("-").replace("-", "_") for
 """The names of these options, in Python."""
 
 
-TELL_OPTIONS = ("likely", "max_length", *(flag.lstrip("-").replace("-", "_") for flag in _OF_BEAMS))
+TELL_OPTIONS = ("likely", "nearest", "max_length", *(flag.lstrip("-").replace("-", "_") for flag in _OF_BEAMS))
 """The names of the options of telling how an output is said, in Python."""
 
 
@@ -184,6 +184,13 @@ VERBS: dict[str, tuple[str, str, dict[str, dict[str, Any]], tuple[dict[str, Any]
                 "help": "what that should become; what NAME says unless given",
             },
             {"flags": ("--likely",), "type": int, "metavar": "N", "help": "so many probable tokens of each step; 5"},
+            {
+                "flags": ("--among",),
+                "nargs": 2,
+                "metavar": ("SOURCES", "TARGETS"),
+                "help": "variables with training pairs: those whose decoder state is nearest to that of each step",
+            },
+            {"flags": ("--nearest",), "type": int, "metavar": "N", "help": "so many of these pairs for each step; 3"},
             {"flags": ("--max-length",), "type": int, "metavar": "N", "help": "longest output"},
             *(option for option in _SEARCH if option["flags"][0] in _OF_BEAMS),
             _MODEL,

@@ -141,7 +141,8 @@ def _steps(encoder: Any, decoder: Any, structure: Any) -> Steps:
 
         return state, step
 
-    return Steps(begin, gives_logits(decoder.output_layer), constant=constant)
+    carried = len(tf.nest.flatten(decoder.cell.cell.state_size))  # a wrapper's state begins with its cell's
+    return Steps(begin, gives_logits(decoder.output_layer), constant=constant, carried=carried)
 
 
 def _started(encoder: Any, decoder: Any, structure: Any, sources: Any) -> tuple[list[Any], _Advance]:

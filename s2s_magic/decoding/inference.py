@@ -70,7 +70,7 @@ def decoded(seq2seq: Seq2Seq, sources: Any, ready: Prepared) -> Decodings:
     searched = replace(settings, n_best=settings.beam, coverage_penalty=0.0) if covers else settings
     run_batch = runner(inference, longest, searched)
     found: list[Any] = [None] * len(source.lengths)
-    for numbers, batch in _batches(source, max(1, min(BATCH, MOST_ROWS // settings.width))):
+    for numbers, batch in batches(source, max(1, min(BATCH, MOST_ROWS // settings.width))):
         parts = run_batch(batch, tf.fill([len(numbers)], plan.ids.start))
         for number, row in zip(numbers, _rows(parts, searched.n_best, longest, plan.ids.end), strict=True):
             found[number] = row
@@ -251,7 +251,7 @@ def _inference(seq2seq: Seq2Seq, plan: _Plan, longest: int) -> DecodingModel:
     return seq2seq.inference
 
 
-def _batches(source: Sources, size: int) -> list[tuple[Sequence[int], Any]]:
+def batches(source: Sources, size: int) -> list[tuple[Sequence[int], Any]]:
     """Sort rows by length and cut them into batches; if lengths cannot be mixed, a batch has one length.
 
     Rows that are much longer than most get batches of their own, so that no other row is padded to their length.

@@ -31,6 +31,8 @@ class Steps:
         Whether its scores are logits; None where only the numbers tell.
     constant
         How many of the last tensors of the state no step changes, such as an encoder's outputs.
+    carried
+        How many of the first tensors of the state are those of recurrent cells; None for all that are not constant.
     preferred
         Whether the greedy search goes by them too, as it gives the same ids as the code and is faster.
     """
@@ -38,6 +40,7 @@ class Steps:
     begin: Callable[[Any], tuple[Sequence[Any], Step]]
     logits: bool | None = None
     constant: int = 0
+    carried: int | None = None
     preferred: bool = True
 
 

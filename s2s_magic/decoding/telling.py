@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from s2s_magic.decoding.alignments import tokens_of
 from s2s_magic.decoding.constraints import IMPOSSIBLE
 from s2s_magic.decoding.inference import decoded, prepared
 from s2s_magic.decoding.log_probabilities import log_probabilities
+from s2s_magic.decoding.neighbours import nearest_pairs, read_pairs
 from s2s_magic.decoding.recipe import DecodingModel
 from s2s_magic.decoding.runners import searching
 from s2s_magic.decoding.search import Steps
@@ -24,8 +26,13 @@ from s2s_magic.told import Branch, SaidStep, Told
 
 Name = Callable[[int], str]
 
+NEAREST = 3
+"""So many training pairs are told of each step, unless another number is asked for."""
 
-def tell(seq2seq: Seq2Seq, source: Any, *, likely: int = 5, **options: Any) -> Told:
+
+def tell(
+    seq2seq: Seq2Seq, source: Any, *, likely: int = 5, among: Any = None, nearest: int | None = None, **options: Any
+) -> Told:
     """Decode one source and tell how its best output was said.
 
     Parameters
@@ -36,6 +43,8 @@ def tell(seq2seq: Seq2Seq, source: Any, *, likely: int = 5, **options: Any) -> T
         A text, or ids.
     likely
         How many of the most probable tokens of each step to tell.
+    among, nearest
+        The sources and targets of training pairs, and how many of them to tell of each step.
     **options
         As for `s2s_magic.decode`, without samples.
 
@@ -46,6 +55,10 @@ def tell(seq2seq: Seq2Seq, source: Any, *, likely: int = 5, **options: Any) -> T
     """
     if type(likely) is not int or likely < 1:
         raise DecodeError(f"likely is {likely!r}; expected a whole number of at least 1")
+    if nearest is not None and (type(nearest) is not int or nearest < 1):
+        raise DecodeError(f"nearest is {nearest!r}; expected a whole number of at least 1")
+    if nearest is not None and among is None:
+        raise DecodeError("nearest needs the training pairs to look among: a model does not keep what it was fitted on")
     if options.get("sample"):
         raise DecodeError("what is drawn is not told step by step: leave 'sample' out")
     if options.get("coverage_penalty"):
@@ -63,13 +76,20 @@ def tell(seq2seq: Seq2Seq, source: Any, *, likely: int = 5, **options: Any) -> T
     ids = [*best.ids, end] if end is not None and len(best.ids) < longest else list(best.ids)
     name = _names(seq2seq, inference, end)
     found = [tuple(one.ids) for one in outputs.n_best[0]]
+    pairs = None if among is None else read_pairs(seq2seq, ready, among)
+    told, states = _steps(steps, row, inference.ids.start or 0, ids, name, likely)
+    if pairs is not None:
+        tokens = partial(tokens_of, seq2seq)
+        likest = nearest_pairs(ready, steps, pairs, states, nearest or NEAREST, tokens)
+        told = [replace(step, nearest=each) for step, each in zip(told, likest, strict=True)]
     return Told(
         seq2seq.name,
         tuple(tokens_of(seq2seq, "source", np.asarray(row)[0])),
-        tuple(_steps(steps, row, inference.ids.start or 0, ids, name, likely)),
+        tuple(told),
         _tree(inference, steps, row, settings, len(ids), found, name) if settings.beam > 1 else (),
         _attended(outputs),
         "" if settings.prefix is None else f"begins with {' '.join(name(number) for number in settings.prefix)}",
+        "" if pairs is None else pairs.compared,
     )
 
 
@@ -94,17 +114,20 @@ def _attended(outputs: Any) -> tuple[Alignment, ...]:
         return ()
 
 
-def _steps(steps: Steps, row: Any, start: int, ids: Sequence[int], name: Name, most: int) -> list[SaidStep]:
-    """Feed an output to the decoder, and return what was probable at each step."""
+def _steps(
+    steps: Steps, row: Any, start: int, ids: Sequence[int], name: Name, most: int
+) -> tuple[list[SaidStep], list[Sequence[Any]]]:
+    """Feed an output to the decoder, and return what was probable at each step, and the state that it was in."""
     state, step = steps.begin(tf.convert_to_tensor(row))
-    found = []
+    found, states = [], []
     for last, number in zip([start, *ids[:-1]], ids, strict=True):
         scores, state = step(tf.constant([last]), state)
         chances = np.exp(log_probabilities(scores, logits=steps.logits)[0].numpy().astype(float))
         order = np.argsort(-chances, kind="stable")[:most]
         likely = tuple((name(int(one)), float(chances[one])) for one in order)
         found.append(SaidStep(name(number), float(chances[number]), likely))
-    return found
+        states.append(state)
+    return found, states
 
 
 def _tree(

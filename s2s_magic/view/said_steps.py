@@ -33,6 +33,8 @@ def _part(told: Told) -> list[Markup]:
     if told.note:
         pieces.append(tag("p", told.note))
     pieces.append(_table(told))
+    if told.compared:
+        pieces.append(_neighbours(told))
     if told.tree:
         caption = tag("figcaption", "The beam: a column for each step, the best above; cut branches are pale.")
         pieces.append(tag("figure", Markup(tree_svg(told.tree)), caption, style="margin:8px"))
@@ -62,6 +64,28 @@ def _table(told: Told) -> Markup:
         rows.append(tag("tr", tag("th", number, scope="row"), *(tag("td", cell, style=left) for cell in cells)))
     caption = tag("caption", f"What {told.name} said, step by step", style="white-space:nowrap")
     return tag("table", caption, tag("thead", tag("tr", *heads)), tag("tbody", *rows))
+
+
+def _neighbours(told: Told) -> Markup:
+    """Return a table of the training pairs nearest to each step, with the position marked at which they are."""
+    left = "text-align:left;padding-right:0.8em;vertical-align:top"
+    heads = [tag("th", name, scope="col", style=left) for name in ("step", "said", "distance", "training pair")]
+    rows = []
+    for number, step in enumerate(told.steps, 1):
+        for place, each in enumerate(step.nearest):
+            tokens = [drawn(token) for token in each.target]
+            target = [tag("mark", token) if at == each.position else token for at, token in enumerate(tokens)]
+            pair = [f"row {each.row}: {' '.join(map(drawn, each.source))} → ", *_spaced(target)]
+            head = [tag("th", number, scope="row", rowspan=len(step.nearest), style=left)] if not place else []
+            said = [tag("td", drawn(step.token), rowspan=len(step.nearest), style=left)] if not place else []
+            cells = [tag("td", f"{each.distance:.3f}", style=left), tag("td", *pair, style="text-align:left")]
+            rows.append(tag("tr", *head, *said, *cells))
+    caption = tag("caption", f"Training pairs in a like state: {told.compared}", style="text-align:left")
+    return tag("table", caption, tag("thead", tag("tr", *heads)), tag("tbody", *rows))
+
+
+def _spaced(pieces: list[Markup | str]) -> list[Markup | str]:
+    return [part for piece in pieces for part in (piece, " ")][:-1]
 
 
 def _percent(probability: float) -> str:
@@ -131,6 +155,21 @@ def _part_text(told: Told) -> str:
         likely = ", ".join(f"{drawn(token)} {_percent(chance)}" for token, chance in step.likely)
         said = drawn(step.token) + " " * (wide - drawn_width(step.token))
         lines.append(f"{number:>4}  {said}  {_percent(step.probability):>7}   of {likely}")
+    if told.compared:
+        lines += [f"training pairs in a like state, marked where: {told.compared}", *_neighbour_lines(told)]
     if told.tree:
         lines += ["the beam, with cut branches in brackets:", *(f"  {line}" for line in tree_lines(told.tree))]
     return "\n".join([*lines, *(f"\n{alignment_text(one)}" for one in told.alignments)])
+
+
+def _neighbour_lines(told: Told) -> list[str]:
+    lines = []
+    for number, step in enumerate(told.steps, 1):
+        for place, each in enumerate(step.nearest):
+            tokens = [drawn(token) for token in each.target]
+            target = [f"[{token}]" if at == each.position else token for at, token in enumerate(tokens)]
+            lines.append(
+                f"{number if not place else '':>4}  {each.distance:.3f}  row {each.row}: "
+                f"{' '.join(map(drawn, each.source))} → {' '.join(target)}"
+            )
+    return lines
