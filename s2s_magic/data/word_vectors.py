@@ -20,7 +20,7 @@ import numpy as np
 from s2s_magic.errors import Fault, SpecError, nearest
 
 if TYPE_CHECKING:
-    from s2s_magic.data.tokens import Tokenizer
+    from s2s_magic.data.vocabularies import AnyTokenizer
     from s2s_magic.spec import Spec
 
 MOST_FAULTS = 5
@@ -31,7 +31,7 @@ _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 _PACKED = {b"\x1f\x8b": "gzip", b"PK": "zip", b"BZ": "bzip2", b"\xfd7": "xz"}
 
 
-def check_vectors(spec: Spec, tokenizers: Mapping[str, Tokenizer], name: str) -> None:
+def check_vectors(spec: Spec, tokenizers: Mapping[str, AnyTokenizer], name: str) -> None:
     """Check the files that a spec's ``init`` names, and warn of words that stand in them twice or have spaces.
 
     The files are read line by line. Every line must have a word and the right number of fields; the numbers are read

@@ -11,9 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from s2s_magic import backend
+from s2s_magic.data.vocabularies import AnyTokenizer
 from s2s_magic.handle import Fitted, Seq2Seq
 from s2s_magic.keeping.identities import names_of, optimizer_states, states_of, weights_of
-from s2s_magic.keeping.kept import Checked, Compiled, Document, Ids, Plan, Versions, Vocabulary
+from s2s_magic.keeping.kept import Checked, Compiled, Document, Ids, Pieces, Plan, Versions, Vocabulary
 from s2s_magic.keeping.recompiling import compiled_record
 
 UNWRITTEN = Checked(bytes=0, sha256="0" * 64)
@@ -65,9 +66,7 @@ def gathered(seq2seq: Seq2Seq) -> tuple[Document, dict[str, Any]]:
             tokens=_by_side(ids.tokens),
             added=ids.added,
         ),
-        tokenizers=_by_side(
-            {side: Vocabulary(unit=each.unit, tokens=list(each.tokens)) for side, each in seq2seq.tokenizers.items()}
-        ),
+        tokenizers=_by_side({side: _vocabulary(each) for side, each in seq2seq.tokenizers.items()}),
         vocabularies=vocabularies_of(seq2seq),
         ledger=seq2seq.ledger.to_dict(),
         longest=fitted.longest,
@@ -89,8 +88,13 @@ def _plan(seq2seq: Seq2Seq) -> Plan | None:
     spec = seq2seq.spec
     if spec is None or not seq2seq.spec_text or spec.code is None:
         return None
-    vocab: dict[Any, int] = {"source": int(spec.vocab.source), "target": int(spec.vocab.target)}
+    sizes: Any = spec.vocab  # numbers, since the model was built
+    vocab: dict[Any, int] = {"source": int(sizes.source), "target": int(sizes.target)}
     return Plan(text=seq2seq.spec_text, code=spec.code, vocab=vocab)
+
+
+def _vocabulary(tokenizer: AnyTokenizer) -> Vocabulary | Pieces:
+    return (Pieces if tokenizer.unit == "subword" else Vocabulary)(**tokenizer.to_dict())
 
 
 def _by_side(values: Mapping[Any, Any]) -> dict[Any, Any]:

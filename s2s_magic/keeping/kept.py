@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from s2s_magic.data.tokens import Unit
+from s2s_magic.data.tokens import Form, Unit
+from s2s_magic.spec import Tokenization
 
 SCHEMA = "s2s_magic.kept/1"
 DOCUMENT, TENSORS = "model.json", "tensors.safetensors"
@@ -40,7 +41,7 @@ class Ids(Closed):
     padding: int | None
     unknown: int | None
     begins: list[int | str | None]
-    tokens: dict[Side, Unit]
+    tokens: dict[Side, Tokenization]
     added: bool
 
 
@@ -49,13 +50,24 @@ class Vocabulary(Closed):
 
     unit: Unit
     tokens: list[str]
+    lowercase: bool
+    form: Form | None
+
+
+class Pieces(Closed):
+    """The fields of a `s2s_magic.data.subwords.Subwords`; ``model`` in base64."""
+
+    unit: Literal["subword"]
+    model: str
+    lowercase: bool
+    form: Form | None
 
 
 class Schedule(Closed):
-    """A learning rate that changes with the steps: a schedule of Keras, by the name of its class."""
+    """A learning rate that changes with the steps: a schedule of Keras or of fits, by the name of its class."""
 
     schedule: str
-    settings: dict[str, Plain | list[int | float]]
+    settings: dict[str, Plain | list[int | float] | Schedule]
 
 
 class OptimizerRecord(Closed):
@@ -152,7 +164,7 @@ class Document(Closed):
     plan: Plan | None
     source: str
     ids: Ids
-    tokenizers: dict[Side, Vocabulary]
+    tokenizers: dict[Side, Vocabulary | Pieces]
     vocabularies: dict[str, list[str]]
     ledger: dict[str, Any]
     longest: int | None

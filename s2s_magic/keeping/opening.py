@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import stat
+from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,11 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
+from s2s_magic.data.subwords import check_model
+from s2s_magic.data.values import Unreadable
 from s2s_magic.errors import LoadError, Seq2SeqError, SetupError, first_line_of, nearest
 from s2s_magic.keeping.identities import names_of
-from s2s_magic.keeping.kept import DOCUMENT, SCHEMA, TENSORS, Document, Plan, Shapes
+from s2s_magic.keeping.kept import DOCUMENT, SCHEMA, TENSORS, Document, Pieces, Plan, Shapes
 from s2s_magic.keeping.sealed import LARGEST, Unsound, unseal
 from s2s_magic.ledger import Ledger
 from s2s_magic.memory import memory_left
@@ -113,6 +116,7 @@ def read(folder: str | Path) -> Kept:
         document = Document.model_validate(unseal((path / DOCUMENT).read_bytes(), SCHEMA))
         ledger = Ledger.from_dict(document.ledger)
         spec = None if document.plan is None else _planned(document.plan, ledger)
+        _check_subwords(document)
     except Unsound as error:
         refuse(DOCUMENT, str(error), error)
     except ValidationError as error:
@@ -206,6 +210,15 @@ def _planned(plan: Plan, ledger: Ledger) -> Spec:
     if planned != recorded:
         raise Unsound(f"has a spec of {planned:,} parameters, and a ledger of {recorded:,}")
     return spec
+
+
+def _check_subwords(document: Document) -> None:
+    for side, each in document.tokenizers.items():
+        if isinstance(each, Pieces):
+            try:
+                check_model(b64decode(each.model, validate=True))
+            except (ValueError, Unreadable) as error:
+                raise Unsound(f"has a fault at tokenizers.{side}.model: it {error}") from error
 
 
 def _check_bytes(path: Path, size: int, document: Document) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 import tensorflow as tf
 
 from s2s_magic import backend
-from s2s_magic.data.tokens import Tokenizer, Unit
+from s2s_magic.data.subwords import Subwords
+from s2s_magic.data.tokens import Tokenizer
+from s2s_magic.data.vocabularies import AnyTokenizer
 from s2s_magic.errors import LoadError
 from s2s_magic.handle import Fitted, Seq2Seq, SpecialIds
 from s2s_magic.keeping.carrying import carried
@@ -22,9 +24,10 @@ from s2s_magic.keeping.identities import (
     states_of,
     weights_of,
 )
-from s2s_magic.keeping.kept import OptimizerRecord
+from s2s_magic.keeping.kept import OptimizerRecord, Pieces
 from s2s_magic.keeping.opening import Kept
 from s2s_magic.keeping.recompiling import compile_as, optimizer_of, optimizer_record, same_as_compiled
+from s2s_magic.spec import Tokenization
 from s2s_magic.training.exclusive import take
 from s2s_magic.undoing import Changes, attributes_of
 
@@ -213,8 +216,9 @@ def _needed(shapes: Mapping[str, Any], record: OptimizerRecord) -> dict[str, Any
 def _put_records(seq2seq: Seq2Seq, kept: Kept, names: Mapping[str, str], tensor: Callable[[str], Any]) -> None:
     """Restore the ids, the tokenizers, and what the fits recorded."""
     document = kept.document
-    made: dict[str, Tokenizer] = {
-        side: Tokenizer(each.unit, tuple(each.tokens)) for side, each in document.tokenizers.items()
+    made: dict[str, AnyTokenizer] = {
+        side: (Subwords if isinstance(each, Pieces) else Tokenizer).from_dict(each.model_dump())
+        for side, each in document.tokenizers.items()
     }
     if len(made) == 2 and made["source"] == made["target"]:
         made["target"] = made["source"]  # one object, as a vocabulary that both sides share is
@@ -234,7 +238,7 @@ def _put_records(seq2seq: Seq2Seq, kept: Kept, names: Mapping[str, str], tensor:
         padding=ids.padding,
         unknown=ids.unknown,
         begins=tuple(ids.begins),
-        tokens=dict[str, Unit](ids.tokens.items()),
+        tokens=dict[str, Tokenization](ids.tokens.items()),
         added=ids.added,
     )
     seq2seq.tokenizers = made

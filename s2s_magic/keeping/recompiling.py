@@ -10,6 +10,7 @@ from tensorflow import keras
 
 from s2s_magic import backend
 from s2s_magic.keeping.kept import Compiled, Crossentropy, FromScores, Masked, Named, OptimizerRecord, Plain, Schedule
+from s2s_magic.training import schedules
 from s2s_magic.training.compiling import masked_metric
 
 OPTIMIZERS = (
@@ -17,9 +18,9 @@ OPTIMIZERS = (
 )
 SCHEDULES = (
     *("CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay"),
-    *("PiecewiseConstantDecay", "PolynomialDecay"),
+    *("PiecewiseConstantDecay", "PolynomialDecay", "InverseSquareRoot", "WarmUp"),
 )
-"""The classes of Keras that are made anew, by their settings."""
+"""The classes, of Keras and of fits, that are made anew by their settings."""
 _OF_ONE_KERAS = {"name", "jit_compile", "is_legacy_optimizer"}
 """Settings that say nothing of what an optimizer computes."""
 Metrics = list[str | Masked | Named] | None
@@ -60,11 +61,11 @@ def _told(value: Any) -> Plain | Schedule:
         value = value.item()
     if isinstance(value, bool | int | str) or (isinstance(value, float) and np.isfinite(value)):
         return value
-    if isinstance(value, dict) and value.get("class_name") in SCHEDULES:
+    if isinstance(value, dict) and (kind := str(value.get("class_name")).rpartition(">")[2]) in SCHEDULES:
         settings = {key: each for key, each in value["config"].items() if key != "name" and each is not None}
-        plain = {key: list(each) if isinstance(each, tuple) else each for key, each in settings.items()}
-        if all(isinstance(each, bool | int | float | str | list) for each in plain.values()):
-            return Schedule(schedule=value["class_name"], settings=plain)
+        plain = {key: list(each) if isinstance(each, list | tuple) else _told(each) for key, each in settings.items()}
+        if None not in plain.values():
+            return Schedule(schedule=kind, settings=plain)
     return None
 
 
@@ -76,13 +77,21 @@ def optimizer_of(record: OptimizerRecord) -> Any:
     try:
         for key, value in record.settings.items():
             if isinstance(value, Schedule):
-                if value.schedule not in SCHEDULES:
-                    return None
-                settings[key] = getattr(keras.optimizers.schedules, value.schedule)(**value.settings)
+                settings[key] = _schedule_of(value)
         made = getattr(keras.optimizers, record.kind)(**settings)
     except (TypeError, ValueError):  # settings that this Keras's class does not take
         return None
     return made if optimizer_record(made).settings == record.settings else None
+
+
+def _schedule_of(record: Schedule) -> Any:
+    if record.schedule not in SCHEDULES:
+        raise ValueError(f"{record.schedule} is no schedule that is made anew")
+    settings = {
+        key: _schedule_of(each) if isinstance(each, Schedule) else each for key, each in record.settings.items()
+    }
+    home = schedules if hasattr(schedules, record.schedule) else keras.optimizers.schedules
+    return getattr(home, record.schedule)(**settings)
 
 
 def _loss_record(loss: Any) -> str | FromScores | Named | None:
