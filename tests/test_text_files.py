@@ -257,6 +257,7 @@ FAULTS = {
     "data/x.tsv['en']": f"data/x.tsv, line 3 has 1 field, and the first line has 2 (2 such lines in all){SKIP}",
     "data/y.csv['en']": f"data/y.csv, line 4, column 'de', byte 1: 0xff is no UTF-8{SKIP}",
     "data/z.csv['en']": "data/z.csv, line 1: the column 'en' stands here 2 times",
+    "data/blank.csv": "data/blank.csv, line 1 is empty: expected the names of the columns",
     "data/head.csv['en']": "data/head.csv has no rows below its first line, which names the columns",
     "data/one.en['en']": "data/one.en is no table: columns are read from files that end with .tsv, .tab, .csv",
     "data/three": "data/train.de has 4 lines and data/three has 3: data/train.de, line 4 has no line beside it",
@@ -292,6 +293,7 @@ def test_a_fault_of_a_file_is_one_line_with_its_name_and_place(name, model):
     written("data/y.csv", b'en,de\na,"b\nb"\nc,\xff\n"d, d",d\n1,2\n')
     written("data/z.csv", "en,en\n1,2\n")
     written("data/head.csv", "en,de\n")
+    written("data/blank.csv", "\n1,2\n")
     written("data/three", "a\nb\nc\n")
     Path("data/five").mkdir()
     written("data/five/a", "a\nb\nc\n")

@@ -49,6 +49,8 @@ def _header(name: str, record: Record) -> list[str]:
     header = record[1]
     if isinstance(header, str):
         raise Unknown(f"{name}, line 1: {header}")
+    if not any(map(str.strip, header)):
+        raise Unknown(f"{name}, line 1 is empty: expected the names of the columns")
     for place, said in no_utf_8(header):
         raise Unknown(f"{name}, line 1, column {place + 1}, {said}")
     title, count = Counter(header).most_common(1)[0]
