@@ -68,6 +68,9 @@ def test_each_of_the_tasks_is_trained_and_scored_on_pairs_held_back():
     assert len(cells) == 3
     for cell in cells:
         assert re.search(r"[\d.]+ % of 50 held-back \w+ are exactly right", cell.outputs[-1].text)
+    scores = shown(notebook, "%%seq2seq score dates_model")
+    assert "dates_model, scored on 50 rows" in scores
+    assert "token_accuracy" in scores
 
 
 def test_attention_reads_a_word_from_its_end():

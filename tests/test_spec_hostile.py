@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from s2s_magic.errors import SpecError
 from s2s_magic.source import generate
-from s2s_magic.spec import FIT_KEYS, SPEC_KEYS, FitPlan, Spec, parse_fit, parse_spec
+from s2s_magic.spec import FIT_KEYS, SCORE_KEYS, SPEC_KEYS, FitPlan, ScorePlan, Spec, parse_fit, parse_score, parse_spec
 
 EXAMPLES = 2_100
 thorough = settings(
@@ -33,6 +33,14 @@ validation: [Xv, Yv]
 optimizer: adam(1e-3, clipnorm=1)
 metrics: [accuracy]
 epochs: 3
+"""
+VALID_SCORE = """\
+source: X
+target: [Y, df.b]
+metrics: [bleu, exact]
+beam: 5
+prefix: [3, 7]
+bootstrap: 100
 """
 HOSTILE = [
     *("\t", "\x00", "\x85", "\u2028", "\ufeff", "\ud800", "\U0010ffff", "\r", "\r\n", "é", "ﬃ", "٣", "\\"),
@@ -79,7 +87,7 @@ scalars = st.one_of(
     st.floats().map(str),
     st.text(max_size=20),
     st.text(string.printable, max_size=30),
-    st.sampled_from([key.example for key in (*SPEC_KEYS.values(), *FIT_KEYS.values())]),
+    st.sampled_from([key.example for key in (*SPEC_KEYS.values(), *FIT_KEYS.values(), *SCORE_KEYS.values())]),
     st.builds(
         "{} * {}({}, {}={})".format,
         st.integers(-1, 20),
@@ -99,14 +107,14 @@ values = st.recursive(
     ),
     max_leaves=5,
 )
-keys = st.one_of(st.sampled_from([*SPEC_KEYS, *FIT_KEYS]), scalars)
+keys = st.one_of(st.sampled_from([*SPEC_KEYS, *FIT_KEYS, *SCORE_KEYS]), scalars)
 structured = st.lists(st.tuples(keys, values), max_size=9).map(lambda pairs: "".join(f"{k}: {v}\n" for k, v in pairs))
 
 
 @st.composite
 def mutated(draw: st.DrawFn) -> str:
     """Draw a valid text with up to six deletions, duplications and hostile insertions."""
-    text = draw(st.sampled_from([VALID, VALID_FIT]))
+    text = draw(st.sampled_from([VALID, VALID_FIT, VALID_SCORE]))
     for _ in range(draw(st.integers(1, 6))):
         start = draw(st.integers(0, len(text)))
         end = min(len(text), start + draw(st.integers(0, 8)))
@@ -141,7 +149,7 @@ plausible = st.fixed_dictionaries(
 
 
 def check(text: str) -> None:
-    for parse, plan in ((parse_spec, Spec), (parse_fit, FitPlan)):
+    for parse, plan in ((parse_spec, Spec), (parse_fit, FitPlan), (parse_score, ScorePlan)):
         try:
             read, faults = parse(text, first_line=2), []
         except SpecError as error:
@@ -172,7 +180,11 @@ def test_damaged_specs_give_a_plan_or_a_spec_error(text):
 
 
 @thorough
-@given(st.lists(st.sampled_from([*HOSTILE, *re.findall(r"\w+|\W", VALID + VALID_FIT)]), max_size=60).map("".join))
+@given(
+    st.lists(st.sampled_from([*HOSTILE, *re.findall(r"\w+|\W", VALID + VALID_FIT + VALID_SCORE)]), max_size=60).map(
+        "".join
+    )
+)
 def test_shuffled_pieces_give_a_plan_or_a_spec_error(text):
     check(text)
 
@@ -199,6 +211,7 @@ def test_long_repetitions_of_one_piece_end_in_a_spec_error(piece):
 def test_the_sound_texts_that_are_damaged_are_sound():
     assert isinstance(parse_spec(VALID), Spec)
     assert isinstance(parse_fit(VALID_FIT), FitPlan)
+    assert isinstance(parse_score(VALID_SCORE), ScorePlan)
 
 
 def test_nothing_is_evaluated(tmp_path):
