@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import weakref
 from argparse import Namespace
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -16,9 +17,12 @@ from s2s_magic.files import check_targets, write_whole
 from s2s_magic.handle import Seq2Seq
 from s2s_magic.ledger import Ledger
 from s2s_magic.ledger.compare import side_by_side
+from s2s_magic.verbs import Quoted
 from s2s_magic.view.bundles import progress_bundle, report_display, show_comparison
 
 if TYPE_CHECKING:
+    from s2s_magic.followed import Followed
+    from s2s_magic.told import ToldDecoding
     from s2s_magic.training.progress import Progress, Show
 
 
@@ -62,13 +66,34 @@ def show_model(
     from s2s_magic.view import report, to_widget
 
     shown = report(model.ledger, after=after, training=training)
-    widget = to_widget(shown, inference=model.inference.ledger if model.inference else None, replace=replaced)
+    inference = model.inference.ledger if model.inference else None
+    widget = to_widget(shown, inference=inference, replace=replaced, tell=_telling(model) if model.model else None)
     widget.show()
     return widget
 
 
-def write_views(ledger: Ledger, options: Namespace) -> list[Path]:
-    """Write the files requested of ``inspect``, all or none, print their names, and return their paths."""
+def _telling(model: Seq2Seq) -> Callable[[str], ToldDecoding]:
+    """Return what tells how the output for a source is said, given as text, without keeping the model alive."""
+    kept, name, which = weakref.ref(model), model.name, model.ledger.chosen
+
+    def tell(source: str) -> ToldDecoding:
+        from s2s_magic.explaining import explain
+        from s2s_magic.line_sources import read_sources
+
+        if (found := kept()) is None:
+            raise LookupFailed(f"{name} is no longer in the notebook: build or trace it again")
+        return explain(found, decode=read_sources({}, found, Quoted(source))[0], which=which)
+
+    return tell
+
+
+def write_views(
+    ledger: Ledger, options: Namespace, *, told: ToldDecoding | None = None, followed: Followed | None = None
+) -> list[Path]:
+    """Write the files requested of ``inspect``, all or none, print their names, and return their paths.
+
+    The page also has the given examples.
+    """
     from s2s_magic import view
 
     after = options.after
@@ -79,7 +104,9 @@ def write_views(ledger: Ledger, options: Namespace) -> list[Path]:
 
     makers: dict[str, Callable[[], str | bytes]] = {
         "json": lambda: json.dumps(ledger.to_dict(), indent=1),
-        "html": lambda: view.to_html(view.report(ledger, after=after, training=options.training), page=True),
+        "html": lambda: view.to_html(
+            view.report(ledger, after=after, training=options.training), page=True, told=told, followed=followed
+        ),
         "svg": lambda: view.to_svg(ledger, after=after),
         "png": png,
     }

@@ -27,6 +27,8 @@ class Carried:
         Its first values: several of a row of ids, else of the first position's numbers.
     norm
         Euclidean norm of all its numbers; None for ids, texts and booleans.
+    true
+        How many of its values are true; None for anything but booleans, such as masks.
     gradient
         Euclidean norm of the loss's gradient with respect to it; None where none flows back through it.
     """
@@ -41,6 +43,7 @@ class Carried:
     first: tuple[float | int | bool | str, ...]
     norm: float | None = None
     gradient: float | None = None
+    true: int | None = None
 
 
 @dataclass(frozen=True)

@@ -42,20 +42,56 @@ def asked_to_explain(user_ns: Mapping[str, Any], model: Seq2Seq, options: Namesp
     if options.what is not None:
         return "explanation", {"what": options.what}
 
-    def first(word: str | None, *, of_target: bool = False) -> Any:
-        if word is None:
-            return None
-        rows = _read(user_ns, model, word, _has_words(model) if of_target else reads_text(model))
-        return rows if isinstance(rows, str) or not len(rows) else rows[0]
-
-    from s2s_magic.decoding import reads_text
-
     if options.follow is not None:
-        return "followed", {"follow": first(options.follow), "target": first(options.target, of_target=True)}
+        return "followed", _to_follow(user_ns, model, options)
     given = {name: value for name in TELL_OPTIONS if (value := getattr(options, name)) is not None}
     if options.among is not None:
         given["among"] = tuple(_variable(user_ns, word) for word in options.among)
-    return "told", {"decode": first(options.decode), "instead": first(options.instead), **given}
+    sources = {name: _first(user_ns, model, getattr(options, name)) for name in ("decode", "instead")}
+    return "told", {**sources, **given}
+
+
+def asked_to_show(user_ns: Mapping[str, Any], model: Seq2Seq, options: Namespace) -> dict[str, dict[str, Any]]:
+    """Return the examples that a page of ``%seq2seq inspect`` shows: by view, the arguments of `s2s_magic.explain`.
+
+    Raises
+    ------
+    UsageError
+        When no page is written, or there is a target without a source.
+    LookupFailed
+        When a name is not in the notebook, or ids are not ids.
+    """
+    asked = [flag for flag in ("decode", "follow", "target") if getattr(options, flag) is not None]
+    verb = f"%seq2seq inspect {options.name}"
+    if asked and options.html is None:
+        instead = "follow" if asked[0] == "target" else asked[0]
+        raise UsageError(
+            f"{verb}: --{asked[0]} adds to a page: give --html FILE as well, or %seq2seq explain {options.name} "
+            f"--{instead} SOURCE"
+        )
+    if asked == ["target"] or asked == ["decode", "target"]:
+        raise UsageError(f"{verb}: --target is of an example that is followed: give --follow SOURCE as well")
+    found = {}
+    if options.decode is not None:
+        found["told"] = {"decode": _first(user_ns, model, options.decode)}
+    if options.follow is not None:
+        found["followed"] = _to_follow(user_ns, model, options)
+    return found
+
+
+def _to_follow(user_ns: Mapping[str, Any], model: Seq2Seq, options: Namespace) -> dict[str, Any]:
+    target = _first(user_ns, model, options.target, of_target=True)
+    return {"follow": _first(user_ns, model, options.follow), "target": target}
+
+
+def _first(user_ns: Mapping[str, Any], model: Seq2Seq, word: str | None, *, of_target: bool = False) -> Any:
+    """Return a source or a target, of a variable with several the first; None for no word."""
+    from s2s_magic.decoding import reads_text
+
+    if word is None:
+        return None
+    rows = _read(user_ns, model, word, _has_words(model) if of_target else reads_text(model))
+    return rows if isinstance(rows, str) or not len(rows) else rows[0]
 
 
 def _variable(user_ns: Mapping[str, Any], word: str) -> Any:

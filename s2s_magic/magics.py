@@ -16,7 +16,7 @@ from s2s_magic.cells import transformer
 from s2s_magic.compatibility import matchers
 from s2s_magic.completion import matcher
 from s2s_magic.errors import WITHOUT_TENSORFLOW, Interrupted, Seq2SeqError, as_plain
-from s2s_magic.line_sources import asked_to_explain, read_sources
+from s2s_magic.line_sources import asked_to_explain, asked_to_show, read_sources
 from s2s_magic.notebook_names import bind, check_free, model_named
 from s2s_magic.options import HelpShown, check_body, help_text, parse_line
 from s2s_magic.scoring import score
@@ -136,9 +136,11 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         with Changes() as changes, changes, changes:
             changes.enter(model.chosen(options.model))
             check_event(model.ledger, options.after)
+            asked = asked_to_show(self.shell.user_ns, model, options)
             if options.wanted:
                 return model.ledger
-            if not write_views(model.ledger, options):
+            shown = {kind: api.explain(model, which=options.model, **given) for kind, given in asked.items()}
+            if not write_views(model.ledger, options, **shown):
                 self._show(model, after=options.after, training=options.training)
         return None
 

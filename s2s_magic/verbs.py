@@ -44,6 +44,13 @@ _MODEL = {
 }
 
 
+_TARGET = {
+    "flags": ("--target",),
+    "metavar": "TARGET",
+    "help": "what the followed SOURCE should become; what NAME says unless given",
+}
+
+
 _NEW = {"type": new_name, "metavar": "NAME", "help": "the name to bind"}
 
 
@@ -144,6 +151,13 @@ VERBS: dict[str, tuple[str, str, dict[str, dict[str, Any]], tuple[dict[str, Any]
             },
             {"flags": ("--json",), "metavar": "FILE", "help": "write the ledger"},
             {"flags": ("--html",), "metavar": "FILE", "help": "write one self-contained page"},
+            {
+                "flags": ("--decode",),
+                "metavar": "SOURCE",
+                "help": "the page also tells how the output for SOURCE is said",
+            },
+            {"flags": ("--follow",), "metavar": "SOURCE", "help": "the page also follows SOURCE over the wires"},
+            _TARGET,
             {"flags": ("--svg",), "metavar": "FILE", "help": "write the wiring as SVG"},
             {"flags": ("--png",), "metavar": "FILE", "help": "write the wiring as PNG"},
             {
@@ -178,11 +192,7 @@ VERBS: dict[str, tuple[str, str, dict[str, dict[str, Any]], tuple[dict[str, Any]
                 "metavar": "SOURCE",
                 "help": "follow SOURCE over the wires: shapes, values, norms, and the gradient on its way back",
             },
-            {
-                "flags": ("--target",),
-                "metavar": "TARGET",
-                "help": "what that should become; what NAME says unless given",
-            },
+            _TARGET,
             {"flags": ("--likely",), "type": int, "metavar": "N", "help": "so many probable tokens of each step; 5"},
             {
                 "flags": ("--among",),

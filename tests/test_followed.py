@@ -12,7 +12,7 @@ from tensorflow import keras
 
 from kerases import KERAS3
 from s2s_magic import api
-from s2s_magic.errors import DataError, FitError, UsageError
+from s2s_magic.errors import DataError, FitError, Seq2SeqError, UsageError
 
 SPEC = "vocab: 9\nembed: 4\nencoder: lstm(6)\ndecoder: lstm(6)\nstart: 1\nend: 2\nmax_length: 5\ncode: keras\n"
 SOURCE, TARGET, FED = [3, 4, 5], [6, 7, 2], [1, 6, 7]
@@ -155,3 +155,72 @@ def test_an_example_of_texts_is_followed():
     assert (followed.source, followed.target) == ("cab", "zy")
     ids = next(one.first for one in followed.carried if one.dtype == "int32")
     assert len(ids) == 3
+
+
+def test_a_mask_says_how_much_of_it_is_true():
+    model = api.build(SPEC + "padding: 0\n")
+    followed = api.explain(model, follow=SOURCE, target=TARGET)
+    (mask,) = [one for one in followed.carried if one.name == "encoder_mask"]
+    assert (mask.true, mask.dtype, mask.norm) == (3, "bool", None)
+    bundle = followed._repr_mimebundle_()
+    assert "3 of 3 true" in bundle["text/plain"]
+    assert "3 of 3 true</text>" in bundle["text/html"]
+    assert "True" not in bundle["text/html"].replace("True.", "")
+
+
+def test_each_number_on_a_wire_stands_on_a_ground_of_the_pages_colour(model):
+    page = api.explain(model, follow=SOURCE, target=TARGET)._repr_mimebundle_()["text/html"]
+    labels = re.findall(r"(<rect [^>]*/>)?<text [^>]*>([^<]* ← [^<]*)</text>", page)
+    assert len(labels) > 3
+    assert [label for ground, label in labels if "Canvas" not in ground] == []
+
+
+@pytest.fixture
+def shell(model):
+    shell = InteractiveShell.instance()
+    shell.run_line_magic("load_ext", "s2s_magic")
+    shell.user_ns.update(model=model)
+    yield shell
+    shell.run_line_magic("unload_ext", "s2s_magic")
+    InteractiveShell.clear_instance()
+
+
+def test_a_page_has_the_examples_folded_and_needs_no_script_for_them(shell, tmp_path):
+    path = tmp_path / "page.html"
+    shell.run_line_magic("seq2seq", f'inspect model --html {path} --decode "3 4 5" --follow "3 4 5" --target "6 7"')
+    page = path.read_text("utf-8")
+    assert "<details><summary>How an output is said</summary>" in page
+    assert "What model said, step by step" in page
+    assert "<details><summary>One example on the wires</summary>" in page
+    assert "model reads 3 4 5 and should say 6 7: loss" in page
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    assert page.count("<details") == page.count("</details>")
+    shell.run_line_magic("seq2seq", f"inspect model --html {path}")
+    assert "<summary>How an output is said" not in path.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (
+            '--decode "3"',
+            "--decode adds to a page: give --html FILE as well, or %seq2seq explain model --decode SOURCE",
+        ),
+        (
+            '--target "3"',
+            "--target adds to a page: give --html FILE as well, or %seq2seq explain model --follow SOURCE",
+        ),
+        ('--html FILE --decode "3" --target "3"', "--target is of an example that is followed: give --follow SOURCE"),
+        ('--html FILE --decode "three"', "model works on ids: expected whole numbers"),
+        ('--html FILE --follow "99"', "99"),
+        ('--html FILE --decode "99"', "99"),
+    ],
+)
+def test_what_a_page_cannot_show_is_told_in_a_line_and_no_file_is_written(shell, tmp_path, line, words):
+    path = tmp_path / "page.html"
+    with pytest.raises(Seq2SeqError) as caught:
+        shell.run_line_magic("seq2seq", f"inspect model {line.replace('FILE', str(path))}")
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not path.exists()

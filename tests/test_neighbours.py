@@ -8,11 +8,13 @@ from IPython.utils.capture import capture_output
 from tensorflow import keras
 
 from s2s_magic import api
+from s2s_magic.completion import candidates
 from s2s_magic.decoding import neighbours
 from s2s_magic.errors import DecodeError, Seq2SeqError
 from s2s_magic.told import Neighbour, SaidStep, Told, ToldDecoding
 from s2s_magic.view.said_steps import told_html, told_text
-from test_decoding import shaken
+from test_decoding_layers import ONE_HOT, shaken
+from test_decoding_written import SAID, TEXTS, without_unknown
 
 SPEC = "vocab: 9\nembed: 4\nencoder: lstm(6)\ndecoder: lstm(6)\npadding: 0\nstart: 1\nend: 2\nmax_length: 5\n"
 rng = np.random.default_rng(1)
@@ -159,6 +161,32 @@ def test_texts_are_shown_by_their_tokens_with_the_position_marked():
     assert "the cat → <mark>le</mark> chat end" in told_html(shown)
 
 
+def test_a_model_that_makes_ids_of_texts_itself_is_compared_by_texts():
+    words = ["[start] eins zwei drei vier [end]", "fünf sechs sieben acht"]
+    model = without_unknown(shaken(api.trace(TEXTS.format(split="whitespace", vocabulary=words))))
+    said = list(api.decode(model, SAID, max_length=6))
+    marked = [f"[start] {text} [end]" for text in said]
+    (told,) = api.explain(model, decode=SAID[0], among=(SAID, said), nearest=1, max_length=6).parts
+    assert told.source == tuple(SAID[0].split())
+    assert [(step.nearest[0].row, step.nearest[0].position) for step in told.steps] == [
+        (0, place) for place in range(len(told.steps))
+    ]
+    assert told.steps[0].nearest[0].target == (*said[0].split(), "end")
+    (other,) = api.explain(model, decode=SAID[0], among=(SAID, marked), nearest=1, max_length=6).parts
+    assert other == told
+
+
+@pytest.mark.parametrize("vectors", [False, True])
+def test_one_hot_vectors_are_compared_as_the_ids_are(vectors):
+    model = shaken(api.trace(ONE_HOT))
+    ids = rng.integers(7, size=(5, 4))
+    said = np.array(list(api.decode(model, ids, max_length=6, start=2)))
+    among = (np.eye(7)[ids], np.eye(9)[said]) if vectors else (ids, said.tolist())
+    (told,) = api.explain(model, decode=ids[1], among=among, nearest=1, max_length=6).parts
+    assert told.steps[0].nearest[0].row == 1
+    assert told.steps[0].nearest[0].target == tuple(map(str, said[1]))
+
+
 def test_any_token_is_shown_as_text():
     near = Neighbour(0, ("<b>", "\n"), ("</mark>", "end"), 0, 0.25)
     told = Told("m", ("<i>",), (SaidStep("x", 0.5, (("x", 0.5),), (near,)),), compared="the nearest of 1 pair")
@@ -185,8 +213,10 @@ def test_the_magic_takes_the_names_of_variables(shell):
     assert "training pairs in a like state, marked where: the nearest of 20 pairs, by the cosine distance" in text
     found = shell.run_line_magic("seq2seq", 'explain model --decode "3 4 5" --among X Y --nearest 2 --return')
     assert [len(step.nearest) for step in found.parts[0].steps] == [2] * len(found.parts[0].steps)
-    offered = shell.complete("", 'explain model --decode "3" --among ', 0)
-    assert offered is not None
+    for typed in ("", "X "):
+        assert {"X", "Y"} <= set(
+            candidates(f'%seq2seq explain model --decode "3" --among {typed}', lambda: shell.user_ns)
+        )
 
 
 @pytest.mark.parametrize(

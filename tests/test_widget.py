@@ -1,5 +1,6 @@
 """The inspector without a browser: what it shows after a click, how many models it keeps, what it displays."""
 
+import gc
 import importlib.util
 import re
 import statistics
@@ -16,7 +17,10 @@ ipywidgets = pytest.importorskip("ipywidgets")
 
 from IPython.core.interactiveshell import InteractiveShell  # noqa: E402
 
+from s2s_magic.display import show_model  # noqa: E402
+from s2s_magic.errors import DecodeError  # noqa: E402
 from s2s_magic.ledger import Ledger, Variable  # noqa: E402
+from s2s_magic.told import SaidStep, Told, ToldDecoding  # noqa: E402
 from s2s_magic.view import report, to_widget  # noqa: E402
 from s2s_magic.view.widget.inspector import close_tree  # noqa: E402
 
@@ -379,3 +383,94 @@ def test_an_open_inspector_shows_a_fit_as_soon_as_it_ends(shell):
         close_tree(made)
     finally:
         shell.extension_manager.unload_extension("s2s_magic")
+
+
+def told(*tokens):
+    return ToldDecoding((Told("m", ("<i>",), tuple(SaidStep(one, 0.5, ((one, 0.5),)) for one in tokens)),))
+
+
+def test_without_a_kernel_there_is_no_page_to_decode_on(inspector):
+    tabs = next(each for each in everything(inspector) if isinstance(each, ipywidgets.Tab))
+    assert "Decode" not in [tabs.get_title(at) for at in range(len(tabs.children))]
+
+
+def test_a_source_is_decoded_when_the_button_is_pressed_and_not_before():
+    asked = []
+
+    def tell(source):
+        asked.append(source)
+        return told("<b>", "end")
+
+    made = to_widget(translator_ledger(), tell=tell)
+    try:
+        assert "Type a source, and press Decode" in page(made, "Decode")
+        control(made, "Source").value = "stone"
+        assert asked == []
+        press(made, "Decode")
+        assert asked == ["stone"]
+        shown = page(made, "Decode")
+        assert "<b>&lt;i&gt;</b> becomes &lt;b&gt; end" in shown
+        control(made, "Source").value = "  "
+        press(made, "Decode")
+        assert asked == ["stone"]
+        assert "Type a source" in page(made, "Decode")
+    finally:
+        close_tree(made)
+
+
+def test_what_cannot_be_decoded_is_told_in_one_line_and_the_next_source_is_decoded():
+    made = to_widget(translator_ledger(), tell=lambda source: told("a") if source == "good" else refuse(source))
+    try:
+        control(made, "Source").value = "<img src=x>"
+        press(made, "Decode")
+        assert '<p role="alert">no &lt;img src=x&gt; here, and none below</p>' in page(made, "Decode")
+        control(made, "Source").value = "good"
+        press(made, "Decode")
+        assert "becomes a" in page(made, "Decode")
+        assert not control(made, "Decode").disabled
+        made.update(translator_ledger(training=True))
+        assert "becomes a" in page(made, "Decode")
+    finally:
+        close_tree(made)
+
+
+def refuse(source):
+    raise DecodeError(f"no {source} here,\nand none below")
+
+
+def test_a_bug_keeps_its_traceback_and_the_button_works_again(shell, capsys):
+    made = to_widget(translator_ledger(), tell=lambda source: 1 / 0)
+    try:
+        control(made, "Source").value = "x"
+        press(made, "Decode")
+        assert "ZeroDivisionError" in capsys.readouterr().out
+        assert not control(made, "Decode").disabled
+    finally:
+        close_tree(made)
+
+
+def test_in_a_notebook_it_decodes_with_the_model_and_does_not_keep_it_alive(shell):
+    pytest.importorskip("tensorflow")
+    from s2s_magic import api
+
+    shell.run_line_magic("load_ext", "s2s_magic")
+    spec = "vocab: 9\nembed: 4\nencoder: gru(4)\ndecoder: gru(4)\nstart: 1\nend: 2\nmax_length: 4\n"
+    model = api.build(spec, name="model")
+    made = show_model(model, shell, mode="widget")
+    try:
+        control(made, "Source").value = "3 4 5"
+        press(made, "Decode")
+        expected = [*map(str, api.decode(model, [[3, 4, 5]])[0]), "end"][:4]
+        assert f"becomes {' '.join(expected)}" in page(made, "Decode")
+        for source, words in (("3 four", "model works on ids"), ("99", "99")):
+            control(made, "Source").value = source
+            press(made, "Decode")
+            assert words in page(made, "Decode")
+            assert 'role="alert"' in page(made, "Decode")
+        del model
+        gc.collect()
+        press(made, "Decode")
+        assert "model is no longer in the notebook" in page(made, "Decode")
+    finally:
+        close_tree(made)
+        shell.run_line_magic("unload_ext", "s2s_magic")

@@ -115,7 +115,9 @@ def alignments(
 
 
 def tokens_of(seq2seq: Seq2Seq, side: str, ids: Any) -> list[str]:
-    """Return the tokens of one row of ids or of one-hot vectors, of the ``source`` or the ``target``."""
+    """Return the tokens of a row of ids or of one-hot vectors, of the ``source`` or the ``target``; a text's words."""
+    if np.asarray(ids).dtype.kind in "SO":  # for a model that makes ids of texts itself
+        return [word for text in np.ravel(ids).tolist() for word in text.decode(errors="replace").split()]
     tokenizer = seq2seq.tokenizers.get(side)
     numbers = [int(number) for number in ids] if np.ndim(ids) == 1 else list(map(int, np.argmax(ids, axis=-1)))
     if tokenizer is None:

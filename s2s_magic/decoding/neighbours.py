@@ -133,7 +133,8 @@ def nearest_pairs(
     pairs: Pairs,
     states: Sequence[Sequence[Any]],
     most: int,
-    tokens: Callable[[str, Sequence[int]], list[str]],
+    sourced: Callable[[Any], list[str]],
+    name: Callable[[int], str],
 ) -> list[tuple[Neighbour, ...]]:
     """Return for each step of an output the pairs in which a state of the decoder is nearest to its state.
 
@@ -151,8 +152,10 @@ def nearest_pairs(
         The decoder's state at each step of the output, for one row.
     most
         So many pairs of each step.
-    tokens
-        From ``source`` or ``target`` and ids to what these stand for.
+    sourced
+        From what the encoder reads of a row to its tokens.
+    name
+        From a target's id to its token.
 
     Raises
     ------
@@ -173,10 +176,11 @@ def nearest_pairs(
             positions[rows] = np.where(nearer, position, positions[rows])
 
     def neighbour(row: int, step: int) -> Neighbour:
-        said = [*tokens("target", pairs.target[row].tolist()), *(["end"] if ready.plan.ids.end is not None else [])]
-        read_ = tokens("source", np.asarray(pairs.source.take([row]))[0])
+        end = ready.plan.ids.end
+        said = [*map(name, pairs.target[row].tolist()), *([] if end is None else [name(end)])]
+        given = sourced(np.asarray(pairs.source.take([row]))[0])
         distance = max(float(distances[row, step]), 0.0)  # a rounding error below zero is none
-        return Neighbour(row, tuple(read_), tuple(said), int(positions[row, step]), distance)
+        return Neighbour(row, tuple(given), tuple(said), int(positions[row, step]), distance)
 
     order = np.argsort(distances, axis=0, kind="stable")[:most]
     return [

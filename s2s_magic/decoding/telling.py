@@ -79,8 +79,8 @@ def tell(
     pairs = None if among is None else read_pairs(seq2seq, ready, among)
     told, states = _steps(steps, row, inference.ids.start or 0, ids, name, likely)
     if pairs is not None:
-        tokens = partial(tokens_of, seq2seq)
-        likest = nearest_pairs(ready, steps, pairs, states, nearest or NEAREST, tokens)
+        sourced = partial(tokens_of, seq2seq, "source")
+        likest = nearest_pairs(ready, steps, pairs, states, nearest or NEAREST, sourced, name)
         told = [replace(step, nearest=each) for step, each in zip(told, likest, strict=True)]
     return Told(
         seq2seq.name,

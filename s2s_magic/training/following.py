@@ -118,6 +118,7 @@ def _carried(seq2seq: Seq2Seq, place: Place, value: Any, gradient: Any) -> Carri
         first=tuple(one.decode(errors="replace") if isinstance(one, bytes) else one for one in first),
         norm=None if numbers.dtype.kind not in "fc" else float(np.linalg.norm(numbers.astype(float))),
         gradient=None if back is None else float(np.linalg.norm(back.astype(float))),
+        true=int(numbers.sum()) if numbers.dtype.kind == "b" else None,
     )
 
 

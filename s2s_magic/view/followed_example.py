@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,8 @@ def followed_html(shown: Followed) -> str:
     links = tuple(_carrying(link, shown) for link in plan.graph.links)
     picture = draw(replace(plan, graph=replace(plan.graph, links=links)))
     caption = (
-        "On each wire the ids or the norm of what it carries, and after ← the norm of the gradient on its way back."
+        "On each wire the ids, how much of a mask is true, or the norm of what it carries, and after ← the norm of the "
+        "gradient on its way back."
     )
     return str(
         styled(
@@ -76,6 +78,9 @@ def _name(one: Carried) -> str:
 
 
 def _first(one: Carried) -> str:
+    """Return the first values; of a mask, how many of them are true."""
+    if one.true is not None:
+        return f"{one.true} of {prod(one.shape)} true"
     several = one.shape and one.shape[-1] > len(one.first)
     return " ".join(map(_value, one.first)) + (" …" if several else "")
 

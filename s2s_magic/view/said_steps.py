@@ -81,7 +81,7 @@ def _neighbours(told: Told) -> Markup:
             cells = [tag("td", f"{each.distance:.3f}", style=left), tag("td", *pair, style="text-align:left")]
             rows.append(tag("tr", *head, *said, *cells))
     caption = tag("caption", f"Training pairs in a like state: {told.compared}", style="text-align:left")
-    return tag("table", caption, tag("thead", tag("tr", *heads)), tag("tbody", *rows))
+    return tag("table", caption, tag("thead", tag("tr", *heads)), tag("tbody", *rows), style="margin-top:0.8em")
 
 
 def _spaced(pieces: list[Markup | str]) -> list[Markup | str]:

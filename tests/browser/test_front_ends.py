@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 BY_HAND = Path(__file__).parents[2] / "examples" / "by_hand.ipynb"
 PAGES = ("Steps", "Owners", "Wiring", "Training", "Lookup")
+OF_KERNEL = (*PAGES, "Decode")
 IMAGE = "<img src=x onerror=window.hit=1>"
 
 
@@ -172,7 +173,22 @@ def test_lookup_answers_as_explain_does(page, front_end, photograph):
     photograph(inspector(page), f"{front_end}-lookup")
 
 
-@pytest.mark.parametrize("title", PAGES)
+def test_a_source_is_decoded_and_what_cannot_be_is_told_in_a_line(page, front_end, axe, photograph):
+    shown = opened(page, "Decode")
+    expect_text(shown, "Type a source")
+    source = inspector(page).get_by_label("Source", exact=True)
+    source.fill("3 14 15")
+    press(page, "Decode")
+    expect_text(shown, "3 14 15 becomes")
+    assert grave(page, axe, ".s2s-inspector") == []
+    photograph(inspector(page), f"{front_end}-decode")
+    source.fill("three")
+    press(page, "Decode")
+    expect_text(shown, "reverser works on ids")
+    assert shown.get_by_role("alert").count() == 1
+
+
+@pytest.mark.parametrize("title", OF_KERNEL)
 def test_axe_finds_nothing_grave(page, axe, title):
     opened(page, title)
     assert grave(page, axe, ".s2s-inspector") == []
@@ -191,7 +207,7 @@ def test_a_narrow_or_zoomed_window_shows_everything(page, front_end, axe, photog
         if front_end == "lab":
             page.keyboard.press("Control+b")  # as everybody does who has so little room: fold the side bar
             page.locator("#jp-left-stack").wait_for(state="hidden")
-        for title in PAGES:
+        for title in OF_KERNEL:
             opened(page, title)
             assert grave(page, axe, ".s2s-inspector") == []
             box = inspector(page).bounding_box()

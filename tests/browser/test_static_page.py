@@ -7,6 +7,9 @@ import pytest
 
 from harness import grave
 from ledgers import Sketch, translator_ledger
+from s2s_magic.decoded import Alignment
+from s2s_magic.followed import Carried, Followed
+from s2s_magic.told import Branch, Neighbour, SaidStep, Told, ToldDecoding
 from s2s_magic.view import report, to_html
 
 pytestmark = pytest.mark.browser
@@ -124,6 +127,47 @@ def test_axe_finds_nothing_grave(open_page, axe, photograph, scheme, width):
     page = open_page(scripts=True, color_scheme=scheme, viewport={"width": width, "height": 900})
     assert grave(page, axe, "html") == []
     photograph(page, f"page-{scheme}-{width}")
+
+
+def of_an_example(path: Path) -> Path:
+    """Write a page with a made-up example on the wires of the translator, and how an output of it is said."""
+    ledger = translator_ledger()
+    carried = tuple(
+        Carried(event.index, number, one.name, event.layer, event.line, (1, 3, 4), "float32", (0.5, 1.0), 2.5, 0.25)
+        for event in ledger.events
+        for number, one in enumerate(event.outputs)
+    )
+    followed = Followed("translator", carried, 1.5, "a source", "a target", (), ledger)
+    likely = tuple((f"word{number}", 0.2) for number in range(5))
+    near = tuple(Neighbour(n, ("a", "source"), ("its", "target", "end"), n, 0.1) for n in range(3))
+    steps = tuple(SaidStep(token, 0.2, likely, near) for token in ("its", "target", "end"))
+    tree = ((Branch("its", -0.1, None, True), Branch("a", -2.0, None, False)), (Branch("end", -0.3, 0, True),))
+    heat = Alignment("attention", ("a", "source"), ("its", "end"), ((0.9, 0.1), (0.5, 0.5)))
+    told = ToldDecoding((Told("translator", ("a", "source"), steps, tree, (heat,), "", "the nearest of 3 pairs"),))
+    path.write_text(to_html(report(ledger), page=True, told=told, followed=followed), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 600])
+def test_the_examples_open_without_a_script_and_axe_finds_nothing_grave(
+    chrome, axe, photograph, tmp_path, scheme, width
+):
+    context = chrome.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
+    try:
+        page = context.new_page()
+        page.goto(of_an_example(tmp_path / "report.html").as_uri())
+        assert not page.get_by_text("What translator said, step by step").is_visible()
+        for title in ("How an output is said", "One example on the wires"):
+            page.get_by_text(title, exact=True).click()
+        assert page.get_by_text("What translator said, step by step").is_visible()
+        assert page.get_by_text("translator reads a source and should say a target").is_visible()
+        assert grave(page, axe, "html") == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        photograph(page.locator("section").filter(has_text="How an output is said").last, f"told-{scheme}-{width}")
+        photograph(page.locator("section").filter(has_text="One example on the").last, f"followed-{scheme}-{width}")
+    finally:
+        context.close()
 
 
 def test_a_name_that_is_an_image_tag_shows_as_text(open_page):

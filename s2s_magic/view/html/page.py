@@ -7,8 +7,10 @@ to the chosen step. A small inline script adds buttons, a slider and a filter wh
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 from s2s_magic.errors import SetupError
+from s2s_magic.view.followed_example import followed_html
 from s2s_magic.view.html.fits import training_html
 from s2s_magic.view.html.large import large_owners_html, large_steps_html
 from s2s_magic.view.html.listing import source_html
@@ -16,14 +18,26 @@ from s2s_magic.view.html.markup import Markup, asset, frame, heading, tag
 from s2s_magic.view.html.owners import owners_html
 from s2s_magic.view.html.panels import panels_html, step_rules, strip_html
 from s2s_magic.view.report import Report
+from s2s_magic.view.said_steps import told_html
 from s2s_magic.view.wiring.drawing import to_svg
 from s2s_magic.view.wiring.growth import grown_svg
+
+if TYPE_CHECKING:
+    from s2s_magic.followed import Followed
+    from s2s_magic.told import ToldDecoding
 
 LARGE = 300
 GROWN = 60
 
 
-def to_html(report: Report, *, page: bool = False, number: int = 0) -> str:
+def to_html(
+    report: Report,
+    *,
+    page: bool = False,
+    number: int = 0,
+    told: ToldDecoding | None = None,
+    followed: Followed | None = None,
+) -> str:
     """Render a report as HTML that needs no network, no kernel and no script.
 
     Parameters
@@ -35,6 +49,8 @@ def to_html(report: Report, *, page: bool = False, number: int = 0) -> str:
         Return a whole document instead of a fragment.
     number
         Distinguishes displays of one report in one document: their ids are made of it and of what is shown.
+    told, followed
+        How an output is said, and an example on the wires: sections of the page, folded.
 
     Returns
     -------
@@ -50,10 +66,16 @@ def to_html(report: Report, *, page: bool = False, number: int = 0) -> str:
         findings_html(report),
         _wiring(report, grown=small and len(report.steps) <= GROWN),
         tag("section", training_html(report)) if report.fitted else None,
+        _folded("How an output is said", told_html(told)) if told is not None else None,
+        _folded("One example on the wires", followed_html(followed)) if followed is not None else None,
         tag("script", Markup(f"({asset('report.js')})({uid!r});")) if small else None,
     ]
     fragment = tag("div", *parts, class_="s2s", id=uid)
     return _page(report, fragment) if page else fragment
+
+
+def _folded(title: str, content: str) -> Markup:
+    return tag("section", tag("details", tag("summary", title), Markup(content)))
 
 
 def _uid(report: Report, number: int) -> str:

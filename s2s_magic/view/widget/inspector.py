@@ -21,6 +21,7 @@ from s2s_magic.view.html.fits import training_html
 from s2s_magic.view.html.markup import Markup, asset, frame, join, tag
 from s2s_magic.view.html.page import findings_html, title_html
 from s2s_magic.view.report import Report, report
+from s2s_magic.view.widget.decode_controls import UNASKED, Tell, decode_controls
 from s2s_magic.view.widget.pieces import FILTERS, SORTS, owners_html_at, steps_html
 from s2s_magic.view.wiring.drawing import Plan, draw, plan_wiring
 
@@ -43,7 +44,11 @@ if (box) { mend(); new MutationObserver(mend).observe(box, {childList: true, sub
 
 
 def to_widget(
-    shown: Report | Ledger, *, inference: Ledger | None = None, replace: ipywidgets.Widget | None = None
+    shown: Report | Ledger,
+    *,
+    inference: Ledger | None = None,
+    replace: ipywidgets.Widget | None = None,
+    tell: Tell | None = None,
 ) -> Inspector:
     """Make the inspector of a report.
 
@@ -56,6 +61,9 @@ def to_widget(
     replace
         An inspector to replace: it is closed with all its parts, so that only one stays alive, and its static page is
         shown in its place.
+    tell
+        From the text of a source to how its output is said; it raises a `Seq2SeqError` for what cannot be decoded.
+        Without it there is no page to decode on.
 
     Returns
     -------
@@ -66,7 +74,7 @@ def to_widget(
         if isinstance(replace, Inspector):
             replace.leave_page()
         close_tree(replace)
-    return Inspector(shown if isinstance(shown, Report) else report(shown), inference)
+    return Inspector(shown if isinstance(shown, Report) else report(shown), inference, tell)
 
 
 def close_tree(widget: ipywidgets.Widget) -> None:
@@ -87,13 +95,16 @@ def _parts(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
 class Inspector(ipywidgets.VBox):  # type: ignore[misc]
     """A widget that shows a report step by step; made by `to_widget`."""
 
-    def __init__(self, shown: Report, inference: Ledger | None) -> None:
+    def __init__(self, shown: Report, inference: Ledger | None, tell: Tell | None) -> None:
         self._report = shown
         self._inference = inference
+        self._tell = tell
+        self._told: Markup | None = None
         self._page = page_display(shown)
         self._handle: Any = None
         self._plan: Plan | None = None
-        self._titles = ["Steps", "Owners", "Wiring", "Training", "Lookup"] + ["Inference"] * (inference is not None)
+        self._titles = ["Steps", "Owners", "Wiring", "Training", "Lookup"]
+        self._titles += ["Inference"] * (inference is not None) + ["Decode"] * (tell is not None)
         wide = ipywidgets.Layout(width="auto")
         head = ipywidgets.HTML(layout=wide)
         self._html = {title: ipywidgets.HTML(layout=wide, style=head.style) for title in self._titles} | {"": head}
@@ -169,12 +180,18 @@ class Inspector(ipywidgets.VBox):  # type: ignore[misc]
         )
         self._what.observe(lambda change: self._redraw("Lookup"), "value")
         above = {"Owners": [self._part, self._sort, self._only], "Lookup": [self._what]}
+        if self._tell is not None:
+            above["Decode"] = decode_controls(self._tell, self._say, style=self._part.style)
         return [
             ipywidgets.VBox([ipywidgets.HBox(above[title], layout=row), self._html[title]], layout=wide)
             if title in above
             else self._html[title]
             for title in self._titles
         ]
+
+    def _say(self, told: Markup) -> None:
+        self._told = told
+        self._redraw("Decode")
 
     # -- drawing -----------------------------------------------------------------------------------------------------
 
@@ -226,6 +243,9 @@ class Inspector(ipywidgets.VBox):  # type: ignore[misc]
     def _draw_inference(self) -> Markup:
         assert self._inference is not None
         return Markup(comparison_html(side_by_side(self._report.ledger, self._inference)))
+
+    def _draw_decode(self) -> Markup:
+        return self._told or tag("p", UNASKED)
 
     def update(self, ledger: Ledger) -> None:
         """Show a ledger with new evidence (a fit is running or has ended), at the same step."""

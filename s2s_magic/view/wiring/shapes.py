@@ -153,6 +153,8 @@ def labels(graph: Graph, link: Link, route: tuple[Point, ...], moment: Moment, t
         area = (x - half, y - 10, x + half, y + 3)
         if area[0] >= 0 and not any(_overlap(area, other) for other in taken):
             taken.append(area)
+            if link.label:  # numbers, which a wire behind them would make hard to read
+                yield rect(area[0], area[1], area[2] - area[0], area[3] - area[1], 3, f'fill="{HALO}"')
             yield text(x, y, words, f'{PLAIN} font-size="10.5" text-anchor="middle" {BEHIND}')
             return
 
