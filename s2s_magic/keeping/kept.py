@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,6 +15,9 @@ DOCUMENT, TENSORS = "model.json", "tensors.safetensors"
 
 Side = Literal["source", "target"]
 Crossentropy = Literal["SparseCategoricalCrossentropy", "CategoricalCrossentropy"]
+Id = Annotated[int, Field(ge=0, lt=2**31)]
+Word = Annotated[str, Field(pattern=r"^\w{1,100}$")]
+"""The name of a loss or a metric of Keras."""
 Plain = bool | int | float | str | None
 
 
@@ -35,10 +38,10 @@ class Plan(Closed):
 class Ids(Closed):
     """The fields of `s2s_magic.handle.SpecialIds`."""
 
-    start: int | None
-    end: int | None
-    padding: int | None
-    unknown: int | None
+    start: Id | None
+    end: Id | None
+    padding: Id | None
+    unknown: Id | None
     begins: list[int | str | None]
     tokens: dict[Side, Unit]
     added: bool
@@ -92,17 +95,17 @@ class FromScores(Closed):
 class Masked(Closed):
     """A metric of a fit, by its name, that leaves out the padding."""
 
-    metric: str
-    padding: int
+    metric: Word
+    padding: Id
 
 
 class Compiled(Closed):
     """What a model was compiled with, as far as a fit can change it; ``loss`` is None if there was none."""
 
     optimizer: OptimizerRecord
-    loss: str | FromScores | Named | None
-    metrics: list[str | Masked | Named] | None
-    weighted_metrics: list[str | Masked | Named] | None
+    loss: Word | FromScores | Named | None
+    metrics: list[Word | Masked | Named] | None
+    weighted_metrics: list[Word | Masked | Named] | None
 
 
 class Versions(Closed):
@@ -155,7 +158,7 @@ class Document(Closed):
     tokenizers: dict[Side, Vocabulary]
     vocabularies: dict[str, list[str]]
     ledger: dict[str, Any]
-    longest: int | None
+    longest: Id | None
     creations: list[str]
     unmoved: list[str]
     compiled: dict[str, Compiled]

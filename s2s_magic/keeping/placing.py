@@ -137,7 +137,7 @@ def _put_states(seq2seq: Seq2Seq, roots: Roots, kept: Kept, tensor: Callable[[st
         if saved.get(name, ((), ""))[0] == tuple(backend.shape_of(variable) or ())
         and saved.get(name, ((), ""))[1] == backend.dtype_of(variable)
     }
-    if len(alike) != len(saved) or len(alike) != len(present):
+    if saved and (len(alike) != len(saved) or len(alike) != len(present)):
         return ["its layers' random generators begin anew: those of this Keras have other states"]
     for name, variable in alike.items():
         variable.assign(tensor(f"states/{name}"))
