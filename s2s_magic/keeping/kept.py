@@ -139,6 +139,8 @@ class Document(Closed):
         As in the handle.
     vocabularies
         The vocabulary of each layer that turns text into ids, by its name.
+    computes
+        The dtype that each layer with variables computes in, by its name.
     ledger
         The document of its ledger, evidence included.
     longest
@@ -157,6 +159,7 @@ class Document(Closed):
     ids: Ids
     tokenizers: dict[Side, Vocabulary]
     vocabularies: dict[str, list[str]]
+    computes: dict[str, str]
     ledger: dict[str, Any]
     longest: Id | None
     creations: list[str]
