@@ -68,7 +68,7 @@ def save(model: Seq2Seq, folder: str | Path, *, overwrite: bool = False) -> Path
         tensors_file = file.with_name(TENSORS)
         checked = Checked(bytes=tensors_file.stat().st_size, sha256=checksum(tensors_file))
         whole = document.model_copy(update={"tensors": checked})
-        file.write_bytes(seal(SCHEMA, whole.model_dump(mode="json")))
+        file.write_bytes(seal(SCHEMA, whole.model_dump()))
 
     aside = write_folder(path, {TENSORS: write_tensors, DOCUMENT: write_document})
     if aside is not None:

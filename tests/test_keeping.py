@@ -73,7 +73,7 @@ def test_a_fit_after_loading_goes_on_as_a_second_fit_does(tmp_path, spec, more):
     assert [run.optimizer for run in loaded.evidence.runs] == [run.optimizer for run in model.evidence.runs]
 
 
-@pytest.mark.parametrize("optimizer", ["sgd(0.1, momentum=0.9)", "rmsprop(0.01)", "adamw(0.01)", "nadam(0.01)"])
+@pytest.mark.parametrize("optimizer", ["sgd(0.1, momentum=0.9)", "rmsprop(0.01)", "nadam(0.01)"])
 def test_every_optimizer_of_a_fit_keeps_its_state(tmp_path, optimizer):
     model = fit(built(), f"optimizer: {optimizer}\n")
     assert values(s2s_magic.load(s2s_magic.save(model, tmp_path / "m"))) == values(model)
@@ -152,7 +152,7 @@ def test_an_optimizer_that_only_code_can_make_is_told_and_the_weights_are_loaded
     model = traced()
     model.model.compile(optimizer=Halving(0.1), loss="sparse_categorical_crossentropy")
     fit(model)
-    folder, other = s2s_magic.save(model, tmp_path / "m"), traced("other")
+    folder, other, before = s2s_magic.save(model, tmp_path / "m"), traced("other"), values(model)
     with pytest.warns(
         UserWarning, match="the optimizer Halving of .* was not carried over: only the code that made it"
     ):
@@ -161,7 +161,64 @@ def test_an_optimizer_that_only_code_can_make_is_told_and_the_weights_are_loaded
     compiled = traced("other")
     compiled.model.compile(optimizer=Halving(0.1), loss="sparse_categorical_crossentropy")
     s2s_magic.load(folder, onto=compiled)
-    assert values(compiled) == values(model)
+    assert values(compiled) == before
+
+
+def test_numbers_that_are_not_finite_are_kept(tmp_path):
+    model = fit(built())
+    model.evidence = model.evidence.model_copy(update={"history": {"val_loss": (float("inf"), None)}})
+    model.ledger = model.ledger.with_training(model.evidence)
+    assert s2s_magic.load(s2s_magic.save(model, tmp_path / "m")).history == {"val_loss": (float("inf"), None)}
+
+
+def test_layers_that_compute_in_another_precision_are_refused(tmp_path):
+    folder = s2s_magic.save(built(), tmp_path / "m")
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        with pytest.raises(LoadError, match=r"encoder.* computed in float32 as saved, and computes in float16"):
+            s2s_magic.load(folder)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+
+SUBCLASS = """\
+from tensorflow import keras
+class Tagger(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.words, self.said = keras.layers.Embedding(9, 3), keras.layers.Dense(9, activation="softmax")
+    def call(self, ids):
+        return self.said(self.words(ids))
+model = Tagger()
+"""
+
+
+def test_a_model_without_variables_is_to_be_called_first(tmp_path):
+    model, other = s2s_magic.trace(SUBCLASS, name="m"), s2s_magic.trace(SUBCLASS, name="other")
+    model.model(np.array(ROWS))
+    folder = s2s_magic.save(model, tmp_path / "m")
+    with pytest.raises(LoadError, match="other has no variables yet: call its model once"):
+        s2s_magic.load(folder, onto=other)
+    other.model(np.array(ROWS))
+    s2s_magic.load(folder, onto=other)
+    assert values(other) == values(model)
+
+
+VECTORIZED = """\
+from tensorflow import keras
+words = keras.layers.TextVectorization(vocabulary=WORDS, output_sequence_length=3)
+texts = keras.Input([], dtype="string")
+model = keras.Model(texts, keras.layers.Dense(3)(keras.layers.Embedding(9, 3)(words(texts))))
+"""
+
+
+def test_another_vocabulary_is_refused(tmp_path):
+    model = s2s_magic.trace(VECTORIZED, {"WORDS": ["a", "b"]}, name="m")
+    folder = s2s_magic.save(model, tmp_path / "m")
+    with pytest.raises(LoadError, match="the vocabulary of words is another: 4 tokens, and 4 were saved"):
+        s2s_magic.load(folder, onto=s2s_magic.trace(VECTORIZED, {"WORDS": ["b", "a"]}, name="other"))
+    same = s2s_magic.trace(VECTORIZED, {"WORDS": ["a", "b"]}, name="other")
+    assert values(s2s_magic.load(folder, onto=same)) == values(model)
 
 
 def test_a_rate_that_falls_is_made_again(tmp_path):

@@ -68,6 +68,7 @@ def gathered(seq2seq: Seq2Seq) -> tuple[Document, dict[str, Any]]:
         ),
         tokenizers=_by_side({side: _vocabulary(each) for side, each in seq2seq.tokenizers.items()}),
         vocabularies=vocabularies_of(seq2seq),
+        computes=computes_of(seq2seq),
         ledger=seq2seq.ledger.to_dict(),
         longest=fitted.longest,
         creations=[name for key, name in names.items() if key in seq2seq.live.starts],
@@ -107,6 +108,16 @@ def vocabularies_of(seq2seq: Seq2Seq) -> dict[str, list[str]]:
         seq2seq.ledger.layers[key].name: list(map(str, layer.get_vocabulary()))
         for key, layer in seq2seq.live.layers.items()
         if backend.makes_ids(layer)
+    }
+
+
+def computes_of(seq2seq: Seq2Seq) -> dict[str, str]:
+    """Return the dtype that each layer with variables computes in, which a policy of mixed precision sets."""
+    owners = {key: seq2seq.live.layers[key] for key in seq2seq.ledger.owned}
+    return {
+        seq2seq.ledger.layers[key].name: str(layer.compute_dtype)
+        for key, layer in owners.items()
+        if hasattr(layer, "compute_dtype")
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,6 +16,9 @@ DOCUMENT, TENSORS = "model.json", "tensors.safetensors"
 
 Side = Literal["source", "target"]
 Crossentropy = Literal["SparseCategoricalCrossentropy", "CategoricalCrossentropy"]
+Id = Annotated[int, Field(ge=0, lt=2**31)]
+Word = Annotated[str, Field(pattern=r"^\w{1,100}$")]
+"""The name of a loss or a metric of Keras."""
 Plain = bool | int | float | str | None
 
 
@@ -36,10 +39,10 @@ class Plan(Closed):
 class Ids(Closed):
     """The fields of `s2s_magic.handle.SpecialIds`."""
 
-    start: int | None
-    end: int | None
-    padding: int | None
-    unknown: int | None
+    start: Id | None
+    end: Id | None
+    padding: Id | None
+    unknown: Id | None
     begins: list[int | str | None]
     tokens: dict[Side, Tokenization]
     added: bool
@@ -104,17 +107,17 @@ class FromScores(Closed):
 class Masked(Closed):
     """A metric of a fit, by its name, that leaves out the padding."""
 
-    metric: str
-    padding: int
+    metric: Word
+    padding: Id
 
 
 class Compiled(Closed):
     """What a model was compiled with, as far as a fit can change it; ``loss`` is None if there was none."""
 
     optimizer: OptimizerRecord
-    loss: str | FromScores | Named | None
-    metrics: list[str | Masked | Named] | None
-    weighted_metrics: list[str | Masked | Named] | None
+    loss: Word | FromScores | Named | None
+    metrics: list[Word | Masked | Named] | None
+    weighted_metrics: list[Word | Masked | Named] | None
 
 
 class Versions(Closed):
@@ -148,6 +151,8 @@ class Document(Closed):
         As in the handle.
     vocabularies
         The vocabulary of each layer that turns text into ids, by its name.
+    computes
+        The dtype that each layer with variables computes in, by its name.
     ledger
         The document of its ledger, evidence included.
     longest
@@ -166,8 +171,9 @@ class Document(Closed):
     ids: Ids
     tokenizers: dict[Side, Vocabulary | Pieces]
     vocabularies: dict[str, list[str]]
+    computes: dict[str, str]
     ledger: dict[str, Any]
-    longest: int | None
+    longest: Id | None
     creations: list[str]
     unmoved: list[str]
     compiled: dict[str, Compiled]

@@ -47,7 +47,7 @@ class Kept:
     Attributes
     ----------
     folder
-        Where it is.
+        Where it is, as it was given.
     document, ledger
         What it is.
     spec
@@ -152,9 +152,10 @@ def _short(said: str) -> str:
 def _found(word: str) -> Path:
     """Return the path of a folder that exists; otherwise say which is nearest, and what a killed save has left."""
     try:
-        path = Path(word).expanduser().resolve()
+        given = Path(word).expanduser()
+        path = given.resolve()
         if path.is_dir():
-            return path
+            return given
         beside = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
         exists = path.exists()
     except (OSError, ValueError, RuntimeError) as error:

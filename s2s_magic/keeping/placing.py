@@ -14,7 +14,7 @@ from s2s_magic.data.vocabularies import AnyTokenizer
 from s2s_magic.errors import LoadError
 from s2s_magic.handle import Fitted, Seq2Seq, SpecialIds
 from s2s_magic.keeping.carrying import carried
-from s2s_magic.keeping.gathering import vocabularies_of
+from s2s_magic.keeping.gathering import computes_of, vocabularies_of
 from s2s_magic.keeping.identities import (
     Roots,
     matched,
@@ -67,6 +67,10 @@ def _differences(seq2seq: Seq2Seq, kept: Kept) -> Iterator[str]:
     yield from (
         f"{name} {shape} was saved, and is not in the model" for name, (shape, _) in saved.items() if name not in known
     )
+    for layer, dtype in computes_of(seq2seq).items():
+        saved_as = kept.document.computes.get(renamed(layer, roots), dtype)
+        if saved_as != dtype:
+            yield f"{layer} computed in {saved_as} as saved, and computes in {dtype}: set its policy as then"
     present = {renamed(name, roots): words for name, words in vocabularies_of(seq2seq).items()}
     for layer, words in kept.document.vocabularies.items():
         if layer in present and present[layer] != words:
@@ -140,7 +144,7 @@ def _put_states(seq2seq: Seq2Seq, roots: Roots, kept: Kept, tensor: Callable[[st
         if saved.get(name, ((), ""))[0] == tuple(backend.shape_of(variable) or ())
         and saved.get(name, ((), ""))[1] == backend.dtype_of(variable)
     }
-    if len(alike) != len(saved) or len(alike) != len(present):
+    if saved and (len(alike) != len(saved) or len(alike) != len(present)):
         return ["its layers' random generators begin anew: those of this Keras have other states"]
     for name, variable in alike.items():
         variable.assign(tensor(f"states/{name}"))

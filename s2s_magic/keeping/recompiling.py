@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, get_args
 
 import numpy as np
@@ -144,6 +144,8 @@ def compile_as(model: Any, record: Compiled, optimizer: Any) -> list[str]:
             notes.append(_stays("loss", record.loss.named, loss))
         elif isinstance(record.loss, FromScores):
             loss = getattr(keras.losses, record.loss.crossentropy)(from_logits=record.loss.from_logits)
+        elif record.loss is not None and not _known(keras.losses.get, record.loss):
+            notes.append(f"this Keras has no loss {record.loss}, which was saved")
         else:
             loss = record.loss
     for key, wanted in (("metrics", record.metrics), ("weighted_metrics", record.weighted_metrics)):
@@ -151,6 +153,8 @@ def compile_as(model: Any, record: Compiled, optimizer: Any) -> list[str]:
             continue
         if named := [each.named for each in wanted or () if isinstance(each, Named)]:
             notes.append(_stays(key, ", ".join(named), settings.get(key)))
+        elif strange := [name for name in _metric_names(wanted) if not _known(keras.metrics.get, name)]:
+            notes.append(f"this Keras has no metric {strange[0]}, which was saved")
         else:
             settings[key] = None if wanted is None else [_metric(each) for each in wanted]
     model.compile(optimizer=optimizer, loss=loss, **settings)
@@ -166,6 +170,19 @@ def same_as_compiled(model: Any, record: Compiled) -> bool:
         record.metrics,
         record.weighted_metrics,
     )
+
+
+def _metric_names(records: Metrics) -> list[str]:
+    """Return the names of metrics that Keras looks up; two of them it makes by the shapes of output and target."""
+    names = [each.metric if isinstance(each, Masked) else each for each in records or () if not isinstance(each, Named)]
+    return [name for name in names if name not in ("accuracy", "acc", "crossentropy", "ce")]
+
+
+def _known(look_up: Callable[[str], Any], name: str) -> bool:
+    try:
+        return look_up(name) is not None
+    except (TypeError, ValueError):  # as the class of that name takes arguments, or there is none
+        return False
 
 
 def _metric(record: str | Masked | Named) -> Any:
