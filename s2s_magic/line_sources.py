@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from s2s_magic.errors import LookupFailed, UsageError, nearest
-from s2s_magic.verbs import TELL_OPTIONS, Quoted
+from s2s_magic.search_options import TELL_OPTIONS
+from s2s_magic.verbs import Quoted
 
 if TYPE_CHECKING:
     from s2s_magic.handle import Seq2Seq

@@ -20,9 +20,9 @@ from s2s_magic.line_sources import asked_to_explain, asked_to_show, read_sources
 from s2s_magic.notebook_names import bind, check_free, model_named
 from s2s_magic.options import HelpShown, check_body, help_text, parse_line
 from s2s_magic.scoring import score
+from s2s_magic.search_options import SEARCH_OPTIONS
 from s2s_magic.traced_cell import trace_cell
 from s2s_magic.undoing import Changes
-from s2s_magic.verbs import SEARCH_OPTIONS
 
 if TYPE_CHECKING:
     from s2s_magic.handle import Seq2Seq

@@ -7,6 +7,8 @@ import keyword
 import unicodedata
 from typing import Any
 
+from s2s_magic.search_options import OF_BEAMS, SEARCH
+
 CELL_VERBS = ("build", "trace", "fit", "score")
 
 
@@ -58,48 +60,6 @@ _FOLDER = {"metavar": "DIR", "help": "the folder"}
 
 
 _RETURN = {"flags": ("--return",), "dest": "wanted", "nargs": 0, "default": False}
-
-
-_SEARCH: tuple[dict[str, Any], ...] = (
-    {"flags": ("--beam",), "type": int, "metavar": "N", "help": "beam search with so many hypotheses"},
-    {"flags": ("--n-best",), "type": int, "metavar": "N", "help": "show so many outputs for each source, best first"},
-    {
-        "flags": ("--length-penalty",),
-        "type": float,
-        "metavar": "A",
-        "help": "divide log-probabilities by ((5 + length) / 6) ** A; of use in a beam",
-    },
-    {
-        "flags": ("--coverage-penalty",),
-        "type": float,
-        "metavar": "B",
-        "help": "rank a beam's outputs also by B times how well attention covered the source",
-    },
-    {"flags": ("--min-length",), "type": int, "metavar": "N", "help": "the least number of ids before the end"},
-    {"flags": ("--no-repeat-ngram",), "type": int, "metavar": "N", "help": "say no sequence of N ids twice"},
-    {"flags": ("--prefix",), "metavar": "TEXT", "help": "what every output begins with"},
-    {"flags": ("--sample",), "nargs": 0, "default": None, "help": "draw ids from their probabilities"},
-    {"flags": ("--temperature",), "type": float, "metavar": "T", "help": "divide logits by T before drawing"},
-    {"flags": ("--top-k",), "type": int, "metavar": "N", "help": "draw from the N most probable ids"},
-    {
-        "flags": ("--top-p",),
-        "type": float,
-        "metavar": "P",
-        "help": "draw from the fewest most probable ids whose probabilities sum to P",
-    },
-    {"flags": ("--seed",), "type": int, "metavar": "N", "help": "of the drawing"},
-)
-
-
-_OF_BEAMS = ("--beam", "--n-best", "--length-penalty", "--min-length", "--no-repeat-ngram", "--prefix")
-
-
-SEARCH_OPTIONS = tuple(str(option["flags"][0]).lstrip("-").replace("-", "_") for option in _SEARCH)
-"""The names of these options, in Python."""
-
-
-TELL_OPTIONS = ("likely", "nearest", "max_length", *(flag.lstrip("-").replace("-", "_") for flag in _OF_BEAMS))
-"""The names of the options of telling how an output is said, in Python."""
 
 
 # verb -> (one line, example, positional arguments, options)
@@ -202,7 +162,7 @@ VERBS: dict[str, tuple[str, str, dict[str, dict[str, Any]], tuple[dict[str, Any]
             },
             {"flags": ("--nearest",), "type": int, "metavar": "N", "help": "so many of these pairs for each step; 3"},
             {"flags": ("--max-length",), "type": int, "metavar": "N", "help": "longest output"},
-            *(option for option in _SEARCH if option["flags"][0] in _OF_BEAMS),
+            *(option for option in SEARCH if option["flags"][0] in OF_BEAMS),
             _MODEL,
             {**_RETURN, "help": "return the explanation instead of showing it"},
         ),
@@ -238,7 +198,7 @@ VERBS: dict[str, tuple[str, str, dict[str, dict[str, Any]], tuple[dict[str, Any]
                 "help": "the id, or the word, that outputs start with; as in the spec or the fitted data unless given",
             },
             {"flags": ("--end",), "metavar": "ID", "help": "the id, or the word, that outputs end with; likewise"},
-            *_SEARCH,
+            *SEARCH,
             {
                 "flags": ("--alignments",),
                 "nargs": 0,

@@ -68,13 +68,13 @@ def test_a_model_from_a_spec_is_fitted_and_scored(here, capsys):
     (here / "target.txt").write_text("\n".join(target) + "\n")
     (here / "words.yaml").write_text(
         "build:\n"
-        "  vocab: [source.txt, target.txt]\n"
+        "  vocab: [./source.txt, ./target.txt]\n"
         "  tokens: word\n"
         "  embed: 8\n"
         "  encoder: gru(8)\n"
         "  decoder: gru(8)\n"
-        "fit: {source: source.txt, target: target.txt, epochs: 1}\n"
-        "score: {source: source.txt, target: target.txt, metrics: [exact, token_accuracy], bootstrap: 0}\n"
+        "fit: {source: ./source.txt, target: ./target.txt, epochs: 1}\n"
+        "score: {source: ./source.txt, target: ./target.txt, metrics: [exact, token_accuracy], bootstrap: 0}\n"
     )
     assert main(["run", "words.yaml"]) == 0
     shown = capsys.readouterr().out

@@ -15,6 +15,7 @@ import s2s_magic
 from interrupting import interrupted, places
 from kept_models import CODE, DATA, KEPT, ROWS, SPEC, built, fit, predictions, traced, values
 from kerases import KERAS3
+from plainly import quiet
 from s2s_magic import backend
 from s2s_magic.errors import LoadError, UsageError
 from s2s_magic.keeping.opening import read
@@ -77,6 +78,40 @@ def test_a_fit_after_loading_goes_on_as_a_second_fit_does(tmp_path, spec, more):
 def test_every_optimizer_of_a_fit_keeps_its_state(tmp_path, optimizer):
     model = fit(built(), f"optimizer: {optimizer}\n")
     assert values(s2s_magic.load(s2s_magic.save(model, tmp_path / "m"))) == values(model)
+
+
+TEXT_SPECS = {
+    "subword(12, lowercase=true)": "noam(64, warmup=4)",
+    "word(normalize=nfkc, min_count=2)": "linear(0.01, steps=9, warmup=2)",
+}
+
+
+@pytest.mark.parametrize("tokens", TEXT_SPECS)
+def test_tokens_and_schedules_are_kept_and_the_next_fit_goes_on_as_before(tokens, tmp_path):
+    spec = f"vocab: texts\ntokens: {tokens}\nembed: 3\nencoder: gru(4)\ndecoder: gru(4)\n"
+    names = {"texts": TEXTS}
+    body = f"source: texts\ntarget: texts\nseed: 1\noptimizer: adam({TEXT_SPECS[tokens]}, ema=0.9)"
+    model = s2s_magic.build(spec, namespace=names)
+    s2s_magic.fit(model, body, names, progress=quiet)
+    loaded = s2s_magic.load(s2s_magic.save(model, tmp_path / "m"))
+    assert loaded.tokenizers == model.tokenizers
+    assert loaded.ids == model.ids
+    assert s2s_magic.decode(loaded, TEXTS[:4]) == s2s_magic.decode(model, TEXTS[:4])
+    for each in (model, loaded):
+        s2s_magic.fit(each, body, names, progress=quiet)
+    assert loaded.history == model.history
+
+
+def test_a_model_that_began_with_word_vectors_is_loaded_without_their_file(tmp_path):
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("one 1 2 3\ntwo 4 5 6\n")
+    spec = f"{WORDS.replace('{source: texts, target: texts}', 'texts')}init: {vectors}\n"
+    model = s2s_magic.build(spec, namespace={"texts": TEXTS})
+    folder = s2s_magic.save(model, tmp_path / "m")
+    vectors.unlink()
+    loaded = s2s_magic.load(folder)
+    for one, other in zip(loaded.model.get_weights(), model.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_a_traced_model_is_loaded_onto_the_code_that_was_run_again(tmp_path):

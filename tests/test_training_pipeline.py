@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from tensorflow import keras
 
 from kerases import only_keras2
+from plainly import quiet
+from s2s_magic import api
 from s2s_magic.data.batches import Lengths, Shifted, Table, batches, by_length, feed
 from s2s_magic.data.sequences import Rows
 
@@ -16,6 +18,10 @@ PAIRS = st.lists(
     min_size=1,
     max_size=12,
 )
+
+
+GRUS = "vocab: 12\nembed: 3\nencoder: gru(4)\ndecoder: gru(4)\npadding: 0\nstart: 10\nend: 11\ncode: keras"
+ROWS = [[1 + (row + step) % 9 for step in range(2 + row % 5)] for row in range(16)]
 
 
 def table_of(pairs, weighted=False):
@@ -121,6 +127,17 @@ def test_a_seed_gives_the_same_batches_again():
         return [target.numpy().tolist() for _, target in batches(table_of(skewed(200)), size=8, shuffle=True)[0]]
 
     assert drawn() == drawn()
+
+
+def test_a_fits_seed_gives_rows_of_mixed_lengths_the_same_order_in_every_process():
+    def losses():
+        model = api.build(GRUS)
+        rows = [np.full(np.shape(each), 0.1) * (number + 1) for number, each in enumerate(model.model.get_weights())]
+        model.model.set_weights(rows)
+        api.fit(model, "source: X\ntarget: X\nbatch: 2\nepochs: 2\nseed: 3", {"X": ROWS}, progress=quiet)
+        return model.history["loss"]
+
+    assert losses() == losses()
 
 
 def test_rows_in_order_of_length_keep_source_and_target_together():

@@ -97,7 +97,10 @@ def _fit(
     seq2seq, plan, model = course.seq2seq, course.plan, course.seq2seq.model
     compile_for_fit(seq2seq, plan, prepared.train)
     _heed(seq2seq)
-    given = feed(prepared.train, prepared.validation, size=plan.batch, epochs=plan.epochs, shuffle=plan.shuffle)
+    with Changes() as seeded, seeded, seeded:
+        if plan.seed is not None:  # a dataset takes the seeds of its shuffling when it is made
+            backend.seed_all(seeded, plan.seed)
+        given = feed(prepared.train, prepared.validation, size=plan.batch, epochs=plan.epochs, shuffle=plan.shuffle)
     build_on(seq2seq, given, plan.seed)
     course.noted = noted = watched(seq2seq)
     _remember(seq2seq, prepared, noted)
