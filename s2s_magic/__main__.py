@@ -79,18 +79,12 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         help="build or trace a model, fit it, score it and save it, as a file says",
         description="Train without a notebook, with the same spec and the same keys as in its cells.",
-        epilog=f"sections of the file:\n{_sections()}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="The file has the sections build (a spec) or trace (a Python file), fit, and, if wanted, save (a "
+        "folder) and score, with the contents of the cells of the same names.",
     )
     run.add_argument("file", metavar="FILE", help="the training file, in YAML")
     run.set_defaults(run=_run)
     return parser
-
-
-def _sections() -> str:
-    from s2s_magic.spec.job import SECTIONS
-
-    return "\n".join(f"  {name:<7} {said}" for name, said in SECTIONS.items())
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -97,7 +97,7 @@ def _no_tape_left() -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process when ``pytest -n 2 --dist loadgroup`` uses several.
+    """Keep the tests of a file in one process when ``pytest -n 3 --dist loadgroup`` uses several.
 
     The files of a folder share its servers and its browser. The randomly drawn programs may run in any process.
     First of all hooks: pytest-xdist's own reads the marks that are there when it is called.

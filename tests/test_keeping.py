@@ -81,7 +81,7 @@ def test_every_optimizer_of_a_fit_keeps_its_state(tmp_path, optimizer):
 
 
 TEXT_SPECS = {
-    "subword(12, lowercase=true)": "noam(64, warmup=4)",
+    "subword(14, lowercase=true)": "noam(64, warmup=4)",
     "word(normalize=nfkc, min_count=2)": "linear(0.01, steps=9, warmup=2)",
 }
 
