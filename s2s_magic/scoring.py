@@ -86,23 +86,27 @@ def _scored(model: Seq2Seq, plan: ScorePlan, namespace: Mapping[str, Any]) -> Sc
 
     desk = Desk(model, _as_fit(plan), namespace)
     sources, targets = _read(desk, plan)
-    ready = _ready(model, plan, sources)
-    references = _references(desk, plan, ready, targets)
+    ready, obstacle = _ready(model, plan, sources)
+    references = [] if ready is None else _references(desk, plan, ready, targets)
     metrics, tokens, notes = _tokens(model, plan, namespace)
-    outputs = decoded(model, sources, ready)
-    found = compared(outputs, references)
+    outputs = None if ready is None else decoded(model, sources, ready)
+    found = None if outputs is None else compared(outputs, references)
     measured = measure(metrics, found, tokens and tokens(), plan.bootstrap, plan.seed)
     ends = intervals(measured, plan.bootstrap, plan.seed) if plan.bootstrap else [(None, None)] * len(measured)
+    worst: tuple[Bad, ...] = ()
+    if ready is not None and outputs is not None and found is not None:
+        worst = _worst(model, plan.worst, sources, found, measured)
+        notes += _notes_of_outputs(model, plan, ready, outputs, found)
     return Scored(
         model.name,
-        len(outputs),
+        len(sources),
         {
             one.name: Score(one.total, low, high, one.signature, one.name in HIGHER_IS_BETTER)
             for one, (low, high) in zip(measured, ends, strict=True)
         },
-        _worst(model, plan.worst, sources, found, measured),
-        tuple(outputs),
-        (*notes, *_notes(model, plan, ready, outputs, found)),
+        worst,
+        tuple(outputs or ()),
+        (*notes, *obstacle, *_notes_of_weights(model)),
     )
 
 
@@ -142,9 +146,13 @@ def _read(desk: Desk, plan: ScorePlan) -> tuple[Any, list[Any]]:
     return sources, targets
 
 
-def _ready(model: Seq2Seq, plan: ScorePlan, sources: Any) -> Prepared:
-    """Prepare the decoding; what is wrong with a key is a fault at its place."""
+def _ready(model: Seq2Seq, plan: ScorePlan, sources: Any) -> tuple[Prepared | None, list[str]]:
+    """Prepare the decoding; what is wrong with a key is a fault at its place.
+
+    Where only tokens are scored, a model that cannot be decoded has no outputs; the second result says why.
+    """
     from s2s_magic.decoding.inference import prepared
+    from s2s_magic.scores.measures import FORCED
 
     search = {**plan.search, **({"seed": plan.seed} if plan.search.get("sample") else {})}
     try:
@@ -152,9 +160,11 @@ def _ready(model: Seq2Seq, plan: ScorePlan, sources: Any) -> Prepared:
     except DecodeError as error:
         if error.about in plan.given:
             raise DataError([Fault(*plan.place_of(error.about), str(error).removeprefix("--"))]) from error
+        if "metrics" in plan.given and all(name in FORCED for name in plan.metrics):
+            return None, [f"no outputs: {error}"]
         raise
     assert ready is not None
-    return ready
+    return ready, []
 
 
 def _references(desk: Desk, plan: ScorePlan, ready: Prepared, targets: Sequence[Any]) -> list[list[str]]:
@@ -219,10 +229,10 @@ def _worst(model: Seq2Seq, most: int, sources: Any, found: Compared, measured: S
     )
 
 
-def _notes(model: Seq2Seq, plan: ScorePlan, ready: Prepared, outputs: Decodings, found: Compared) -> list[str]:
+def _notes_of_outputs(
+    model: Seq2Seq, plan: ScorePlan, ready: Prepared, outputs: Decodings, found: Compared
+) -> list[str]:
     """Return what a reader should know of the outputs."""
-    import numpy as np
-
     notes = [note.replace("--", "") for note in ready.plan.notes]  # an option there, a key here
     texts = [name for name in plan.metrics if name in ("bleu", "chrf", "ter", "wer", "per")]
     if found.of_ids and texts:
@@ -230,11 +240,17 @@ def _notes(model: Seq2Seq, plan: ScorePlan, ready: Prepared, outputs: Decodings,
     cut = sum(len(ids) >= ready.longest for ids in outputs.ids)
     if cut and ready.plan.ids.end is not None:
         notes.append(f"{cut} of {len(outputs)} outputs did not end by max_length, {ready.longest}, and were cut there")
+    return notes
+
+
+def _notes_of_weights(model: Seq2Seq) -> list[str]:
+    import numpy as np
+
     broken = [
         model.ledger.variables[key].paths[0]
         for key, variable in model.live.variables.items()
         if backend.floats(variable) and not np.isfinite(np.asarray(variable.numpy(), np.float64)).all()
     ]
-    if broken:
-        notes.append(f"not finite are weights of {', '.join(broken[:3])}{'' if len(broken) < 4 else ' and others'}")
-    return notes
+    return [f"not finite are weights of {', '.join(broken[:3])}{'' if len(broken) < 4 else ' and others'}"] * bool(
+        broken
+    )

@@ -13,9 +13,10 @@ from sacrebleu.metrics import BLEU
 import s2s_magic
 from interrupting import interrupted, places
 from models import by_hand_in_keras
+from plainly import COMPILED, NAMES, TAGGER, traced
 from s2s_magic import api
 from s2s_magic.completion import candidates
-from s2s_magic.errors import DataError, SpecError
+from s2s_magic.errors import DataError, DecodeError, SpecError
 from test_decoding import shaken
 
 numbers = np.random.default_rng(0)
@@ -366,3 +367,16 @@ def test_the_keys_and_metrics_of_a_body_are_completed(notebook):
     assert {"bleu", "per"} <= set(offered("%%seq2seq score small\nmetrics: ["))
     assert "X" in offered("%%seq2seq score small\nsource: ")
     assert list(over_ids().models) == offered("%%seq2seq score small\nmodel: ")
+
+
+def test_the_tokens_of_a_model_that_cannot_be_decoded_are_scored_without_outputs():
+    model = traced(TAGGER + COMPILED)
+    scored = s2s_magic.score(model, "source: X\ntarget: Y\nmetrics: [token_accuracy, perplexity]", NAMES)
+    loss, accuracy = model.model.evaluate(NAMES["X"], NAMES["Y"], verbose=0), scored.scores["token_accuracy"].value
+    assert scored.scores["perplexity"].value == pytest.approx(np.exp(np.ravel(loss)[0]), rel=1e-5)
+    guessed = model.model.predict(NAMES["X"], verbose=0).argmax(-1)
+    assert accuracy == pytest.approx((guessed == NAMES["Y"]).mean())
+    assert scored.outputs == ()
+    assert "no outputs: model cannot be decoded" in repr(scored)
+    with pytest.raises(DecodeError):
+        s2s_magic.score(model, "source: X\ntarget: Y\nmetrics: [exact, perplexity]", NAMES)
