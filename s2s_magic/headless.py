@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s2s_magic import api
-from s2s_magic.errors import DataError, Fault, LookupFailed, nearest
-from s2s_magic.saving import save
+from s2s_magic.errors import DataError, Fault, LookupFailed, UsageError, nearest
+from s2s_magic.saving import check_target, save
+from s2s_magic.scores.measures import check_installed
 from s2s_magic.scoring import score
+from s2s_magic.spec import parse_fit, parse_score, parse_spec
 from s2s_magic.spec.job import Section, parse_job
 from s2s_magic.undoing import Changes
 
@@ -47,6 +49,7 @@ def run_file(path: str, *, say: Callable[[str], object] = print) -> Seq2Seq:
         When the fit is interrupted, also by SIGTERM; what was trained until then is saved before.
     """
     sections = parse_job(_text_of(path))
+    _check(sections)
     name = Path(path).stem if Path(path).stem.isidentifier() else "model"
     with Changes() as changes, changes, changes:
         _end_on_sigterm(changes)
@@ -59,6 +62,20 @@ def run_file(path: str, *, say: Callable[[str], object] = print) -> Seq2Seq:
             scoring = sections["score"]
             say(repr(score(model, scoring.text, names, first_line=scoring.place[0])))
     return model
+
+
+def _check(sections: Mapping[str, Section]) -> None:
+    """Find before the fit what would be a fault after it."""
+    if "build" in sections:
+        parse_spec(sections["build"].text, first_line=sections["build"].place[0])
+    parse_fit(sections["fit"].text, first_line=sections["fit"].place[0])
+    if "score" in sections:
+        check_installed(parse_score(sections["score"].text, first_line=sections["score"].place[0]).metrics)
+    if "save" in sections:
+        try:
+            check_target(sections["save"].text)
+        except UsageError as error:
+            raise DataError([Fault(*sections["save"].place, str(error))]) from error
 
 
 def _text_of(path: str) -> str:

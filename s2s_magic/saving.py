@@ -51,8 +51,7 @@ def save(model: Seq2Seq, folder: str | Path, *, overwrite: bool = False) -> Path
     from s2s_magic.keeping.opening import checksum, safetensors
     from s2s_magic.keeping.sealed import seal
 
-    safetensors()
-    path = check_folder(str(folder), (DOCUMENT, TENSORS), overwrite=overwrite)
+    path = check_target(folder, overwrite=overwrite)
     if model.model is None:
         raise FitError(f"{model.name} has no model to save: its cell ended before a Model was made")
     document, tensors = gathered(model)
@@ -74,6 +73,23 @@ def save(model: Seq2Seq, folder: str | Path, *, overwrite: bool = False) -> Path
     if aside is not None:
         warnings.warn_explicit(f"what was in {path} is in {aside} now", UserWarning, f"save {model.name}", 1)
     return path
+
+
+def check_target(folder: str | Path, *, overwrite: bool = False) -> Path:
+    """Check that a model can be saved to a folder, and return it, before anything is trained.
+
+    Raises
+    ------
+    UsageError
+        When the name is not one that a folder can have, or something else is there.
+    SetupError
+        When safetensors is not installed.
+    """
+    from s2s_magic.keeping.kept import DOCUMENT, TENSORS
+    from s2s_magic.keeping.opening import safetensors
+
+    safetensors()
+    return check_folder(str(folder), (DOCUMENT, TENSORS), overwrite=overwrite)
 
 
 def load(folder: str | Path, *, name: str | None = None, onto: Seq2Seq | None = None) -> Seq2Seq:

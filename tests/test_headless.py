@@ -99,12 +99,25 @@ def test_a_model_from_a_spec_is_fitted_and_scored(here, capsys):
         ("", "expected sections, such as 'build:' and 'fit:'"),
         ("build: {vocab: 9, embd: 2, encoder: lstm(2), decoder: lstm(2)}\nfit: {source: X}", "line 1, column 19: "),
         ("a: &b c", "anchors and aliases"),
+        (f"{JOB}save: .", "line 7, column 7: '.' is the folder that this process works in"),
+        (f"{JOB}save: network.py", "line 7, column 7: 'network.py' is no folder"),
+        (f"{JOB}score: {{source: X, target: Y, metrics: [blue]}}", "'blue'; did you mean 'bleu'?"),
     ],
 )
 def test_a_fault_is_told_in_its_place_and_the_status_is_1(here, capsys, job, said):
     (here / "job.yaml").write_text(job)
     assert main(["run", "job.yaml"]) == 1
     assert said in capsys.readouterr().err
+
+
+def test_all_sections_are_checked_before_anything_is_trained(here, capsys):
+    (here / "network.py").write_text(f"{CODE}open('ran', 'w').close()\n")
+    (here / "others").mkdir()
+    (here / "others" / "file").write_text("mine")
+    (here / "job.yaml").write_text(f"{JOB}save: others")
+    assert main(["run", "job.yaml"]) == 1
+    assert "was not written by s2s_magic" in capsys.readouterr().err
+    assert not (here / "ran").exists()
 
 
 def test_a_missing_file_is_named_with_the_nearest(here, capsys):
