@@ -194,15 +194,15 @@ def test_a_failure_in_mid_training_keeps_what_was_trained_as_keras_does():
 
 
 def test_what_raises_after_training_keeps_the_record_of_training(tagger, monkeypatch):
-    from s2s_magic.training import fitting
+    from s2s_magic.training import course, fitting
 
     def fail(*args, **kwargs):
         raise ZeroDivisionError
 
-    for name in ("call_shares", "keep_evidence"):
+    for module, name in ((fitting, "call_shares"), (course, "keep_evidence")):
         epochs = len(tagger.history["loss"])
         with monkeypatch.context() as patched:
-            patched.setattr(fitting, name, fail)
+            patched.setattr(module, name, fail)
             with pytest.raises(ZeroDivisionError):
                 fitted(tagger)
         assert len(tagger.history["loss"]) == epochs + 2
