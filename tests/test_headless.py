@@ -110,6 +110,22 @@ def test_a_fault_is_told_in_its_place_and_the_status_is_1(here, capsys, job, sai
     assert said in capsys.readouterr().err
 
 
+def test_the_example_trains_on_files_and_is_scored(here):
+    """Shortened: a hundredth of the rows, and one epoch."""
+    examples = PROJECT / "examples"
+    subprocess.run([sys.executable, examples / "make_dates.py", "--rows", "120"], check=True, capture_output=True)
+    whole = (examples / "dates.yaml").read_text()
+    short = whole.replace("epochs: 12", "epochs: 1").replace("bidirectional(lstm(64))", "lstm(8)").replace("128", "8")
+    (here / "dates.yaml").write_text(short)
+    log = []
+    model = run_file("dates.yaml", say=log.append)
+    assert model.evidence.runs[-1].steps == 2
+    assert "token_accuracy" in log[-1]
+    loaded = s2s_magic.load(here / "data" / "dates")
+    assert loaded.tokenizers == model.tokenizers
+    assert loaded.tokenizers["source"].lowercase
+
+
 def test_all_sections_are_checked_before_anything_is_trained(here, capsys):
     (here / "network.py").write_text(f"{CODE}open('ran', 'w').close()\n")
     (here / "others").mkdir()
