@@ -1,4 +1,4 @@
-"""Write dates as people say them, and as ISO 8601 has them, to tables for `dates.yaml`: data/train.tsv, dev and test."""
+"""Write dates as people say them, and as ISO 8601 has them, to the tables that `dates.yaml` reads, in data/."""
 
 from __future__ import annotations
 
