@@ -77,7 +77,8 @@ def check_runs_on_tensorflow(what: str) -> None:
 def _missing(error: Exception) -> str:
     if find_spec("tensorflow") is None:
         return WITHOUT_TENSORFLOW
-    if not isinstance(error, RecursionError) and "keras" not in str(error).lower():  # such as a code.py that hides Python's own
+    # another error, as of a code.py in the working directory, which hides Python's own
+    if not isinstance(error, RecursionError) and "keras" not in str(error).lower():
         return f"TensorFlow cannot be imported: {first_line_of(error)}"
     return f"TensorFlow finds no Keras: install keras, or where TF_USE_LEGACY_KERAS is set, {_installing()}"
 
