@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 from s2s_magic.display import check_event, write_views
 from s2s_magic.errors import Seq2SeqError, UsageError
@@ -16,6 +17,8 @@ from s2s_magic.ledger import Ledger
 from s2s_magic.ledger.document import read_file
 from s2s_magic.verbs import VERBS
 
+_INTERRUPTED = (130, 143)
+"""The statuses after SIGINT and SIGTERM, as shells have them."""
 _VIEWS = ("html", "svg", "png")
 _OF_INSPECT = (*_VIEWS, "after", "training", "overwrite")
 
@@ -46,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from s2s_magic.headless import Terminated
 
         print(error or "interrupted", file=sys.stderr)
-        return 143 if isinstance(error.__cause__ or error, Terminated) else 130
+        interrupted, terminated = _INTERRUPTED
+        return terminated if isinstance(error.__cause__ or error, Terminated) else interrupted
     except BrokenPipeError:  # who read it has seen enough, such as ``| head``: let the exit flush nothing more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -112,5 +116,14 @@ def _view(options: argparse.Namespace) -> None:
         print(to_text(report(ledger, after=options.after, training=options.training)))
 
 
+def _end(status: int) -> NoReturn:
+    """End the process; after an interrupt at once, as the threads that TensorFlow still runs can crash its teardown."""
+    if status in _INTERRUPTED:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _end(main())

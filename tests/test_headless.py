@@ -173,7 +173,7 @@ def test_a_run_that_is_ended_saves_what_it_trained(here, sent, status):
             break
     running.send_signal(sent)
     out, err = running.communicate(timeout=120)
-    assert running.returncode == status
+    assert running.returncode == status, err
     assert "saved to" in out
     assert err.splitlines()[-1].startswith("the fit of long was interrupted in epoch")
     loaded = s2s_magic.load(here / "kept", onto=api.trace(CODE, {}))

@@ -49,7 +49,7 @@ STRANGERS = {
 }
 # Private-looking names that are not Keras's: those of Python's own protocols and modules.
 OF_PYTHON = {"_fields", "_repr_mimebundle_", "_current_frames", "_get_running_loop", "_set_running_loop"}
-OF_PYTHON |= {"_render_traceback_", "_getframe"}
+OF_PYTHON |= {"_render_traceback_", "_getframe", "_exit"}
 
 
 def _imports(tree: ast.AST) -> Iterator[str]:
