@@ -178,3 +178,23 @@ def test_a_run_that_is_ended_saves_what_it_trained(here, sent, status):
     assert err.splitlines()[-1].startswith("the fit of long was interrupted in epoch")
     loaded = s2s_magic.load(here / "kept", onto=api.trace(CODE, {}))
     assert loaded.evidence.runs[-1].interrupted
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_signal_ends_the_fit_after_a_step_and_a_second_one_at_once(here, times):
+    (here / "job.yaml").write_text(JOB.replace("epochs: 2", "epochs: 1000") + "save: kept\n")
+    handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    log = []
+
+    def say(line):
+        log.append(line)
+        if len(log) == 2:  # the end of an epoch
+            for _ in range(times):
+                os.kill(os.getpid(), signal.SIGTERM)
+            log.append("went on")
+
+    with pytest.raises(KeyboardInterrupt, match="the fit of job was interrupted in epoch"):
+        run_file("job.yaml", say=say)
+    assert ("went on" in log) == (times == 1)
+    assert log[-1].startswith("saved to")
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == handlers
