@@ -12,7 +12,10 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from traceback import extract_tb
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True, order=True)
@@ -219,6 +222,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
         return ""
     (meant,) = difflib.get_close_matches(word, spellings[found[0]], n=1, cutoff=0)
     return f"; did you mean {str(meant)!r}?"  # the repr of a NumPy string includes its class
+
+
+def nearest_file(path: Path) -> str:
+    """Return a "did you mean" hint for the name of a missing file, from what its folder holds."""
+    return nearest(path.name, (each.name for each in path.parent.iterdir())) if path.parent.is_dir() else ""
 
 
 def first_line_of(error: BaseException) -> str:

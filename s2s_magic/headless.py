@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from s2s_magic import api
-from s2s_magic.errors import DataError, Fault, LookupFailed, UsageError, nearest
+from s2s_magic.errors import DataError, Fault, LookupFailed, UsageError, nearest_file
 from s2s_magic.saving import check_target, save
 from s2s_magic.scores.measures import check_installed
 from s2s_magic.scoring import score
@@ -121,8 +121,7 @@ def _text_of(path: str) -> str:
     try:
         return file.read_text("utf-8")
     except FileNotFoundError as error:
-        beside = [each.name for each in file.parent.iterdir()] if file.parent.is_dir() else []
-        raise LookupFailed(f"{path} does not exist{nearest(file.name, beside)}") from error
+        raise LookupFailed(f"{path} does not exist{nearest_file(file)}") from error
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else f"it is no text in UTF-8: {error}"
         raise LookupFailed(f"{path} cannot be read: {why}") from error

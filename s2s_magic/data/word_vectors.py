@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from s2s_magic.errors import Fault, SpecError, nearest
+from s2s_magic.errors import Fault, SpecError, nearest_file
 
 if TYPE_CHECKING:
     from s2s_magic.data.vocabularies import AnyTokenizer
@@ -262,7 +262,7 @@ def _why(path: str, error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         if not found.parent.is_dir():
             return f"there is no folder {str(found.parent)!r} for the file {found.name!r}"
-        return f"there is no file {path!r}{nearest(found.name, (each.name for each in found.parent.iterdir()))}"
+        return f"there is no file {path!r}{nearest_file(found)}"
     if isinstance(error, IsADirectoryError):
         return f"{path!r} is a folder: expected a file of word vectors"
     return f"{path!r} cannot be read: {error.strerror}"

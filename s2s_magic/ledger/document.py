@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from s2s_magic.errors import LookupFailed, Seq2SeqError, nearest
+from s2s_magic.errors import LookupFailed, Seq2SeqError, nearest_file
 from s2s_magic.ledger.calls import AnyEvent
 from s2s_magic.ledger.evidence import Evidence
 from s2s_magic.ledger.records import Cell, Finding, Layer, Record, Totals, Variable
@@ -107,9 +107,8 @@ def read_file(path: str | os.PathLike[str]) -> Any:
     file = Path(path)
     try:
         if not file.is_file():
-            beside = [each.name for each in file.parent.iterdir()] if file.parent.is_dir() else []
             kind = "is not a regular file" if file.exists() else "does not exist"
-            raise LookupFailed(f"{_short(str(file))} {kind}{nearest(file.name, beside)}")
+            raise LookupFailed(f"{_short(str(file))} {kind}{nearest_file(file)}")
         if (size := file.stat().st_size) > _LARGEST:
             raise LedgerFormatError(f"{file.name} has {size:,} bytes; a ledger of more than {_LARGEST:,} is not read")
         content = file.read_bytes()
