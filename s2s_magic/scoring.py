@@ -124,6 +124,7 @@ def _as_fit(plan: ScorePlan) -> FitPlan:
         target=plan.target[0],
         inputs=plan.inputs,
         shuffle=False,
+        verb="score",
         given=plan.given,
         places=places,
     )

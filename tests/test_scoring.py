@@ -380,3 +380,12 @@ def test_the_tokens_of_a_model_that_cannot_be_decoded_are_scored_without_outputs
     assert "no outputs: model cannot be decoded" in repr(scored)
     with pytest.raises(DecodeError):
         s2s_magic.score(model, "source: X\ntarget: Y\nmetrics: [exact, perplexity]", NAMES)
+
+
+def test_a_warning_names_the_score_and_the_line_of_the_body():
+    names = {"X": ["ab", "ba"] * 4, "held": ["az"], "wanted": ["az"]}
+    model = s2s_magic.build("vocab: X\ntokens: char\nembed: 2\nencoder: gru(2)\ndecoder: gru(2)", namespace=names)
+    with pytest.warns(UserWarning, match="not in the vocabulary") as warned:
+        s2s_magic.score(model, "source: held\ntarget: wanted\nmetrics: [perplexity]\nbootstrap: 0", names)
+    places = [(each.filename, each.lineno) for each in warned if "vocabulary" in str(each.message)]
+    assert places == [("score model", 1), ("score model", 2)]

@@ -137,4 +137,6 @@ class Desk:
 
     def warn(self, asked: Asked, message: str) -> None:
         """Warn about a variable, at the line that names it."""
-        warnings.warn_explicit(message, UserWarning, f"fit {self.seq2seq.name}", self.plan.place_of(asked.key)[0])
+        warnings.warn_explicit(
+            message, UserWarning, f"{self.plan.verb} {self.seq2seq.name}", self.plan.place_of(asked.key)[0]
+        )

@@ -55,6 +55,8 @@ class FitPlan(Placed):
         Whether the data are shuffled before each epoch.
     log
         The folder for TensorBoard logs.
+    verb
+        The verb of the cell that has the body, for warnings.
     """
 
     target: Names | None = None
@@ -78,6 +80,7 @@ class FitPlan(Placed):
     shuffle: bool = True
     model: str | None = None
     log: str | None = None
+    verb: str = "fit"
     bad_lines: Literal["stop", "skip"] | None = None
 
     @property
