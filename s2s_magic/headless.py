@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,40 +26,15 @@ class Terminated(KeyboardInterrupt):
     """The process was asked to end, as a scheduler does before it takes the machine away."""
 
 
-@dataclass
-class _Signals:
-    """SIGINT and SIGTERM: they end a run at once, but a fit only between two steps, unless they come twice.
+def _end_at_signals(changes: Changes) -> None:
+    """Raise at SIGINT and SIGTERM, until changes are undone; a fit puts that off to the end of its step."""
 
-    TensorFlow 2.21 can crash when an interrupt is raised while it converts a value.
+    def end(number: int, frame: Any) -> None:
+        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
-    Attributes
-    ----------
-    fitting
-        Whether the model is being fitted.
-    asked
-        The signal that came meanwhile.
-    """
-
-    fitting: bool = False
-    asked: int | None = None
-
-    def handle(self, number: int, frame: Any) -> None:
-        """Raise at once, or note the signal."""
-        waits = self.fitting and self.asked is None
-        self.asked = number
-        if not waits:
-            self.end_if_asked()
-
-    def end_if_asked(self) -> None:
-        """Raise what the noted signal asks for, if there was one."""
-        if self.asked is not None:
-            raise Terminated if self.asked == signal.SIGTERM else KeyboardInterrupt
-
-    def heed(self, changes: Changes) -> None:
-        """Handle the signals until changes are undone."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            changes.undo_by(partial(signal.signal, number, signal.getsignal(number)))
-            signal.signal(number, self.handle)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        changes.undo_by(partial(signal.signal, number, signal.getsignal(number)))
+        signal.signal(number, end)
 
 
 def run_file(path: str, *, say: Callable[[str], object] = print) -> Seq2Seq:
@@ -89,12 +63,11 @@ def run_file(path: str, *, say: Callable[[str], object] = print) -> Seq2Seq:
     _check(sections)
     name = Path(path).stem if Path(path).stem.isidentifier() else "model"
     with Changes() as changes, changes, changes:
-        signals = _Signals()
-        signals.heed(changes)
+        _end_at_signals(changes)
         names: dict[str, Any] = {}
         model = _made(sections, name, names)
         say(repr(model))
-        _fit(model, sections, names, say, signals)
+        _fit(model, sections, names, say)
         _tell(model, say)
         if "score" in sections:
             scoring = sections["score"]
@@ -141,32 +114,23 @@ def _made(sections: Mapping[str, Section], name: str, names: dict[str, Any]) -> 
 
 
 def _fit(
-    model: Seq2Seq,
-    sections: Mapping[str, Section],
-    names: Mapping[str, Any],
-    say: Callable[[str], object],
-    signals: _Signals,
+    model: Seq2Seq, sections: Mapping[str, Section], names: Mapping[str, Any], say: Callable[[str], object]
 ) -> None:
     """Fit, and save what was trained, also if that was interrupted."""
     fitting = sections["fit"]
-    signals.fitting = True
     try:
-        api.fit(model, fitting.text, names, first_line=fitting.place[0], progress=_log(say, signals))
+        api.fit(model, fitting.text, names, first_line=fitting.place[0], progress=_log(say))
     finally:
-        signals.fitting = False
         if "save" in sections and model.evidence is not None:
             say(f"saved to {save(model, sections['save'].text)}")
-    signals.end_if_asked()
 
 
-def _log(say: Callable[[str], object], signals: _Signals) -> Callable[[Progress], None]:
-    """Return what logs one line for each epoch that is shown at its end, and the last; and ends a fit if asked to."""
+def _log(say: Callable[[str], object]) -> Callable[[Progress], None]:
+    """Return what logs one line for each epoch that is shown at its end, and the last."""
 
     def show(progress: Progress) -> None:
         if progress.state != "running" or progress.step == progress.steps:
             say(str(progress))
-        if progress.state == "running":
-            signals.end_if_asked()
 
     return show
 

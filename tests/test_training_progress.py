@@ -1,9 +1,14 @@
 """Progress is one display: it is updated rarely, final at the end, and erases nothing else."""
 
+import os
+import signal
+
 import nbformat
+import numpy as np
 import pytest
 from nbclient import NotebookClient
 
+from s2s_magic import api
 from s2s_magic.display import terminal_line
 from s2s_magic.training.progress import Progress, throttled
 
@@ -105,3 +110,33 @@ def test_a_real_interrupt_of_a_real_kernel_keeps_what_was_learned():
     NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
     text = "".join(o.text for o in notebook.cells[0].outputs if o.output_type == "stream" and o.name == "stdout")
     assert text == "True True interrupted True\n"
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_interrupt_ends_a_fit_after_its_step_and_a_second_one_at_once(times):
+    model = api.trace(TAGGER)
+    handler, seen = signal.getsignal(signal.SIGINT), []
+
+    def show(progress):
+        if not seen:
+            seen.append("interrupted")
+            for _ in range(times):
+                os.kill(os.getpid(), signal.SIGINT)
+            seen.append("went on")
+
+    with pytest.raises(KeyboardInterrupt, match="the fit of model was interrupted"):
+        api.fit(model, "source: X\ntarget: X\nepochs: 100000", {"X": np.ones((64, 3), int)}, progress=show)
+    assert ("went on" in seen) == (times == 1)
+    assert bool(model.evidence) == (times == 1)  # else before the first step
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_an_interrupt_that_comes_in_the_last_step_stops_a_run_of_all_cells():
+    model = api.trace(TAGGER)
+
+    def show(progress):
+        if progress.step == progress.steps:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt, match="all its epochs were done"):
+        api.fit(model, "source: X\ntarget: X", {"X": np.ones((64, 3), int)}, progress=show)

@@ -58,6 +58,8 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         ``patience`` counts on, if there are any.
     after_epoch
         What to call at the end of each epoch, after it was measured.
+    heed
+        Called between two steps; raises if the fit was asked to end.
     """
 
     _supports_tf_logs = True  # Keras then leaves the values on the device until they are read.
@@ -81,6 +83,7 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         self.stopped: str | None = None
         self.validate: Callable[[], Mapping[str, float]] = dict
         self.after_epoch: list[Callable[[], object]] = []
+        self.heed: Callable[[], None] = lambda: None
         self._began_training = False
         self._seen_steps = self._step = 0
         self._epoch = 1
@@ -135,6 +138,11 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
             self._values = _numbers(logs)
             self._check(self._values)
             self._tell()
+        self.heed()
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        """End the fit between two batches of its validation, if it was asked to."""
+        self.heed()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Measure the epoch, and save its state if it is finite."""
@@ -157,6 +165,7 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
             call()
         if self._patience is not None:
             self._weigh(epoch + 1, next(iter(found), "val_loss" if "val_loss" in self._values else "loss"))
+        self.heed()
 
     def _weigh(self, epoch: int, monitored: str) -> None:
         value = self._values[monitored]

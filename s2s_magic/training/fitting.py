@@ -21,6 +21,7 @@ from s2s_magic.training.callback import Loop, NotFinite, at_most_once_a_second
 from s2s_magic.training.compiling import compile_for_fit, optimizer_text
 from s2s_magic.training.course import Course
 from s2s_magic.training.exclusive import take
+from s2s_magic.training.heeding import heed_between_steps
 from s2s_magic.training.logs import logged
 from s2s_magic.training.measured import Watched, watched
 from s2s_magic.training.norms import stride
@@ -135,6 +136,7 @@ def _fit(
 
         loop.after_epoch.append(at_most_once_a_second(shown))
     with Changes() as changes, changes, changes:
+        loop.heed = heed_between_steps(changes)
         if plan.log is not None:
             loop.after_epoch.append(logged(changes, course, plan))
         backend.keep_switches(changes, model)
@@ -153,6 +155,7 @@ def _fit(
             backend.seed_all(changes, plan.seed)
         _train_to_an_end(changes, course, loop, given)
         seq2seq.steps = Steps.of(model, noted, how, recorder, course.accelerated.get("step"))
+        loop.heed()
     if given.first is not None and shared_uses(seq2seq):
         course.by_call = call_shares(seq2seq, given.first())
 
