@@ -37,7 +37,10 @@ settings = json.loads((here / "{document}").read_text("utf-8"))
 
 if __name__ == "__main__":
     for text in sys.argv[1:]:
-        print(write(decode(read(text))))
+        source = read(text)
+        if not source:
+            sys.exit(f"{{text!r}} has nothing to read")
+        print(write(decode(source)))
 '''
 
 _BY_STEPS = '''\

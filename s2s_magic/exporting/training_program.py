@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 from s2s_magic import backend
 from s2s_magic.data.subwords import Subwords
@@ -66,7 +67,7 @@ def training_program(seq2seq: Seq2Seq, max_length: int | None = None) -> tuple[s
     named = named_files(seq2seq, plan)
     model_code = code_alone(seq2seq, seq2seq.source)
     inference, _ = ready_for_any(seq2seq, max_length=max_length)
-    decoding = code_alone(seq2seq, inference.source, [model_code])
+    decoding = code_alone(seq2seq, _by_place(seq2seq, inference.source), [model_code])
     model = Names(seq2seq).layer(seq2seq.model)
     definitions, compiled = compile_code(seq2seq, plan, model)
     tokenizers = seq2seq.tokenizers
@@ -101,6 +102,16 @@ def training_program(seq2seq: Seq2Seq, max_length: int | None = None) -> tuple[s
     program = "\n\n\n".join(part.strip("\n") for part in parts if part.strip()) + "\n"
     models = {side: each.model for side, each in tokenizers.items() if isinstance(each, Subwords)}
     return program, {f".{side}.model": content for side, content in models.items()}
+
+
+def _by_place(seq2seq: Seq2Seq, source: str) -> str:
+    """Return code that reaches layers by their places: the names that Keras counts differ in another process."""
+
+    def reached(found: re.Match[str]) -> str:
+        layers = [layer.name for layer in seq2seq.namespace[found[1]].layers]
+        return f"{found[1]}.layers[{layers.index(found[2])}]"
+
+    return re.sub(r"\b(\w+)\.get_layer\('([^']+)'\)", reached, source)
 
 
 def _imports(standard: list[str], others: list[str]) -> str:
