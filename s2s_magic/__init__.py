@@ -2,7 +2,7 @@
 
 In a notebook: ``%load_ext s2s_magic``, then ``%%seq2seq build NAME`` or ``%%seq2seq trace NAME``; see
 ``%seq2seq?`` for the rest. In Python: `build`, `trace`, `fit`, `decode`, `score`, `explain`, `compare`,
-`save`, `load`.
+`save`, `load`, `export`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from s2s_magic.acceleration import accelerate
     from s2s_magic.api import build, compare, decode, explain, fit, trace
     from s2s_magic.errors import Seq2SeqError
+    from s2s_magic.exports import export
     from s2s_magic.handle import Seq2Seq
     from s2s_magic.ledger import Ledger
     from s2s_magic.saving import load, save, saved_code
@@ -26,6 +27,7 @@ _HOMES = {
     **dict.fromkeys(("build", "compare", "decode", "explain", "fit", "trace"), "s2s_magic.api"),
     **dict.fromkeys(("load", "save", "saved_code"), "s2s_magic.saving"),
     "accelerate": "s2s_magic.acceleration",
+    "export": "s2s_magic.exports",
     "score": "s2s_magic.scoring",
     "Ledger": "s2s_magic.ledger",
     "Seq2Seq": "s2s_magic.handle",
@@ -41,6 +43,7 @@ __all__ = [
     "compare",
     "decode",
     "explain",
+    "export",
     "fit",
     "load",
     "save",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from s2s_magic import backend
 from s2s_magic.errors import DataError, Fault, FitError, LookupFailed
 from s2s_magic.explaining import explain
+from s2s_magic.exports import export
 from s2s_magic.saving import load, save, saved_code
 from s2s_magic.undoing import Changes
 
@@ -225,4 +226,15 @@ def models_in(namespace: Mapping[str, Any]) -> dict[str, Seq2Seq]:
     return {name: value for name, value in namespace.items() if isinstance(value, Seq2Seq) and not name.startswith("_")}
 
 
-__all__: Sequence[str] = ["build", "compare", "decode", "explain", "fit", "load", "save", "saved_code", "trace"]
+__all__: Sequence[str] = [
+    "build",
+    "compare",
+    "decode",
+    "explain",
+    "export",
+    "fit",
+    "load",
+    "save",
+    "saved_code",
+    "trace",
+]

@@ -94,9 +94,18 @@ def check_folder(word: str, names: Collection[str], *, overwrite: bool) -> Path:
 
 
 def is_our_folder(path: Path, names: Collection[str]) -> bool:
-    """Return whether a folder holds exactly these files, and this package wrote one of them."""
-    found = list(path.iterdir())
-    return {each.name for each in found} == set(names) and any(each.is_file() and _is_ours(each) for each in found)
+    """Return whether a folder holds exactly these files, and this package wrote one of them.
+
+    ``names`` are paths within the folder, such as ``variables/variables.index``.
+    """
+    if not {each.name for each in path.iterdir()} <= {name.partition("/")[0] for name in names}:
+        return False  # before all folders in it are looked through
+    found = {each.relative_to(path).as_posix(): each for each in path.rglob("*") if _is_no_folder(each)}
+    return found.keys() == set(names) and any(each.is_file() and _is_ours(each) for each in found.values())
+
+
+def _is_no_folder(path: Path) -> bool:
+    return path.is_symlink() or not path.is_dir()
 
 
 def _resolved(word: str, kind: str) -> tuple[Path, bool]:
@@ -167,7 +176,7 @@ def write_folder(path: Path, writers: Mapping[str, Callable[[Path], object]]) ->
     path
         The target, as `check_folder` returned it.
     writers
-        For each file of the folder, what writes it to a path.
+        For each file of the folder, what writes it to a path; its name may be a path within the folder.
 
     Returns
     -------
@@ -206,9 +215,11 @@ def _write_folder(path: Path, writers: Mapping[str, Callable[[Path], object]], a
         changes.undo_by(lambda: old.rename(path) if old.exists() and not path.exists() else None)
         new.mkdir()
         for name, write in writers.items():
+            (new / name).parent.mkdir(parents=True, exist_ok=True)
             write(new / name)
             _settle(new / name)
-        _settle(new)
+        for folder in {new, *((new / name).parent for name in writers)}:
+            _settle(folder)
         if path.exists():
             new.chmod(path.stat().st_mode & 0o7777)
             path.rename(old)
@@ -230,8 +241,11 @@ def _close(opened: int) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder of files, if it is there."""
+    """Remove a folder of files, and of folders of these, if it is there."""
     if folder.is_dir():
         for each in list(folder.iterdir()):
-            each.unlink(missing_ok=True)
+            if _is_no_folder(each):
+                each.unlink(missing_ok=True)
+            else:
+                _remove(each)
         folder.rmdir()

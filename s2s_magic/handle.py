@@ -14,7 +14,7 @@ from s2s_magic.ledger.drift import nothing_to_train as nothing_to_train_in
 
 if TYPE_CHECKING:
     from s2s_magic.data.vocabularies import AnyTokenizer
-    from s2s_magic.spec import Spec, Tokenization
+    from s2s_magic.spec import FitPlan, Spec, Tokenization
     from s2s_magic.tracing import Live
     from s2s_magic.training.steps import Steps
 
@@ -31,11 +31,14 @@ class Fitted:
         By ledger key, for each variable that is read by rows, which rows any fit moved (a boolean array).
     longest : int or None
         Length in ids of the longest target seen.
+    plan : FitPlan or None
+        The body of the last fit; None for a model that was loaded.
     """
 
     starts: Mapping[str, Any] = field(default_factory=dict, repr=False)
     rows: Mapping[str, Any] = field(default_factory=dict, repr=False)
     longest: int | None = None
+    plan: FitPlan | None = None
 
 
 @dataclass(frozen=True)

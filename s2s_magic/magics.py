@@ -203,6 +203,15 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         bind(self.shell, model)
         self._show(model)
 
+    def _export(self, options: Namespace) -> None:
+        path = api.export(
+            self._model(options.name),
+            **{kind: getattr(options, kind) for kind in ("onnx", "savedmodel", "script")},
+            **{name: getattr(options, name) for name in ("max_length", "start", "end", "overwrite")},
+            which=options.model,
+        )
+        print(f"{options.name} is exported to {path}")
+
     def _list(self, options: Namespace) -> None:
         models = api.models_in(self.shell.user_ns)
         print("\n".join(f"{name:<16} {model!r}" for name, model in models.items()) or "no models in this notebook yet")

@@ -12,7 +12,7 @@ from s2s_magic.search_options import OF_BEAMS, SEARCH
 CELL_VERBS = ("build", "trace", "fit", "score")
 
 
-LINE_VERBS = ("inspect", "explain", "code", "decode", "compare", "save", "load", "list")
+LINE_VERBS = ("inspect", "explain", "code", "decode", "compare", "save", "load", "export", "list")
 
 
 class Quoted(str):
@@ -57,6 +57,17 @@ _NEW = {"type": new_name, "metavar": "NAME", "help": "the name to bind"}
 
 
 _FOLDER = {"metavar": "DIR", "help": "the folder"}
+
+
+_ENDS: tuple[dict[str, Any], ...] = (
+    {"flags": ("--max-length",), "type": int, "metavar": "N", "help": "longest output"},
+    {
+        "flags": ("--start",),
+        "metavar": "ID",
+        "help": "the id, or the word, that outputs start with; as in the spec or the fitted data unless given",
+    },
+    {"flags": ("--end",), "metavar": "ID", "help": "the id, or the word, that outputs end with; likewise"},
+)
 
 
 _RETURN = {"flags": ("--return",), "dest": "wanted", "nargs": 0, "default": False}
@@ -191,13 +202,7 @@ VERBS: dict[str, tuple[str, str, dict[str, dict[str, Any]], tuple[dict[str, Any]
             "source": {"metavar": "SOURCE", "help": "text in quotes, or the name of a notebook variable"},
         },
         (
-            {"flags": ("--max-length",), "type": int, "metavar": "N", "help": "longest output"},
-            {
-                "flags": ("--start",),
-                "metavar": "ID",
-                "help": "the id, or the word, that outputs start with; as in the spec or the fitted data unless given",
-            },
-            {"flags": ("--end",), "metavar": "ID", "help": "the id, or the word, that outputs end with; likewise"},
+            *_ENDS,
             *SEARCH,
             {
                 "flags": ("--alignments",),
@@ -241,6 +246,32 @@ VERBS: dict[str, tuple[str, str, dict[str, dict[str, Any]], tuple[dict[str, Any]
                 "nargs": 0,
                 "default": False,
                 "help": "show the saved spec or code instead, and load nothing",
+            },
+        ),
+    ),
+    "export": (
+        "Export NAME to where s2s_magic is not installed: as ONNX, as a SavedModel, or as a Python program.",
+        "%seq2seq export translator --onnx exported",
+        {"name": {**_NAME, "help": "a fitted model"}},
+        (
+            {
+                "flags": ("--onnx",),
+                "metavar": "DIR",
+                "help": "encoder and decoder step for ONNX Runtime, with a decode.py that needs no TensorFlow",
+            },
+            {"flags": ("--savedmodel",), "metavar": "DIR", "help": "a SavedModel that decodes, with a decode.py"},
+            {
+                "flags": ("--script",),
+                "metavar": "FILE",
+                "help": "a program that trains as the last fit did, and decodes",
+            },
+            *_ENDS,
+            _MODEL,
+            {
+                "flags": ("--overwrite",),
+                "nargs": 0,
+                "default": False,
+                "help": "replace FILE, and move a folder that s2s_magic did not write out of the way, to DIR.replaced",
             },
         ),
     ),

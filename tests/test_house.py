@@ -32,6 +32,7 @@ ARROWS = {
     "scores": "",
     "training": "backend data ledger tracing acceleration handle followed decoding decoded scores",
     "keeping": "backend data ledger handle memory spec training",
+    "exporting": "backend data decoding handle spec training",
     "decoding": "backend data ledger tracing acceleration kernels handle decoded told scores",
 }
 # The packages that no module of a room may import.

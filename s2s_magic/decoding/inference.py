@@ -116,23 +116,44 @@ def prepared(
     _check_length(max_length)
     try:
         value = sequences.plain(sources, seq2seq.ids.padding)
-        if "source" in seq2seq.ids.tokens and "source" not in seq2seq.tokenizers:
-            raise sequences.Unreadable(
-                f"cannot be read before the first fit, which counts the vocabulary of {seq2seq.name}"
-            )
     except sequences.Unreadable as error:
         raise unreadable(error) from error
+    _check_vocabulary(seq2seq)
     plan = _planned(seq2seq, start, end)
     if hasattr(value, "__len__") and not len(value):
         return None
     source = read(seq2seq, plan.way, value)
-    longest, most = max_length, plan.way.longest
-    if longest is None:
-        longest = most if most is not None else _longest(seq2seq, source)
-    elif most is not None and longest > most:
-        raise DecodeError(f"{seq2seq.name} gives rows of {most} ids; max_length can only be smaller", "max_length")
-    settings = fitted_to(seq2seq, plan.way, settings, int(longest))
-    return Prepared(plan, source, settings, int(longest), _inference(seq2seq, plan, int(longest)))
+    longest = _bounded(seq2seq, plan.way, source, max_length)
+    settings = fitted_to(seq2seq, plan.way, settings, longest)
+    return Prepared(plan, source, settings, longest, _inference(seq2seq, plan, longest))
+
+
+def _bounded(seq2seq: Seq2Seq, way: Way, source: Sources | None, max_length: int | None) -> int:
+    """Return the most ids of an output."""
+    if max_length is None:
+        return way.longest if way.longest is not None else _longest(seq2seq, source)
+    if way.longest is not None and max_length > way.longest:
+        raise DecodeError(
+            f"{seq2seq.name} gives rows of {way.longest} ids; max_length can only be smaller", "max_length"
+        )
+    return int(max_length)
+
+
+def ready_for_any(
+    seq2seq: Seq2Seq, *, max_length: int | None = None, start: Edge = None, end: Edge = None
+) -> tuple[DecodingModel, int]:
+    """Return the decoding model, and the most ids of an output, for sources that are not known yet.
+
+    Raises
+    ------
+    DecodeError
+        When the model cannot be decoded, has no vocabulary yet for the texts that it reads, or an option does not fit.
+    """
+    _check_length(max_length)
+    _check_vocabulary(seq2seq)
+    plan = _planned(seq2seq, start, end)
+    longest = _bounded(seq2seq, plan.way, None, max_length)
+    return _inference(seq2seq, plan, longest), longest
 
 
 def _rows(parts: Hypotheses, n_best: int, longest: int, end: int | None) -> Iterator[list[tuple[Any, ...]]]:
@@ -171,6 +192,12 @@ def _check_length(length: int | None) -> None:
     whole = isinstance(length, int | np.integer) and not isinstance(length, bool)
     if length is not None and not (whole and 1 <= length <= MOST_LENGTH):
         raise DecodeError(f"max_length is {length!r}; expected a whole number from 1 to {MOST_LENGTH}", "max_length")
+
+
+def _check_vocabulary(seq2seq: Seq2Seq) -> None:
+    if "source" in seq2seq.ids.tokens and "source" not in seq2seq.tokenizers:
+        said = f"the sources cannot be read before the first fit, which counts the vocabulary of {seq2seq.name}"
+        raise DecodeError(said, "source")
 
 
 def _longest(seq2seq: Seq2Seq, source: Sources | None) -> int:

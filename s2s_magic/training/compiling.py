@@ -18,7 +18,7 @@ from s2s_magic.training.schedules import schedule_of
 if TYPE_CHECKING:
     from s2s_magic.spec import FitPlan, Named
 
-_OPTIMIZERS = {
+OPTIMIZERS = {
     "adam": keras.optimizers.Adam,
     "adamw": keras.optimizers.AdamW,
     "nadam": keras.optimizers.Nadam,
@@ -27,6 +27,7 @@ _OPTIMIZERS = {
     "rmsprop": keras.optimizers.RMSprop,
     "adagrad": keras.optimizers.Adagrad,
 }
+"""The optimizers of a fit body."""
 
 
 _OF_CLASSES = {
@@ -101,7 +102,7 @@ def _optimizer(named: Named) -> Any:
         settings["learning_rate"] = schedule_of(rate)
     if (momentum := settings.pop("ema", None)) is not None:
         settings |= {"use_ema": True, "ema_momentum": momentum}
-    return _OPTIMIZERS[named.kind](**settings)
+    return OPTIMIZERS[named.kind](**settings)
 
 
 def _goes_on(optimizer: Any, wanted: Any, model: Any, lowers: bool) -> bool:

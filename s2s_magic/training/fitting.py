@@ -104,7 +104,7 @@ def _fit(
         given = feed(prepared.train, prepared.validation, size=plan.batch, epochs=plan.epochs, shuffle=plan.shuffle)
     build_on(seq2seq, given, plan.seed)
     course.noted = noted = watched(seq2seq)
-    _remember(seq2seq, prepared, noted)
+    _remember(seq2seq, plan, prepared, noted)
     fixed = _fixed_lengths(prepared)
     write_out = plan.epochs * given.steps >= LONG
     how = (plan.accelerate, *sorted(fixed.items()), write_out, stride(given.steps))
@@ -208,14 +208,14 @@ def _heed(seq2seq: Seq2Seq) -> None:
         warnings.warn_explicit(finding.text, UserWarning, f"fit {seq2seq.name}", 1)
 
 
-def _remember(seq2seq: Seq2Seq, prepared: Prepared, noted: Watched) -> None:
-    """Record what later fits and decoding need: vocabularies, starting values of variables, the longest target."""
+def _remember(seq2seq: Seq2Seq, plan: FitPlan, prepared: Prepared, noted: Watched) -> None:
+    """Record what later fits, decoding and exporting need, such as vocabularies and the longest target."""
     before = seq2seq.fitted or Fitted()
     steps = steps_of(prepared.train.target)
     longest = max((n for n in (before.longest, steps) if n is not None), default=None)
     seq2seq.tokenizers = prepared.tokenizers
     seq2seq.ids = seen_ids(seq2seq.ids, prepared.train, prepared.start)
-    seq2seq.fitted = Fitted(starts=noted.starts, rows=before.rows, longest=longest)
+    seq2seq.fitted = Fitted(starts=noted.starts, rows=before.rows, longest=longest, plan=plan)
 
 
 def _fixed_lengths(prepared: Prepared) -> Mapping[int, int]:

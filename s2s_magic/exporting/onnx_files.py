@@ -1,0 +1,158 @@
+"""A model's encoder and decoder step as ONNX, compared with TensorFlow before they are handed out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from s2s_magic.errors import SetupError, first_line_of
+from s2s_magic.exporting.greedy_graphs import Searched
+from s2s_magic.undoing import Changes
+
+ENCODER, STEP = "encoder.onnx", "decoder_step.onnx"
+_OPSET = 17
+"""ONNX 1.12, of 2022: any ONNX Runtime from 1.12 on reads it."""
+_CLOSE = 1e-3
+"""The largest difference allowed, as a part of the largest number: single precision gives some 1e-6."""
+
+
+def converter() -> tuple[Any, Any]:
+    """Import tf2onnx and ONNX Runtime.
+
+    Raises
+    ------
+    SetupError
+        When one is not installed.
+    """
+    try:
+        import onnxruntime
+        import tf2onnx
+    except ImportError as error:
+        missing = error.name or str(error)
+        raise SetupError(
+            f'export to ONNX needs tf2onnx and onnxruntime, and {missing} is missing: pip install "s2s_magic[export]"'
+        ) from error
+    return tf2onnx, onnxruntime
+
+
+def onnx_files(model: Searched) -> dict[str, bytes]:
+    """Convert a model's encoder and decoder step.
+
+    Parameters
+    ----------
+    model
+        How it is decoded.
+
+    Returns
+    -------
+    dict
+        ``encoder.onnx`` from ``source``, int32 of shape (rows, steps), to a state; and ``decoder_step.onnx`` from
+        ``ids``, int32 of shape (rows,), and that state to ``scores`` (rows, classes) and the first parts of the state.
+
+    Raises
+    ------
+    SetupError
+        When tf2onnx or ONNX Runtime is not installed, the model has no decoder step, an operation of it has no
+        counterpart in ONNX, or the results of ONNX Runtime are not those of TensorFlow.
+    """
+    converter()
+    if model.encoder is None or model.decoder_step is None:
+        raise SetupError(
+            f"{model.name} is {model.note}, and ONNX gets a decoder's step: --savedmodel exports it as it is"
+        )
+    encode, advance = model.encoder, model.decoder_step
+
+    def encoder(source: Any) -> dict[str, Any]:
+        return _numbered("state", encode(source))
+
+    encoder_graph = tf.function(encoder, input_signature=[model.source], autograph=False)
+    begun = encoder_graph.get_concrete_function().structured_outputs
+    state = [tf.TensorSpec([None, *part.shape[1:]], part.dtype, name=name) for name, part in sorted(begun.items())]
+
+    def decoder_step(ids: Any, *state: Any) -> dict[str, Any]:
+        scores, after = advance(ids, list(state))
+        return {"scores": tf.identity(scores), **_numbered("state_after", after)}
+
+    signature = [tf.TensorSpec([None], tf.int32, name="ids"), *state]
+    step_graph = tf.function(decoder_step, input_signature=signature, autograph=False)
+    made = {
+        ENCODER: _converted(model, encoder_graph, [model.source]),
+        STEP: _converted(model, step_graph, signature),
+    }
+    _check(model, made, encoder_graph, step_graph)
+    return made
+
+
+def _numbered(name: str, parts: Sequence[Any]) -> dict[str, Any]:
+    """Return tensors by names whose alphabetical order, which is that of the outputs, is theirs."""
+    return {f"{name}_{number:03}": tf.identity(part) for number, part in enumerate(parts, 1)}
+
+
+def _converted(model: Searched, graph: Any, signature: list[Any]) -> bytes:
+    tf2onnx, _ = converter()
+    import onnx
+
+    with Changes() as changes, changes, changes:
+        for name in ("tf2onnx", "tensorflow"):
+            _quieten(changes, logging.getLogger(name))
+        found = _or_refused(model, partial(tf2onnx.convert.from_function, graph, signature, opset=_OPSET))[0]
+        given = [each.name for each in found.graph.input]
+        for spec in signature:  # what the graph does not read is left out of its inputs
+            if spec.name not in given:
+                kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype.as_numpy_dtype))
+                found.graph.input.append(onnx.helper.make_tensor_value_info(spec.name, kind, list(spec.shape)))
+        order = [spec.name for spec in signature]
+        inputs = sorted(found.graph.input, key=lambda each: order.index(each.name))
+        del found.graph.input[:]
+        found.graph.input.extend(inputs)
+        content: bytes = found.SerializeToString()
+    return content
+
+
+def _quieten(changes: Changes, logger: logging.Logger) -> None:
+    changes.undo_by(partial(logger.setLevel, logger.level))
+    logger.setLevel(logging.CRITICAL)
+
+
+def _or_refused(model: Searched, convert: Callable[[], Any]) -> Any:
+    try:
+        return convert()
+    except Exception as error:  # whatever stops the converter, ONNX has no place for a part of the model
+        raise SetupError(
+            f"{model.name} cannot be written as ONNX ({type(error).__name__}: {first_line_of(error)}); --savedmodel "
+            "exports it for TensorFlow"
+        ) from error
+
+
+def _check(model: Searched, made: dict[str, bytes], encoder: Any, step: Any) -> None:
+    """Run both graphs on a few random rows, by TensorFlow and by ONNX Runtime, and compare all that they give."""
+    numbers = np.random.default_rng(0)
+    for rows, steps in ((3, model.steps or 4), (1, model.steps or 2)):
+        source = numbers.integers(1, max(2, model.vocabulary or 2), (rows, steps)).astype(np.int32)
+        state = _compared(model, made[ENCODER], encoder, [source])
+        _compared(model, made[STEP], step, [np.full(rows, model.start, np.int32), *state])
+
+
+def _compared(model: Searched, content: bytes, graph: Any, given: list[Any]) -> list[Any]:
+    _, onnxruntime = converter()
+
+    def run() -> Any:
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        names = [each.name for each in session.get_inputs()]
+        return session.run(None, dict(zip(names, given, strict=True)))
+
+    wanted = graph(*map(tf.constant, given))
+    found: list[Any] = _or_refused(model, run)
+    for (name, one), other in zip(sorted(wanted.items()), found, strict=True):
+        difference = np.abs(np.asarray(one, np.float64) - np.asarray(other, np.float64))
+        if difference.size and not difference.max() <= _CLOSE * max(1.0, float(np.abs(one).max())):
+            raise SetupError(
+                f"{model.name} cannot be written as ONNX: its {name} differs by {difference.max():.2g} there; "
+                "--savedmodel exports it for TensorFlow"
+            )
+    return found
