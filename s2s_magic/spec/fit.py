@@ -152,6 +152,11 @@ FIT_KEYS: Mapping[str, Key] = {
         _named(OPTIMIZERS, "an optimizer such as adam(1e-3)"),
         offers=tuple(f"{kind}(" for kind in OPTIMIZERS),
     ),
+    "accumulate": Key(
+        "batches whose gradients are averaged for one update; 1 unless given",
+        "4",
+        plain(whole(1, MAX_COUNT), "a number of batches"),
+    ),
     "loss": Key(
         "sparse_categorical_crossentropy unless given or compiled; (from_logits=true) where no softmax ends the model",
         "sparse_categorical_crossentropy",
