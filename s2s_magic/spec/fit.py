@@ -15,6 +15,7 @@ from s2s_magic.spec.references import class_weights, file, is_file, listed, name
 from s2s_magic.spec.score import SCORES, check_each_once, scores
 
 MAX_COUNT = 10_000_000
+MAX_AVERAGED = 1000
 BAD_LINES = ("stop", "skip")
 MAX_SEED = 2**32 - 1
 
@@ -72,6 +73,17 @@ def _named(table: Mapping[str, Mapping[str, Check]], expected: str) -> Read:
         return Named(kind=named.kind, arguments=named.arguments)
 
     return read
+
+
+_last = _named({"last": {"epochs": whole(1, MAX_AVERAGED)}}, "a number of epochs such as last(5)")
+
+
+def _average(node: Node, faults: Faults, places: dict[str, Place]) -> int | None:
+    """Read over how many of the last epochs the weights are averaged."""
+    found = _last(node, faults, places)
+    if found is not None and "epochs" not in found.arguments:
+        faults.add(node.place, "last needs a number of epochs, as in last(5)")
+    return None if found is None else found.arguments.get("epochs")
 
 
 _read_fraction = plain(real(0, 1, closed=False), "a fraction, or the names of source and target")
@@ -156,6 +168,12 @@ FIT_KEYS: Mapping[str, Key] = {
         "batches whose gradients are averaged for one update; 1 unless given",
         "4",
         plain(whole(1, MAX_COUNT), "a number of batches"),
+    ),
+    "average": Key(
+        "last(5) gives the model in the end the mean of its weights after each of the last 5 epochs",
+        "last(5)",
+        _average,
+        offers=("last(",),
     ),
     "loss": Key(
         "sparse_categorical_crossentropy unless given or compiled; (from_logits=true) where no softmax ends the model",

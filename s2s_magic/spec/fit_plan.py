@@ -43,6 +43,8 @@ class FitPlan(Placed):
         Name of the Keras model to fit, where the code made several.
     epochs, batch, patience, seed
         Whole numbers; patience counts epochs without a better loss.
+    average
+        Over the ends of how many of the last epochs the weights are averaged; None if they are not.
     accumulate
         How many batches' gradients are averaged for one update.
     optimizer, loss
@@ -71,6 +73,7 @@ class FitPlan(Placed):
     epochs: int = 1
     batch: int = 32
     accumulate: int = 1
+    average: int | None = None
     optimizer: Named | None = None
     loss: Named | None = None
     metrics: tuple[str, ...] = ()

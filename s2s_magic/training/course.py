@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from s2s_magic.handle import Seq2Seq
 from s2s_magic.ledger import CallShare, Evidence, Run
 from s2s_magic.training.accumulating import Accumulation
+from s2s_magic.training.averaging import Averaging
 from s2s_magic.training.callback import Loop, merged
 from s2s_magic.training.measured import Watched, keep_evidence
 from s2s_magic.training.norms import Recorder
@@ -33,6 +34,8 @@ class Course:
     noted: Watched | None = None
     recorder: Recorder | None = None
     accumulation: Accumulation | None = None
+    averaging: Averaging | None = None
+    averaged: str = ""
     by_call: tuple[CallShare, ...] | None = None
 
     @property
@@ -78,9 +81,12 @@ class Course:
             f"; the gradients of its last {'batch' if rest == 1 else f'{rest} batches'} are dropped" if rest else ""
         )
         how = f"to go on, fit again with epochs: {left}" if left else "all its epochs were done"
+        kept = "weights, optimizer and evidence are kept as they are now"
+        if self.averaged:
+            kept = f"{self.averaged}; optimizer and evidence are kept as they are now"
         return (
             f"the fit of {name} was interrupted in epoch {epoch} of {plan.epochs}, after step {steps} of "
-            f"{self.loop.steps}: weights, optimizer and evidence are kept as they are now{dropped}; {how}"
+            f"{self.loop.steps}: {kept}{dropped}; {how}"
         )
 
 

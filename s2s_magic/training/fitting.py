@@ -16,6 +16,7 @@ from s2s_magic.errors import FitError, Interrupted
 from s2s_magic.handle import Fitted, Seq2Seq, drift
 from s2s_magic.ledger import Evidence
 from s2s_magic.training.accumulating import Accumulation, UpdatesTheRest, check_accumulates
+from s2s_magic.training.averaging import Averaging, check_averages
 from s2s_magic.training.breaking import broken_loss
 from s2s_magic.training.building import build_on
 from s2s_magic.training.callback import Loop, NotFinite, at_most_once_a_second
@@ -98,6 +99,7 @@ def _fit(
     seq2seq, plan, model = course.seq2seq, course.plan, course.seq2seq.model
     compile_for_fit(seq2seq, plan, prepared.train)
     check_accumulates(model, plan)
+    check_averages(model, plan)
     _heed(seq2seq)
     with Changes() as seeded, seeded, seeded:
         if plan.seed is not None:  # a dataset takes the seeds of its shuffling when it is made
@@ -129,6 +131,8 @@ def _fit(
         patience=plan.patience,
         scheduled=plan.schedule is not None,
     )
+    if plan.average is not None:
+        course.averaging = Averaging(noted.variables, loop, plan.average)
     if plan.validate_with:
         loop.validate = validating(seq2seq, plan, namespace, prepared.validation)
     course.loop, course.optimizer, course.batch = loop, optimizer_text(model.optimizer, plan), given.size
@@ -198,6 +202,8 @@ def _settle_in_the_end(changes: Changes, course: Course) -> None:
         else:
             if not course.broken:
                 loop.cut_off()
+            if course.state == "interrupted" and course.averaging is not None:
+                course.averaged = course.averaging.put()
             course.keep()
         if loop is not None:
             loop.finish(course.state)
@@ -244,6 +250,8 @@ def _train(changes: Changes, course: Course, loop: Loop, given: Feed) -> None:
     callbacks: list[Any] = [loop]
     if course.accumulation is not None:
         callbacks.insert(0, UpdatesTheRest(course.accumulation))
+    if course.averaging is not None:
+        callbacks.append(course.averaging)
     if plan.lowers_the_rate is not None:
         callbacks.append(plateau_callback(plan.lowers_the_rate, monitor="val_loss" if given.validation else "loss"))
     arguments = {**given.arguments, **given.validation, "epochs": plan.epochs, "callbacks": callbacks, "verbose": 0}
