@@ -226,6 +226,7 @@ FIT_KEYS: Mapping[str, Key] = {
 }
 
 
+_ELSEWHERE = {"precision": "'precision' is a key of a build: layers are made with it, and keep it"}
 _IN_BATCHES = "a dataset's batches hold inputs and targets"
 _NOT_WITH_DATA: Mapping[str, str] = {
     **dict.fromkeys(("source", "target", "inputs", "decoder_input", "lengths"), _IN_BATCHES),
@@ -261,7 +262,7 @@ def parse_fit(text: str, *, first_line: int = 1) -> FitPlan:
         With every fault, each at its line and column.
     """
     faults = Faults()
-    values = read_keys(text, first_line, FIT_KEYS, _required, faults)
+    values = read_keys(text, first_line, FIT_KEYS, _required, faults, elsewhere=_ELSEWHERE)
     given, places = values["given"], values["places"]
     if not {"source", "inputs", "data"} & given:
         faults.add((first_line, 1), "the key 'source' is missing: expected for instance 'source: X'")
