@@ -92,6 +92,7 @@ def explain(
             from s2s_magic.told import ToldDecoding
 
             changes.enter(model.chosen(which))
+            backend.keep_as_it_runs(changes, model.model)
             asked = [(decode, {**search, "prefix": None})] if instead is not None or search.get("prefix") else []
             asked.append((decode if instead is None else instead, search))
             given: dict[str, Any] = {"likely": likely, "among": among, "nearest": nearest}

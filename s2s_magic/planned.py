@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from s2s_magic import addons, backend
@@ -57,7 +59,11 @@ def build_planned(spec: Spec, spec_text: str, tokenizers: dict[str, AnyTokenizer
     source = generate(spec, dialect, {side: tokenizer.tokens for side, tokenizer in tokenizers.items()})
     if dialect.decoder == "tfa":
         _import_addons()
-    traced = run(source, {}, name=name, title="generated from the spec")
+    with Changes() as changes, changes, changes:
+        if spec.precision:  # the code itself sets the policy back, if it comes so far
+            keras = import_module("tensorflow").keras
+            changes.undo_by(partial(keras.mixed_precision.set_global_policy, keras.mixed_precision.global_policy()))
+        traced = run(source, {}, name=name, title="generated from the spec")
     if traced.error is not None:
         if out_of_memory(traced.error):
             raise BuildError(f"the model does not fit into memory: {first_line_of(traced.error)}") from traced.error

@@ -59,7 +59,6 @@ def score(model: Seq2Seq, body: str, namespace: Mapping[str, Any], *, first_line
     """
     from s2s_magic.scores.measures import check_installed
     from s2s_magic.spec import parse_score
-    from s2s_magic.training.forcing import keep_as_it_runs
 
     backend.check_runs_on_tensorflow("scoring")
     plan = parse_score(body, first_line=first_line)
@@ -72,7 +71,7 @@ def score(model: Seq2Seq, body: str, namespace: Mapping[str, Any], *, first_line
             changes.enter(model.chosen(plan.model))
         except LookupFailed as error:
             raise DataError([Fault(*plan.place_of("model"), str(error))]) from error
-        keep_as_it_runs(changes, model.model)
+        backend.keep_as_it_runs(changes, model.model)
         return _scored(model, plan, namespace)
 
 

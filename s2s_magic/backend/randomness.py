@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from functools import partial
+from typing import Any
 
 import numpy as np
 from tensorflow import keras
@@ -26,6 +27,12 @@ def keep_random_states(changes: Changes) -> None:
     keep_generator(changes, eager, "_rng")
     changes.replace(eager, "_seed", eager._seed)
     backend.keep_own_random_states(changes)
+
+
+def keep_as_it_runs(changes: Changes, model: Any) -> None:
+    """Restore, when changes are undone, what running a model changes: its own states, and all random states."""
+    keep_random_states(changes)
+    changes.undo_by(backend.values_of(backend.running_state(model)))
 
 
 def keep_generator(changes: Changes, owner: object, name: str) -> None:

@@ -19,6 +19,7 @@ from s2s_magic.handle import Seq2Seq
 from s2s_magic.ledger import Called
 from s2s_magic.ledger.anatomy import anatomy_of
 from s2s_magic.ledger.wires import number_in_graph
+from s2s_magic.undoing import Changes
 
 SCORING = ("Attention", "AdditiveAttention", "MultiHeadAttention")
 """Keras's layers that return their weights when they are asked to."""
@@ -97,20 +98,22 @@ def alignments(
         The most ids in an output: one that has as many did not end.
     """
     made = None if seq2seq.inference is None else seq2seq.inference.namespace
-    attending = Attending(seq2seq, way) if way.attending is None else way.attending(made or {})
     found = []
-    for number, said in enumerate(ids):
-        row = source.take([number])
-        ended = [*said, end] if end is not None and len(said) < most else list(said)
-        weights = attending.weights(row, [start, *ended[:-1]])
-        read = tokens_of(seq2seq, "source", np.asarray(row)[0])
-        wrote = tokens_of(seq2seq, "target", said) + (["end"] if len(ended) > len(said) else [])
-        found.append(
-            [
-                Alignment(name, tuple(read), tuple(wrote), tuple(map(tuple, each.tolist())))
-                for name, each in zip(attending.names, weights, strict=True)
-            ]
-        )
+    with Changes() as changes, changes, changes:
+        backend.keep_as_it_runs(changes, seq2seq.model)
+        attending = Attending(seq2seq, way) if way.attending is None else way.attending(made or {})
+        for number, said in enumerate(ids):
+            row = source.take([number])
+            ended = [*said, end] if end is not None and len(said) < most else list(said)
+            weights = attending.weights(row, [start, *ended[:-1]])
+            read = tokens_of(seq2seq, "source", np.asarray(row)[0])
+            wrote = tokens_of(seq2seq, "target", said) + (["end"] if len(ended) > len(said) else [])
+            found.append(
+                [
+                    Alignment(name, tuple(read), tuple(wrote), tuple(map(tuple, each.tolist())))
+                    for name, each in zip(attending.names, weights, strict=True)
+                ]
+            )
     return found
 
 

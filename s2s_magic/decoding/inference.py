@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from s2s_magic import backend
 from s2s_magic.data import sequences
 from s2s_magic.data.costs import long_batches
 from s2s_magic.data.special_ids import Edge, ids_to_decode
@@ -29,6 +30,7 @@ from s2s_magic.decoding.sources import Sources, read, unreadable
 from s2s_magic.errors import DecodeError, first_line_of
 from s2s_magic.handle import Seq2Seq, SpecialIds
 from s2s_magic.tracing import Traced, refresh, run
+from s2s_magic.undoing import Changes
 
 BATCH = 256
 MOST_ROWS = 2_048
@@ -56,11 +58,18 @@ def decode(
     The maximum length of a row is the spec's ``max_length``, else the length of the longest fitted target, else twice
     the longest source plus ten. For a model that masks no padding, each batch has rows of one length, so that its
     encoder never reads padding.
+
+    Nothing that a next fit draws or begins with is changed: on Keras 3 a layer with dropout counts its calls, also
+    those without dropout.
     """
-    ready = prepared(seq2seq, sources, max_length=max_length, start=start, end=end, **search_options)
-    if ready is None:
-        return Decodings([], partial(beside_sources, seq2seq, sources), lambda ids: [])
-    return decoded(seq2seq, sources, ready)
+    if search_options.get("sample") and search_options.get("seed") is None:  # each decoding draws other ids
+        search_options["seed"] = int(np.random.randint(2**31 - 1))
+    with Changes() as changes, changes, changes:
+        backend.keep_as_it_runs(changes, seq2seq.model)
+        ready = prepared(seq2seq, sources, max_length=max_length, start=start, end=end, **search_options)
+        if ready is None:
+            return Decodings([], partial(beside_sources, seq2seq, sources), lambda ids: [])
+        return decoded(seq2seq, sources, ready)
 
 
 def decoded(seq2seq: Seq2Seq, sources: Any, ready: Prepared) -> Decodings:
@@ -242,7 +251,9 @@ def inference_model(
     """
     _check_length(max_length)
     longest = _longest(seq2seq, None) if max_length is None else int(max_length)
-    return _inference(seq2seq, _planned(seq2seq, start, end), longest)
+    with Changes() as changes, changes, changes:
+        backend.keep_as_it_runs(changes, seq2seq.model)
+        return _inference(seq2seq, _planned(seq2seq, start, end), longest)
 
 
 def _inference(seq2seq: Seq2Seq, plan: _Plan, longest: int) -> DecodingModel:

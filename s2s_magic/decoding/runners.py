@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from s2s_magic import backend
@@ -30,8 +29,7 @@ def runner(inference: DecodingModel, longest: int, settings: SearchSettings) -> 
     key = (replace(settings, seed=None), inference.ids.end)
     if key not in inference.runs:
         inference.runs[key] = _compiled(inference, longest, key[0])
-    seed = settings.seed if settings.seed is not None else int(np.random.randint(2**31 - 1)) if settings.sample else 0
-    return partial(inference.runs[key], seed)
+    return partial(inference.runs[key], settings.seed or 0)
 
 
 def _compiled(inference: DecodingModel, longest: int, settings: SearchSettings) -> Callable[..., Hypotheses]:

@@ -121,13 +121,17 @@ class CallShare(Record):
 
 
 class Run(Record):
-    """One fit: its epochs, how it ended, and its cost; ``model`` names the fitted one of several."""
+    """One fit: its epochs, how it ended, and its cost.
+
+    ``model`` names the fitted one of several; ``accumulate`` is the number of steps whose gradients made an update.
+    """
 
     epochs: int
     seconds: float
     steps: int
     batch: int
     optimizer: str
+    accumulate: int = 1
     interrupted: bool = False
     stopped: str | None = None
     model: str | None = None

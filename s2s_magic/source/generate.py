@@ -46,6 +46,15 @@ embedding_dropout = keras.layers.Dropout({rate})
 encoder_embeddings = embedding_dropout(encoder_embeddings)
 decoder_embeddings = embedding_dropout(decoder_embeddings)"""
 
+PRECISION = """\
+# Precision: layers made from here on compute in {said}.
+policy = keras.mixed_precision.global_policy()
+keras.mixed_precision.set_global_policy("{policy}")"""
+
+PRECISION_AFTER = """\
+# Layers made after this compute as before.
+keras.mixed_precision.set_global_policy(policy)"""
+
 PARTS = "# Parts of the decoder: what reads the true ids, and the output layer that scores the next one."
 TIED_PARTS = "# Parts of the decoder: what reads the true ids. The embedding scores the next one."
 
@@ -99,13 +108,15 @@ def generate(spec: Spec, dialect: Dialect = PLAIN, tokens: Mapping[str, Sequence
     blocks = [
         _sizes(spec),
         INPUTS if by_tfa else TWO_INPUTS,
-        *([f"\n{tied_embedding(dialect)}\n"] if spec.tie_output else []),
+        *([f"\n{tied_embedding(spec, dialect)}\n"] if spec.tie_output else []),
         *([f"\n{rate_layer(spec.feeding, dialect)}\n"] if spec.feeding else []),
+        *([_precision(spec)] if spec.precision else []),
         _embeddings(spec),
         encoder_block(spec, dialect),
         _decoder_parts(spec, dialect),
         *bridge_blocks(spec, dialect),
         _decoder(spec, dialect),
+        *([PRECISION_AFTER] if spec.precision else []),
         MODEL if by_tfa else TWO_INPUT_MODEL,
         *frozen(spec, dialect),
         compiled(spec, _size_name(spec, "vocab", "target"), dialect),
@@ -128,6 +139,11 @@ def _sizes(spec: Spec) -> str:
     if spec.padding is not None:
         lines.append(f"padding = {spec.padding}")
     return "\n".join(lines)
+
+
+def _precision(spec: Spec) -> str:
+    said = "bfloat16, and keep their weights in float32" if spec.mixes_precision else "float32"
+    return PRECISION.format(said=said, policy=spec.precision)
 
 
 def _size_name(spec: Spec, name: str, side: str) -> str:
@@ -162,7 +178,7 @@ def _decoder_parts(spec: Spec, dialect: Dialect) -> str:
             *decoder_layers(spec),
             *attention_layers(spec),
             *([f"output_dropout = keras.layers.Dropout({dropped})"] if dropped else []),
-            *([f'output_layer = keras.layers.Dense({size}, activation="softmax")'] if not spec.tie_output else []),
+            *([_output_layer(spec, size)] if not spec.tie_output else []),
         ]
     else:
         feeds = "the sampler feeds it the true ids, the output layer scores the next one."
@@ -178,6 +194,12 @@ def _decoder_parts(spec: Spec, dialect: Dialect) -> str:
             f"output_layer = keras.layers.Dense({size})",
         ]
     return "\n".join(lines)
+
+
+def _output_layer(spec: Spec, size: str) -> str:
+    """Write the output layer of a decoder of Keras's own layers; a softmax needs the digits of float32."""
+    wide = {"dtype": '"float32"'} if spec.mixes_precision else {}
+    return statement(call("keras.layers.Dense", size, activation='"softmax"', **wide), to="output_layer")
 
 
 def _output_dropout(spec: Spec) -> float:

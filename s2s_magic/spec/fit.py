@@ -15,6 +15,7 @@ from s2s_magic.spec.references import class_weights, file, is_file, listed, name
 from s2s_magic.spec.score import SCORES, check_each_once, scores
 
 MAX_COUNT = 10_000_000
+MAX_AVERAGED = 1000
 BAD_LINES = ("stop", "skip")
 MAX_SEED = 2**32 - 1
 
@@ -72,6 +73,17 @@ def _named(table: Mapping[str, Mapping[str, Check]], expected: str) -> Read:
         return Named(kind=named.kind, arguments=named.arguments)
 
     return read
+
+
+_last = _named({"last": {"epochs": whole(1, MAX_AVERAGED)}}, "a number of epochs such as last(5)")
+
+
+def _average(node: Node, faults: Faults, places: dict[str, Place]) -> int | None:
+    """Read over how many of the last epochs the weights are averaged."""
+    found = _last(node, faults, places)
+    if found is not None and "epochs" not in found.arguments:
+        faults.add(node.place, "last needs a number of epochs, as in last(5)")
+    return None if found is None else found.arguments.get("epochs")
 
 
 _read_fraction = plain(real(0, 1, closed=False), "a fraction, or the names of source and target")
@@ -152,6 +164,17 @@ FIT_KEYS: Mapping[str, Key] = {
         _named(OPTIMIZERS, "an optimizer such as adam(1e-3)"),
         offers=tuple(f"{kind}(" for kind in OPTIMIZERS),
     ),
+    "accumulate": Key(
+        "batches whose gradients are averaged for one update; 1 unless given",
+        "4",
+        plain(whole(1, MAX_COUNT), "a number of batches"),
+    ),
+    "average": Key(
+        "last(5) gives the model in the end the mean of its weights after each of the last 5 epochs",
+        "last(5)",
+        _average,
+        offers=("last(",),
+    ),
     "loss": Key(
         "sparse_categorical_crossentropy unless given or compiled; (from_logits=true) where no softmax ends the model",
         "sparse_categorical_crossentropy",
@@ -203,6 +226,7 @@ FIT_KEYS: Mapping[str, Key] = {
 }
 
 
+_ELSEWHERE = {"precision": "'precision' is a key of a build: layers are made with it, and keep it"}
 _IN_BATCHES = "a dataset's batches hold inputs and targets"
 _NOT_WITH_DATA: Mapping[str, str] = {
     **dict.fromkeys(("source", "target", "inputs", "decoder_input", "lengths"), _IN_BATCHES),
@@ -238,7 +262,7 @@ def parse_fit(text: str, *, first_line: int = 1) -> FitPlan:
         With every fault, each at its line and column.
     """
     faults = Faults()
-    values = read_keys(text, first_line, FIT_KEYS, _required, faults)
+    values = read_keys(text, first_line, FIT_KEYS, _required, faults, elsewhere=_ELSEWHERE)
     given, places = values["given"], values["places"]
     if not {"source", "inputs", "data"} & given:
         faults.add((first_line, 1), "the key 'source' is missing: expected for instance 'source: X'")

@@ -43,6 +43,10 @@ class FitPlan(Placed):
         Name of the Keras model to fit, where the code made several.
     epochs, batch, patience, seed
         Whole numbers; patience counts epochs without a better loss.
+    average
+        Over the ends of how many of the last epochs the weights are averaged; None if they are not.
+    accumulate
+        How many batches' gradients are averaged for one update.
     optimizer, loss
         None keeps what the model was compiled with, else uses Adam and sparse categorical crossentropy.
     metrics
@@ -68,6 +72,8 @@ class FitPlan(Placed):
     validation: float | str | tuple[str, str] | Held | None = None
     epochs: int = 1
     batch: int = 32
+    accumulate: int = 1
+    average: int | None = None
     optimizer: Named | None = None
     loss: Named | None = None
     metrics: tuple[str, ...] = ()

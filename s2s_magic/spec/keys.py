@@ -59,10 +59,12 @@ def read_keys(
     keys: Mapping[str, Key],
     required: Callable[[Mapping[str, str]], Mapping[str, str]],
     faults: Faults,
+    elsewhere: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Read a text's keys by a table; ``first_line`` is the cell line of its first line.
 
-    ``required`` maps the written text by key to the required keys, each with an example value. Returns the values by
+    ``required`` maps the written text by key to the required keys, each with an example value; ``elsewhere`` says of
+    keys of another text where they belong. Returns the values by
     key, without None and faulty ones, together with ``given`` and ``places`` for the record.
     """
     root = read_document(text, first_line, faults)
@@ -75,7 +77,7 @@ def read_keys(
         lines = ", ".join(f"'{line}'" for line in examples.values())
         faults.add(root.place, f"expected keys with values, such as {lines}")
         return {"given": frozenset(), "places": {}}
-    entries = read_entries(root, faults, known=keys, required=examples, what="key")
+    entries = read_entries(root, faults, known=keys, required=examples, what="key", elsewhere=elsewhere)
     places = {name: entry.value.place for name, entry in entries.items()}
     values = {name: keys[name].read(entry.value, faults, places) for name, entry in entries.items()}
     present = {name: value for name, value in values.items() if value is not None}

@@ -32,6 +32,7 @@ REQUIRED = ("vocab", "embed", "encoder", "decoder")
 FREEZABLE = ("embeddings", "encoder", "bridge", "decoder", "attention", "output")
 BRIDGES = ("none", "dense", "zero")
 CODES = ("tfa", "keras")
+PRECISIONS = ("float32", "mixed_bfloat16")
 _CELL_CALLS = tuple(f"{kind}(" for kind in CELLS)
 
 
@@ -187,6 +188,13 @@ SPEC_KEYS: Mapping[str, Key] = {
         "part of each target's probability that is spread over all ids",
         "0.1",
         plain(RATE, "a part such as 0.1"),
+    ),
+    "precision": Key(
+        "what the layers compute in: float32, or mixed_bfloat16 (weights and output layer stay in float32); Keras's "
+        "global policy unless given",
+        "mixed_bfloat16",
+        plain(word(*PRECISIONS), "float32 or mixed_bfloat16"),
+        offers=PRECISIONS,
     ),
     "freeze": Key(
         "parts that are not trained: [embeddings, encoder, bridge, decoder, attention, output]",

@@ -89,6 +89,8 @@ class Spec(Placed):
     label_smoothing
         The part of each target's probability that is spread over all ids (Szegedy et al., 2016,
         https://arxiv.org/abs/1512.00567).
+    precision
+        The policy that the layers are made with; None for the one that is set for all layers.
     freeze
         The parts that are not trained.
     tokens
@@ -117,6 +119,7 @@ class Spec(Placed):
     dropout: Dropout | None = None
     tie_output: bool = False
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    precision: Literal["float32", "mixed_bfloat16"] | None = None
     freeze: tuple[str, ...] = ()
     tokens: Tokens | Sides[Tokens] = "none"
     start: int = 0
@@ -156,7 +159,13 @@ class Spec(Placed):
     def of_keras_alone(self) -> tuple[str, ...]:
         """The keys that were written and that a decoder of TFA's API has no place for."""
         keys = ("attention", "residual", "layer_norm", "dropout", "tie_output")
-        return tuple(key for key in keys if getattr(self, key) and not (key == "attention" and self.input_feeding))
+        found = [key for key in keys if getattr(self, key) and not (key == "attention" and self.input_feeding)]
+        return (*found, *(["precision"] if self.mixes_precision else []))
+
+    @property
+    def mixes_precision(self) -> bool:
+        """Whether the layers compute in another type than that of their weights."""
+        return self.precision == "mixed_bfloat16"
 
     @property
     def runs_by_steps(self) -> bool:

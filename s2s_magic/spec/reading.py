@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -207,13 +207,19 @@ class Entry:
 
 
 def read_entries(
-    node: Entries, faults: Faults, *, known: Iterable[str] | None, required: dict[str, str], what: str
+    node: Entries,
+    faults: Faults,
+    *,
+    known: Iterable[str] | None,
+    required: dict[str, str],
+    what: str,
+    elsewhere: Mapping[str, str] | None = None,
 ) -> dict[str, Entry]:
     """Look up the keys of a mapping; return the valid entries, in the order written.
 
     Faults are keys that are not words, repeated, unknown or missing, and keys without a value. ``known`` are the
     allowed keys (None for any), ``required`` the required ones, each with an example line; ``what`` is the term for a
-    key in messages.
+    key in messages. ``elsewhere`` says of keys that have their place in another text what to do.
     """
     found: dict[str, Entry] = {}
     names = None if known is None else list(known)
@@ -227,6 +233,8 @@ def read_entries(
         elif names is not None and (word := key.text.partition(":")[0]) != key.text and word in names:
             faults.add(key.place_at(len(word) + 1), _unspaced(word))
             meant.add(word)
+        elif elsewhere is not None and key.text in elsewhere:
+            faults.add(key.place, elsewhere[key.text])
         elif names is not None and key.text not in names:
             near = nearest(key.text, names)
             meant.update(name for name in names if repr(name) in near)

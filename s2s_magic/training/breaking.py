@@ -9,8 +9,11 @@ from s2s_magic.training.callback import Loop
 from s2s_magic.training.norms import Recorder
 
 
-def broken_loss(seq2seq: Seq2Seq, loop: Loop, recorder: Recorder, keys: list[str]) -> str:
-    """Return a message that says where the loss broke, the likely cause, and which state was restored."""
+def broken_loss(seq2seq: Seq2Seq, loop: Loop, recorder: Recorder, keys: list[str], *, of: str) -> str:
+    """Return a message that says where the loss broke, the likely cause, and which state was restored.
+
+    ``of`` is what a gradient was of: a ``step``, or an ``update`` if several steps make one.
+    """
     found = recorder.first_broken()
     cause = f"no gradient broke before it, and {_greatest(seq2seq, recorder, keys)}" if found is None else ""
     epoch = len(loop.epochs) + 1
@@ -19,7 +22,7 @@ def broken_loss(seq2seq: Seq2Seq, loop: Loop, recorder: Recorder, keys: list[str
         step, numbers = found
         names = [_variable_name(seq2seq, keys[number]) for number in numbers]
         others = f" (and of {len(names) - 1} more)" if len(names) > 1 else ""
-        cause = f"the first gradient to break is that of {names[-1]}{others}, in step {step + 1} of epoch {epoch}"
+        cause = f"the first gradient to break is that of {names[-1]}{others}, in {of} {step + 1} of epoch {epoch}"
     kept = f"the state after epoch {epoch - 1}" if epoch > 1 else "the state before the fit"
     return (
         f"the loss became non-finite {where}: {cause}; {kept} was put back, and what the model was "

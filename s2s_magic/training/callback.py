@@ -105,6 +105,11 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         return [(values, epoch) for values, epoch, _ in self._measured]
 
     @property
+    def best_epoch(self) -> int | None:
+        """The epoch, from 1, with the best validation so far; None without a patience."""
+        return self._best[1] or None
+
+    @property
     def steps_done(self) -> int:
         """Steps taken, including one that Keras has not reported yet."""
         return max(self._seen_steps, backend.steps_taken(self.model)) if self._began_training else 0

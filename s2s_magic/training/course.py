@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from s2s_magic.handle import Seq2Seq
 from s2s_magic.ledger import CallShare, Evidence, Run
+from s2s_magic.training.accumulating import Accumulation
+from s2s_magic.training.averaging import Averaging
 from s2s_magic.training.callback import Loop, merged
 from s2s_magic.training.measured import Watched, keep_evidence
 from s2s_magic.training.norms import Recorder
@@ -31,6 +33,9 @@ class Course:
     accelerated: Mapping[str, str] = field(default_factory=dict)
     noted: Watched | None = None
     recorder: Recorder | None = None
+    accumulation: Accumulation | None = None
+    averaging: Averaging | None = None
+    averaged: str = ""
     by_call: tuple[CallShare, ...] | None = None
 
     @property
@@ -50,6 +55,7 @@ class Course:
             steps=self.loop.steps_done,
             batch=self.batch,
             optimizer=self.optimizer,
+            accumulate=self.plan.accumulate,
             interrupted=state == "interrupted",
             model=_named(self.seq2seq),
             stopped=None if state in ("done", "interrupted") else state,
@@ -70,10 +76,17 @@ class Course:
             return f"the fit of {name} was interrupted before its first step: nothing was changed"
         epoch, steps = self.loop.reached
         left = plan.epochs - epoch + (steps < self.loop.steps)
+        rest = self.accumulation.rest if self.accumulation is not None else 0
+        dropped = (
+            f"; the gradients of its last {'batch' if rest == 1 else f'{rest} batches'} are dropped" if rest else ""
+        )
         how = f"to go on, fit again with epochs: {left}" if left else "all its epochs were done"
+        kept = "weights, optimizer and evidence are kept as they are now"
+        if self.averaged:
+            kept = f"{self.averaged}; optimizer and evidence are kept as they are now"
         return (
             f"the fit of {name} was interrupted in epoch {epoch} of {plan.epochs}, after step {steps} of "
-            f"{self.loop.steps}: weights, optimizer and evidence are kept as they are now; {how}"
+            f"{self.loop.steps}: {kept}{dropped}; {how}"
         )
 
 

@@ -15,6 +15,8 @@ from s2s_magic.data.special_ids import seen_ids, steps_of
 from s2s_magic.errors import FitError, Interrupted
 from s2s_magic.handle import Fitted, Seq2Seq, drift
 from s2s_magic.ledger import Evidence
+from s2s_magic.training.accumulating import Accumulation, UpdatesTheRest, check_accumulates
+from s2s_magic.training.averaging import Averaging, check_averages
 from s2s_magic.training.breaking import broken_loss
 from s2s_magic.training.building import build_on
 from s2s_magic.training.callback import Loop, NotFinite, at_most_once_a_second
@@ -97,6 +99,8 @@ def _fit(
 ) -> None:
     seq2seq, plan, model = course.seq2seq, course.plan, course.seq2seq.model
     compile_for_fit(seq2seq, plan, prepared.train)
+    check_accumulates(model, plan)
+    check_averages(model, plan)
     _heed(seq2seq)
     with Changes() as seeded, seeded, seeded:
         if plan.seed is not None:  # a dataset takes the seeds of its shuffling when it is made
@@ -107,15 +111,18 @@ def _fit(
     _remember(seq2seq, plan, prepared, noted)
     fixed = _fixed_lengths(prepared)
     write_out = plan.epochs * given.steps >= LONG
-    how = (plan.accelerate, *sorted(fixed.items()), write_out, stride(given.steps))
+    updates = -(-given.steps // plan.accumulate)
+    how = (plan.accelerate, *sorted(fixed.items()), write_out, stride(updates), plan.accumulate)
     kept = seq2seq.steps if seq2seq.steps is not None and seq2seq.steps.serve(model, noted, how) else None
     if kept is None:
         seq2seq.steps = None
-        recorder = noted.recorder(given.steps, compiled=backend.compiles_by_xla(model))
+        recorder = noted.recorder(updates, compiled=backend.compiles_by_xla(model))
     else:
         recorder = kept.recorder
         recorder.begin_fit(list(noted.starts.values()), list(noted.before.values()))
     course.recorder = recorder
+    if plan.accumulate > 1:
+        course.accumulation = Accumulation(plan.accumulate) if kept is None else kept.accumulation
     loop = Loop(
         recorder,
         show,
@@ -125,6 +132,8 @@ def _fit(
         patience=plan.patience,
         scheduled=plan.schedule is not None,
     )
+    if plan.average is not None:
+        course.averaging = Averaging(noted.variables, loop, plan.average)
     if plan.validate_with:
         loop.validate = validating(seq2seq, plan, namespace, prepared.validation)
     course.loop, course.optimizer, course.batch = loop, optimizer_text(model.optimizer, plan), given.size
@@ -146,6 +155,8 @@ def _fit(
             course.accelerated = _accelerated(changes, seq2seq, fixed, write_out=write_out)
         for optimizer in backend.optimizers_of(model):
             recorder.watch(changes, optimizer)
+        if course.accumulation is not None:
+            course.accumulation.watch(changes, model.optimizer, recorder)
         backend.count_steps(changes, model)
         if kept is not None:
             backend.go_on_with(model, kept.traces)
@@ -154,7 +165,7 @@ def _fit(
         if plan.seed is not None:
             backend.seed_all(changes, plan.seed)
         _train_to_an_end(changes, course, loop, given)
-        seq2seq.steps = Steps.of(model, noted, how, recorder, course.accelerated.get("step"))
+        seq2seq.steps = Steps.of(model, noted, how, recorder, course.accumulation, course.accelerated.get("step"))
         loop.heed()
     if given.first is not None and shared_uses(seq2seq):
         course.by_call = call_shares(seq2seq, given.first())
@@ -169,7 +180,8 @@ def _train_to_an_end(changes: Changes, course: Course, loop: Loop, given: Feed) 
         assert course.recorder is not None
         assert course.noted is not None
         course.broken = True
-        course.state = broken_loss(course.seq2seq, loop, course.recorder, list(course.noted.variables))
+        of = "step" if course.accumulation is None else "update"
+        course.state = broken_loss(course.seq2seq, loop, course.recorder, list(course.noted.variables), of=of)
         raise FitError(course.state) from error
     except Exception:
         course.state = "failed"
@@ -193,6 +205,8 @@ def _settle_in_the_end(changes: Changes, course: Course) -> None:
         else:
             if not course.broken:
                 loop.cut_off()
+            if course.state == "interrupted" and course.averaging is not None:
+                course.averaged = course.averaging.put()
             course.keep()
         if loop is not None:
             loop.finish(course.state)
@@ -236,7 +250,11 @@ def _accelerated(changes: Changes, seq2seq: Seq2Seq, fixed: Mapping[int, int], *
 def _train(changes: Changes, course: Course, loop: Loop, given: Feed) -> None:
     """Fit; if XLA cannot compile the step as requested, start again without it."""
     model, plan = course.seq2seq.model, course.plan
-    callbacks = [loop]
+    callbacks: list[Any] = [loop]
+    if course.accumulation is not None:
+        callbacks.insert(0, UpdatesTheRest(course.accumulation))
+    if course.averaging is not None:
+        callbacks.append(course.averaging)
     if plan.lowers_the_rate is not None:
         callbacks.append(plateau_callback(plan.lowers_the_rate, monitor="val_loss" if given.validation else "loss"))
     arguments = {**given.arguments, **given.validation, "epochs": plan.epochs, "callbacks": callbacks, "verbose": 0}

@@ -83,8 +83,7 @@ def _measured(seq2seq: Seq2Seq, wires: Sequence[Any], batch: Sequence[Any]) -> t
     ends = list(backend.ends(model)[1])
     probe = keras.Model(model.input, [*ends, *wires])
     with Changes() as changes, changes, changes:
-        backend.keep_random_states(changes)
-        changes.undo_by(backend.values_of(backend.running_state(model)))
+        backend.keep_as_it_runs(changes, model)
         tape = changes.enter(tf.GradientTape(persistent=True))
         made = list(probe(inputs, training=False))
         outputs, values = made[: len(ends)], made[len(ends) :]

@@ -89,24 +89,18 @@ def forcing(seq2seq: Seq2Seq, plan: FitPlan, table: Table | Stream) -> Callable[
 
     graph = tf.function(run, input_signature=[inputs, ids, numbers])
     with Changes() as changes, changes, changes:
-        keep_as_it_runs(changes, seq2seq.model)
+        backend.keep_as_it_runs(changes, seq2seq.model)
         graph.get_concrete_function()
 
     def measured() -> Numbers:
         found = np.zeros((len(target), 3))
         with Changes() as changes, changes, changes:
-            keep_as_it_runs(changes, seq2seq.model)
+            backend.keep_as_it_runs(changes, seq2seq.model)
             for inputs, (ids, numbers) in dataset:
                 found[numbers.numpy()] = graph(inputs, ids, numbers).numpy()
         return found
 
     return measured
-
-
-def keep_as_it_runs(changes: Changes, model: Any) -> None:
-    """Restore, when changes are undone, what running a model changes: its own states, and all random states."""
-    backend.keep_random_states(changes)
-    changes.undo_by(backend.values_of(backend.running_state(model)))
 
 
 def _from_logits(seq2seq: Seq2Seq, plan: FitPlan, table: Table) -> bool:

@@ -135,6 +135,12 @@ class Recorder:
 
         backend.on_update(changes, optimizer, update_and_record)
 
+    def note_rows(self, variable: Any) -> None:
+        """Note that the gradient of a variable comes by rows, so that those that move are counted."""
+        place = self._places.get(id(backend.bare(variable)))
+        if place is not None:
+            self._by_rows.add(place)
+
     def _recorded(self, pairs: Sequence[tuple[Any, Any]], apply: Callable[[], Any]) -> Any:
         found = {self._places.get(id(backend.bare(variable))): gradient for gradient, variable in pairs}
         given = {place: gradient for place, gradient in found.items() if place is not None}
@@ -142,7 +148,7 @@ class Recorder:
         for place, gradient in gradients.items():
             self._connected[place] = True
             if isinstance(gradient, tf.IndexedSlices):
-                self._by_rows.add(place)
+                self.note_rows(self.variables[place])
         squares = self._spread(gradients, self._half_squares([numbers_of(g) for g in gradients.values()]))
         finite = tf.math.is_finite(squares)
         live = finite & (squares > 0)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from s2s_magic import backend
+from s2s_magic.training.accumulating import Accumulation
 from s2s_magic.training.measured import Watched
 from s2s_magic.training.norms import Recorder
 
@@ -27,8 +28,8 @@ class Steps:
         The variables that the recorder watches.
     how
         All that determines the traced steps besides the model.
-    recorder
-        The recorder that the steps were traced with.
+    recorder, accumulation
+        What the steps were traced with.
     traces
         The traced functions, by the names of the model's attributes.
     without_xla
@@ -40,14 +41,23 @@ class Steps:
     variables: tuple[Any, ...]
     how: Hashable
     recorder: Recorder
+    accumulation: Accumulation | None
     traces: Mapping[str, Any]
     without_xla: str | None = None
 
     @classmethod
-    def of(cls, model: Any, noted: Watched, how: Hashable, recorder: Recorder, without_xla: str | None = None) -> Steps:
+    def of(
+        cls,
+        model: Any,
+        noted: Watched,
+        how: Hashable,
+        recorder: Recorder,
+        accumulation: Accumulation | None,
+        without_xla: str | None = None,
+    ) -> Steps:
         """Return the steps that a model traced in a fit."""
-        watched = tuple(noted.variables.values())
-        return cls(model, backend.compiled_as(model), watched, how, recorder, backend.traces_of(model), without_xla)
+        watched, traces = tuple(noted.variables.values()), backend.traces_of(model)
+        return cls(model, backend.compiled_as(model), watched, how, recorder, accumulation, traces, without_xla)
 
     def serve(self, model: Any, noted: Watched, how: Hashable) -> bool:
         """Return whether another fit can use these steps."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from s2s_magic import backend
 from s2s_magic.data.assignment import Part, named_inputs, training_part, validation_part
 from s2s_magic.data.batches import Stream, Table
 from s2s_magic.data.inputs import roles
@@ -15,7 +16,7 @@ from s2s_magic.decoding.inference import decoded, prepared
 from s2s_magic.errors import DataError, DecodeError, Fault
 from s2s_magic.handle import Seq2Seq
 from s2s_magic.scores.measures import FORCED, Compared, check_installed, measure
-from s2s_magic.training.forcing import forcing, keep_as_it_runs, obstacle_to_forcing
+from s2s_magic.training.forcing import forcing, obstacle_to_forcing
 from s2s_magic.undoing import Changes
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def validating(
 
     def validate() -> dict[str, float]:
         with Changes() as changes, changes, changes:
-            keep_as_it_runs(changes, seq2seq.model)
+            backend.keep_as_it_runs(changes, seq2seq.model)
             found = measure(names, outputs and outputs(), tokens and tokens())
         return {f"val_{one.name}": one.total for one in found}
 
@@ -76,7 +77,7 @@ def _decoding(seq2seq: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any]) -> 
     sources, targets, asked = _values(seq2seq, plan, namespace)
     with Changes() as changes, changes, changes:
         try:
-            keep_as_it_runs(changes, seq2seq.model)
+            backend.keep_as_it_runs(changes, seq2seq.model)
             ready = prepared(seq2seq, sources)
             assert ready is not None
             first = prepared(seq2seq, sources[:1], max_length=ready.longest)

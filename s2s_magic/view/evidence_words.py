@@ -100,8 +100,9 @@ def run_name(run: Run, number: int) -> str:
 
 
 def batch_text(run: Run) -> str:
-    """Say how many rows a step of a fit had."""
-    return f"{run.batch}" if run.batch else "as given"
+    """Say how many rows a step of a fit had, and how many steps made an update if one did not."""
+    rows = f"{run.batch}" if run.batch else "as given"
+    return rows if run.accumulate == 1 else f"{rows} ({run.accumulate} to an update)"
 
 
 def end_text(run: Run) -> str:

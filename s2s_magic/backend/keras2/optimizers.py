@@ -89,16 +89,22 @@ def put_averages(model: Any) -> None:
 
 
 def on_update(
-    changes: Changes, optimizer: Any, around: Callable[[list[tuple[Any, Any]], Callable[[], Any]], Any]
+    changes: Changes, optimizer: Any, around: Callable[[list[tuple[Any, Any]], Callable[..., Any]], Any]
 ) -> None:
     """Let ``around(pairs, update)`` make each update of an optimizer until changes are undone.
 
-    ``pairs`` are gradients, before clipping, with their variables; ``update()`` applies them.
+    ``pairs`` are gradients, before clipping, with their variables; ``update()`` applies them, and ``update(gradients)``
+    applies others to the same variables.
     """
     apply = optimizer.apply_gradients
 
     def apply_gradients(grads_and_vars: Any, *args: Any, **kwargs: Any) -> Any:
         pairs = list(grads_and_vars)
-        return around(pairs, lambda: apply(pairs, *args, **kwargs))
+
+        def update(gradients: Sequence[Any] | None = None) -> Any:
+            others = pairs if gradients is None else zip(gradients, (each for _, each in pairs), strict=True)
+            return apply(list(others), *args, **kwargs)
+
+        return around(pairs, update)
 
     changes.replace(optimizer, "apply_gradients", apply_gradients)

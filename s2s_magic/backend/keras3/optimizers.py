@@ -84,11 +84,12 @@ def put_averages(model: Any) -> None:
 
 
 def on_update(
-    changes: Changes, optimizer: Any, around: Callable[[list[tuple[Any, Any]], Callable[[], Any]], Any]
+    changes: Changes, optimizer: Any, around: Callable[[list[tuple[Any, Any]], Callable[..., Any]], Any]
 ) -> None:
     """Let ``around(pairs, update)`` make each update of an optimizer until changes are undone.
 
-    ``pairs`` are gradients, before clipping and without a loss scale, with their variables; ``update()`` applies them.
+    ``pairs`` are gradients, before clipping and without a loss scale, with their variables; ``update()`` applies them,
+    and ``update(gradients)`` applies others, with the loss scale if there is one, to the same variables.
     """
     original = optimizer.apply
 
@@ -97,7 +98,11 @@ def on_update(
         variables = list(optimizer._trainable_variables if trainable_variables is None else trainable_variables)
         scale = _scale_of(optimizer)
         plain = given if scale is None else [None if each is None else keras.ops.divide(each, scale) for each in given]
-        return around(list(zip(plain, variables, strict=False)), lambda: original(given, trainable_variables))
+
+        def update(gradients: Sequence[Any] | None = None) -> Any:
+            return original(given if gradients is None else list(gradients), trainable_variables)
+
+        return around(list(zip(plain, variables, strict=False)), update)
 
     changes.replace(optimizer, "apply", apply)
 
