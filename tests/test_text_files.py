@@ -251,7 +251,8 @@ FAULTS = {
     "data/deep": "data/deep holds the folder 'in': expected nothing but files of text in it",
     "data/fifo": "data/fifo is no regular file: expected the name of a file",
     "/dev/zero": "/dev/zero is no regular file: expected the name of a file",
-    "data/x.tsv": "data/x.tsv has the columns en, de: name one of them, data/x.tsv['en'], or number it if the first line names none, data/x.tsv[1]",
+    "data/x.tsv": "data/x.tsv has the columns en, de: name one of them, data/x.tsv['en'], or number it if the first line "
+    "names none, data/x.tsv[1]",
     "data/x.tsv['enn']": "data/x.tsv has no column 'enn'; did you mean 'en'?",
     "data/x.tsv['qq']": "data/x.tsv has no column 'qq'; it has 'en', 'de'",
     "data/x.tsv['en']": f"data/x.tsv, line 3 has 1 field, and the first line has 2 (2 such lines in all){SKIP}",

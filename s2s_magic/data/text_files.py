@@ -154,7 +154,7 @@ def lines_in(name: str) -> Iterator[str]:
     try:
         with path.open("rb") as file:
             packed = gzip.GzipFile(fileobj=file) if name.endswith(".gz") else None
-            lines = io.BufferedReader(packed) if packed is not None else file  # type: ignore[type-var]
+            lines = io.BufferedReader(packed) if packed is not None else file
             begins = lines.read(_BINARY)
             if begins.startswith(_UTF_16):
                 raise Unknown(f"{name} is UTF-16: save it as UTF-8")

@@ -43,6 +43,10 @@ class FitPlan(Placed):
         Name of the Keras model to fit, where the code made several.
     epochs, batch, patience, seed
         Whole numbers; patience counts epochs without a better loss.
+    max_tokens
+        In place of ``batch``: the most ids in a batch, counted as its rows times the ids in its longest row.
+    streaming
+        Whether files are read bit by bit in each epoch; None decides by their size.
     optimizer, loss
         None keeps what the model was compiled with, else uses Adam and sparse categorical crossentropy.
     metrics
@@ -68,6 +72,8 @@ class FitPlan(Placed):
     validation: float | str | tuple[str, str] | Held | None = None
     epochs: int = 1
     batch: int = 32
+    max_tokens: int | None = None
+    streaming: bool | None = None
     optimizer: Named | None = None
     loss: Named | None = None
     metrics: tuple[str, ...] = ()
