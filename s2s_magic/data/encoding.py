@@ -15,6 +15,7 @@ from s2s_magic.data.costs import MOST, warn_of_empty_rows
 from s2s_magic.data.lookup import Desk
 from s2s_magic.data.sequences import Numbers, Rows, Unreadable
 from s2s_magic.data.spooled import BLOCK, Spool
+from s2s_magic.data.text_files import no_source
 from s2s_magic.data.tokens import UNKNOWN
 from s2s_magic.undoing import Changes
 
@@ -104,7 +105,7 @@ def _encode(
     end, most = desk.seq2seq.ids.end, desk.plan.max_tokens
     for pair, source, target in zip(block, *ids, strict=True):
         if not source:
-            corpus.drop(f"{pair[0].where} is empty, and a source needs something to read", corpus.source)
+            corpus.drop(no_source(pair[0].where), corpus.source)
             continue
         found.empty += not target
         if end is not None:

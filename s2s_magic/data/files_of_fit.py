@@ -9,7 +9,7 @@ from typing import Any
 from s2s_magic.data.assignment import Part
 from s2s_magic.data.lookup import Asked, Desk
 from s2s_magic.data.selection import all_lines
-from s2s_magic.data.text_files import Lines
+from s2s_magic.data.text_files import Lines, no_source
 from s2s_magic.data.values import Unknown
 from s2s_magic.spec.references import is_file
 
@@ -31,6 +31,8 @@ def with_files(desk: Desk, parts: Sequence[Part]) -> None:
                     read[name] = all_lines(name, desk.namespace)
                 except Unknown as error:
                     desk.fault(key, str(error), error.__cause__)
+        if desk.plan.bad_lines == "skip" and part.source is not None and part.source.variable in read:
+            _without_empty(desk, read[part.source.variable])
         if all(name in read for _, name in files) and _alike(desk, files, read):
             _skip(desk, named, files, read, texts)
     whole = not parts[0].key  # not for a validation alone
@@ -64,6 +66,15 @@ def _alike(desk: Desk, files: list[Asked], read: Mapping[str, Lines]) -> bool:
             desk.fault(key, f"{longer} has {max(one, other):,} lines and {shorter} has {min(one, other):,}: {what}")
             return False
     return True
+
+
+def _without_empty(desk: Desk, sources: Lines) -> None:
+    """Add empty lines to the bad ones, where a model reads texts by tokens: its encoder would read nothing."""
+    if (tokens := desk.seq2seq.ids.tokens.get("source")) is None:
+        return
+    for row, text in enumerate(sources.texts):
+        if not (text if tokens.unit == "char" else text.strip()):
+            sources.bad.setdefault(row, no_source(sources.where(row)))
 
 
 def _skip(desk: Desk, named: list[Asked], files: list[Asked], read: Mapping[str, Lines], texts: dict[str, Any]) -> None:

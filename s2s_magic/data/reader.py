@@ -150,6 +150,10 @@ def _bit_by_bit(
 ) -> Prepared:
     """Arrange files that are read bit by bit; a validation that is decoded is held in memory."""
     plan, start = desk.plan, desk.seq2seq.ids.start or 0
+    if plan.validate_with and held_part is None:
+        what = "the texts of a fraction are not held in memory: name files, 'validation: [data/dev.en, data/dev.de]'"
+        desk.fault("validate_with", f"{plan.source} is read bit by bit, and {what}")
+        desk.raise_faults()
     found = streamed(changes, desk, known, part, told)
     rows = found.spool.rows
     kept = held_rows(desk, rows, plan.validation) if isinstance(plan.validation, float) else rows

@@ -6,6 +6,7 @@ import tempfile
 import threading
 from array import array
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -52,9 +53,16 @@ class Spool:
     @classmethod
     def opened(cls, changes: Changes) -> Spool:
         """Make an empty one that is closed when changes are undone."""
-        file = tempfile.TemporaryFile()  # noqa: SIM115
-        changes.undo_by(file.close)
-        return cls(file)
+        files: list[Any] = []
+
+        def close() -> None:
+            with suppress(OSError):  # what there was no room for cannot be written now either
+                for file in files:
+                    file.close()
+
+        changes.undo_by(close)
+        files.append(tempfile.TemporaryFile())  # noqa: SIM115
+        return cls(files[0])
 
     def append(self, source: Rows, target: Rows) -> None:
         """Write a block; only the last one may have less than `BLOCK` pairs.

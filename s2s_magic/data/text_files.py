@@ -223,6 +223,11 @@ def no_utf_8(text: str) -> str:
     return ""
 
 
+def no_source(where: str) -> str:
+    """Say that a line is empty that an encoder is to read."""
+    return f"{where} is empty, and a source needs something to read"
+
+
 def _why(error: Exception) -> str:
     """Return an error's reason without its file's name."""
     return (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)

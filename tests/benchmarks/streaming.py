@@ -3,8 +3,8 @@
     python tests/benchmarks/streaming.py [--pairs 5000000] [--steps 200] [--max-tokens 4096]
 
 The pairs are made on the spot in a temporary folder. Each line of them is read, checked and made into ids, as before
-each fit; then one epoch goes over all of them without training; then a model is fitted, until it has taken so many steps.
-Memory is the peak of this process above what it had after TensorFlow was imported and a small fit had run.
+each fit; then one epoch goes over all of them without training; then a model is fitted for so many steps. Memory is the
+peak of this process above what it had after TensorFlow was imported and a small fit had run.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ from s2s_magic.data.reader import prepare
 from s2s_magic.spec import parse_fit
 from s2s_magic.undoing import Changes
 
-SPEC = "vocab: {source: DIR/SIZE.en, target: DIR/SIZE.de}\ntokens: TOKENS\nembed: 32\nencoder: gru(32)\ndecoder: gru(32)\n"
+SPEC = (
+    "vocab: {source: DIR/SIZE.en, target: DIR/SIZE.de}\ntokens: TOKENS\nembed: 32\nencoder: gru(32)\ndecoder: gru(32)\n"
+)
 
 
 class Enough(KeyboardInterrupt):
@@ -44,12 +47,10 @@ def write(folder: Path, size: int) -> int:
     words = [
         ["".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=draw.randint(2, 9))) for _ in range(20_000)] for _ in "ab"
     ]
-    weights = [sum(1 / (rank + 1) for rank in range(end + 1)) for end in range(20_000)] if size < 100 else None
     cumulated, total = [], 0.0
     for rank in range(20_000):
         total += 1 / (rank + 1)
         cumulated.append(total)
-    del weights
     with (folder / f"{size}.en").open("w") as source, (folder / f"{size}.de").open("w") as target:
         places = draw.choices(range(20_000), cum_weights=cumulated, k=1_000_000)
         for _ in range(size):
@@ -58,6 +59,12 @@ def write(folder: Path, size: int) -> int:
             source.write(" ".join([words[0][place] for place in chosen]) + "\n")
             target.write(" ".join([words[1][place] for place in chosen]) + "\n")
     return sum((folder / f"{size}.{side}").stat().st_size for side in ("en", "de"))
+
+
+def unnamed() -> int:
+    """Return the bytes of the files that this process has open and that have no name."""
+    files = [file for file in Path("/proc/self/fd").iterdir() if os.readlink(file).endswith("(deleted)")]
+    return sum(os.stat(file).st_size for file in files)
 
 
 def timed(what: str, pairs: int, call: Callable[[], Any]) -> Any:
@@ -101,8 +108,7 @@ def measure(folder: Path, asked: argparse.Namespace) -> None:
     plan = parse_fit(body)
     with Changes() as changes, changes, changes:
         prepared = timed("read, checked and made into ids", asked.pairs, lambda: prepare(model, plan, {}, changes))
-        used = os.fstat(prepared.train.begun_at.__closure__[1].cell_contents.spool.file.fileno()).st_size
-        print(f"ids in the temporary file: {used / 1e6:,.0f} MB; {prepared.train.steps:,} batches", flush=True)
+        print(f"ids in the temporary file: {unnamed() / 1e6:,.0f} MB; {prepared.train.steps:,} batches", flush=True)
         timed("an epoch without training", asked.pairs, lambda: sum(1 for _ in prepared.train.begun_at(0)))
 
     last: list[Any] = []
@@ -113,10 +119,8 @@ def measure(folder: Path, asked: argparse.Namespace) -> None:
             raise Enough
 
     def fit() -> None:
-        try:
+        with suppress(KeyboardInterrupt):
             api.fit(model, body, {}, progress=progress)
-        except KeyboardInterrupt:
-            pass
 
     timed("the fit, with its reading", asked.pairs, fit)
     print(last[-1])
