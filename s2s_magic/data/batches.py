@@ -38,7 +38,7 @@ class Stream:
     classes
         Class weights, which Keras applies itself.
     begun_at
-        For files that are read bit by bit: returns the batches of all epochs from this one on, in place of ``batches``.
+        For files that are streamed: returns the batches of all epochs from this one on, in place of ``batches``.
     rows, seen
         For these, the pairs in an epoch, and how many pairs the first batches of an epoch have (both from 1).
     """

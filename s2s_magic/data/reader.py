@@ -27,7 +27,7 @@ from s2s_magic.data.losses import compares, losses_of
 from s2s_magic.data.selection import find
 from s2s_magic.data.sequences import Rows
 from s2s_magic.data.sides import arranged, count_tokens, given_input, ids_of
-from s2s_magic.data.streaming import Told, bit_by_bit, check_small, names_files, stream_of, streamed
+from s2s_magic.data.streaming import Told, check_small, names_files, stream_of, streamed, streams_files
 from s2s_magic.data.streams import streams
 from s2s_magic.data.table import Shifted, Table
 from s2s_magic.data.values import Unreadable
@@ -90,9 +90,9 @@ def prepare(
     namespace
         Where the plan's names are looked up.
     changes
-        What is read bit by bit can be read until they are undone; None where all is held in memory.
+        What is streamed can be read until they are undone; None where all is held in memory.
     told
-        Receives now and then how many pairs were read so far, where they are read bit by bit.
+        Receives now and then how many pairs were read so far, where they are streamed.
 
     Raises
     ------
@@ -114,12 +114,12 @@ def prepare(
         return Prepared(train, held, dict(seq2seq.tokenizers), None, None)
     part, held_part, begun = training_part(plan), validation_part(plan), None
     known = roles(seq2seq) if wired and seq2seq.spec is not None and _is_sequence(desk) else None
-    by_bits = bit_by_bit(desk, known, part)
+    streams_them = streams_files(desk, known, part)
     desk.raise_faults()
-    if by_bits:
+    if streams_them:
         assert known is not None
         assert changes is not None
-        return _bit_by_bit(changes, desk, known, part, held_part, told)
+        return _streamed(changes, desk, known, part, held_part, told)
     with_files(desk, [part] if held_part is None else [part, held_part])
     desk.raise_faults()
     if wired and seq2seq.spec is None and _is_sequence(desk):
@@ -145,14 +145,14 @@ def prepare(
     return Prepared(table, validation, desk.tokenizers or dict(seq2seq.tokenizers), start, longest)
 
 
-def _bit_by_bit(
+def _streamed(
     changes: Changes, desk: Desk, known: Mapping[Role, str], part: Part, held_part: Part | None, told: Told
 ) -> Prepared:
-    """Arrange files that are read bit by bit; a validation that is decoded is held in memory."""
+    """Arrange files that are streamed; a validation that is decoded is held in memory."""
     plan, start = desk.plan, desk.seq2seq.ids.start or 0
     if plan.validate_with and held_part is None:
         what = "the texts of a fraction are not held in memory: name files, 'validation: [data/dev.en, data/dev.de]'"
-        desk.fault("validate_with", f"{plan.source} is read bit by bit, and {what}")
+        desk.fault("validate_with", f"{plan.source} is streamed, and {what}")
         desk.raise_faults()
     found = streamed(changes, desk, known, part, told)
     rows = found.spool.rows

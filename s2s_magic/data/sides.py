@@ -1,4 +1,4 @@
-"""What a fit of an encoder-decoder does for both sides, in memory or read bit by bit: vocabularies, and the table."""
+"""What a fit of an encoder-decoder does for both sides, in memory or streamed: vocabularies, and the table."""
 
 from __future__ import annotations
 

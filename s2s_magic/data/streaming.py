@@ -1,4 +1,4 @@
-"""Read the files of a fit bit by bit: their ids go into a temporary file once, and each epoch is read from there."""
+"""Stream the files of a fit: their ids go into a temporary file once, and each epoch is read from there."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from s2s_magic.spec.references import is_file
 from s2s_magic.undoing import Changes
 
 LARGE = 100_000_000
-"""Bytes of files from which a fit reads them bit by bit unless told otherwise."""
+"""Bytes of files from which a fit streams them unless told otherwise."""
 PACKED = 4
 """How often a packed file's size its content is taken to have."""
 Told = Callable[[int], object]
 """Receives how many pairs were read so far."""
 
 
-def bit_by_bit(desk: Desk, known: Mapping[Role, str] | None, part: Part) -> bool:
-    """Return whether a fit reads its files bit by bit; note a fault if it is to and cannot."""
+def streams_files(desk: Desk, known: Mapping[Role, str] | None, part: Part) -> bool:
+    """Return whether a fit streams its files; note a fault if it is to and cannot."""
     plan = desk.plan
     if plan.streaming is False:
         return False
@@ -45,11 +45,11 @@ def bit_by_bit(desk: Desk, known: Mapping[Role, str] | None, part: Part) -> bool
     tokens = desk.seq2seq.ids.tokens
     said = ""
     if len(files) < 2:
-        said = "what is read bit by bit are files: 'source' and 'target' name one each, or a column of one"
+        said = "only files are streamed: 'source' and 'target' name one each, or a column of one"
     elif others:
         said = f"'{others[0]}' and 'streaming' do not go together: what stands beside each row is held in memory"
     elif known is None or {"source", "target"} - set(tokens):
-        said = f"{desk.seq2seq.name} does not read texts by 'tokens' of a spec, and so its files are held in memory"
+        said = f"{desk.seq2seq.name} does not read texts by 'tokens' of a spec: only these are streamed"
     if said:
         if plan.streaming:
             desk.fault("streaming", said)

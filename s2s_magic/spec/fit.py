@@ -190,7 +190,7 @@ FIT_KEYS: Mapping[str, Key] = {
     ),
     "bad_lines": BAD_LINES,
     "streaming": Key(
-        "true to read files bit by bit, false to hold them in memory; true for more than 100 MB unless given",
+        "true to stream files, false to hold them in memory; true for more than 100 MB unless given",
         "true",
         plain(truth, "true or false"),
         offers=("true", "false"),

@@ -46,7 +46,7 @@ class FitPlan(Placed):
     max_tokens
         In place of ``batch``: the most ids in a batch, counted as its rows times the ids in its longest row.
     streaming
-        Whether files are read bit by bit in each epoch; None decides by their size.
+        Whether files are streamed in each epoch; None decides by their size.
     optimizer, loss
         None keeps what the model was compiled with, else uses Adam and sparse categorical crossentropy.
     metrics

@@ -27,7 +27,7 @@ class Progress:
     state
         ``"running"``, or how the fit ended: ``"done"``, ``"interrupted"``, or why it stopped.
     seen, pairs
-        Where files are read bit by bit: the pairs seen in the epoch, of ``pairs``; else 0.
+        Where files are streamed: the pairs seen in the epoch, of ``pairs``; else 0.
     read
         Before the first epoch of such a fit, the pairs that were read and checked so far.
     """

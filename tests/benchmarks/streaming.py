@@ -1,4 +1,4 @@
-"""Train on a corpus that is read bit by bit, and say how much memory that takes, and how many pairs a second it reads.
+"""Train on a corpus that is streamed, and say how much memory that takes, and how many pairs a second it reads.
 
     python tests/benchmarks/streaming.py [--pairs 5000000] [--steps 200] [--max-tokens 4096]
 
