@@ -163,7 +163,7 @@ def _log(say: Callable[[str], object], signals: _Signals) -> Callable[[Progress]
     """Return what logs one line for each epoch that is shown at its end, and the last; and ends a fit if asked to."""
 
     def show(progress: Progress) -> None:
-        if progress.state != "running" or progress.step == progress.steps:
+        if progress.state != "running" or (progress.step == progress.steps and not progress.read):
             say(str(progress))
         if progress.state == "running":
             signals.end_if_asked()
