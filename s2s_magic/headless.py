@@ -129,7 +129,7 @@ def _log(say: Callable[[str], object]) -> Callable[[Progress], None]:
     """Return what logs one line for each epoch that is shown at its end, and the last."""
 
     def show(progress: Progress) -> None:
-        if progress.state != "running" or progress.step == progress.steps:
+        if progress.state != "running" or (progress.step == progress.steps and not progress.read):
             say(str(progress))
 
     return show

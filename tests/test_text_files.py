@@ -251,7 +251,8 @@ FAULTS = {
     "data/deep": "data/deep holds the folder 'in': expected nothing but files of text in it",
     "data/fifo": "data/fifo is no regular file: expected the name of a file",
     "/dev/zero": "/dev/zero is no regular file: expected the name of a file",
-    "data/x.tsv": "data/x.tsv has the columns en, de: name one of them, data/x.tsv['en']",
+    "data/x.tsv": "data/x.tsv has the columns en, de: name one of them, data/x.tsv['en'], or number it if the "
+    "first line names none, data/x.tsv[1]",
     "data/x.tsv['enn']": "data/x.tsv has no column 'enn'; did you mean 'en'?",
     "data/x.tsv['qq']": "data/x.tsv has no column 'qq'; it has 'en', 'de'",
     "data/x.tsv['en']": f"data/x.tsv, line 3 has 1 field, and the first line has 2 (2 such lines in all){SKIP}",
@@ -350,7 +351,8 @@ def test_a_faulty_file_in_a_spec_has_its_place_there():
     with pytest.raises(SpecError) as caught:
         api.build(SPEC.replace("data/train.en", "data/bad.en").replace("data/train.de", "data/train.dee"))
     assert [str(one) for one in caught.value.faults] == [
-        "line 1, column 17: data/bad.en, line 2, byte 1: 0xff is no UTF-8 (2 such lines in all)",
+        "line 1, column 17: data/bad.en, line 2, byte 1: 0xff is no UTF-8 (2 such lines in all); 'bad_lines: skip' "
+        "leaves such lines out",
         "line 1, column 38: there is no file 'data/train.dee'; did you mean 'data/train.de'?",
     ]
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 from s2s_magic.data.costs import long_batches, row_lengths
 from s2s_magic.data.sequences import Numbers, Rows
 from s2s_magic.data.table import ByClass, Column, Lengths, Shifted, Table, of_rows, whole
+from s2s_magic.data.token_batches import by_ids, by_length, length_keys, longest_row
 
 __all__ = ["Feed", "Lengths", "Shifted", "Stream", "Table", "batches", "by_length", "feed"]
 
@@ -22,7 +23,7 @@ POOL = 64
 
 @dataclass(frozen=True)
 class Stream:
-    """Batches that the user made: a ``tf.data.Dataset`` or a ``keras.utils.Sequence``.
+    """Batches that the user made, a ``tf.data.Dataset`` or a ``keras.utils.Sequence``, or those of files.
 
     Attributes
     ----------
@@ -36,6 +37,10 @@ class Stream:
         Returns its first batch; None where reading it would reshuffle the dataset.
     classes
         Class weights, which Keras applies itself.
+    begun_at
+        For files that are streamed: returns the batches of all epochs from this one on, in place of ``batches``.
+    rows, seen
+        For these, the pairs in an epoch, and how many pairs the first batches of an epoch have (both from 1).
     """
 
     batches: Any
@@ -45,6 +50,9 @@ class Stream:
     classes: dict[int, float] | None = None
     inputs: tuple[Column, ...] = ()
     target: None = None
+    begun_at: Callable[[int], Any] | None = None
+    rows: int = 0
+    seen: Callable[[int, int], int] | None = None
 
     @property
     def size(self) -> int:
@@ -84,7 +92,13 @@ class Feed:
 
 
 def feed(
-    train: Table | Stream, held_back: Table | Stream | None, *, size: int, epochs: int = 1, shuffle: bool = False
+    train: Table | Stream,
+    held_back: Table | Stream | None,
+    *,
+    size: int,
+    max_tokens: int | None = None,
+    epochs: int = 1,
+    shuffle: bool = False,
 ) -> Feed:
     """Arrange tables for ``Model.fit``.
 
@@ -95,20 +109,26 @@ def feed(
     ----------
     train, held_back
         Training and validation data.
-    size, epochs, shuffle
+    size, max_tokens, epochs, shuffle
         As for `batches`.
     """
     classes = {"class_weight": train.classes} if train.classes else {}
-    if isinstance(train, Stream):
-        steps, size = train.steps, train.size
+    told = size if max_tokens is None else 0
+    if isinstance(train, Stream) and train.begun_at is None:
+        steps, told = train.steps, train.size
         arguments: dict[str, Any] = {"x": train.batches}
         first: Callable[[], tuple[Any, ...]] | None = train.first
-    elif train.ragged:
-        dataset, steps = batches(train, size=size, epochs=epochs, shuffle=shuffle)
+    elif isinstance(train, Stream) or train.ragged:
+        if isinstance(train, Stream):
+            assert train.begun_at is not None
+            dataset, steps = train.begun_at(0), train.steps
+        else:
+            dataset, steps = batches(train, size=size, max_tokens=max_tokens, epochs=epochs, shuffle=shuffle)
         arguments = {"x": dataset, "steps_per_epoch": steps, "shuffle": False}
         first = lambda: next(iter(dataset))  # noqa: E731
     else:
         x, y, *weights = train.arrays()
+        size = told = size if max_tokens is None else max(1, max_tokens // longest_row(train))
         steps = math.ceil(train.rows / size)
         arguments = {"x": x, "y": y, "batch_size": size, "shuffle": shuffle}
         if weights:
@@ -118,10 +138,11 @@ def feed(
     if isinstance(held_back, Stream):
         validation = {"validation_data": held_back.batches}
     elif held_back is not None and held_back.ragged:
-        validation = {"validation_data": batches(by_length(held_back), size=size)[0]}
+        validation = {"validation_data": batches(by_length(held_back), size=size, max_tokens=max_tokens)[0]}
     elif held_back is not None:
-        validation = {"validation_data": held_back.arrays(), "validation_batch_size": size}
-    return Feed({**arguments, **classes}, validation, steps, size, first)
+        rows = size if max_tokens is None else max(1, max_tokens // longest_row(held_back))
+        validation = {"validation_data": held_back.arrays(), "validation_batch_size": rows}
+    return Feed({**arguments, **classes}, validation, steps, told, first)
 
 
 def _head(column: Any, size: int) -> Any:
@@ -130,7 +151,9 @@ def _head(column: Any, size: int) -> Any:
     return column[:size] if tf.is_tensor(column) else tf.constant(column[:size])
 
 
-def batches(table: Table, *, size: int, epochs: int = 1, shuffle: bool = False) -> tuple[Any, int]:
+def batches(
+    table: Table, *, size: int, max_tokens: int | None = None, epochs: int = 1, shuffle: bool = False
+) -> tuple[Any, int]:
     """Return the batches of one or more epochs.
 
     Rows of different lengths are batched with rows of similar length and padded to the longest row of their batch; the
@@ -143,6 +166,9 @@ def batches(table: Table, *, size: int, epochs: int = 1, shuffle: bool = False) 
         The rows.
     size
         Rows per batch; the last batch of an epoch may be smaller.
+    max_tokens
+        In place of ``size``: the most ids in a batch; see `batching.Room`. Batches are cut from all rows sorted by
+        length, so that there are as many in each epoch; drawn are which rows of one length go together, and the order.
     epochs
         How often each row occurs.
     shuffle
@@ -156,11 +182,14 @@ def batches(table: Table, *, size: int, epochs: int = 1, shuffle: bool = False) 
     steps : int
         Batches per epoch.
     """
+    if max_tokens is not None:
+        numbers, steps = by_ids(table, max_tokens, epochs, shuffle)
+        return _gathered(table, numbers, steps * epochs), steps
     alone = long_batches(row_lengths(table.ragged), size) if table.ragged else []
     others = np.setdiff1d(np.arange(table.rows), np.concatenate(alone)) if alone else np.arange(table.rows)
     count = len(others)
     steps = math.ceil(count / size) + len(alone)
-    keys = _length_keys(table)[others] if table.ragged and shuffle else None
+    keys = length_keys(table)[others] if table.ragged and shuffle else None
 
     # The same operations as in Keras's data adapter, so that the same global seed draws the same order.
     def permutation(_: Any) -> Any:
@@ -185,17 +214,22 @@ def batches(table: Table, *, size: int, epochs: int = 1, shuffle: bool = False) 
         wide = int(keys.max()) + 1
         ordered = tf.constant(keys)
         orders = orders.map(lambda i: tf.gather(i, tf.argsort(pool * wide + tf.gather(ordered, i), stable=True)))
+    return _gathered(table, orders.prefetch(1).flat_map(cut), steps * epochs), steps
+
+
+def _gathered(table: Table, numbers: Any, count: int) -> Any:
+    """Return so many batches of a table, for a dataset of their row numbers."""
     groups: dict[str, tuple[Any, ...]] = {"input": table.inputs, "target": table.targets, "weights": table.weights}
     data = {f"{kind} {n}": _tensor(column) for kind, columns in groups.items() for n, column in enumerate(columns)}
     data["lengths"] = tf.constant(table.target.lengths if isinstance(table.target, Rows) else [])
     constants = tf.data.Dataset.from_tensors(data).repeat()
-    dataset = tf.data.Dataset.zip((orders.prefetch(1).flat_map(cut), constants))
-    dataset = dataset.map(lambda rows, data: _batch(table, rows, data), num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = tf.data.Dataset.zip((numbers, constants))
+    dataset = dataset.map(lambda rows, data: batch_of(table, rows, data), num_parallel_calls=tf.data.AUTOTUNE)
     options = tf.data.Options()
     options.experimental_optimization.apply_default_optimizations = False
     options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
-    dataset = dataset.with_options(options).apply(tf.data.experimental.assert_cardinality(steps * epochs))
-    return dataset.prefetch(tf.data.AUTOTUNE), steps
+    dataset = dataset.with_options(options).apply(tf.data.experimental.assert_cardinality(count))
+    return dataset.prefetch(tf.data.AUTOTUNE)
 
 
 def _among(dataset: Any, alone: Sequence[Numbers], others: Numbers, size: int, shuffle: bool) -> Any:
@@ -210,19 +244,6 @@ def _among(dataset: Any, alone: Sequence[Numbers], others: Numbers, size: int, s
     return tf.data.Dataset.choose_from_datasets([usual, batches], chosen, stop_on_empty_dataset=False)
 
 
-def by_length(table: Table) -> Table:
-    """Return the rows sorted by length, so that unshuffled batches hold little padding."""
-    return table.select(np.argsort(_length_keys(table), kind="stable")) if table.ragged else table
-
-
-def _length_keys(table: Table) -> Numbers:
-    """Return a sort key for each row: the target's length first, since the output layer costs most."""
-    keys = np.zeros(table.rows, np.int64)
-    for column in table.ragged:
-        keys = keys * (int(column.lengths.max()) + 1) + column.lengths
-    return keys
-
-
 def _tensor(column: Column | ByClass | None) -> Any:
     """Return a column as a tensor; rows of one length as a matrix, so that the graph knows the number of steps."""
     if isinstance(column, Rows) and column.length is None:
@@ -232,7 +253,7 @@ def _tensor(column: Column | ByClass | None) -> Any:
     return tf.constant(column.weights) if isinstance(column, ByClass) else tf.zeros([0])
 
 
-def _batch(table: Table, rows: Any, data: Mapping[str, Any]) -> Any:
+def batch_of(table: Table, rows: Any, data: Mapping[str, Any]) -> Any:
     """Gather one batch and compute the columns that are derived from its target."""
 
     def gathered(column: Any, name: str) -> Any:

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from s2s_magic import backend
 from s2s_magic.data.assignment import a_target_each, compared_outputs
-from s2s_magic.data.costs import check_costs
+from s2s_magic.data.costs import NO_IDS, check_costs
 from s2s_magic.data.inputs import ModelInput, ModelOutput, inputs_of, outputs_of
 from s2s_magic.data.lookup import Asked, Desk
 from s2s_magic.data.losses import broadcasts, compares, losses_of
@@ -47,6 +47,8 @@ def check_table(
         for asked, column in zip(inputs.values(), table.inputs, strict=True):
             if rows_in(column) != table.rows:
                 _fault_rows(desk, asked, asked.variable, rows_in(column), target, table.rows)
+        if desk.plan.max_tokens is not None:
+            desk.fault("max_tokens", NO_IDS)
         return
     known = inputs_of(desk.seq2seq)
     for model_input, column in zip(known, table.inputs, strict=True):
@@ -247,14 +249,19 @@ def differing(one: Rows, other: Rows) -> str:
     return f"row {row} has {one.lengths[row]} ids against {other.lengths[row]}"
 
 
+def held_rows(desk: Desk, rows: int, fraction: float) -> int:
+    """Return how many rows are left to fit on; note a fault if they, or those to validate, would be none."""
+    kept = int(rows * (1.0 - fraction))
+    if not 0 < kept < rows:
+        what = f"leaves {kept} to fit and {rows - kept} to validate"
+        desk.fault("validation", f"a fraction of {fraction:g} of {rows} rows {what}")
+    return kept
+
+
 def held_back(desk: Desk, table: Table, fraction: float) -> tuple[Table, Table | None]:
     """Split off the last rows for validation, as Keras does."""
-    kept = int(table.rows * (1.0 - fraction))
-    if not 0 < kept < table.rows:
-        desk.fault(
-            "validation",
-            f"a fraction of {fraction:g} of {table.rows} rows leaves {kept} to fit and {table.rows - kept} to validate",
-        )
+    kept = held_rows(desk, table.rows, fraction)
+    if desk.faults:
         return table, None
     order = np.arange(table.rows)
     return table.select(order[:kept]), replace(table.select(order[kept:]), classes=None)

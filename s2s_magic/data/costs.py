@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import numpy as np
 
+from s2s_magic.data.batching import too_long
 from s2s_magic.data.inputs import inputs_of
 from s2s_magic.data.lookup import Asked, Desk
 from s2s_magic.data.sequences import Numbers, Rows
@@ -22,11 +23,18 @@ LEAST = 32
 """Rows of at most this many ids are never long."""
 MOST = 0.9
 """The share of rows that counts as "most"."""
+NO_IDS = "it counts the ids of rows, and the data are no rows of ids: give 'batch' in its place"
+"""Why there are no batches by `max_tokens`."""
 
 
 def usual_length(lengths: Numbers) -> int:
     """Return the length that most rows do not exceed."""
     return int(np.quantile(lengths, MOST, method="lower")) if len(lengths) else 0
+
+
+def limit_of(usual: int) -> int:
+    """Return the length beyond which a row is much longer than most."""
+    return max(MUCH * usual, LEAST)
 
 
 def long_batches(lengths: Numbers, size: int) -> list[Numbers]:
@@ -44,7 +52,7 @@ def long_batches(lengths: Numbers, size: int) -> list[Numbers]:
     list of int arrays
         Row numbers of each batch, the longest rows first; empty where no row is much longer than most.
     """
-    limit = max(MUCH * usual_length(lengths), LEAST)
+    limit = limit_of(usual_length(lengths))
     order = np.argsort(-lengths, kind="stable")
     order = order[lengths[order] > limit]
     found, first = [], 0
@@ -70,26 +78,48 @@ def check_costs(desk: Desk, table: Table, named: Mapping[int, Asked], targets: S
         zip(targets, table.targets, strict=True)
     )
     rows = {asked: column for asked, column in columns.items() if isinstance(column, Rows)}
-    if not rows:
+    if not rows and desk.plan.max_tokens is not None:
+        desk.fault("max_tokens", NO_IDS)
+    if not rows or _too_long(desk, rows):
         return
     asked, longest = max(rows.items(), key=lambda pair: int(pair[1].lengths.max(initial=0)))
-    size = desk.plan.batch
-    alone = long_batches(row_lengths(table.ragged), size) if table.ragged else []
+    most, size = int(longest.lengths.max(initial=0)), desk.plan.batch
+    alone = []
+    if desk.plan.max_tokens is not None:
+        size = max(1, desk.plan.max_tokens // max(1, most))
+    elif table.ragged:
+        alone = long_batches(row_lengths(table.ragged), size)
     if alone:
         _warn(desk, asked, longest, alone, size)
     worst = alone[0] if alone else np.argsort(-longest.lengths, kind="stable")[:size]
-    needed = len(worst) * bytes_of_a_row(desk.seq2seq, _steps(desk.seq2seq, table, worst))
-    room = memory()
-    if room is not None and needed > room:
-        most = int(longest.lengths.max())
-        fitting = max(1, int(len(worst) * room / needed / 2))
-        fewer = f"fewer rows a batch, 'batch: {fitting}', or " if len(worst) > 1 else ""
-        desk.fault(
-            asked.key,
-            f"{asked.variable}: a batch of {len(worst)} {'row' if len(worst) == 1 else 'rows'} with up to {most:,} ids "
-            f"needs more than {needed / 1e9:,.1f} GB for what the layers give, and there are {room / 1e9:,.1f} GB: "
-            f"give {fewer}shorter rows",
-        )
+    check_room(desk, asked, steps_in(desk.seq2seq, table, worst), len(worst), most)
+
+
+def _too_long(desk: Desk, rows: Mapping[Asked, Rows]) -> bool:
+    """Return whether a row has more ids than a batch; note a fault for the first one then."""
+    most = desk.plan.max_tokens
+    for asked, column in rows.items() if most is not None else ():
+        if len(long := np.flatnonzero(column.lengths > most)):
+            row = int(long[0])
+            desk.fault(asked.key, too_long(desk.where(asked.variable, row), int(column.lengths[row]), most or 0))
+            return True
+    return False
+
+
+def check_room(desk: Desk, asked: Asked, steps: Mapping[int, int], rows: int, most: int) -> None:
+    """Refuse a batch that does not fit into memory; see `bytes_of_a_row` for the steps. ``most`` ids are in a row."""
+    needed, room = rows * bytes_of_a_row(desk.seq2seq, steps), memory()
+    if room is None or needed <= room:
+        return
+    fitting = max(1, int(rows * room / needed / 2))
+    setting = f"batch: {fitting}" if desk.plan.max_tokens is None else f"max_tokens: {fitting * most}"
+    fewer = f"fewer rows a batch, '{setting}', or " if rows > 1 else ""
+    desk.fault(
+        asked.key,
+        f"{asked.variable}: a batch of {rows} {'row' if rows == 1 else 'rows'} with up to {most:,} ids "
+        f"needs more than {needed / 1e9:,.1f} GB for what the layers give, and there are {room / 1e9:,.1f} GB: "
+        f"give {fewer}shorter rows",
+    )
 
 
 def _warn(desk: Desk, asked: Asked, longest: Rows, alone: Sequence[Numbers], size: int) -> None:
@@ -104,7 +134,7 @@ def _warn(desk: Desk, asked: Asked, longest: Rows, alone: Sequence[Numbers], siz
     desk.warn(asked, message)
 
 
-def _steps(seq2seq: Seq2Seq, table: Table, numbers: Numbers) -> dict[int, int]:
+def steps_in(seq2seq: Seq2Seq, table: Table, numbers: Numbers) -> dict[int, int]:
     """Return the number of steps of each input in a batch of these rows, by the event that made the input."""
     found = {}
     for model_input, column in zip(inputs_of(seq2seq), table.inputs, strict=True):
@@ -145,11 +175,8 @@ def memory() -> int | None:
     return min(found, default=None)
 
 
-def warn_of_empty_rows(desk: Desk, asked: Asked, target: Rows) -> None:
+def warn_of_empty_rows(desk: Desk, asked: Asked, count: int, rows: int) -> None:
     """Warn if rows of a target are empty, so that they will hold nothing but the end id."""
-    count = int((target.lengths == 0).sum())
     if count:
-        rows = "1 row is" if count == 1 else f"{count} rows are"
-        desk.warn(
-            asked, f"{asked.variable}: of {len(target)} rows {rows} empty, which teaches the decoder to end at once"
-        )
+        some = "1 row is" if count == 1 else f"{count} rows are"
+        desk.warn(asked, f"{asked.variable}: of {rows} rows {some} empty, which teaches the decoder to end at once")

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from s2s_magic.data.assignment import Part, training_part, validation_part
+from s2s_magic.data.assignment import Part
 from s2s_magic.data.lookup import Asked, Desk
 from s2s_magic.data.selection import all_lines
-from s2s_magic.data.text_files import Lines
+from s2s_magic.data.text_files import Lines, no_source
 from s2s_magic.data.values import Unknown
 from s2s_magic.spec.references import is_file
 
 
-def with_files(desk: Desk) -> None:
+def with_files(desk: Desk, parts: Sequence[Part]) -> None:
     """Add the texts of the files that the plan names to the names that are looked up, and note their faults.
 
     A line that cannot be read is a fault; with ``bad_lines: skip`` it is left out, and what stands beside it in the
@@ -22,8 +22,7 @@ def with_files(desk: Desk) -> None:
     """
     read: dict[str, Lines] = {}
     texts: dict[str, list[str]] = {}
-    held = validation_part(desk.plan)
-    for part in (training_part(desk.plan), *([held] if held is not None else [])):
+    for part in parts:
         named = [asked for asked in _asked(part) if asked.variable]
         files = [asked for asked in named if is_file(asked.variable)]
         for key, name in files:
@@ -32,9 +31,12 @@ def with_files(desk: Desk) -> None:
                     read[name] = all_lines(name, desk.namespace)
                 except Unknown as error:
                     desk.fault(key, str(error), error.__cause__)
+        if desk.plan.bad_lines == "skip" and part.source is not None and part.source.variable in read:
+            _without_empty(desk, read[part.source.variable])
         if all(name in read for _, name in files) and _alike(desk, files, read):
             _skip(desk, named, files, read, texts)
-    if not read and not desk.faults and desk.plan.bad_lines is not None:
+    whole = not parts[0].key  # not for a validation alone
+    if not read and whole and not desk.faults and desk.plan.bad_lines is not None:
         desk.fault("bad_lines", "no file is named whose lines could be bad: leave 'bad_lines' out")
     if texts:
         desk.namespace = ChainMap(texts, dict(desk.namespace))
@@ -66,6 +68,15 @@ def _alike(desk: Desk, files: list[Asked], read: Mapping[str, Lines]) -> bool:
     return True
 
 
+def _without_empty(desk: Desk, sources: Lines) -> None:
+    """Add empty lines to the bad ones, where a model reads texts by tokens: its encoder would read nothing."""
+    if (tokens := desk.seq2seq.ids.tokens.get("source")) is None:
+        return
+    for row, text in enumerate(sources.texts):
+        if not (text if tokens.unit == "char" else text.strip()):
+            sources.bad.setdefault(row, no_source(sources.where(row)))
+
+
 def _skip(desk: Desk, named: list[Asked], files: list[Asked], read: Mapping[str, Lines], texts: dict[str, Any]) -> None:
     """Take the lines that can be read in all files; note a fault if there are others that may not be left out."""
     bad = {row: said for _, name in reversed(files) for row, said in read[name].bad.items()}
@@ -80,7 +91,10 @@ def _skip(desk: Desk, named: list[Asked], files: list[Asked], read: Mapping[str,
         what = f"{others[0].variable} is no file, and would keep its row"
         desk.fault(key, f"{said}; it cannot be skipped, as {what}")
         return
+    good = [row for row in range(len(read[files[0].variable].texts)) if row not in bad] if bad and files else []
     for place, name in files:
+        where = read[name].where
+        desk.lines[name] = (lambda row, where=where: where(good[row])) if bad else where  # type: ignore[misc]
         kept = [text for row, text in enumerate(read[name].texts) if row not in bad] if bad else read[name].texts
         if texts.setdefault(name, kept) != kept:
             desk.fault(place, f"{name} is named for the fit and for its validation, with different lines skipped")

@@ -39,6 +39,11 @@ class Desk:
     faults: list[Fault] = field(default_factory=list)
     cause: BaseException | None = None
     tokenizers: dict[str, AnyTokenizer] = field(default_factory=dict)
+    lines: dict[str, Callable[[int], str]] = field(default_factory=dict)
+
+    def where(self, variable: str, row: int) -> str:
+        """Say where a row of a variable or a file is; ``lines`` says it of files."""
+        return self.lines[variable](row) if variable in self.lines else f"{variable}: row {row}"
 
     def fault(self, key: str, message: str, cause: BaseException | None = None) -> None:
         """Note a fault in what a key of the body names, and the exception that caused it."""
@@ -116,24 +121,23 @@ class Desk:
         tokenizer = self.tokenizers[side]
         found = Rows.of([tokenizer.encode(text) for text in texts])
         count = int((found.values == UNKNOWN).sum())
-        if not count:
-            return found
-        unit = UNITS[tokenizer.unit]
-        some = listed(tokenizer.unknown(texts))
-        if count == len(found.values):
-            known = listed(Counter(tokenizer.tokens)) or "none"
-            self.fault(
-                asked.key,
-                f"{asked.variable}: none of the {side}'s {unit} is in the vocabulary ({some}), which has {known}",
-            )
-            return found
-        percent = min(99.0, 100 * count / len(found.values))
-        message = (
-            f"{asked.variable}: {percent:.2g} % of the {side}'s {unit} are not in the vocabulary "
-            f"({some}); they are read as unknown"
-        )
-        self.warn(asked, message)
+        self.tell_unknown(asked, side, count, len(found.values), tokenizer.unknown(texts) if count else Counter())
         return found
+
+    def tell_unknown(self, asked: Asked, side: str, count: int, ids: int, some: Counter[str]) -> None:
+        """Warn of ``count`` tokens that the vocabulary does not have; note a fault if these are all ids."""
+        if not count:
+            return
+        tokenizer = self.tokenizers[side]
+        unit, missing = UNITS[tokenizer.unit], listed(some)
+        if count == ids:
+            known = listed(Counter(tokenizer.tokens)) or "none"
+            what = f"is in the vocabulary ({missing}), which has {known}"
+            self.fault(asked.key, f"{asked.variable}: none of the {side}'s {unit} {what}")
+            return
+        percent = min(99.0, 100 * count / ids)
+        what = f"are not in the vocabulary ({missing}); they are read as unknown"
+        self.warn(asked, f"{asked.variable}: {percent:.2g} % of the {side}'s {unit} {what}")
 
     def warn(self, asked: Asked, message: str) -> None:
         """Warn about a variable, at the line that names it."""

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from s2s_magic import backend
 from s2s_magic.data.assignment import (
@@ -21,21 +18,24 @@ from s2s_magic.data.assignment import (
 )
 from s2s_magic.data.batches import Stream
 from s2s_magic.data.columns import any_column, dimensions, input_column, target_column
-from s2s_magic.data.consistency import check_lengths, check_table, differing, held_back
+from s2s_magic.data.consistency import check_table, held_back, held_rows
 from s2s_magic.data.costs import warn_of_empty_rows
 from s2s_magic.data.files_of_fit import with_files
 from s2s_magic.data.inputs import Role, inputs_of, outputs_of, roles
 from s2s_magic.data.lookup import Asked, Desk
 from s2s_magic.data.losses import compares, losses_of
 from s2s_magic.data.selection import find
-from s2s_magic.data.sequences import Numbers, Rows
+from s2s_magic.data.sequences import Rows
+from s2s_magic.data.sides import arranged, count_tokens, given_input, ids_of
+from s2s_magic.data.streaming import Told, check_small, names_files, stream_of, streamed, streams_files
 from s2s_magic.data.streams import streams
-from s2s_magic.data.table import Column, Form, Lengths, Shifted, Table
+from s2s_magic.data.table import Shifted, Table
 from s2s_magic.data.values import Unreadable
-from s2s_magic.data.vocabularies import AnyTokenizer, counted
+from s2s_magic.data.vocabularies import AnyTokenizer
 from s2s_magic.data.weighing import weighted
 from s2s_magic.errors import FitError
 from s2s_magic.handle import Seq2Seq
+from s2s_magic.undoing import Changes
 
 if TYPE_CHECKING:
     from s2s_magic.spec import FitPlan
@@ -72,7 +72,13 @@ class _Begun:
     ended: bool
 
 
-def prepare(seq2seq: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any]) -> Prepared:
+def prepare(
+    seq2seq: Seq2Seq,
+    plan: FitPlan,
+    namespace: Mapping[str, Any],
+    changes: Changes | None = None,
+    told: Told = lambda _: None,
+) -> Prepared:
     """Look up, check and arrange the data of a fit; nothing is changed.
 
     Parameters
@@ -83,6 +89,10 @@ def prepare(seq2seq: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any]) -> Pr
         What to fit it on.
     namespace
         Where the plan's names are looked up.
+    changes
+        What is streamed can be read until they are undone; None where all is held in memory.
+    told
+        Receives now and then how many pairs were read so far, where they are streamed.
 
     Raises
     ------
@@ -102,21 +112,29 @@ def prepare(seq2seq: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any]) -> Pr
     if plan.data is not None:
         train, held = streams(desk)
         return Prepared(train, held, dict(seq2seq.tokenizers), None, None)
-    with_files(desk)
-    desk.raise_faults()
-    known = roles(seq2seq) if wired and _is_sequence(desk) else None
     part, held_part, begun = training_part(plan), validation_part(plan), None
+    known = roles(seq2seq) if wired and seq2seq.spec is not None and _is_sequence(desk) else None
+    streams_them = streams_files(desk, known, part)
+    desk.raise_faults()
+    if streams_them:
+        assert known is not None
+        assert changes is not None
+        return _streamed(changes, desk, known, part, held_part, told)
+    with_files(desk, [part] if held_part is None else [part, held_part])
+    desk.raise_faults()
+    if wired and seq2seq.spec is None and _is_sequence(desk):
+        known = roles(seq2seq)
     if known is not None:
         table, begun = _sequence_table(desk, known, part, None)
     else:
-        table = _wired_table(desk, part) if wired else _table_as_given(desk, part)
+        table = _wired_table(desk, part) if wired else _table_asgiven_input(desk, part)
     desk.raise_faults()
     validation: Table | None = None
     if held_part is not None:
         if known is not None:
             validation, _ = _sequence_table(desk, known, held_part, begun)
         else:
-            validation = _wired_table(desk, held_part) if wired else _table_as_given(desk, held_part)
+            validation = _wired_table(desk, held_part) if wired else _table_asgiven_input(desk, held_part)
         desk.raise_faults()
     assert table is not None
     if isinstance(plan.validation, float):
@@ -125,6 +143,36 @@ def prepare(seq2seq: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any]) -> Pr
     longest = int(table.target.lengths.max()) if isinstance(table.target, Rows) else None
     start = begun.start if begun else None
     return Prepared(table, validation, desk.tokenizers or dict(seq2seq.tokenizers), start, longest)
+
+
+def _streamed(
+    changes: Changes, desk: Desk, known: Mapping[Role, str], part: Part, held_part: Part | None, told: Told
+) -> Prepared:
+    """Arrange files that are streamed; a validation that is decoded is held in memory."""
+    plan, start = desk.plan, desk.seq2seq.ids.start or 0
+    if plan.validate_with and held_part is None:
+        what = "the texts of a fraction are not held in memory: name files, 'validation: [data/dev.en, data/dev.de]'"
+        desk.fault("validate_with", f"{plan.source} is streamed, and {what}")
+        desk.raise_faults()
+    found = streamed(changes, desk, known, part, told)
+    rows = found.spool.rows
+    kept = held_rows(desk, rows, plan.validation) if isinstance(plan.validation, float) else rows
+    desk.raise_faults()
+    train = stream_of(desk, known, part, found, (0, kept), start=start)
+    validation: Table | Stream | None = None
+    if held_part is None:
+        if kept < rows:
+            validation = stream_of(desk, known, replace(part, key="validation."), found, (kept, rows), start=start)
+    elif plan.validate_with or not names_files(held_part):
+        check_small(desk, held_part)
+        with_files(desk, [held_part])
+        desk.raise_faults()
+        validation, _ = _sequence_table(desk, known, held_part, _Begun(start, ended=True))
+    else:
+        held = streamed(changes, desk, known, held_part, told)
+        validation = stream_of(desk, known, held_part, held, (0, held.spool.rows), start=start)
+    desk.raise_faults()
+    return Prepared(train, validation, desk.tokenizers, start, int(found.longest[1]))
 
 
 def _is_sequence(desk: Desk) -> bool:
@@ -165,81 +213,27 @@ def _sequence_table(
     target = desk.read(*asked_target, "target") if pairs else None
     desk.raise_faults()
     if training:
-        _count_tokens(desk, {"source": (asked_source, source), "target": (asked_target, target)})
+        count_tokens(
+            desk, {"source": (asked_source, lambda: source or []), "target": (asked_target, lambda: target or [])}
+        )
         desk.raise_faults()
-    source, target = _encoded(desk, asked_source, "source", source), _encoded(desk, asked_target, "target", target)
-    given, lengths = _given(desk, known, named, part.lengths, target)
+    source, target = ids_of(desk, asked_source, "source", source), ids_of(desk, asked_target, "target", target)
+    given, lengths = given_input(desk, known, named, part.lengths, target)
     desk.raise_faults()
     if lengths is not None:
         target = target.cut(lengths)
         given = given.cut(lengths) if given is not None else None
     elif given is None and ids.added and ids.end is not None and (begun is None or begun.ended):
         if training:
-            warn_of_empty_rows(desk, asked_target, target)
+            warn_of_empty_rows(desk, asked_target, int((target.lengths == 0).sum()), len(target))
         target = target.ended(ids.end)
     if begun is None:
         first = int(given.values[0]) if given is not None and len(given.values) else None
         start = first if first is not None else (ids.start or 0 if ids.added else 0)
         begun = _Begun(start, ended=given is None and lengths is None)
-    table = _arranged(desk, known, source, target, given or Shifted(begun.start), form)
+    table = arranged(desk, known, source, target, given or Shifted(begun.start), form)
     check_table(desk, table, named, [asked_target])
     return weighted(desk, table, part), begun
-
-
-def _count_tokens(desk: Desk, read: Mapping[str, tuple[Asked, Any]]) -> None:
-    """Build the vocabularies from these texts, by side, where the spec gave only their sizes."""
-    spec = desk.seq2seq.spec
-    desk.tokenizers = dict(desk.seq2seq.tokenizers)
-    if spec is None:
-        return
-    one = spec.vocab.one and not desk.tokenizers
-    for side, (asked, texts) in read.items():
-        if (unit := spec.tokens_of(side)) != "none" and side not in desk.tokenizers:
-            texts = [text for _, found in read.values() for text in found] if one else texts
-            made = desk.reading(asked, partial(counted, texts, unit, spec.sizes[side]))
-            desk.tokenizers |= dict.fromkeys(read if one else (side,), made)
-
-
-def _encoded(desk: Desk, asked: Asked, side: str, read: Any) -> Rows:
-    """Turn texts into ids; rows of ids only lose the padding at their ends."""
-    if side in desk.tokenizers:
-        return desk.encoded(asked, side, read)
-    found: Rows = read
-    padding = desk.seq2seq.ids.padding
-    return found if padding is None else found.without_padding(padding)
-
-
-def _given(
-    desk: Desk, known: Mapping[Role, str], named: Mapping[str, Asked], asked: Asked | None, target: Rows
-) -> tuple[Rows | None, Numbers | None]:
-    """Read the decoder's input and the lengths where the body names them, and check them against the target."""
-    decoder, asked = named.get(known["decoder"]), named.get(known.get("lengths", "")) or asked
-    given, lengths = None, None
-    if decoder is not None:
-        given = desk.read(*decoder, None)
-        if given is not None and not np.array_equal(given.lengths, target.lengths):
-            desk.fault(
-                decoder.key,
-                f"{decoder.variable}: {differing(given, target)}; each row needs an id for each of the target's",
-            )
-    if asked:
-        value = desk.array(*asked)
-        lengths = None if value is None else value.ravel()
-        if lengths is not None:
-            check_lengths(desk, asked, lengths, target)
-            lengths = None if desk.faults else lengths.astype(np.int64)
-    return given, lengths
-
-
-def _arranged(
-    desk: Desk, known: Mapping[Role, str], source: Rows, target: Rows, decoder: Rows | Shifted, form: Form
-) -> Table:
-    columns: dict[str, Column] = {known["encoder"]: source, known["decoder"]: decoder}
-    if "lengths" in known:
-        columns[known["lengths"]] = Lengths()
-    padding = desk.seq2seq.ids.padding
-    inputs = tuple(columns[i.name] for i in inputs_of(desk.seq2seq))
-    return Table(inputs, target, padding is None and target.ragged, padding or 0, target_form=form)
 
 
 # -- any other model ---------------------------------------------------------------------------------------------------
@@ -287,7 +281,7 @@ def _wired_table(desk: Desk, part: Part) -> Table | None:
     return weighted(desk, table, part)
 
 
-def _table_as_given(desk: Desk, part: Part) -> Table | None:
+def _table_asgiven_input(desk: Desk, part: Part) -> Table | None:
     """Arrange the data of a subclassed model exactly as named; Keras passes them on."""
     inputs, input_form = as_given(part.inputs or (part.source or Asked("", "")).variable, f"{part.key}inputs", part)
     targets, target_form = as_given(part.target, part.target_key, None)

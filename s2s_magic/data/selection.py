@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from s2s_magic.data.text_files import Lines, lines_of, shards
+from s2s_magic.data.text_files import Lines, Record, lines_of, shards
 from s2s_magic.data.text_tables import column_of, columns_of, is_table
 from s2s_magic.data.values import Unknown, asked, comes_from, is_kind, short
 from s2s_magic.errors import nearest
@@ -49,34 +51,54 @@ def find(text: str, namespace: Mapping[str, Any]) -> Any:
 
 
 def all_lines(text: str, namespace: Mapping[str, Any]) -> Lines:
-    """Return the lines of a file or folder, or of one column: ``data/train.en``, ``data/pairs.tsv["en"]``.
+    """Return all that `records` yields."""
+    return Lines.of(records(text, namespace))
+
+
+def records(text: str, namespace: Mapping[str, Any]) -> Iterator[Record]:
+    """Return the lines of a file or folder, one after another, or the fields of a column.
 
     Parameters
     ----------
     text
-        The reference to it.
+        The reference: ``data/train.en``, ``data/pairs.tsv["en"]``, ``data/pairs.tsv[1]``, ``data/shards/``.
     namespace
         The notebook's names, among which that of a variable may be meant: ``X/255``.
 
     Raises
     ------
     Unknown
-        When there are none, or they are not those of a text.
+        When there are none, or, while they are read, when they are not those of a text.
     """
     path, column = path_and_column(text)
     if column is not None:
-        return column_of(path, column)
+        return chain.from_iterable(map(partial(column_of, column=column), shards(path)))
+    files = files_named(path, namespace)
+    if tables := list(filter(is_table, files)):
+        columns = columns_of(tables[0])
+        raise Unknown(
+            f"{path} has the columns {', '.join(columns)}: name one of them, {path}[{short(columns[0])}], or number it "
+            f"if the first line names none, {path}[1]"
+        )
+    return chain.from_iterable(map(lines_of, files))
+
+
+def files_named(text: str, namespace: Mapping[str, Any]) -> list[str]:
+    """Return the names of the files that a reference stands for.
+
+    Raises
+    ------
+    Unknown
+        When there are none; see `records`.
+    """
+    path, _ = path_and_column(text)
     variable = path.partition("/")[0]
     try:
-        files = shards(path)
+        return shards(path)
     except Unknown as error:
         if variable not in namespace:
             raise
         raise Unknown(f"{error}; to divide the variable {variable}, assign {text} to a name first") from error.__cause__
-    if tables := list(filter(is_table, files)):
-        columns = columns_of(tables[0])
-        raise Unknown(f"{path} has the columns {', '.join(columns)}: name one of them, {path}[{short(columns[0])}]")
-    return lines_of(path)
 
 
 def same_file(text: str) -> str | None:

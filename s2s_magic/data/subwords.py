@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import random
 import re
 from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any, Literal
 
 from s2s_magic.data.tokens import END, PADDING, SPECIAL, START, UNKNOWN, Form, prepared, spelled
@@ -21,6 +23,8 @@ _TOO_MANY = re.compile(r"Vocabulary size too high \(\d+\)\. Please set it to a v
 _TOO_FEW = re.compile(r"Vocabulary size is smaller than required_chars\. \d+ vs (\d+)")
 _LONGEST = 1 << 30
 """sentencepiece's own limit, in bytes: its trainer leaves out texts that are longer than what it is told."""
+SAMPLE = 500_000
+"""The most texts that a model is trained on."""
 _QUIET = 2
 """sentencepiece writes only errors and worse, which it also raises, from this level on."""
 
@@ -55,12 +59,12 @@ class Subwords:
         lowercase: bool = False,
         form: Form | None = None,
     ) -> Subwords:
-        """Train a model in which every character of the texts has an id.
+        """Train a model in which every character of the texts, or of those drawn, has an id.
 
         Parameters
         ----------
         texts
-            The texts.
+            The texts; of more than `SAMPLE`, so many are drawn.
         size
             The number of ids, including the four special ones.
         kind
@@ -79,7 +83,7 @@ class Subwords:
         """
         library, made = _library(), io.BytesIO()
         form_first: Form | None = "nfkc" if lowercase and form is None else form
-        found = [prepared(text, lowercase, form_first) for text in texts]
+        found = [prepared(text, lowercase, form_first) for text in sample(texts)]
         if form is not None:  # the model's own rule, which makes white space one space, is turned off
             found = [" ".join(text.split()) for text in found]
         if not any(text.strip() for text in found):
@@ -166,6 +170,21 @@ class Subwords:
     def from_dict(cls, document: Mapping[str, Any]) -> Subwords:
         """Create a tokenizer from the result of `to_dict`."""
         return cls(b64decode(document["model"]), document["lowercase"], document["form"])
+
+
+def sample(texts: Iterable[str], most: int = SAMPLE) -> list[str]:
+    """Return all texts, or so many of them, drawn alike in each call, by reservoir sampling (Vitter, 1985).
+
+    sentencepiece's own sample cannot be drawn again: its generator is that of the whole process.
+    """
+    remaining = iter(texts)
+    found = list(islice(remaining, most))
+    draw = random.Random(0)
+    for seen, text in enumerate(remaining, most + 1):
+        place = int(draw.random() * seen)
+        if place < most:
+            found[place] = text
+    return found
 
 
 def check_model(model: bytes) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import stat
 import zlib
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from s2s_magic.data.values import Unknown, short
 from s2s_magic.errors import nearest
@@ -17,6 +20,30 @@ _BINARY = 8192
 """In how many first bytes a zero byte says that a file is no text."""
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _MARK = b"\xef\xbb\xbf"
+
+
+class Record(NamedTuple):
+    """A text of a file: a line, or a field of a table.
+
+    Attributes
+    ----------
+    file, line
+        The file's name, and the line that it begins with, from 1.
+    text
+        The text; empty if it cannot be read.
+    bad
+        Why it cannot be read: a sentence with the file and the line; else empty.
+    """
+
+    file: str
+    line: int
+    text: str
+    bad: str = ""
+
+    @property
+    def where(self) -> str:
+        """The file and the line."""
+        return f"{self.file}, line {self.line}"
 
 
 @dataclass
@@ -32,13 +59,27 @@ class Lines:
     shards
         The name of each file and the row that it begins with.
     numbers
-        The line of each row, where records of a table span several; else rows are lines.
+        The line of each row.
     """
 
-    texts: list[str]
-    bad: dict[int, str]
-    shards: list[tuple[str, int]]
-    numbers: list[int] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    bad: dict[int, str] = field(default_factory=dict)
+    shards: list[tuple[str, int]] = field(default_factory=list)
+    numbers: array[int] = field(default_factory=lambda: array("q"))
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> Lines:
+        """Collect records, in the order of their files."""
+        found = cls()
+        for file, line, text, bad in records:
+            row = len(found.texts)
+            if not found.shards or found.shards[-1][0] != file:
+                found.shards.append((file, row))
+            if bad:
+                found.bad[row] = bad
+            found.texts.append(text)
+            found.numbers.append(line)
+        return found
 
     def all_texts(self) -> list[str]:
         """Return the texts.
@@ -55,8 +96,8 @@ class Lines:
 
     def where(self, row: int) -> str:
         """Return the file and the line of a row."""
-        name, first = [shard for shard in self.shards if shard[1] <= row][-1]
-        return f"{name}, line {self.numbers[row] if self.numbers else row - first + 1}"
+        name, _ = [shard for shard in self.shards if shard[1] <= row][-1]
+        return f"{name}, line {self.numbers[row]}"
 
 
 def found_path(name: str) -> tuple[Path, os.stat_result]:
@@ -84,37 +125,50 @@ def content(name: str) -> bytes:
     Unknown
         When it cannot be read, or is a folder or something that may have no end, such as a pipe.
     """
-    path, status = found_path(name)
-    if not stat.S_ISREG(status.st_mode):
-        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
-        raise Unknown(f"{name} is {kind}: expected the name of a file")
+    path = _regular(name)
     try:
         return path.read_bytes()
     except OSError as error:
         raise Unknown(f"{name} cannot be read: {_why(error)}") from error
 
 
-def decoded(name: str) -> str:
-    """Return the text of a file, unpacked if its name ends with ``.gz``; bytes that are no UTF-8 become surrogates.
+def _regular(name: str) -> Path:
+    path, status = found_path(name)
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
+        raise Unknown(f"{name} is {kind}: expected the name of a file")
+    return path
+
+
+def lines_in(name: str) -> Iterator[str]:
+    """Yield the lines of a file without their ends, unpacked if its name ends with ``.gz``, one at a time.
+
+    Only line feeds end a line, and a carriage return before one. Bytes that are no UTF-8 become surrogates.
 
     Raises
     ------
     Unknown
         When the file cannot be read, or holds no text.
     """
-    found = content(name)
-    if name.endswith(".gz"):
-        try:
-            found = gzip.decompress(found)
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise Unknown(f"{name} is damaged, or no gzip file: {error}") from error
-    if found.startswith(_UTF_16):
-        raise Unknown(f"{name} is UTF-16: save it as UTF-8")
-    if b"\0" in found[:_BINARY]:
-        raise Unknown(f"{name} is a binary file: expected text in UTF-8")
-    if not found.removeprefix(_MARK):
-        raise Unknown(f"{name} is empty")
-    return found.removeprefix(_MARK).decode("utf-8", "surrogateescape")
+    path = _regular(name)
+    try:
+        with path.open("rb") as file:
+            packed = gzip.GzipFile(fileobj=file) if name.endswith(".gz") else None
+            lines = io.BufferedReader(packed) if packed is not None else file
+            begins = lines.read(_BINARY)
+            if begins.startswith(_UTF_16):
+                raise Unknown(f"{name} is UTF-16: save it as UTF-8")
+            if b"\0" in begins:
+                raise Unknown(f"{name} is a binary file: expected text in UTF-8")
+            if not begins.removeprefix(_MARK):
+                raise Unknown(f"{name} is empty")
+            lines.seek(len(_MARK) if begins.startswith(_MARK) else 0)
+            for line in lines:
+                yield line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "surrogateescape")
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise Unknown(f"{name} is damaged, or no gzip file: {error}") from error
+    except OSError as error:
+        raise Unknown(f"{name} cannot be read: {_why(error)}") from error
 
 
 def shards(name: str) -> list[str]:
@@ -144,53 +198,34 @@ def shards(name: str) -> list[str]:
     return [os.path.join(name, entry.name) for entry in entries]
 
 
-def lines_of(name: str) -> Lines:
-    """Return the lines of a file, or of a folder of them; only line feeds end a line, and a carriage return before one.
+def lines_of(name: str) -> Iterator[Record]:
+    """Yield the lines of a file.
 
     Raises
     ------
     Unknown
         When there is no such file, or it is no text.
     """
-    return joined(shards(name), _lines)
+    for line, text in enumerate(lines_in(name), 1):
+        said = no_utf_8(text)
+        yield Record(name, line, "", f"{name}, line {line}, {said}") if said else Record(name, line, text)
 
 
-def joined(names: list[str], read: Callable[[str], Lines]) -> Lines:
-    """Return what is read of several files as one."""
-    parts = [read(name) for name in names]
-    if len(parts) == 1:
-        return parts[0]
-    whole = Lines([], {}, [])
-    for part in parts:
-        rows = len(whole.texts)
-        whole.texts += part.texts
-        whole.numbers += part.numbers
-        whole.bad |= {rows + row: said for row, said in part.bad.items()}
-        whole.shards += [(name, rows + first) for name, first in part.shards]
-    return whole
+def no_utf_8(text: str) -> str:
+    """Say which byte of a text is no UTF-8; nothing if all are."""
+    if text.isascii():
+        return ""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        byte = len(text[: error.start].encode()) + 1
+        return f"byte {byte}: 0x{ord(text[error.start]) - 0xDC00:02x} is no UTF-8"
+    return ""
 
 
-def _lines(name: str) -> Lines:
-    texts = split(decoded(name))
-    bad = {row: f"{name}, line {row + 1}, {said}" for row, said in no_utf_8(texts)}
-    for row in bad:
-        texts[row] = ""
-    return Lines(texts, bad, [(name, 0)])
-
-
-def split(text: str) -> list[str]:
-    """Return the lines of a text without their ends."""
-    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
-
-
-def no_utf_8(texts: list[str]) -> Iterator[tuple[int, str]]:
-    """Yield each row that is no UTF-8, and which byte of it is not."""
-    for row, text in enumerate(texts):
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            byte = len(text[: error.start].encode()) + 1
-            yield row, f"byte {byte}: 0x{ord(text[error.start]) - 0xDC00:02x} is no UTF-8"
+def no_source(where: str) -> str:
+    """Say that a line is empty that an encoder is to read."""
+    return f"{where} is empty, and a source needs something to read"
 
 
 def _why(error: Exception) -> str:

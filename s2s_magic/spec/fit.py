@@ -6,7 +6,7 @@ import ast
 from collections.abc import Mapping
 
 from s2s_magic.spec.fit_plan import FitPlan, Held
-from s2s_magic.spec.keys import Key, Read, plain, read_keys, text
+from s2s_magic.spec.keys import BAD_LINES, Key, Read, plain, read_keys, text
 from s2s_magic.spec.learning_rates import learning_rate
 from s2s_magic.spec.literals import Check, call, path, read_value, real, truth, whole, word
 from s2s_magic.spec.parts import Named
@@ -16,7 +16,6 @@ from s2s_magic.spec.score import SCORES, check_each_once, scores
 
 MAX_COUNT = 10_000_000
 MAX_AVERAGED = 1000
-BAD_LINES = ("stop", "skip")
 MAX_SEED = 2**32 - 1
 
 METRICS = (
@@ -158,6 +157,11 @@ FIT_KEYS: Mapping[str, Key] = {
     ),
     "epochs": Key("times through the data; 1 unless given", "10", plain(whole(1, MAX_COUNT), "a number of epochs")),
     "batch": Key("examples in a step; 32 unless given", "32", plain(whole(1, MAX_COUNT), "a number of examples")),
+    "max_tokens": Key(
+        "in place of batch: a step has as many examples as fit, counted as examples times ids in the longest",
+        "4096",
+        plain(whole(1, MAX_COUNT), "a number of ids"),
+    ),
     "optimizer": Key(
         "adam(1e-3), sgd(0.1, momentum=0.9), rmsprop(1e-3, clipnorm=1) and others; the rate may be a schedule",
         "adam(cosine(1e-3, steps=10000, warmup=500))",
@@ -207,11 +211,12 @@ FIT_KEYS: Mapping[str, Key] = {
         "{encoder_inputs: X}",
         names("inputs", "input", alone=False),
     ),
-    "bad_lines": Key(
-        "what is done with lines of files that cannot be read: stop, or skip; stop unless given",
-        "skip",
-        plain(word(*BAD_LINES), "stop or skip"),
-        offers=BAD_LINES,
+    "bad_lines": BAD_LINES,
+    "streaming": Key(
+        "true to stream files, false to hold them in memory; true for more than 100 MB unless given",
+        "true",
+        plain(truth, "true or false"),
+        offers=("true", "false"),
     ),
     "accelerate": Key(
         "off for Keras's own kernels; on unless given", "off", plain(truth, "on or off"), offers=("on", "off")
@@ -232,7 +237,8 @@ _NOT_WITH_DATA: Mapping[str, str] = {
     **dict.fromkeys(("source", "target", "inputs", "decoder_input", "lengths"), _IN_BATCHES),
     "weights": "weights are the third part of a dataset's batches",
     "bad_lines": "a dataset has no lines",
-    "batch": "a dataset comes in batches, dataset.batch(32)",
+    **dict.fromkeys(("batch", "max_tokens"), "a dataset comes in batches, dataset.batch(32)"),
+    "streaming": "a dataset is read as it was made",
     "shuffle": "a dataset comes in its own order, dataset.shuffle(1000)",
 }
 
@@ -275,6 +281,8 @@ def parse_fit(text: str, *, first_line: int = 1) -> FitPlan:
             places["validation"],
             "with 'inputs', validation is a fraction, such as 0.1, or {inputs: {...}, target: Yv}",
         )
+    if {"batch", "max_tokens"} <= given:
+        faults.add(places["max_tokens"], "'batch' and 'max_tokens' do not go together: give one")
     if "data" in given:
         for key in _NOT_WITH_DATA:
             if key in given:

@@ -47,6 +47,10 @@ class FitPlan(Placed):
         Over the ends of how many of the last epochs the weights are averaged; None if they are not.
     accumulate
         How many batches' gradients are averaged for one update.
+    max_tokens
+        In place of ``batch``: the most ids in a batch, counted as its rows times the ids in its longest row.
+    streaming
+        Whether files are streamed in each epoch; None decides by their size.
     optimizer, loss
         None keeps what the model was compiled with, else uses Adam and sparse categorical crossentropy.
     metrics
@@ -74,6 +78,8 @@ class FitPlan(Placed):
     batch: int = 32
     accumulate: int = 1
     average: int | None = None
+    max_tokens: int | None = None
+    streaming: bool | None = None
     optimizer: Named | None = None
     loss: Named | None = None
     metrics: tuple[str, ...] = ()

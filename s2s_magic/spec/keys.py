@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from s2s_magic.spec.literals import Check, read_value
+from s2s_magic.spec.literals import Check, read_value, word
 from s2s_magic.spec.reading import Entries, Faults, Node, Place, Scalar, read_document, read_entries
 
 Read = Callable[[Node, Faults, dict[str, Place]], Any]
@@ -36,6 +36,15 @@ def plain(check: Check, expected: str) -> Read:
         return None if value is None else check(value, faults)
 
     return read
+
+
+_CHOICES = ("stop", "skip")
+BAD_LINES = Key(
+    "what is done with lines of files that cannot be read: stop, or skip; stop unless given",
+    "skip",
+    plain(word(*_CHOICES), "stop or skip"),
+    offers=_CHOICES,
+)
 
 
 def text(node: Node, faults: Faults, places: dict[str, Place]) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from s2s_magic.spec.checks import check_spec
-from s2s_magic.spec.keys import Key, Read, plain, read_keys
+from s2s_magic.spec.keys import BAD_LINES, Key, Read, plain, read_keys
 from s2s_magic.spec.literals import (
     Value,
     number_in,
@@ -220,6 +220,7 @@ SPEC_KEYS: Mapping[str, Key] = {
         plain(word(*CODES), "tfa or keras"),
         offers=CODES,
     ),
+    "bad_lines": BAD_LINES,
 }
 
 

@@ -101,6 +101,8 @@ class Spec(Placed):
         Longest sequence to decode.
     code
         What the decoder is written with; None for what suits the installation.
+    bad_lines
+        What is done with lines of files that cannot be read; None, like ``stop``, makes them faults.
     """
 
     vocab: Sides[int | Counted]
@@ -127,6 +129,7 @@ class Spec(Placed):
     padding: int | None = None
     max_length: int | None = None
     code: Literal["tfa", "keras"] | None = None
+    bad_lines: Literal["stop", "skip"] | None = None
 
     def tokens_of(self, side: str) -> Tokens:
         """Return what an id of a side (``source`` or ``target``) represents."""

@@ -61,6 +61,7 @@ def _is_whole(tree: ast.expr) -> bool:
 
 
 _COLUMN = re.compile(r"""(?P<path>.*?)\[(?P<quote>["'])(?P<column>.*)(?P=quote)\]""", re.DOTALL)
+_NUMBER = re.compile(r"(?P<path>.*?)\[\s*(?P<number>[1-9][0-9]{0,5})\s*\]", re.DOTALL)
 
 
 def is_file(text: str) -> bool:
@@ -72,10 +73,12 @@ def is_file(text: str) -> bool:
     return "/" in path and "/ " not in path and " /" not in path
 
 
-def path_and_column(text: str) -> tuple[str, str | None]:
-    """Split ``data/pairs.tsv["en"]`` into the path and the column; a file without columns has none."""
-    found = _COLUMN.fullmatch(text)
-    return (text, None) if found is None else (found["path"], found["column"])
+def path_and_column(text: str) -> tuple[str, str | int | None]:
+    """Split ``data/pairs.tsv["en"]`` or ``data/pairs.tsv[1]`` into the path and the column; a file may have none."""
+    if (found := _COLUMN.fullmatch(text)) is not None:
+        return found["path"], found["column"]
+    found = _NUMBER.fullmatch(text)
+    return (text, None) if found is None else (found["path"], int(found["number"]))
 
 
 _reference = plain(reference, "the name of a notebook variable, or a file such as data/train.en")
@@ -95,7 +98,9 @@ def file(node: Scalar, faults: Faults) -> str | None:
     if column is None and (written := re.search(r"\[([^\[\]]*)\]$", path)):
         name = written.group(1).strip("\"' ")
         such = f"{path[: written.start()]}[{json.dumps(name or 'en', ensure_ascii=False)}]"
-        faults.add(node.place_at(written.start()), f"expected the name of a column in quotes, such as {such}")
+        by_number = f"{path[: written.start()]}[1] for the first of a table without names"
+        message = f"expected the name of a column in quotes, such as {such}, or its number, {by_number}"
+        faults.add(node.place_at(written.start()), message)
         return None
     return node.text
 

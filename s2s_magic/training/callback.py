@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,8 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         Epochs without a better validation after which to stop and restore the best epoch's state; None for never.
     scheduled
         Whether to record the learning rate of each epoch's last step, as ``learning_rate``.
+    seen, rows
+        For progress in pairs: how many there were after a step of an epoch, and how many an epoch has.
 
     Attributes
     ----------
@@ -74,11 +77,13 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         steps: int,
         patience: int | None,
         scheduled: bool = False,
+        seen: Callable[[int, int], int] | None = None,
+        rows: int = 0,
     ) -> None:
         super().__init__()
         self._recorder, self._show = recorder, show
         self._name, self._planned, self._patience, self._scheduled = name, epochs, patience, scheduled
-        self.steps = steps
+        self.steps, self._seen, self._rows = steps, seen, rows
         self._measured: list[tuple[dict[str, float], Epoch, int]] = []  # with the steps done so far
         self.stopped: str | None = None
         self.validate: Callable[[], Mapping[str, float]] = dict
@@ -220,9 +225,12 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _tell(self, step: int | None = None, state: str = "running") -> None:
         done = self._step if step is None else step
-        self._show(
-            Progress(self._name, self._epoch, self._planned, done, self.steps, self._values, self.seconds, state)
-        )
+        told = Progress(self._name, self._epoch, self._planned, done, self.steps, self._values, self.seconds, state)
+        if self._seen is not None:
+            told = replace(
+                told, pairs=self._rows, seen=self._rows if step == self.steps else self._seen(self._epoch, done)
+            )
+        self._show(told)
 
 
 def _numbers(logs: Mapping[str, Any] | None) -> dict[str, float]:

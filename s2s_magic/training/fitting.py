@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from s2s_magic import backend
-from s2s_magic.data.batches import Feed, feed
+from s2s_magic.data.batches import Feed, Stream, feed
 from s2s_magic.data.reader import Prepared, prepare
 from s2s_magic.data.special_ids import seen_ids, steps_of
 from s2s_magic.errors import FitError, Interrupted
@@ -27,7 +27,7 @@ from s2s_magic.training.heeding import heed_between_steps
 from s2s_magic.training.logs import logged
 from s2s_magic.training.measured import Watched, watched
 from s2s_magic.training.norms import stride
-from s2s_magic.training.progress import Show, throttled
+from s2s_magic.training.progress import Progress, Show, throttled
 from s2s_magic.training.schedules import plateau_callback
 from s2s_magic.training.shares import call_shares, shared_uses
 from s2s_magic.training.steps import Steps
@@ -83,9 +83,16 @@ def fit(
         with Changes() as changes, changes, changes:
             take(changes, seq2seq.name, seq2seq.model, alone=plan.seed is not None)
             seq2seq.refresh()
-            prepared = prepare(seq2seq, plan, namespace)
+            show = throttled(progress)
+            prepared = prepare(
+                seq2seq,
+                plan,
+                namespace,
+                changes,
+                lambda pairs: show(Progress(seq2seq.name, 1, plan.epochs, 0, 0, read=pairs)),
+            )
             _settle_in_the_end(changes, course)
-            _fit(course, prepared, namespace, throttled(progress), watch)
+            _fit(course, prepared, namespace, show, watch)
     except KeyboardInterrupt as error:
         raise Interrupted(course.interrupted()) from error
 
@@ -105,7 +112,14 @@ def _fit(
     with Changes() as seeded, seeded, seeded:
         if plan.seed is not None:  # a dataset takes the seeds of its shuffling when it is made
             backend.seed_all(seeded, plan.seed)
-        given = feed(prepared.train, prepared.validation, size=plan.batch, epochs=plan.epochs, shuffle=plan.shuffle)
+        given = feed(
+            prepared.train,
+            prepared.validation,
+            size=plan.batch,
+            max_tokens=plan.max_tokens,
+            epochs=plan.epochs,
+            shuffle=plan.shuffle,
+        )
     build_on(seq2seq, given, plan.seed)
     course.noted = noted = watched(seq2seq)
     _remember(seq2seq, plan, prepared, noted)
@@ -131,6 +145,8 @@ def _fit(
         steps=given.steps,
         patience=plan.patience,
         scheduled=plan.schedule is not None,
+        seen=prepared.train.seen if isinstance(prepared.train, Stream) else None,
+        rows=prepared.train.rows,
     )
     if plan.average is not None:
         course.averaging = Averaging(noted.variables, loop, plan.average)
@@ -225,7 +241,7 @@ def _heed(seq2seq: Seq2Seq) -> None:
 def _remember(seq2seq: Seq2Seq, plan: FitPlan, prepared: Prepared, noted: Watched) -> None:
     """Record what later fits, decoding and exporting need, such as vocabularies and the longest target."""
     before = seq2seq.fitted or Fitted()
-    steps = steps_of(prepared.train.target)
+    steps = prepared.longest or steps_of(prepared.train.target)
     longest = max((n for n in (before.longest, steps) if n is not None), default=None)
     seq2seq.tokenizers = prepared.tokenizers
     seq2seq.ids = seen_ids(seq2seq.ids, prepared.train, prepared.start)

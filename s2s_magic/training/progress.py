@@ -26,6 +26,10 @@ class Progress:
         Since the fit began.
     state
         ``"running"``, or how the fit ended: ``"done"``, ``"interrupted"``, or why it stopped.
+    seen, pairs
+        Where files are streamed: the pairs seen in the epoch, of ``pairs``; else 0.
+    read
+        Before the first epoch of such a fit, the pairs that were read and checked so far.
     """
 
     name: str
@@ -36,6 +40,9 @@ class Progress:
     values: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     state: str = "running"
+    seen: int = 0
+    pairs: int = 0
+    read: int = 0
 
     @property
     def fraction(self) -> float:
@@ -47,15 +54,23 @@ class Progress:
         """Seconds left at the average speed so far; None before the first step."""
         return self.seconds * (1 / self.fraction - 1) if self.fraction else None
 
+    @property
+    def pairs_a_second(self) -> float:
+        """The average number of pairs in a second so far."""
+        return ((self.epoch - 1) * self.pairs + self.seen) / max(self.seconds, 1e-6)
+
     def __str__(self) -> str:
         """Return the progress in one line."""
+        if self.read:
+            return f"{self.name}: {self.read:,} pairs read"
         parts = [f"{self.name}: epoch {self.epoch}/{self.epochs}"]
         if self.state == "running":
-            parts.append(f"step {self.step}/{self.steps}")
+            parts.append(f"{self.seen:,} of {self.pairs:,} pairs" if self.pairs else f"step {self.step}/{self.steps}")
         parts += [f"{name} {value:.4g}" for name, value in self.values.items()]
         if self.state != "running":
             parts.append(f"{_clock(self.seconds)}, {self.state}")
         elif self.left is not None:
+            parts += [f"{self.pairs_a_second:,.0f} pairs/s"] if self.pairs else []
             parts.append(f"{_clock(self.left)} left")
         return " · ".join(parts)
 
