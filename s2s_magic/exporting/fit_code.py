@@ -11,7 +11,10 @@ from s2s_magic.handle import Seq2Seq
 from s2s_magic.spec import FitPlan, Named
 from s2s_magic.training.compiling import OPTIMIZERS
 
-_WITHOUT = ("data", "inputs", "weights", "class_weights", "decoder_input", "lengths", "validate_with")
+_WITHOUT = (
+    *("data", "inputs", "weights", "class_weights", "decoder_input", "lengths", "validate_with"),
+    *("max_tokens", "streaming", "average"),
+)
 """Keys of a fit body that a program leaves to whoever writes one."""
 
 _WARM_UP = '''\
@@ -73,6 +76,7 @@ def check_plan(seq2seq: Seq2Seq) -> FitPlan:
     held = plan.validation
     named = [key for key in _WITHOUT if getattr(plan, key)]
     named += ["bad_lines"] * (plan.bad_lines == "skip")
+    named += ["accumulate"] * (plan.accumulate > 1)
     named += ["validation"] * (held is not None and not isinstance(held, float | tuple))
     named += ["target"] * (not isinstance(plan.target, str))
     if named:

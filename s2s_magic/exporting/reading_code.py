@@ -67,9 +67,11 @@ def named_files(seq2seq: Seq2Seq, plan: FitPlan) -> dict[str, str]:
     if isinstance(plan.validation, tuple):
         named |= dict(zip(("held-source", "held-target"), plan.validation, strict=True))
     for name in named.values():
-        path = path_and_column(name)[0]
+        path, column = path_and_column(name) if is_file(name) else ("", None)
         if is_file(name) and (path.endswith(("/", ".gz")) or Path(path).expanduser().is_dir()):
             raise FitError(f"a program reads plain files of text, and the last fit of {seq2seq.name} read {name}")
+        if isinstance(column, int):
+            raise FitError(f"a program reads columns by their names, and the last fit of {seq2seq.name} read {name}")
     return named
 
 
@@ -166,7 +168,7 @@ def rows_code(seq2seq: Seq2Seq, plan: FitPlan, named: Mapping[str, str]) -> str:
 def _rows(argument: str, name: str) -> str:
     side, given = argument.removeprefix("held-"), f"arguments.{argument.replace('-', '_')}"
     column = path_and_column(name)[1] if is_file(name) else None
-    texts = f"read_lines({given})" if column is None else f"read_column({given}, {quoted(column)})"
+    texts = f"read_lines({given})" if column is None else f"read_column({given}, {quoted(str(column))})"
     return f"[read_{side}(text) for text in {texts}]"
 
 

@@ -277,10 +277,8 @@ def parse_fit(text: str, *, first_line: int = 1) -> FitPlan:
             faults.add(places[key], f"'{key}' and 'inputs' do not go together: name every input under 'inputs'")
     held = values.get("validation")
     if isinstance(held, tuple) and "inputs" in given:
-        faults.add(
-            places["validation"],
-            "with 'inputs', validation is a fraction, such as 0.1, or {inputs: {...}, target: Yv}",
-        )
+        how = "a fraction, such as 0.1, or {inputs: {...}, target: Yv}"
+        faults.add(places["validation"], f"with 'inputs', validation is {how}")
     if {"batch", "max_tokens"} <= given:
         faults.add(places["max_tokens"], "'batch' and 'max_tokens' do not go together: give one")
     if "data" in given:
