@@ -11,7 +11,8 @@ from s2s_magic.data import sequences
 from s2s_magic.data.sequences import Rows
 from s2s_magic.data.special_ids import END_WORDS, START_WORDS
 from s2s_magic.decoded import Decodings
-from s2s_magic.decoding.inference import Prepared, as_texts
+from s2s_magic.decoding.inference import Prepared
+from s2s_magic.decoding.texts import as_texts
 from s2s_magic.handle import Seq2Seq
 from s2s_magic.scores.measures import Compared
 

@@ -14,8 +14,6 @@ from s2s_magic import backend
 from s2s_magic.data import sequences
 from s2s_magic.data.costs import long_batches
 from s2s_magic.data.special_ids import Edge, ids_to_decode
-from s2s_magic.data.tokens import UNKNOWN
-from s2s_magic.data.vocabularies import AnyTokenizer
 from s2s_magic.decoded import Decodings, Hypothesis, beside_sources
 from s2s_magic.decoding.alignments import alignments
 from s2s_magic.decoding.code import way_to_decode
@@ -27,6 +25,7 @@ from s2s_magic.decoding.recipe import DecodingModel, Way
 from s2s_magic.decoding.runners import runner
 from s2s_magic.decoding.settings import SearchSettings, read_settings
 from s2s_magic.decoding.sources import Sources, read, unreadable
+from s2s_magic.decoding.texts import as_texts
 from s2s_magic.errors import DecodeError, first_line_of
 from s2s_magic.handle import Seq2Seq, SpecialIds
 from s2s_magic.tracing import Traced, refresh, run
@@ -177,24 +176,6 @@ def _rows(parts: Hypotheses, n_best: int, longest: int, end: int | None) -> Iter
                 said = ids[row, place, : min(lengths[row, place], longest)].tolist()
                 found.append((_ended(said, end), *numbers))
         yield found
-
-
-def as_texts(seq2seq: Seq2Seq, way: Way, found: list[list[int]]) -> list[Any]:
-    """Return rows of ids as the model writes them: as texts if it has a vocabulary, else unchanged."""
-    if "target" in seq2seq.tokenizers:
-        return [_text(seq2seq.tokenizers["target"], row) for row in found]
-    if way.words is None:
-        return found
-    vocabulary = way.words.get_vocabulary()
-    between = "" if way.words.get_config()["split"] == "character" else " "
-    unknown = "\N{REPLACEMENT CHARACTER}"
-    words = [[vocabulary[i] if i < len(vocabulary) else unknown for i in row if i] for row in found]
-    return [between.join(row) for row in words]
-
-
-def _text(tokenizer: AnyTokenizer, row: Sequence[int]) -> str:
-    """Return a row's text; ids without a token, for which a model's vocabulary may have room, become unknown."""
-    return tokenizer.decode([number if number < tokenizer.size else UNKNOWN for number in row])
 
 
 def _check_length(length: int | None) -> None:
