@@ -9,6 +9,7 @@ from s2s_magic import backend
 from s2s_magic.errors import DataError, Fault, FitError, LookupFailed
 from s2s_magic.explaining import explain
 from s2s_magic.exports import export
+from s2s_magic.resuming import fit_resumably
 from s2s_magic.saving import load, save, saved_code
 from s2s_magic.undoing import Changes
 
@@ -158,7 +159,8 @@ def fit(
             changes.enter(model.chosen(plan.model))
         except LookupFailed as error:
             raise DataError([Fault(*plan.place_of("model"), str(error))]) from error
-        train(model, plan, namespace, progress=progress or surroundings(), watch=watch)
+        run = train if plan.checkpoint is None and plan.resume is None else fit_resumably
+        run(model, plan, namespace, progress=progress or surroundings(), watch=watch)
     return model
 
 

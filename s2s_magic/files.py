@@ -108,6 +108,17 @@ def _is_no_folder(path: Path) -> bool:
     return path.is_symlink() or not path.is_dir()
 
 
+def check_name(word: str, kind: str) -> Path:
+    """Return the path that a word names.
+
+    Raises
+    ------
+    UsageError
+        When no file or folder can have that name.
+    """
+    return _resolved(word, kind)[0]
+
+
 def _resolved(word: str, kind: str) -> tuple[Path, bool]:
     """Return a path and whether it exists, or refuse a name that nothing can have."""
     try:
@@ -210,8 +221,8 @@ def _write_folder(path: Path, writers: Mapping[str, Callable[[Path], object]], a
     new, old = path.with_name(f"{stem}.tmp"), aside or path.with_name(f"{stem}.old")
     with Changes() as changes, changes, changes:
         if aside is None:
-            changes.undo_by(lambda: _remove(old) if path.exists() else None)
-        changes.undo_by(lambda: _remove(new))
+            changes.undo_by(lambda: remove_folder(old) if path.exists() else None)
+        changes.undo_by(lambda: remove_folder(new))
         changes.undo_by(lambda: old.rename(path) if old.exists() and not path.exists() else None)
         new.mkdir()
         for name, write in writers.items():
@@ -240,12 +251,12 @@ def _close(opened: int) -> None:
         os.close(opened)
 
 
-def _remove(folder: Path) -> None:
+def remove_folder(folder: Path) -> None:
     """Remove a folder of files, and of folders of these, if it is there."""
     if folder.is_dir():
         for each in list(folder.iterdir()):
             if _is_no_folder(each):
                 each.unlink(missing_ok=True)
             else:
-                _remove(each)
+                remove_folder(each)
         folder.rmdir()

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s2s_magic import backend
-from s2s_magic.errors import FitError, LoadError, Seq2SeqError, SetupError, first_line_of
-from s2s_magic.files import check_folder, write_folder
+from s2s_magic.errors import FitError, LoadError, Seq2SeqError, first_line_of
+from s2s_magic.files import check_folder
 
 if TYPE_CHECKING:
     from s2s_magic.handle import Seq2Seq
@@ -46,30 +46,12 @@ def save(model: Seq2Seq, folder: str | Path, *, overwrite: bool = False) -> Path
     LookupFailed
         When the folder cannot be written; what was there is left unchanged.
     """
-    from s2s_magic.keeping.gathering import gathered
-    from s2s_magic.keeping.kept import DOCUMENT, SCHEMA, TENSORS, Checked
-    from s2s_magic.keeping.opening import checksum, safetensors
-    from s2s_magic.keeping.sealed import seal
+    from s2s_magic.keeping.writing import write_model
 
     path = check_target(folder, overwrite=overwrite)
     if model.model is None:
         raise FitError(f"{model.name} has no model to save: its cell ended before a Model was made")
-    document, tensors = gathered(model)
-    from safetensors.numpy import save_file
-
-    def write_tensors(file: Path) -> None:
-        try:
-            save_file(tensors, file)
-        except (KeyError, safetensors().SafetensorError) as error:
-            raise SetupError(f"{model.name} cannot be saved: safetensors has no place for {error}") from error
-
-    def write_document(file: Path) -> None:
-        tensors_file = file.with_name(TENSORS)
-        checked = Checked(bytes=tensors_file.stat().st_size, sha256=checksum(tensors_file))
-        whole = document.model_copy(update={"tensors": checked})
-        file.write_bytes(seal(SCHEMA, whole.model_dump()))
-
-    aside = write_folder(path, {TENSORS: write_tensors, DOCUMENT: write_document})
+    aside = write_model(path, model)
     if aside is not None:
         warnings.warn_explicit(f"what was in {path} is in {aside} now", UserWarning, f"save {model.name}", 1)
     return path

@@ -3,6 +3,7 @@
 import gc
 import os
 import secrets
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -93,6 +94,16 @@ def _no_tape_left() -> Iterator[None]:
     """Fail a test that leaves a gradient tape active: it would record everything that later tests run."""
     yield
     assert "tensorflow" not in sys.modules or pywrap_tfe().TFE_Py_TapeSetIsEmpty(), "a GradientTape is still active"
+
+
+@pytest.fixture(autouse=True)
+def _no_handler_left() -> Iterator[None]:
+    """Fail a test that leaves a handler of signals: it would decide what later ones do at an interrupt."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    after = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
+    assert after is before or after is signal.default_int_handler, f"{after} handles interrupts still"
 
 
 @pytest.hookimpl(tryfirst=True)

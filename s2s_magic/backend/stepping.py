@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from tensorflow import keras
+
 from s2s_magic import backend
 from s2s_magic.undoing import Changes, attributes_of
 
@@ -116,6 +118,40 @@ def traces_of(model: Any) -> dict[str, Any]:
 def go_on_with(model: Any, traces: Mapping[str, Any]) -> None:
     """Let a model whose own steps are set aside use steps traced earlier."""
     vars(model).update(traces)
+
+
+_DRAWS = (
+    *("RandomUniform", "RandomUniformInt", "RandomStandardNormal", "ParameterizedTruncatedNormal", "TruncatedNormal"),
+    *("Multinomial", "RandomShuffle", "RandomGamma", "RandomPoissonV2", "RandomBinomial"),
+)
+
+
+def hidden_draws(model: Any) -> list[str]:
+    """Return the operations of a model's traced training step that draw random numbers from a state of their own."""
+    found: set[str] = set()
+    for name, trace in traces_of(model).items():
+        if name.startswith("train"):
+            for concrete in getattr(trace, "_list_all_concrete_functions", list)():
+                graph = concrete.graph.as_graph_def()
+                nodes = [*graph.node, *(node for each in graph.library.function for node in each.node_def)]
+                found |= {node.op for node in nodes if node.op in _DRAWS}
+    return sorted(found)
+
+
+def make_metrics(model: Any, batch: Any) -> None:
+    """Make the metrics of a compiled model, which Keras makes when it first computes them, on a batch."""
+    inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(batch)
+    with Changes() as changes, changes, changes:
+        backend.keep_as_it_runs(changes, model)
+        outputs = model(inputs, training=False)
+        model.compute_loss(inputs, targets, outputs, weights)
+        model.compute_metrics(inputs, targets, outputs, weights)
+
+
+def leave_averages_out(changes: Changes, model: Any) -> None:
+    """Keep Keras from replacing weights by their moving averages at the end of a fit, until changes are undone."""
+    for optimizer in optimizers_of(model):
+        changes.replace(optimizer, "finalize_variable_values", lambda *_: None)
 
 
 def attributes_before(model: Any) -> Callable[[], None]:

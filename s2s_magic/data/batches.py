@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from s2s_magic.data.costs import long_batches, row_lengths
-from s2s_magic.data.sequences import Numbers, Rows
-from s2s_magic.data.table import ByClass, Column, Lengths, Shifted, Table, of_rows, whole
+from s2s_magic.data.drawn_rows import gathered
+from s2s_magic.data.sequences import Numbers
+from s2s_magic.data.table import Column, Lengths, Shifted, Table
 from s2s_magic.data.token_batches import by_ids, by_length, length_keys, longest_row
 
 __all__ = ["Feed", "Lengths", "Shifted", "Stream", "Table", "batches", "by_length", "feed"]
@@ -41,6 +42,8 @@ class Stream:
         For files that are streamed: returns the batches of all epochs from this one on, in place of ``batches``.
     rows, seen
         For these, the pairs in an epoch, and how many pairs the first batches of an epoch have (both from 1).
+    content
+        For these, returns a checksum of all ids.
     """
 
     batches: Any
@@ -53,6 +56,7 @@ class Stream:
     begun_at: Callable[[int], Any] | None = None
     rows: int = 0
     seen: Callable[[int, int], int] | None = None
+    content: Callable[[], bytes] | None = None
 
     @property
     def size(self) -> int:
@@ -99,6 +103,7 @@ def feed(
     max_tokens: int | None = None,
     epochs: int = 1,
     shuffle: bool = False,
+    skip: int | None = None,
 ) -> Feed:
     """Arrange tables for ``Model.fit``.
 
@@ -111,6 +116,9 @@ def feed(
         Training and validation data.
     size, max_tokens, epochs, shuffle
         As for `batches`.
+    skip
+        How many batches to begin after, epochs before included; if given, all tables go through `batches`, so that the
+        order of the rows can be drawn again. Batches that the user made begin anew in any case.
     """
     classes = {"class_weight": train.classes} if train.classes else {}
     told = size if max_tokens is None else 0
@@ -118,12 +126,15 @@ def feed(
         steps, told = train.steps, train.size
         arguments: dict[str, Any] = {"x": train.batches}
         first: Callable[[], tuple[Any, ...]] | None = train.first
-    elif isinstance(train, Stream) or train.ragged:
+    elif isinstance(train, Stream) or train.ragged or skip is not None:
         if isinstance(train, Stream):
             assert train.begun_at is not None
-            dataset, steps = train.begun_at(0), train.steps
+            dataset, steps = train.begun_at(skip or 0), train.steps
         else:
-            dataset, steps = batches(train, size=size, max_tokens=max_tokens, epochs=epochs, shuffle=shuffle)
+            if max_tokens is not None and not train.ragged:
+                size = told = max(1, max_tokens // longest_row(train))
+            most = max_tokens if train.ragged else None
+            dataset, steps = batches(train, size=size, max_tokens=most, epochs=epochs, shuffle=shuffle, skip=skip or 0)
         arguments = {"x": dataset, "steps_per_epoch": steps, "shuffle": False}
         first = lambda: next(iter(dataset))  # noqa: E731
     else:
@@ -152,7 +163,7 @@ def _head(column: Any, size: int) -> Any:
 
 
 def batches(
-    table: Table, *, size: int, max_tokens: int | None = None, epochs: int = 1, shuffle: bool = False
+    table: Table, *, size: int, max_tokens: int | None = None, epochs: int = 1, shuffle: bool = False, skip: int = 0
 ) -> tuple[Any, int]:
     """Return the batches of one or more epochs.
 
@@ -173,6 +184,8 @@ def batches(
         How often each row occurs.
     shuffle
         Draw a new order each epoch, from TensorFlow's global seed where one is set.
+    skip
+        How many of these batches to leave out at the beginning.
 
     Returns
     -------
@@ -184,7 +197,7 @@ def batches(
     """
     if max_tokens is not None:
         numbers, steps = by_ids(table, max_tokens, epochs, shuffle)
-        return _gathered(table, numbers, steps * epochs), steps
+        return gathered(table, numbers.skip(skip), steps * epochs - skip), steps
     alone = long_batches(row_lengths(table.ragged), size) if table.ragged else []
     others = np.setdiff1d(np.arange(table.rows), np.concatenate(alone)) if alone else np.arange(table.rows)
     count = len(others)
@@ -214,22 +227,8 @@ def batches(
         wide = int(keys.max()) + 1
         ordered = tf.constant(keys)
         orders = orders.map(lambda i: tf.gather(i, tf.argsort(pool * wide + tf.gather(ordered, i), stable=True)))
-    return _gathered(table, orders.prefetch(1).flat_map(cut), steps * epochs), steps
-
-
-def _gathered(table: Table, numbers: Any, count: int) -> Any:
-    """Return so many batches of a table, for a dataset of their row numbers."""
-    groups: dict[str, tuple[Any, ...]] = {"input": table.inputs, "target": table.targets, "weights": table.weights}
-    data = {f"{kind} {n}": _tensor(column) for kind, columns in groups.items() for n, column in enumerate(columns)}
-    data["lengths"] = tf.constant(table.target.lengths if isinstance(table.target, Rows) else [])
-    constants = tf.data.Dataset.from_tensors(data).repeat()
-    dataset = tf.data.Dataset.zip((numbers, constants))
-    dataset = dataset.map(lambda rows, data: batch_of(table, rows, data), num_parallel_calls=tf.data.AUTOTUNE)
-    options = tf.data.Options()
-    options.experimental_optimization.apply_default_optimizations = False
-    options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
-    dataset = dataset.with_options(options).apply(tf.data.experimental.assert_cardinality(count))
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    numbers = orders.prefetch(1).flat_map(cut).skip(skip)
+    return gathered(table, numbers, steps * epochs - skip), steps
 
 
 def _among(dataset: Any, alone: Sequence[Numbers], others: Numbers, size: int, shuffle: bool) -> Any:
@@ -242,54 +241,3 @@ def _among(dataset: Any, alone: Sequence[Numbers], others: Numbers, size: int, s
     choice = tf.constant(np.insert(np.zeros(count, np.int64), before, 1))
     chosen = tf.data.Dataset.from_tensor_slices(tf.random.shuffle(choice) if shuffle else choice)
     return tf.data.Dataset.choose_from_datasets([usual, batches], chosen, stop_on_empty_dataset=False)
-
-
-def _tensor(column: Column | ByClass | None) -> Any:
-    """Return a column as a tensor; rows of one length as a matrix, so that the graph knows the number of steps."""
-    if isinstance(column, Rows) and column.length is None:
-        return tf.RaggedTensor.from_row_splits(tf.constant(column.values), tf.constant(column.splits), validate=False)
-    if isinstance(column, Rows | np.ndarray | tf.RaggedTensor):
-        return tf.convert_to_tensor(whole(column)) if not isinstance(column, tf.RaggedTensor) else column
-    return tf.constant(column.weights) if isinstance(column, ByClass) else tf.zeros([0])
-
-
-def batch_of(table: Table, rows: Any, data: Mapping[str, Any]) -> Any:
-    """Gather one batch and compute the columns that are derived from its target."""
-
-    def gathered(column: Any, name: str) -> Any:
-        found = tf.gather(data[name], rows)
-        return found.to_tensor(table.padding) if isinstance(column, Rows) and column.length is None else found
-
-    targets = [gathered(column, f"target {n}") for n, column in enumerate(table.targets)]
-    lengths = tf.gather(data["lengths"], rows) if isinstance(table.target, Rows) else None
-    inputs = []
-    for number, column in enumerate(table.inputs):
-        if isinstance(column, Lengths):
-            inputs.append(lengths)
-        elif isinstance(column, Shifted):
-            inputs.append(tf.pad(targets[0][:, :-1], [[0, 0], [1, 0]], constant_values=column.start))
-        else:
-            inputs.append(gathered(column, f"input {number}"))
-    found = (table.packed_inputs(inputs), table.packed_targets(targets))
-    if not table.weighted and not table.weights:
-        return found
-    weights: list[Any] = [
-        _batch_weights(column, target, data[f"weights {number}"], rows)
-        for number, (column, target) in enumerate(zip(table.weights, targets, strict=False))
-    ] or [of_rows(tf.ones([tf.shape(rows)[0]]), target) for target in targets]
-    if table.weighted:
-        mask = tf.sequence_mask(lengths, tf.shape(targets[0])[1], tf.float32)
-        # Keras divides by all positions; this factor makes the loss the mean over the real ones.
-        mask *= tf.cast(tf.size(mask), tf.float32) / tf.reduce_sum(mask)
-        weights[0] = mask * (weights[0] if weights[0].shape.rank == 2 else weights[0][:, None])
-    return (*found, table.packed_targets(weights))
-
-
-def _batch_weights(column: Numbers | ByClass | None, target: Any, data: Any, rows: Any) -> Any:
-    """Return one batch's weights for one target, by row or by position."""
-    if column is None:
-        return of_rows(tf.ones([tf.shape(rows)[0]]), target)
-    if isinstance(column, ByClass):
-        return tf.gather(data, tf.cast(target, tf.int32))
-    found = tf.gather(data, rows)
-    return of_rows(found, target) if found.shape.rank == 1 else found[:, : tf.shape(target)[1]]

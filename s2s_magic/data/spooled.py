@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import threading
 from array import array
@@ -19,6 +20,7 @@ from s2s_magic.undoing import Changes
 BLOCK = 512
 """Pairs in a block: each is read at once."""
 _ID = np.dtype(np.int32)
+_AT_ONCE = 2**20
 
 
 class Span(NamedTuple):
@@ -111,6 +113,14 @@ class Spool:
             for ids, each in zip(sides, lengths, strict=True)
         )
         return source, target
+
+    def checksum(self) -> bytes:
+        """Return a checksum of all ids."""
+        found, start = hashlib.blake2b(digest_size=16), 0
+        while len(part := self._numbers(start, _AT_ONCE)):
+            found.update(part.tobytes())
+            start += part.nbytes
+        return found.digest()
 
     def _size(self, block: int) -> int:
         return min(BLOCK, self.rows - block * BLOCK)

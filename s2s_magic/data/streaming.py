@@ -10,10 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from s2s_magic.data.assignment import Part, named_targets
-from s2s_magic.data.batches import Stream, batch_of
+from s2s_magic.data.batches import Stream
 from s2s_magic.data.batching import Room
 from s2s_magic.data.corpus import Corpus
 from s2s_magic.data.costs import check_room, limit_of, steps_in
+from s2s_magic.data.drawn_rows import batch_of
 from s2s_magic.data.encoding import Encoded, encoded
 from s2s_magic.data.inputs import Role
 from s2s_magic.data.lookup import Desk
@@ -151,7 +152,16 @@ def stream_of(
         return dataset_of(table, pools, seed, plan.epochs, skip)
 
     if training:
-        return Stream(None, pools.steps, (), None, begun_at=begun_at, rows=pools.rows, seen=pools.seen)
+        return Stream(
+            None,
+            pools.steps,
+            (),
+            None,
+            begun_at=begun_at,
+            rows=pools.rows,
+            seen=pools.seen,
+            content=found.spool.checksum,
+        )
     return Stream(dataset_of(table, pools, 0, 1), pools.steps, (), None)
 
 

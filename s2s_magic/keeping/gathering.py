@@ -16,15 +16,17 @@ from s2s_magic.handle import Fitted, Seq2Seq
 from s2s_magic.keeping.identities import names_of, optimizer_states, states_of, weights_of
 from s2s_magic.keeping.kept import Checked, Compiled, Document, Ids, Pieces, Plan, Versions, Vocabulary
 from s2s_magic.keeping.recompiling import compiled_record
+from s2s_magic.training.snapshots import Snapshot
 
 UNWRITTEN = Checked(bytes=0, sha256="0" * 64)
 
 
-def gathered(seq2seq: Seq2Seq) -> tuple[Document, dict[str, Any]]:
+def gathered(seq2seq: Seq2Seq, snapshot: Snapshot | None = None) -> tuple[Document, dict[str, Any]]:
     """Return the document of a model, without the checksum of its tensors, and the tensors as arrays by name.
 
     Tensors are ``weights/NAME``; ``starts/NAME``, the value from which fits measure the distance, where it is another;
-    ``rows/NAME``, which rows any fit moved; ``states/NAME``; and ``optimizer/MODEL/NAME``.
+    ``rows/NAME``, which rows any fit moved; ``states/NAME``; ``optimizer/MODEL/NAME``;
+    and for a checkpoint ``fit/NAME``, the arrays of the snapshot.
     """
     seq2seq.refresh()
     names = weights_of(seq2seq)
@@ -52,6 +54,8 @@ def gathered(seq2seq: Seq2Seq) -> tuple[Document, dict[str, Any]]:
             tensors |= {f"optimizer/{name}/{each}": _array(variable) for each, variable in state.items()}
             if (record := compiled_record(model, state)) is not None:
                 compiled[name] = record
+    if snapshot is not None:
+        tensors |= {f"fit/{name}": each for name, each in snapshot[1].items()}
     ids = seq2seq.ids
     document = Document(
         name=seq2seq.name,
@@ -74,6 +78,7 @@ def gathered(seq2seq: Seq2Seq) -> tuple[Document, dict[str, Any]]:
         creations=[name for key, name in names.items() if key in seq2seq.live.starts],
         unmoved=unmoved,
         compiled=compiled,
+        fit=None if snapshot is None else snapshot[0],
         versions=Versions(
             python=platform.python_version(),
             tensorflow=tf.__version__,

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from s2s_magic.data.tokens import Form, Unit
 from s2s_magic.spec import Tokenization
+from s2s_magic.training.standing import Standing
 
 SCHEMA = "s2s_magic.kept/1"
 DOCUMENT, TENSORS = "model.json", "tensors.safetensors"
@@ -163,6 +164,8 @@ class Document(Closed):
         The variables that still have their starting value, by name.
     compiled
         By the model's name in the ledger.
+    fit
+        Where its fit stands, for a checkpoint.
     """
 
     name: str
@@ -177,6 +180,7 @@ class Document(Closed):
     creations: list[str]
     unmoved: list[str]
     compiled: dict[str, Compiled]
+    fit: Standing | None = None
     versions: Versions
     tensors: Checked
 

@@ -255,11 +255,11 @@ def _check_shapes(shapes: Shapes, ledger: Ledger, document: Document) -> None:
     recorded = {name: ledger.variables[key] for key, name in names_of(ledger).items()}
     for name, (shape, dtype) in shapes.items():
         kind, _, rest = name.partition("/")
-        if kind not in ("weights", "starts", "rows", "states", "optimizer") or not rest:
+        if kind not in ("weights", "starts", "rows", "states", "optimizer", "fit") or not rest:
             raise Unsound(f"holds {name!r}, which is nothing that is saved")
         if len(shape) > _MOST_SIDES or dtype not in DTYPES.values():
             raise Unsound(f"holds {name!r}, whose shape or dtype no array has")
-        if kind in ("states", "optimizer"):
+        if kind in ("states", "optimizer", "fit"):
             continue
         if rest not in recorded or f"weights/{rest}" not in shapes:
             raise Unsound(f"holds {name!r}, and there is no such variable")

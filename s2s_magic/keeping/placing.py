@@ -91,7 +91,7 @@ def put(seq2seq: Seq2Seq, kept: Kept) -> list[str]:
     with Changes() as changes, changes, changes:
         for model in seq2seq.models.values():
             take(changes, seq2seq.name, model, alone=False)
-        for put_back in _as_before(seq2seq):
+        for put_back in as_before(seq2seq):
             changes.undo_by(lambda put_back=put_back: None if done else put_back())  # type: ignore[misc]
         roots = matched(kept.ledger, seq2seq.ledger)
         names = weights_of(seq2seq, roots)
@@ -109,7 +109,7 @@ def put(seq2seq: Seq2Seq, kept: Kept) -> list[str]:
     return notes
 
 
-def _as_before(seq2seq: Seq2Seq) -> list[Callable[[], None]]:
+def as_before(seq2seq: Seq2Seq) -> list[Callable[[], None]]:
     """Return what restores the present values, settings and records of a model; the first is to be called last."""
     found = [attributes_of(seq2seq), attributes_of(seq2seq.live)]
     for model in seq2seq.models.values():

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping
 
-from s2s_magic.spec.fit_plan import FitPlan, Held
+from s2s_magic.spec.fit_plan import FitPlan
+from s2s_magic.spec.held import validation
+from s2s_magic.spec.intervals import checkpoints
 from s2s_magic.spec.keys import BAD_LINES, Key, Read, plain, read_keys, text
 from s2s_magic.spec.learning_rates import learning_rate
 from s2s_magic.spec.literals import Check, call, path, read_value, real, truth, whole, word
 from s2s_magic.spec.parts import Named
-from s2s_magic.spec.reading import Entries, Faults, Items, Node, Place, Scalar, read_entries
-from s2s_magic.spec.references import class_weights, file, is_file, listed, names, reference, variable
+from s2s_magic.spec.reading import Faults, Node, Place
+from s2s_magic.spec.references import class_weights, listed, names, variable
 from s2s_magic.spec.score import SCORES, check_each_once, scores
 
 MAX_COUNT = 10_000_000
@@ -85,44 +86,6 @@ def _average(node: Node, faults: Faults, places: dict[str, Place]) -> int | None
     return None if found is None else found.arguments.get("epochs")
 
 
-_read_fraction = plain(real(0, 1, closed=False), "a fraction, or the names of source and target")
-_HELD: Mapping[str, Read] = {
-    "source": variable,
-    "inputs": names("validation.inputs", "input", alone=False),
-    "target": names("validation.target", "output"),
-    "weights": names("validation.weights", "output"),
-}
-
-
-def _validation(node: Node, faults: Faults, places: dict[str, Place]) -> float | str | tuple[str, ...] | Held | None:
-    """Read a fraction, the name of a dataset, ``[source, target]``, or the keys of data."""
-    if isinstance(node, Entries):
-        return _held(node, faults, places)
-    if isinstance(node, Items):
-        pair: tuple[str, ...] | None = listed(variable, "validation")(node, faults, places)
-        if len(node.items) != 2:
-            faults.add(node.place, f"expected two names, [source, target], got {len(node.items)}")
-            return None
-        return pair
-    if isinstance(node, Scalar) and is_file(node.text):
-        return file(node, faults)
-    value = read_value(node, faults, "a fraction, or the names of source and target")
-    if value is not None and isinstance(value.tree, ast.Name | ast.Attribute | ast.Subscript):
-        return reference(value, faults)
-    fraction: float | None = None if value is None else _read_fraction(node, faults, places)
-    return fraction
-
-
-def _held(node: Entries, faults: Faults, places: dict[str, Place]) -> Held | None:
-    entries = read_entries(node, faults, known=_HELD, required={"target": "target: Yv"}, what="key")
-    places.update({f"validation.{name}": entry.value.place for name, entry in entries.items()})
-    values = {name: _HELD[name](entry.value, faults, places) for name, entry in entries.items()}
-    if ("source" in entries) == ("inputs" in entries):
-        faults.add(node.place, "expected 'source' or 'inputs' for the validation, and one of them only")
-        return None
-    return None if None in values.values() or "target" not in values else Held(**values)
-
-
 FIT_KEYS: Mapping[str, Key] = {
     "source": Key("variable or file with the source sequences", "X", variable, offers_variables=True),
     "target": Key(
@@ -140,7 +103,7 @@ FIT_KEYS: Mapping[str, Key] = {
     "validation": Key(
         "fraction to hold back, [source, target], {inputs: ..., target: ...}, or a dataset where 'data' names one",
         "0.1",
-        _validation,
+        validation,
         offers_variables=True,
     ),
     "weights": Key(
@@ -228,6 +191,13 @@ FIT_KEYS: Mapping[str, Key] = {
         offers=("true", "false"),
     ),
     "log": Key("folder for TensorBoard logs of losses and evidence", "runs/first", text),
+    "checkpoint": Key(
+        "folder to save the fit to, after each epoch and every 10 minutes unless {folder: ..., minutes: 5, epochs: 2, "
+        "keep: 3} says otherwise",
+        "runs/dates",
+        checkpoints,
+    ),
+    "resume": Key("folder of checkpoints to go on from, at the step that the newest one has", "runs/dates", text),
 }
 
 

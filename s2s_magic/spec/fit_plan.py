@@ -18,6 +18,25 @@ class Held(Frozen):
     weights: Names | None = None
 
 
+class Checkpoints(Frozen):
+    """Where a fit is saved, and when: after each epoch and every 10 minutes where neither is given.
+
+    Attributes
+    ----------
+    folder
+        Its checkpoints are folders in it.
+    minutes, epochs
+        Minutes, and epochs, from one checkpoint to the next.
+    keep
+        How many of the last ones are kept, besides that of the best epoch.
+    """
+
+    folder: str
+    minutes: float | None = None
+    epochs: int | None = None
+    keep: int = 3
+
+
 class FitPlan(Placed):
     """The settings of a fit body.
 
@@ -63,6 +82,8 @@ class FitPlan(Placed):
         Whether the data are shuffled before each epoch.
     log
         The folder for TensorBoard logs.
+    checkpoint, resume
+        Where and when the fit is saved, and the folder of checkpoints that it goes on from.
     verb
         The verb of the cell that has the body, for warnings.
     """
@@ -92,6 +113,8 @@ class FitPlan(Placed):
     shuffle: bool = True
     model: str | None = None
     log: str | None = None
+    checkpoint: Checkpoints | None = None
+    resume: str | None = None
     verb: str = "fit"
     bad_lines: Literal["stop", "skip"] | None = None
 

@@ -70,7 +70,7 @@ class Averaging(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_end(self, logs: Any = None) -> None:
         """Put the mean in place, and say so."""
-        told = self.put()
+        told = "" if self._loop.pauses else self.put()
         if told:
             self._loop.stopped = f"{self._loop.stopped or 'all epochs done'}; {told}"
 

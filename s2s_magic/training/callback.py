@@ -15,6 +15,7 @@ from s2s_magic import backend
 from s2s_magic.scores.measures import HIGHER_IS_BETTER
 from s2s_magic.training.norms import Epoch, Recorder
 from s2s_magic.training.progress import PAUSE, Progress, Show
+from s2s_magic.training.reached import Reached, State, put_values
 
 
 def at_most_once_a_second(call: Callable[[], object]) -> Callable[[], None]:
@@ -61,8 +62,12 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         ``patience`` counts on, if there are any.
     after_epoch
         What to call at the end of each epoch, after it was measured.
-    heed
-        Called between two steps; raises if the fit was asked to end.
+    steps_before
+        Steps that were taken in a process before this one.
+    pauses
+        Whether what Keras takes for the end of the training is none.
+    after_beginning
+        Called when an epoch has begun.
     """
 
     _supports_tf_logs = True  # Keras then leaves the values on the device until they are read.
@@ -88,16 +93,19 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         self.stopped: str | None = None
         self.validate: Callable[[], Mapping[str, float]] = dict
         self.after_epoch: list[Callable[[], object]] = []
-        self.heed: Callable[[], None] = lambda: None
+        self.steps_before = 0
+        self.pauses = False
+        self.after_beginning: Callable[[], object] = lambda: None
         self._began_training = False
-        self._seen_steps = self._step = 0
+        self._seen_steps = self._step = self._before = 0
+        self._skipped = self._skips = 0  # steps of this epoch that another process took, and of the next one
         self._epoch = 1
         self._values: Mapping[str, float] = {}
         self._running: Any = {}
         self._began = self._looked = time.monotonic()
         self._best = (math.inf, 0)
-        self._sound: Callable[[], None] = lambda: None
-        self._best_state: Callable[[], None] | None = None
+        self._sound: State = []
+        self._best_state: State | None = None
 
     @property
     def seconds(self) -> float:
@@ -110,14 +118,25 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         return [(values, epoch) for values, epoch, _ in self._measured]
 
     @property
+    def steps_seen(self) -> int:
+        """Steps that Keras has reported, in this process or in one before it."""
+        return self._seen_steps
+
+    @property
+    def within_epoch(self) -> bool:
+        """Whether an epoch has begun and has steps left."""
+        return 0 < self._step < self.steps
+
+    @property
     def best_epoch(self) -> int | None:
         """The epoch, from 1, with the best validation so far; None without a patience."""
-        return self._best[1] or None
+        return None if self._patience is None else self._best[1] or None
 
     @property
     def steps_done(self) -> int:
         """Steps taken, including one that Keras has not reported yet."""
-        return max(self._seen_steps, backend.steps_taken(self.model)) if self._began_training else 0
+        taken = self._before + backend.steps_taken(self.model) if self._began_training else 0
+        return max(self._seen_steps, taken)
 
     @property
     def reached(self) -> tuple[int, int]:
@@ -129,30 +148,29 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_begin(self, logs: Any = None) -> None:
         """Save the state before the first step."""
         self._sound = self._state()
+        self._before = self._seen_steps - backend.steps_taken(self.model)
         self._began_training = True
         self._tell()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Reset the counts of the epoch."""
         self._running = {}
-        self._epoch, self._step = epoch + 1, 0
+        self._epoch, self._step = epoch + 1, self._skips
+        self._skipped, self._skips = self._skips, 0
         self._recorder.begin_epoch()
+        self.after_beginning()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Check the loss only a few times a second: to read it, the host waits for the device."""
-        self._seen_steps += batch + 1 - self._step
-        self._step, self._running = batch + 1, logs
+        step = self._skipped + batch + 1
+        self._seen_steps += step - self._step
+        self._step, self._running = step, logs
         now = time.monotonic()
         if now - self._looked >= PAUSE:
             self._looked = now
             self._values = _numbers(logs)
             self._check(self._values)
             self._tell()
-        self.heed()
-
-    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
-        """End the fit between two batches of its validation, if it was asked to."""
-        self.heed()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Measure the epoch, and save its state if it is finite."""
@@ -173,24 +191,26 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         self._tell(self.steps)
         for call in self.after_epoch:
             call()
-        if self._patience is not None:
-            self._weigh(epoch + 1, next(iter(found), "val_loss" if "val_loss" in self._values else "loss"))
-        self.heed()
+        monitored = next(iter(found), "val_loss" if "val_loss" in self._values else "loss")
+        if self._patience is not None or monitored in self._values:
+            self._weigh(epoch + 1, monitored)
 
     def _weigh(self, epoch: int, monitored: str) -> None:
         value = self._values[monitored]
         if monitored.removeprefix("val_") in HIGHER_IS_BETTER:
             value = -value
         if value < self._best[0]:
-            self._best, self._best_state = (value, epoch), self._sound
-        elif epoch - self._best[1] >= (self._patience or 0):
+            self._best, self._best_state = (value, epoch), self._sound if self._patience is not None else None
+        elif self._patience is not None and epoch - self._best[1] >= self._patience:
             self.model.stop_training = True
             self.stopped = f"no better {monitored} for {epoch - self._best[1]} epochs"
 
     def on_train_end(self, logs: Any = None) -> None:
         """Restore the best epoch's state, if there is a patience."""
+        if self.pauses:
+            return
         if self._best_state is not None and self._best[1] < len(self._measured):
-            self._best_state()
+            put_values(self._best_state)
             backend.put_averages(self.model)  # Keras did so already, with the last epoch's
             self.stopped = (
                 f"{self.stopped or 'all epochs done'}; the state after epoch {self._best[1]}, the best, was put back"
@@ -206,7 +226,23 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
 
     def put_back(self) -> None:
         """Restore the state after the last finite epoch, or the state before the fit if there is none."""
-        self._sound()
+        put_values(self._sound)
+
+    def reached_so_far(self) -> Reached:
+        """Return all that is known of the fit so far; to be called between two steps."""
+        state = None if self._best_state is None else [value for _, value in self._best_state]
+        best = self._best if self._best[1] else None
+        return Reached(self.seconds, self._seen_steps, tuple(self._measured), best, state)
+
+    def go_on(self, reached: Reached) -> None:
+        """Go on from what `reached_so_far` returned; the variables have the values of then."""
+        self._began = time.monotonic() - reached.seconds
+        self._seen_steps = self.steps_before = reached.steps
+        self._measured = list(reached.measured)
+        self._skips = reached.steps - (reached.measured[-1][2] if reached.measured else 0)
+        self._best = reached.best or self._best
+        if reached.best_state is not None:
+            self._best_state = list(zip(backend.state_of(self.model), reached.best_state, strict=True))
 
     def finish(self, state: str) -> None:
         """Show how the fit ended, if its beginning was shown."""
@@ -216,8 +252,8 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         self._epoch = max(1, len(self._measured))
         self._tell(self.steps, state)
 
-    def _state(self) -> Callable[[], None]:
-        return backend.values_of(backend.state_of(self.model))
+    def _state(self) -> State:
+        return [(variable, variable.numpy()) for variable in backend.state_of(self.model)]
 
     def _check(self, values: Mapping[str, float]) -> None:
         if not math.isfinite(values.get("loss", 0.0)):

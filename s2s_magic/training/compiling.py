@@ -57,7 +57,7 @@ def compile_for_fit(seq2seq: Seq2Seq, plan: FitPlan, table: Table | Stream) -> N
     optimizer = keras.optimizers.Adam() if before is None else before
     if plan.optimizer is not None:
         wanted = _optimizer(plan.optimizer)
-        lowers = plan.lowers_the_rate is not None
+        lowers = plan.lowers_the_rate is not None and _last_optimizer(seq2seq) == optimizer_text(wanted, plan)
         optimizer = before if before is not None and _goes_on(before, wanted, model, lowers) else wanted
     loss = model.loss if compiled else None
     if plan.loss is not None or not compiled:
@@ -78,6 +78,11 @@ def optimizer_text(optimizer: Any, plan: FitPlan) -> str:
     """Say which optimizer trains, with its learning rate or the schedule that the plan names."""
     optimizer = backend.bare_optimizer(optimizer)
     return f"{type(optimizer).__name__}({plan.schedule or backend.learning_rate_of(optimizer) or ''})"
+
+
+def _last_optimizer(seq2seq: Seq2Seq) -> str | None:
+    runs = seq2seq.evidence.runs if seq2seq.evidence is not None else ()
+    return runs[-1].optimizer if runs else None
 
 
 def _check_own_compile(seq2seq: Seq2Seq, plan: FitPlan) -> None:
@@ -108,7 +113,7 @@ def _optimizer(named: Named) -> Any:
 def _goes_on(optimizer: Any, wanted: Any, model: Any, lowers: bool) -> bool:
     """Return whether a compiled optimizer has the wanted settings, and slots for all variables to be trained.
 
-    If fits lower its learning rate, that is no setting.
+    With ``lowers``, an earlier fit had the same plateau and may have lowered the learning rate, which is no setting then.
     """
     known = backend.known_to_optimizer(model, backend.trained_by_fit(model))
     aside = ("name", "learning_rate") if lowers else ("name",)

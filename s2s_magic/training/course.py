@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from s2s_magic.handle import Seq2Seq
 from s2s_magic.ledger import CallShare, Evidence, Run
@@ -36,12 +36,17 @@ class Course:
     accumulation: Accumulation | None = None
     averaging: Averaging | None = None
     averaged: str = ""
+    lowering: Any = None
+    lowered: Mapping[str, float] | None = None
+    random_states: Sequence[Any] = ()
+    data: str = ""
     by_call: tuple[CallShare, ...] | None = None
 
     @property
     def trained(self) -> bool:
-        """Whether at least one step was taken."""
-        return self.loop is not None and self.loop.steps_done > 0
+        """Whether at least one step was taken, or a fit that went on had none left."""
+        loop = self.loop
+        return loop is not None and (loop.steps_done > loop.steps_before or self.state not in ("interrupted", "failed"))
 
     def keep(self, state: str | None = None) -> None:
         """Record what was trained so far."""

@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
-
-import tensorflow as tf
 
 from s2s_magic import backend
 from s2s_magic.data.batches import Feed, Stream, feed
+from s2s_magic.data.fingerprints import fingerprint
 from s2s_magic.data.reader import Prepared, prepare
 from s2s_magic.data.special_ids import seen_ids, steps_of
 from s2s_magic.errors import FitError, Interrupted
 from s2s_magic.handle import Fitted, Seq2Seq, drift
 from s2s_magic.ledger import Evidence
-from s2s_magic.training.accumulating import Accumulation, UpdatesTheRest, check_accumulates
+from s2s_magic.training.accumulating import Accumulation, check_accumulates
 from s2s_magic.training.averaging import Averaging, check_averages
-from s2s_magic.training.breaking import broken_loss
+from s2s_magic.training.between_steps import BetweenSteps, Save, saving
 from s2s_magic.training.building import build_on
-from s2s_magic.training.callback import Loop, NotFinite, at_most_once_a_second
+from s2s_magic.training.callback import Loop, at_most_once_a_second
 from s2s_magic.training.compiling import compile_for_fit, optimizer_text
 from s2s_magic.training.course import Course
+from s2s_magic.training.driving import BegunAt, train_to_an_end
 from s2s_magic.training.exclusive import take
 from s2s_magic.training.heeding import heed_between_steps
 from s2s_magic.training.logs import logged
 from s2s_magic.training.measured import Watched, watched
 from s2s_magic.training.norms import stride
 from s2s_magic.training.progress import Progress, Show, throttled
-from s2s_magic.training.schedules import plateau_callback
 from s2s_magic.training.shares import call_shares, shared_uses
+from s2s_magic.training.snapshots import Snapshot, go_on, without_last_run
 from s2s_magic.training.steps import Steps
 from s2s_magic.training.validating import validating
 from s2s_magic.undoing import Changes
@@ -48,6 +49,8 @@ def fit(
     *,
     progress: Show,
     watch: Callable[[Seq2Seq], None] | None = None,
+    save: Save | None = None,
+    begin: Snapshot | None = None,
 ) -> None:
     """Train a model by ``Model.fit`` and record evidence; a second fit continues from the first.
 
@@ -66,6 +69,10 @@ def fit(
         Receives each `Progress`, at most four a second.
     watch
         Called with the model, which has the evidence so far, after an epoch, at most once a second.
+    save
+        Called with the model and where the fit stands, whenever the plan says that the fit is to be saved.
+    begin
+        Where to go on from, between two steps; the model has the variables and records of then.
 
     Raises
     ------
@@ -78,7 +85,8 @@ def fit(
         On a ``KeyboardInterrupt``: weights, optimizer, history and evidence are kept, and the run is marked as
         interrupted.
     """
-    course = Course(seq2seq, plan, seq2seq.evidence or Evidence())
+    before = seq2seq.evidence if begin is None else without_last_run(seq2seq.evidence)
+    course = Course(seq2seq, plan, before or Evidence())
     try:
         with Changes() as changes, changes, changes:
             take(changes, seq2seq.name, seq2seq.model, alone=plan.seed is not None)
@@ -92,7 +100,7 @@ def fit(
                 lambda pairs: show(Progress(seq2seq.name, 1, plan.epochs, 0, 0, read=pairs)),
             )
             _settle_in_the_end(changes, course)
-            _fit(course, prepared, namespace, show, watch)
+            _fit(course, prepared, namespace, show, watch, save, begin)
     except KeyboardInterrupt as error:
         raise Interrupted(course.interrupted()) from error
 
@@ -103,23 +111,31 @@ def _fit(
     namespace: Mapping[str, Any],
     show: Show,
     watch: Callable[[Seq2Seq], None] | None,
+    save: Save | None,
+    begin: Snapshot | None,
 ) -> None:
     seq2seq, plan, model = course.seq2seq, course.plan, course.seq2seq.model
     compile_for_fit(seq2seq, plan, prepared.train)
     check_accumulates(model, plan)
     check_averages(model, plan)
     _heed(seq2seq)
-    with Changes() as seeded, seeded, seeded:
-        if plan.seed is not None:  # a dataset takes the seeds of its shuffling when it is made
-            backend.seed_all(seeded, plan.seed)
-        given = feed(
-            prepared.train,
-            prepared.validation,
-            size=plan.batch,
-            max_tokens=plan.max_tokens,
-            epochs=plan.epochs,
-            shuffle=plan.shuffle,
-        )
+    resumable = save is not None or begin is not None
+
+    def begun_at(skip: int) -> Feed:
+        with Changes() as seeded, seeded, seeded:
+            if plan.seed is not None:  # a dataset takes the seeds of its shuffling when it is made
+                backend.seed_all(seeded, plan.seed)
+            return feed(
+                prepared.train,
+                prepared.validation,
+                size=plan.batch,
+                max_tokens=plan.max_tokens,
+                epochs=plan.epochs,
+                shuffle=plan.shuffle,
+                skip=skip if resumable else None,
+            )
+
+    given = begun_at(0)
     build_on(seq2seq, given, plan.seed)
     course.noted = noted = watched(seq2seq)
     _remember(seq2seq, plan, prepared, noted)
@@ -127,6 +143,8 @@ def _fit(
     write_out = plan.epochs * given.steps >= LONG
     updates = -(-given.steps // plan.accumulate)
     how = (plan.accelerate, *sorted(fixed.items()), write_out, stride(updates), plan.accumulate)
+    if resumable:  # the state of random numbers in traced steps cannot be stored
+        seq2seq.steps = None
     kept = seq2seq.steps if seq2seq.steps is not None and seq2seq.steps.serve(model, noted, how) else None
     if kept is None:
         seq2seq.steps = None
@@ -161,7 +179,7 @@ def _fit(
 
         loop.after_epoch.append(at_most_once_a_second(shown))
     with Changes() as changes, changes, changes:
-        loop.heed = heed_between_steps(changes)
+        heed = heed_between_steps(changes)
         if plan.log is not None:
             loop.after_epoch.append(logged(changes, course, plan))
         backend.keep_switches(changes, model)
@@ -180,28 +198,27 @@ def _fit(
                 course.accelerated = {**course.accelerated, "step": kept.without_xla}
         if plan.seed is not None:
             backend.seed_all(changes, plan.seed)
-        _train_to_an_end(changes, course, loop, given)
-        seq2seq.steps = Steps.of(model, noted, how, recorder, course.accumulation, course.accelerated.get("step"))
-        loop.heed()
+        if resumable:
+            course.data = fingerprint(prepared.train)
+            course.random_states = backend.draw_from_states(changes, model, plan.seed or 0)
+        if begin is not None:
+            loop.set_model(model)
+            go_on(course, begin, partial(_first_batch, begun_at))
+        between = BetweenSteps(course, heed, saving(course, save))
+        train_to_an_end(changes, course, begun_at if resumable else lambda _: given, between)
+        seq2seq.steps = (
+            None
+            if resumable
+            else Steps.of(model, noted, how, recorder, course.accumulation, course.accelerated.get("step"))
+        )
+        heed(lambda: None)
     if given.first is not None and shared_uses(seq2seq):
         course.by_call = call_shares(seq2seq, given.first())
 
 
-def _train_to_an_end(changes: Changes, course: Course, loop: Loop, given: Feed) -> None:
-    """Train, and record how the training ended."""
-    try:
-        _train(changes, course, loop, given)
-        course.state = loop.stopped or "done"
-    except NotFinite as error:
-        assert course.recorder is not None
-        assert course.noted is not None
-        course.broken = True
-        of = "step" if course.accumulation is None else "update"
-        course.state = broken_loss(course.seq2seq, loop, course.recorder, list(course.noted.variables), of=of)
-        raise FitError(course.state) from error
-    except Exception:
-        course.state = "failed"
-        raise
+def _first_batch(begun_at: BegunAt) -> Any:
+    first = begun_at(0).first
+    return None if first is None else first()
 
 
 def _settle_in_the_end(changes: Changes, course: Course) -> None:
@@ -261,30 +278,3 @@ def _accelerated(changes: Changes, seq2seq: Seq2Seq, fixed: Mapping[int, int], *
     names = {layer.keras_name: layer.name for layer in seq2seq.ledger.layers.values() if layer.in_models}
     found = put_on_kernels(changes, seq2seq.model, fixed, write_out=write_out)
     return {names.get(keras_name, keras_name): said for keras_name, said in found.items()}
-
-
-def _train(changes: Changes, course: Course, loop: Loop, given: Feed) -> None:
-    """Fit; if XLA cannot compile the step as requested, start again without it."""
-    model, plan = course.seq2seq.model, course.plan
-    callbacks: list[Any] = [loop]
-    if course.accumulation is not None:
-        callbacks.insert(0, UpdatesTheRest(course.accumulation))
-    if course.averaging is not None:
-        callbacks.append(course.averaging)
-    if plan.lowers_the_rate is not None:
-        callbacks.append(plateau_callback(plan.lowers_the_rate, monitor="val_loss" if given.validation else "loss"))
-    arguments = {**given.arguments, **given.validation, "epochs": plan.epochs, "callbacks": callbacks, "verbose": 0}
-    try:
-        model.fit(**arguments)
-        return
-    except tf.errors.OpError as error:
-        obstacle = backend.xla_obstacle(model, error)
-        if obstacle is None or course.trained:
-            raise
-    loop.put_back()
-    backend.leave_xla_out(changes, model)
-    backend.set_traces_aside(changes, model)
-    said = f"XLA cannot compile {obstacle}: trained without it, as by compile(jit_compile=False)"
-    course.accelerated = {**course.accelerated, "step": said}
-    warnings.warn_explicit(said, UserWarning, f"fit {course.seq2seq.name}", 0)
-    model.fit(**arguments)

