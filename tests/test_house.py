@@ -31,7 +31,7 @@ ARROWS = {
     "acceleration": "backend kernels source",
     "scores": "",
     "training": "backend data ledger tracing acceleration handle followed decoding decoded scores",
-    "keeping": "backend data ledger handle memory spec training",
+    "keeping": "backend data files ledger handle memory spec training",
     "exporting": "backend data decoding handle spec training",
     "decoding": "backend data ledger tracing acceleration kernels handle decoded told scores",
 }

@@ -128,14 +128,9 @@ _DRAWS = (
 
 def hidden_draws(model: Any) -> list[str]:
     """Return the operations of a model's traced training step that draw random numbers from a state of their own."""
-    found: set[str] = set()
-    for name, trace in traces_of(model).items():
-        if name.startswith("train"):
-            for concrete in getattr(trace, "_list_all_concrete_functions", list)():
-                graph = concrete.graph.as_graph_def()
-                nodes = [*graph.node, *(node for each in graph.library.function for node in each.node_def)]
-                found |= {node.op for node in nodes if node.op in _DRAWS}
-    return sorted(found)
+    graphs = [graph.as_graph_def() for graph in backend.step_graphs(model)]
+    parts = [part for graph in graphs for part in (graph.node, *(each.node_def for each in graph.library.function))]
+    return sorted({node.op for part in parts for node in part} & set(_DRAWS))
 
 
 def make_metrics(model: Any, batch: Any) -> None:

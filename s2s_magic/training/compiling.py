@@ -113,7 +113,7 @@ def _optimizer(named: Named) -> Any:
 def _goes_on(optimizer: Any, wanted: Any, model: Any, lowers: bool) -> bool:
     """Return whether a compiled optimizer has the wanted settings, and slots for all variables to be trained.
 
-    With ``lowers``, an earlier fit had the same plateau and may have lowered the learning rate, which is no setting then.
+    With ``lowers``, an earlier fit had the same plateau and may have lowered the learning rate: no setting then.
     """
     known = backend.known_to_optimizer(model, backend.trained_by_fit(model))
     aside = ("name", "learning_rate") if lowers else ("name",)

@@ -108,6 +108,12 @@ def known_to_optimizer(model: Any, asked: Iterable[Any]) -> list[bool] | None:
     return [held._var_key(variable) in held._index_dict for variable in asked]
 
 
+def step_graphs(model: Any) -> list[Any]:
+    """Return the graphs of a model's training step as traced so far."""
+    steps = [vars(model).get(name) for name in TRACES if name.startswith("train")]
+    return [each.graph for step in steps for each in getattr(step, "_list_all_concrete_functions", list)()]
+
+
 def set_traces_aside(changes: Changes, model: Any) -> None:
     """Let a model trace its steps anew until changes are undone; then restore its current traces.
 

@@ -115,8 +115,7 @@ def _trained_by_trace(model: Any) -> set[int] | None:
     """Return the ids of the variables that the model's traced training step trains; None without such a step."""
     if not is_compiled(model) or model.run_eagerly:
         return None
-    steps = _traced_in(vars(model).get("train_function"))
-    traced = [concrete.graph for step in steps for concrete in step._list_all_concrete_functions()]
+    traced = step_graphs(model)
     if not traced:
         compiled, noted = _NOTED.get(model, (None, None))
         return noted if compiled is compiled_as(model) else None
@@ -127,6 +126,12 @@ def _trained_by_trace(model: Any) -> set[int] | None:
     listed = parameters.weights(model)[0]
     known = known_to_optimizer(model, listed) or [True] * len(listed)
     return found | {id(each) for each, place in zip(listed, known, strict=True) if place} if found else None
+
+
+def step_graphs(model: Any) -> list[Any]:
+    """Return the graphs of a model's training step as traced so far."""
+    steps = _traced_in(vars(model).get("train_function"))
+    return [concrete.graph for step in steps for concrete in step._list_all_concrete_functions()]
 
 
 def _traced_in(function: Any, depth: int = 4) -> list[Any]:
