@@ -48,6 +48,23 @@ class InverseSquareRoot(keras.optimizers.schedules.LearningRateSchedule):
     def get_config(self):
         return {"rate": self.rate, "warmup": self.warmup}'''
 
+_KEEP_BEST = '''\
+class KeepBest(keras.callbacks.Callback):
+    """Stop after {patience} epochs without a better {monitor}, and put the best epoch's weights back in any case."""
+
+    def on_train_begin(self, logs=None):
+        self.best, self.without_better = float("inf"), 0
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.without_better += 1
+        if logs["{monitor}"] < self.best:
+            self.best, self.weights, self.without_better = logs["{monitor}"], self.model.get_weights(), 0
+        elif self.without_better >= {patience}:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs=None):
+        self.model.set_weights(self.weights)'''
+
 _MASKED = '''\
 def masked_{name}(targets, output):
     """Leave out the padding."""
@@ -79,6 +96,11 @@ def check_plan(seq2seq: Seq2Seq) -> FitPlan:
         raise FitError(
             f"the last fit of {seq2seq.name} has the key {named[0]!r} in a form that a program is not written for; "
             "it is for source and target, with validation as a fraction or as [source, target]"
+        )
+    if plan.patience is not None and plan.optimizer is not None and "ema" in plan.optimizer.arguments:
+        raise FitError(
+            f"the last fit of {seq2seq.name} has both patience and ema, and Keras alone has no way to put the best "
+            "epoch's averages back: a program is written for one of them"
         )
     if plan.loss is not None and plan.loss.kind != "sparse_categorical_crossentropy":
         raise FitError(f"a program is written for a loss of ids, and the last fit of {seq2seq.name} has {plan.loss}")
@@ -165,12 +187,13 @@ def _schedule(named: Named) -> tuple[list[str], str]:
     return ([_WARM_UP], f"WarmUp({after}, {warmup})") if warmup and named.kind != "plateau" else ([], after)
 
 
-def callbacks_code(plan: FitPlan) -> str:
-    """Return the callbacks of a fit as code; empty if it has none."""
+def callbacks_code(plan: FitPlan) -> tuple[str, str]:
+    """Return the definitions that the callbacks of a fit need, and the list of them as code; empty if it has none."""
     monitor = "val_loss" if plan.validation is not None else "loss"
-    made = []
-    if plan.patience is not None:
-        made.append(f'keras.callbacks.EarlyStopping("{monitor}", patience={plan.patience}, restore_best_weights=True)')
+    made, definition = [], ""
+    if plan.patience is not None:  # EarlyStopping of Keras 2 puts nothing back after the last epoch
+        definition = _KEEP_BEST.format(patience=plan.patience, monitor=monitor)
+        made.append("KeepBest()")
     if plan.lowers_the_rate is not None:
         settings = plan.lowers_the_rate.arguments
         names = {"factor": 0.5, "patience": 2, "least": 0.0}
@@ -180,4 +203,4 @@ def callbacks_code(plan: FitPlan) -> str:
         )
     if plan.log is not None:
         made.append(f"keras.callbacks.TensorBoard({plan.log!r})")
-    return f"[{', '.join(made)}]" if made else ""
+    return definition, f"[{', '.join(made)}]" if made else ""

@@ -70,6 +70,7 @@ def training_program(seq2seq: Seq2Seq, max_length: int | None = None) -> tuple[s
     decoding = code_alone(seq2seq, _by_place(seq2seq, inference.source), [model_code])
     model = Names(seq2seq).layer(seq2seq.model)
     definitions, compiled = compile_code(seq2seq, plan, model)
+    classes, callbacks = callbacks_code(plan)
     tokenizers = seq2seq.tokenizers
     own = {
         "arguments": arguments_code(named, texts="source" in tokenizers),
@@ -77,8 +78,8 @@ def training_program(seq2seq: Seq2Seq, max_length: int | None = None) -> tuple[s
         "tokens": "# Text to ids and back.\n" * bool(tokenizers) + tokens_code(tokenizers, inference.ids.end),
         "rows": f"# The rows to train on.\n{rows_code(seq2seq, plan, named)}",
         "batches": batches_code(seq2seq, plan),
-        "schedule": definitions,
-        "training": _training(model, plan, compiled),
+        "classes": "\n\n\n".join(filter(None, [definitions, classes])),
+        "training": _training(model, plan, compiled, callbacks),
         "decoding": _decoding(inference),
     }
     check_free(seq2seq, [model_code, decoding], own)
@@ -94,7 +95,7 @@ def training_program(seq2seq: Seq2Seq, max_length: int | None = None) -> tuple[s
         "\n".join(["# The model.", *dict.fromkeys([*model_code.settings, *decoding.settings]), model_code.body]),
         own["rows"],
         own["batches"],
-        own["schedule"],
+        own["classes"],
         own["training"],
         decoding.body,
         own["decoding"],
@@ -123,12 +124,12 @@ def _imports(standard: list[str], others: list[str]) -> str:
     return "\n\n".join("\n".join(sorted(part, key=lambda line: (line.startswith("from"), line))) for part in parts)
 
 
-def _training(model: str, plan: FitPlan, compiled: str) -> str:
+def _training(model: str, plan: FitPlan, compiled: str, callbacks: str) -> str:
     """Return the code that compiles the model and fits it."""
     given = [f"make_batches(source_rows, target_rows, shuffle={plan.shuffle})", f"epochs={plan.epochs}"]
     if plan.validation is not None:
         given.append("validation_data=make_batches(held_source_rows, held_target_rows, shuffle=False)")
-    if callbacks := callbacks_code(plan):
+    if callbacks:
         given.append(f"callbacks={callbacks}")
     lines = "".join(f"    {each},\n" for each in [*given, "verbose=2"])
     return "\n".join(["# The training.", *[compiled] * bool(compiled), f"history = {model}.fit(\n{lines})"])
