@@ -25,6 +25,8 @@ def heed_between_steps(changes: Changes) -> Callable[[], None]:
         Handles the signal that came since, if there was one; to be called between two steps.
     """
     waiting: list[Callable[[], object]] = []
+    over: list[bool] = []
+    changes.undo_by(partial(over.append, True))
 
     def heed() -> None:
         if waiting:
@@ -33,7 +35,7 @@ def heed_between_steps(changes: Changes) -> Callable[[], None]:
             handle()
 
     def put_off(handler: Callable[[int, Any], object], number: int, frame: Any) -> None:
-        at_once = bool(waiting)
+        at_once = bool(waiting or over)  # over, where something put this handler back after the fit
         waiting[:] = [partial(handler, number, frame)]
         if at_once:
             heed()
