@@ -140,3 +140,14 @@ def test_an_interrupt_that_comes_in_the_last_step_stops_a_run_of_all_cells():
 
     with pytest.raises(KeyboardInterrupt, match="all its epochs were done"):
         api.fit(model, "source: X\ntarget: X", {"X": np.ones((64, 3), int)}, progress=show)
+
+
+def test_an_interrupt_that_comes_after_the_last_step_is_not_lost():
+    model = api.trace(TAGGER)
+
+    def stop(seq2seq):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        api.fit(model, "source: X\ntarget: X", {"X": np.ones((64, 3), int)}, progress=lambda p: None, watch=stop)
+    assert model.evidence.runs[-1].steps == 2

@@ -211,7 +211,6 @@ def _fit(
             if resumable
             else Steps.of(model, noted, how, recorder, course.accumulation, course.accelerated.get("step"))
         )
-        heed(lambda: None)
     if given.first is not None and shared_uses(seq2seq):
         course.by_call = call_shares(seq2seq, given.first())
 

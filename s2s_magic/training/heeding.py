@@ -29,12 +29,15 @@ def heed_between_steps(changes: Changes) -> Heed:
     """
     waiting: list[Callable[[], object]] = []
     over: list[bool] = []
-    changes.undo_by(partial(over.append, True))
 
     def heed(first: Callable[[], object]) -> None:
         if waiting:
             first()
             waiting.pop()()
+
+    def end() -> None:
+        over.append(True)
+        heed(lambda: None)  # what came after the last step
 
     def put_off(handler: Callable[[int, Any], object], number: int, frame: Any) -> None:
         at_once = bool(waiting or over)  # over, where something put this handler back after the fit
@@ -42,6 +45,7 @@ def heed_between_steps(changes: Changes) -> Heed:
         if at_once:
             waiting.pop()()
 
+    changes.undo_by(end)
     if threading.current_thread() is threading.main_thread():
         for number in SIGNALS:
             handler = signal.getsignal(number)
