@@ -122,7 +122,7 @@ def fit(
     first_line
         The line number of the body's first line, for faults.
     progress
-        Called with each `s2s_magic.training.progress.Progress`, at most four times a second; None chooses a display for
+        Called with each `s2s_magic.training.progress.Progress`, at most twice a second; None chooses a display for
         the environment.
     watch
         Called with the model and its evidence so far after an epoch, at most once a second.

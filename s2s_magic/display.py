@@ -10,6 +10,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 from s2s_magic.errors import LookupFailed
@@ -145,7 +146,7 @@ def notebook_display() -> Show:
     def show(progress: Progress) -> None:
         nonlocal handle
         running = progress.state == "running"
-        bundle = progress_bundle(str(progress), progress.fraction if running else None)
+        bundle = progress_bundle(str(progress), progress.fraction if running else None, progress.curves, progress.name)
         if handle is None:
             handle = display(bundle, raw=True, display_id=True)
         else:
@@ -155,7 +156,12 @@ def notebook_display() -> Show:
 
 
 def terminal_line() -> Show:
-    """Show progress as one line on standard error; if that is not a terminal, only the final state."""
+    """Show progress as one line on standard error; if that is not a terminal, only the final state.
+
+    Below the final state are the curves of the epochs, drawn with letters.
+    """
+    from s2s_magic.view.going import going_text
+
     width = 0
 
     def show(progress: Progress) -> None:
@@ -166,6 +172,9 @@ def terminal_line() -> Show:
             print("\r" + line.ljust(width), end="\n" if over else "", file=sys.stderr, flush=True)
         elif over:
             print(line, file=sys.stderr)
+        if over:
+            for drawn in going_text(progress.curves, progress.name, width=get_terminal_size().columns):
+                print(drawn, file=sys.stderr)
         width = len(line)
 
     return show

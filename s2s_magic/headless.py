@@ -126,11 +126,16 @@ def _fit(
 
 
 def _log(say: Callable[[str], object]) -> Callable[[Progress], None]:
-    """Return what logs one line for each epoch that is shown at its end, and the last."""
+    """Return what logs each epoch that is shown at its end, with what it did to each owner, and the last state."""
+    from s2s_magic.view.going import epoch_text
 
     def show(progress: Progress) -> None:
-        if progress.state != "running" or (progress.step == progress.steps and not progress.read):
+        if progress.state != "running":
             say(str(progress))
+        elif progress.step == progress.steps and not progress.read:
+            say(str(progress))
+            if told := epoch_text(progress.curves):
+                say(f"  {told}")
 
     return show
 

@@ -32,7 +32,7 @@ def test_running_states_are_passed_on_seldom_and_the_final_one_always(monkeypatc
         now = step * 0.01
         show(at(step))
     show(at(100, "done"))
-    assert [state.step for state in shown] == [0, 25, 50, 75, 100]
+    assert [state.step for state in shown] == [0, 50, 100]
 
 
 def test_a_terminal_gets_one_line_that_is_written_over(monkeypatch, capsys):

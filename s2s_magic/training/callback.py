@@ -14,6 +14,7 @@ from tensorflow import keras
 from s2s_magic import backend
 from s2s_magic.scores.measures import HIGHER_IS_BETTER
 from s2s_magic.training.norms import Epoch, Recorder
+from s2s_magic.training.owning import Owned
 from s2s_magic.training.progress import PAUSE, Progress, Show
 from s2s_magic.training.reached import Reached, State, put_values
 
@@ -52,6 +53,8 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         Whether to record the learning rate of each epoch's last step, as ``learning_rate``.
     seen, rows
         For progress in pairs: how many there were after a step of an epoch, and how many an epoch has.
+    owned
+        What the progress shows of each owner; None for nothing.
 
     Attributes
     ----------
@@ -84,11 +87,12 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         scheduled: bool = False,
         seen: Callable[[int, int], int] | None = None,
         rows: int = 0,
+        owned: Owned | None = None,
     ) -> None:
         super().__init__()
         self._recorder, self._show = recorder, show
         self._name, self._planned, self._patience, self._scheduled = name, epochs, patience, scheduled
-        self.steps, self._seen, self._rows = steps, seen, rows
+        self.steps, self._seen, self._rows, self._owned = steps, seen, rows, owned
         self._measured: list[tuple[dict[str, float], Epoch, int]] = []  # with the steps done so far
         self.stopped: str | None = None
         self.validate: Callable[[], Mapping[str, float]] = dict
@@ -188,6 +192,7 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         found = self.validate()
         self._values = {**self._values, **found}
         self._measured[-1][0].update(found)
+        self._draw(self._measured[-1:])
         self._tell(self.steps)
         for call in self.after_epoch:
             call()
@@ -223,6 +228,7 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
             told = self._running if done == self._seen_steps else None  # else Keras has not reported the last step
             values = _numbers(told or backend.metric_results(self.model) or self._running)
             self._measured.append((values, self._recorder.end_epoch(), done))
+            self._draw(self._measured[-1:])
 
     def put_back(self) -> None:
         """Restore the state after the last finite epoch, or the state before the fit if there is none."""
@@ -239,6 +245,7 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         self._began = time.monotonic() - reached.seconds
         self._seen_steps = self.steps_before = reached.steps
         self._measured = list(reached.measured)
+        self._draw(self._measured)
         self._skips = reached.steps - (reached.measured[-1][2] if reached.measured else 0)
         self._best = reached.best or self._best
         if reached.best_state is not None:
@@ -259,9 +266,16 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         if not math.isfinite(values.get("loss", 0.0)):
             raise NotFinite
 
+    def _draw(self, measured: Sequence[tuple[dict[str, float], Epoch, int]]) -> None:
+        if self._owned is not None:
+            for values, epoch, _ in measured:
+                self._owned.add(values, epoch)
+
     def _tell(self, step: int | None = None, state: str = "running") -> None:
         done = self._step if step is None else step
         told = Progress(self._name, self._epoch, self._planned, done, self.steps, self._values, self.seconds, state)
+        if self._owned is not None:
+            told = replace(told, curves=self._owned.curves)
         if self._seen is not None:
             told = replace(
                 told, pairs=self._rows, seen=self._rows if step == self.steps else self._seen(self._epoch, done)

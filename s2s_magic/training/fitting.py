@@ -28,6 +28,7 @@ from s2s_magic.training.heeding import heed_between_steps
 from s2s_magic.training.logs import logged
 from s2s_magic.training.measured import Watched, watched
 from s2s_magic.training.norms import stride
+from s2s_magic.training.owning import Owned
 from s2s_magic.training.progress import Progress, Show, throttled
 from s2s_magic.training.shares import call_shares, shared_uses
 from s2s_magic.training.snapshots import Snapshot, go_on, without_last_run
@@ -66,7 +67,7 @@ def fit(
     namespace
         Where the plan's names are looked up.
     progress
-        Receives each `Progress`, at most four a second.
+        Receives each `Progress`, at most two a second.
     watch
         Called with the model, which has the evidence so far, after an epoch, at most once a second.
     save
@@ -165,6 +166,7 @@ def _fit(
         scheduled=plan.schedule is not None,
         seen=prepared.train.seen if isinstance(prepared.train, Stream) else None,
         rows=prepared.train.rows,
+        owned=Owned(seq2seq, noted),
     )
     if plan.average is not None:
         course.averaging = Averaging(noted.variables, loop, plan.average)

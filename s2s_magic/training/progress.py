@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-PAUSE = 0.25
+from s2s_magic.ledger.curves import Curves
+
+PAUSE = 0.5
 """Least number of seconds between two updates."""
 
 
@@ -30,6 +32,8 @@ class Progress:
         Where files are streamed: the pairs seen in the epoch, of ``pairs``; else 0.
     read
         Before the first epoch of such a fit, the pairs that were read and checked so far.
+    curves
+        The epochs so far, with what they did to each owner; one object for all of a fit.
     """
 
     name: str
@@ -43,6 +47,7 @@ class Progress:
     seen: int = 0
     pairs: int = 0
     read: int = 0
+    curves: Curves = field(default_factory=Curves)
 
     @property
     def fraction(self) -> float:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from s2s_magic.ledger import Ledger
 from s2s_magic.ledger.compare import Comparison
+from s2s_magic.ledger.curves import Curves
 from s2s_magic.ledger.explanation import Explanation
 from s2s_magic.view.html.markup import Markup, join, tag
 
@@ -148,12 +149,24 @@ def stacked(first: Display, second: Display) -> Display:
     return Display(lambda: f"{first.text()}\n\n{second.text()}", lambda: f"{first.html()}{second.html()}")
 
 
-def progress_bundle(said: str, part: float | None) -> dict[str, str]:
-    """Return the forms of a progress display: a line of text, and a bar for ``part`` (0 to 1); None when it is done."""
-    bar = None
-    if part is not None:
-        bar = join([tag("progress", value=f"{part:.4f}", max="1", aria_label="progress of the fit"), " "])
-    return {"text/plain": said, "text/html": tag("div", bar, tag("span", said))}
+def progress_bundle(said: str, part: float | None, curves: Curves, name: str) -> dict[str, str]:
+    """Return the forms of a progress display.
+
+    Parameters
+    ----------
+    said
+        The progress in one line.
+    part
+        The part that is done, from 0 to 1; None when the fit is over.
+    curves
+        The epochs so far.
+    name
+        The model's name.
+    """
+    from s2s_magic.view.going import going_html, going_text
+
+    lines = [said, *(going_text(curves, name) if part is None else ())]
+    return {"text/plain": "\n".join(lines), "text/html": going_html(said, part, curves, name)}
 
 
 def show_comparison(comparison: Comparison) -> Display:

@@ -107,25 +107,44 @@ def _axes(low: float, high: float, epochs: int, logarithmic: bool, *, empty: boo
     if empty:
         yield _words(LEFT + 8, (TOP + floor) / 2 + 4, "zero all along")
         return
+    digits = next((digits for digits in range(2, 6) if f"{low:.{digits}g}" != f"{high:.{digits}g}"), 6)
     for number in dict.fromkeys((low, high)):
         y = _place(number, low, high, logarithmic)
         yield f'<path d="M{LEFT - 4} {y:.1f}h4" stroke="currentColor" stroke-opacity="0.4"/>'
-        yield _words(LEFT - 7, y + 4, f"{number:.2g}", 'text-anchor="end"')
+        yield _words(LEFT - 7, y + 4, f"{number:.{digits}g}", 'text-anchor="end"')
     if logarithmic and high > low:
         yield _words(LEFT - 7, (TOP + floor) / 2 + 4, "log", 'text-anchor="end" fill-opacity="0.75"')
 
 
-def loss_charts(evidence: Evidence) -> list[Markup]:
+def loss_charts(history: Mapping[str, Curve]) -> list[Markup]:
     """Draw the loss and each metric, with its counterpart on the validation data."""
-    names = [name for name in evidence.history if not name.startswith("val_")]
+    names = [name for name in history if not name.startswith("val_")]
     return [
         chart(
             name,
-            {twin: evidence.history[twin] for twin in (name, f"val_{name}") if twin in evidence.history},
+            {twin: history[twin] for twin in (name, f"val_{name}") if twin in history},
             logarithmic="loss" in name,
         )
         for name in names
     ]
+
+
+def sparkline(curve: Curve) -> Markup:
+    """Draw a curve alone, on a logarithmic scale, small enough for a line of text; the numbers stand beside it."""
+    known = [number for number in curve if number is not None and math.isfinite(number) and number > 0]
+    low, high = (math.log(min(known)), math.log(max(known))) if known else (0.0, 0.0)
+    path, pen = "", "M"
+    x, y = 0.0, 0.0
+    for epoch, number in enumerate(curve):
+        if number is None or not math.isfinite(number) or number <= 0:
+            pen = "M"
+            continue
+        x = 3 + 84 * (epoch / (len(curve) - 1) if len(curve) > 1 else 1.0)
+        y = 15 - 12 * ((math.log(number) - low) / (high - low) if high > low else 0.5)
+        path += f"{pen}{x:.1f} {y:.1f}"
+        pen = "L"
+    drawn = f'{_path(path, "")}<circle cx="{x:.1f}" cy="{y:.1f}" r="2" fill="var(--s2s-accent)"/>' if path else ""
+    return Markup(f'<svg width="90" height="18" viewBox="0 0 90 18" fill="none" aria-hidden="true">{drawn}</svg>')
 
 
 def owner_charts(report: Report, evidence: Evidence) -> Iterator[tuple[str, list[str], list[Markup]]]:

@@ -31,7 +31,7 @@ def training_html(report: Report) -> Markup:
         [
             heading("Training"),
             tag("ul", *(tag("li", text) for text in said)) if said else None,
-            tag("div", *loss_charts(evidence), class_="s2s-charts"),
+            tag("div", *loss_charts(evidence.history), class_="s2s-charts"),
             *multiples,
             table(measured(report, evidence)),
             rules_html(),
