@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,16 +127,25 @@ def _fit(
 
 
 def _log(say: Callable[[str], object]) -> Callable[[Progress], None]:
-    """Return what logs each epoch that is shown at its end, with what it did to each owner, and the last state."""
+    """Return what logs each epoch, with what it did to each owner, and how the fit ended."""
     from s2s_magic.view.going import epoch_text
 
+    logged: int | None = None
+
     def show(progress: Progress) -> None:
+        nonlocal logged
+        curves = progress.curves
+        if logged is None:  # a fit that goes on has epochs from before
+            logged = curves.epochs
+        for place in range(logged, curves.epochs):
+            known = {name: curve[place] for name, curve in curves.values.items()}
+            values = {name: value for name, value in known.items() if value is not None}
+            say(str(replace(progress, epoch=place + 1, step=progress.steps, values=values, state="running")))
+            if told := epoch_text(curves, place):
+                say(f"  {told}")
+        logged = curves.epochs
         if progress.state != "running":
             say(str(progress))
-        elif progress.step == progress.steps and not progress.read:
-            say(str(progress))
-            if told := epoch_text(progress.curves):
-                say(f"  {told}")
 
     return show
 

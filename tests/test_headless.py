@@ -1,6 +1,7 @@
 """``python -m s2s_magic run``: a training file is run as the cells of a notebook would be, and ends with a status."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -110,20 +111,32 @@ def test_a_fault_is_told_in_its_place_and_the_status_is_1(here, capsys, job, sai
     assert said in capsys.readouterr().err
 
 
-def test_the_example_trains_on_files_and_is_scored(here):
+@pytest.mark.parametrize(("example", "folder"), [("dates", "dates"), ("numbers", "numbers/model")])
+def test_an_example_trains_on_files_and_is_scored(here, example, folder):
     """Shortened: a hundredth of the rows, and one epoch."""
     examples = PROJECT / "examples"
-    subprocess.run([sys.executable, examples / "make_dates.py", "--rows", "120"], check=True, capture_output=True)
-    whole = (examples / "dates.yaml").read_text()
-    short = whole.replace("epochs: 12", "epochs: 1").replace("bidirectional(lstm(64))", "lstm(8)").replace("128", "8")
-    (here / "dates.yaml").write_text(short)
+    subprocess.run([sys.executable, examples / f"make_{example}.py", "--rows", "120"], check=True, capture_output=True)
+    whole = re.sub(r"epochs: \d+", "epochs: 1", (examples / f"{example}.yaml").read_text())
+    short = whole.replace("bidirectional(lstm(64))", "lstm(8)").replace("lstm(128)", "lstm(8)")
+    (here / f"{example}.yaml").write_text(short)
     log = []
-    model = run_file("dates.yaml", say=log.append)
+    model = run_file(f"{example}.yaml", say=log.append)
     assert model.evidence.runs[-1].steps == 2
     assert "token_accuracy" in log[-1]
-    loaded = s2s_magic.load(here / "data" / "dates")
+    loaded = s2s_magic.load(here / "data" / folder)
     assert loaded.tokenizers == model.tokenizers
-    assert loaded.tokenizers["source"].lowercase
+    assert loaded.tokenizers["source"].lowercase == (example == "dates")
+
+
+def test_each_epoch_has_a_line_in_the_log_however_fast_they_are(here):
+    (here / "small.yaml").write_text(JOB.replace("epochs: 2", "epochs: 30"))
+    log = []
+    model = run_file("small.yaml", say=log.append)
+    epochs = [line for line in log if line.startswith("small: epoch") and not line.endswith("done")]
+    assert [line.split(" · ")[0] for line in epochs] == [f"small: epoch {number}/30" for number in range(1, 31)]
+    assert [line.split(" · ")[2] for line in epochs] == [f"loss {loss:.4g}" for loss in model.history["loss"]]
+    owners = [line for line in log if line.startswith("  update / weight: embedding ")]
+    assert len(owners) == 30
 
 
 def test_all_sections_are_checked_before_anything_is_trained(here, capsys):

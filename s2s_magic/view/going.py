@@ -91,11 +91,9 @@ def going_text(curves: Curves, name: str, *, width: int = 100) -> Iterator[str]:
     yield from map(in_a_line, _rest(curves, name))
 
 
-def epoch_text(curves: Curves) -> str:
-    """Say in a line what the last epoch did to each owner; the empty string before the first epoch ends."""
-    parts = [
-        f"{in_a_line(owner)} {number_text(curve.update[-1])}" for owner, curve in curves.owners.items() if curve.update
-    ]
+def epoch_text(curves: Curves, epoch: int) -> str:
+    """Say in a line what an epoch, counted from 0, did to each owner; the empty string if nothing is trained."""
+    parts = [f"{in_a_line(owner)} {number_text(curve.update[epoch])}" for owner, curve in curves.owners.items()]
     return f"update / weight: {abridged(parts, most=MOST)}" if parts else ""
 
 
