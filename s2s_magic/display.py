@@ -20,6 +20,7 @@ from s2s_magic.ledger import Ledger
 from s2s_magic.ledger.compare import side_by_side
 from s2s_magic.verbs import Quoted
 from s2s_magic.view.bundles import progress_bundle, report_display, show_comparison
+from s2s_magic.view.text import WIDTH
 
 if TYPE_CHECKING:
     from s2s_magic.followed import Followed
@@ -59,8 +60,8 @@ def show_model(
 
     mode = best_mode(shell) if mode == "auto" else mode
     if mode != "widget" or find_spec("ipywidgets") is None:
-        show = print if mode == "text" else display
-        show(report_display(model.ledger, after=after, training=training))
+        show, width = (print, _terminal_width()) if mode == "text" else (display, None)
+        show(report_display(model.ledger, after=after, training=training, width=width))
         if model.inference is not None:
             show(show_comparison(side_by_side(model.ledger, model.inference.ledger)))
         return replaced
@@ -71,6 +72,11 @@ def show_model(
     widget = to_widget(shown, inference=inference, replace=replaced, tell=_telling(model) if model.model else None)
     widget.show()
     return widget
+
+
+def _terminal_width() -> int:
+    """Return how wide text is laid out: as wide as the terminal is, but neither too narrow nor too wide to read."""
+    return min(max(get_terminal_size((WIDTH, 24)).columns, 72), 140)
 
 
 def _telling(model: Seq2Seq) -> Callable[[str], ToldDecoding]:

@@ -244,9 +244,12 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         self._display(getattr(bundles, f"show_{kind}")(value))
 
     def _display_code(self, source: str) -> None:
-        from IPython.display import Code
+        from IPython.display import Code, display
 
-        self._display(Code(source, language="python"))
+        from s2s_magic.view.bundles import texts
+
+        forms, metadata = self.shell.display_formatter.format(Code(source, language="python"))
+        display({**texts(source, "python"), **forms}, metadata=metadata, raw=True)
 
     def _display(self, value: Any) -> None:
         from IPython.display import display

@@ -11,9 +11,30 @@ from typing import Any, NoReturn
 from s2s_magic.errors import UsageError, nearest
 from s2s_magic.verbs import BODIES, CELL_VERBS, LINE_VERBS, VERBS, Quoted, flags_of, prefix
 
+GUIDE = """\
+Which of these layers owns the weights, and are they being trained?
+
+With Keras code of your own, write at the top of its cell:
+    %%seq2seq trace NAME            runs the cell, and notes what each call makes and reuses
+Or have a model built from a few lines:
+    %%seq2seq build translator
+    vocab: 100
+    embed: 10
+    encoder: lstm(512)
+    decoder: lstm(512)
+
+Then look at it, train it, and ask:
+    %seq2seq inspect translator     code, wiring and owners of all variables, by step
+    %%seq2seq fit translator        in the lines below: source: X, target: Y, epochs: 2
+    %seq2seq explain translator embeddings
+    %seq2seq decode translator X
+
+All verbs: %seq2seq --help. One verb with its options and keys: %%seq2seq fit --help.
+"""
+
 
 class HelpShown(Exception):
-    """Raised for ``--help``; its argument is the help text."""
+    """Raised for ``--help``, and for a line without a verb; its argument is what to print."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -94,7 +115,9 @@ def parse_line(line: str, *, has_body: bool) -> tuple[str, argparse.Namespace]:
         When help is requested.
     """
     given = words(line)
-    if not given or given[0] in ("--help", "-h", "help"):
+    if not given:
+        raise HelpShown(GUIDE)
+    if given[0] in ("--help", "-h", "help"):
         raise HelpShown(help_text())
     verb, *rest = given
     if verb not in VERBS:

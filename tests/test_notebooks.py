@@ -7,8 +7,11 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from nbconvert import MarkdownExporter
+from traitlets.config import Config
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+FORMS = {"text/plain", "text/markdown", "text/html"}
 NOTEBOOKS = sorted(path.stem for path in EXAMPLES.glob("*.ipynb"))
 
 
@@ -44,11 +47,22 @@ def test_a_notebook_ships_without_outputs_and_without_widget_state(name):
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
-def test_every_display_has_text_and_html(name):
+def test_every_display_has_text_markdown_and_html(name):
     outputs = [(cell.source, out) for cell in executed(name).cells for out in cell.get("outputs", [])]
     displays = [(source, set(out.data)) for source, out in outputs if out.output_type == "display_data"]
     assert displays
-    assert [source for source, kinds in displays if not {"text/plain", "text/html"} <= kinds] == []
+    assert [source for source, kinds in displays if not kinds >= FORMS] == []
+
+
+def test_the_story_by_hand_is_readable_and_short_as_markdown():
+    """With text preferred to HTML, as README says."""
+    preferred = {"display_data_priority": ["text/markdown", "text/plain"]}
+    exporter = MarkdownExporter(config=Config(NbConvertBase=preferred))
+    written, _ = exporter.from_notebook_node(executed("by_hand"))
+    assert len(written.encode()) <= 20_000
+    assert "<style" not in written
+    assert "|Owner|Owns|Parameters|Used by|State|" in written
+    assert written.count("```") % 2 == 0
 
 
 @pytest.mark.slow
@@ -88,7 +102,7 @@ def test_the_story_by_hand_answers_who_owns_the_weights():
     assert "It is called twice" in embedding
     assert "It is part of model" in embedding
     inspected = shown(notebook, "%seq2seq inspect reverser")
-    assert "row sum 46,332 − shared 0 = total 46,332" in inspected
+    assert "46,332 parameters in all, all of them trainable" in inspected
     after_fit = shown(notebook, "%seq2seq explain reverser embedding.embeddings")
     assert "used by 2 calls" in after_fit
     assert "distance" in after_fit or "moved" in after_fit

@@ -63,3 +63,15 @@ def test_every_verb_has_real_help_with_an_example(verb):
 
 def test_the_overview_has_every_verb():
     assert all(f"{prefix(verb)} {verb}" in help_text() for verb in VERBS)
+
+
+def test_a_line_without_a_verb_gets_a_short_guide_whose_lines_can_be_parsed():
+    with pytest.raises(HelpShown) as shown:
+        read("")
+    guide = str(shown.value)
+    assert len(guide.splitlines()) <= 24
+    assert max(map(len, guide.splitlines())) <= 100
+    lines = [line.strip().split("  ")[0] for line in guide.splitlines() if line.strip().startswith("%")]
+    assert len(lines) == 6
+    for line in lines:
+        read(line.lstrip("%").removeprefix("seq2seq "), has_body=line.startswith("%%"))

@@ -9,18 +9,26 @@ from s2s_magic.ledger.explain import explain
 from s2s_magic.view.bundles import Display, report_display, show_comparison, show_explanation
 
 
-def test_every_display_carries_text_and_html():
+def test_every_display_carries_text_markdown_and_html():
     ledger = translator_ledger()
     displays = (
-        report_display(ledger),
         show_explanation(explain(ledger, "embeddings")),
         show_comparison(compare(ledger, large_ledger(3, 12))),
     )
     for display in displays:
         bundle = display._repr_mimebundle_()
-        assert list(bundle) == ["text/plain", "text/html"]
+        assert list(bundle) == ["text/plain", "text/markdown", "text/html"]
         assert repr(display) == bundle["text/plain"]
         assert bundle["text/html"].startswith("<div")
+        fence, *lines, end = bundle["text/markdown"].rstrip().split("\n")
+        assert (fence, end) == ("```text", "```")
+        assert lines == bundle["text/plain"].rstrip().split("\n")
+    assert list(report_display(ledger)._repr_mimebundle_()) == ["text/plain", "text/markdown", "text/html"]
+
+
+def test_what_is_shown_cannot_end_its_fence_in_markdown():
+    bundle = Display(lambda: "one\n````\n# two", lambda: "")._repr_mimebundle_()
+    assert bundle["text/markdown"] == "`````text\none\n````\n# two\n`````\n"
 
 
 def test_a_display_makes_its_html_only_when_it_is_asked_for():

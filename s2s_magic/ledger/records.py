@@ -214,8 +214,14 @@ class Totals(Record):
     outside: int = 0
 
     def __str__(self) -> str:
-        beside = f"; {self.outside:,} more outside the model" if self.outside else ""
-        return (
-            f"row sum {self.row_sum:,} − shared {self.shared:,} = total {self.total:,} parameters "
-            f"({self.trainable:,} trainable){beside}"
-        )
+        all_of_them = self.trainable == self.total
+        trained = "all of them trainable" if all_of_them else f"{self.trainable:,} of them trainable"
+        parts = [f"{self.total:,} parameters in all, {trained}"]
+        if self.shared:
+            parts.append(
+                f"the rows of Keras's summary add up to {self.row_sum:,}, because {self.shared:,} are counted again "
+                "where they are shared"
+            )
+        if self.outside:
+            parts.append(f"{self.outside:,} more outside the model")
+        return "; ".join(parts)

@@ -1,7 +1,8 @@
-"""What a notebook shows: always text and HTML, and more if the front-end supports it."""
+"""What a notebook shows: always text, Markdown and HTML, and more if the front-end supports it."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -34,22 +35,37 @@ class Display:
         Return the two forms that every display has.
     more
         Further forms by MIME type, such as a widget's view.
+    markdown
+        Returns the Markdown form; the text in a fence by default.
     """
 
     text: Callable[[], str]
     html: Callable[[], str]
     more: Mapping[str, Any] = field(default_factory=dict)
+    markdown: Callable[[], str] | None = None
 
     def __repr__(self) -> str:
         return self.text()
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         """Return all forms at once; the front-end picks the best it can show."""
-        return {"text/plain": self.text(), "text/html": self.html(), **self.more}
+        forms = texts(self.text())
+        if self.markdown is not None:
+            forms["text/markdown"] = self.markdown()
+        return {**forms, "text/html": self.html(), **self.more}
 
 
-def report_display(ledger: Ledger, *, after: int | None = None, training: bool = False) -> Display:
-    """Return the display of a ledger's report.
+def texts(plain: str, language: str = "text") -> dict[str, str]:
+    """Return the forms of a display that are text: for Markdown the same lines, fenced so that columns stay aligned."""
+    longest = max((len(ticks) for ticks in re.findall("`{3,}", plain)), default=2)
+    fence = "`" * (longest + 1)
+    return {"text/plain": plain, "text/markdown": f"{fence}{language}\n{plain.rstrip()}\n{fence}\n"}
+
+
+def report_display(
+    ledger: Ledger, *, after: int | None = None, training: bool = False, width: int | None = None
+) -> Display:
+    """Return the display of a ledger's report; ``width`` is that of its text, in characters.
 
     Raises
     ------
@@ -58,15 +74,21 @@ def report_display(ledger: Ledger, *, after: int | None = None, training: bool =
     """
     from s2s_magic.view import report
 
-    return page_display(report(ledger, after=after, training=training))
+    return page_display(report(ledger, after=after, training=training), width=width)
 
 
-def page_display(shown: Report) -> Display:
+def page_display(shown: Report, *, width: int | None = None) -> Display:
     """Return the display of a report: its text and its page."""
     from s2s_magic.view import to_html, to_text
+    from s2s_magic.view.markdown import to_markdown
+    from s2s_magic.view.text import WIDTH
 
     number = next(_NUMBERS)
-    return Display(lambda: to_text(shown), lambda: to_html(shown, number=number))
+    return Display(
+        lambda: to_text(shown, width=width or WIDTH),
+        lambda: to_html(shown, number=number),
+        markdown=lambda: to_markdown(shown),
+    )
 
 
 def show_explanation(explanation: Explanation) -> Display:
@@ -166,7 +188,7 @@ def progress_bundle(said: str, part: float | None, curves: Curves, name: str) ->
     from s2s_magic.view.going import going_html, going_text
 
     lines = [said, *(going_text(curves, name) if part is None else ())]
-    return {"text/plain": "\n".join(lines), "text/html": going_html(said, part, curves, name)}
+    return {**texts("\n".join(lines)), "text/html": going_html(said, part, curves, name)}
 
 
 def show_comparison(comparison: Comparison) -> Display:

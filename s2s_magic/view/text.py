@@ -10,6 +10,7 @@ from s2s_magic.ledger.words import counted, number_text
 from s2s_magic.view.escaping import in_a_line
 from s2s_magic.view.evidence_words import batch_text, end_text, kernels_text, measured, run_name, shares, told
 from s2s_magic.view.report import OwnerRow, Port, Report, Step, TreeRow
+from s2s_magic.view.summary import summary
 from s2s_magic.view.tables import Table
 
 WIDTH = 100
@@ -32,9 +33,9 @@ def to_text(report: Report, *, width: int = WIDTH) -> str:
     str
         Lines without trailing blanks, ending in a newline.
     """
-    blocks = [_heading(report), _steps(report, width), _owners(report, width), _findings(report, width)]
-    if report.fitted:
-        blocks.append(_training(report, width))
+    training = _training(report, width) if report.fitted else []
+    blocks = [_heading(report, width), training, _steps(report, width), _owners(report, width)]
+    blocks.append(_findings(report, width))
     return joined([line.rstrip() for block in blocks if block for line in ("", *block)][1:])
 
 
@@ -72,9 +73,11 @@ def joined(lines: Iterable[str]) -> str:
     return "\n".join(map(in_a_line, lines)) + "\n"
 
 
-def _heading(report: Report) -> list[str]:
+def _heading(report: Report, width: int) -> list[str]:
     until = f", after step {report.after}" if report.after < len(report.ledger.events) - 1 else ""
-    return [f"{report.name}{until}: {', '.join(report.sizes)}"]
+    steps, _, parameters = report.sizes
+    said = textwrap.wrap(f"{report.name}{until}: {summary(report)}", width, subsequent_indent="    ")
+    return [*said, f"{steps}, {parameters}"]
 
 
 def _steps(report: Report, width: int) -> list[str]:
@@ -106,7 +109,7 @@ def _details(step: Step, report: Report) -> Iterator[str]:
         yield step.sentence
     changes = [f"+ new: {_grouped(report, step.created)}"] if step.created else []
     if step.reused and step.kind == "called":
-        changes.append(f"↻ again: {_grouped(report, step.reused)}")
+        changes.append(f"↻ reused: {_grouped(report, step.reused)}")
     if changes:
         yield "   ".join(changes)
 
@@ -134,7 +137,8 @@ def _owners(report: Report, width: int) -> list[str]:
         for line in report.tree()
     ]
     shown = Table(caption, ("OWNER", "SHAPE", "PARAMETERS", "BYTES", "USED BY", "STATE"), rows, right=(2, 3))
-    return [caption, *table(shown, width=width), str(report.totals)] if rows else []
+    totals = textwrap.wrap(str(report.totals), width, subsequent_indent="    ")
+    return [caption, *table(shown, width=width), *totals] if rows else []
 
 
 def _owner(line: TreeRow) -> str:
@@ -160,15 +164,16 @@ def _training(report: Report, width: int) -> list[str]:
         return ["TRAINING", "Nothing was fitted yet."]
     names = ("Variable", "Made in", "Gradient norm", "On steps", "Update", "Distance", "Verdict")
     rows = measured(report, evidence).columns(*names)
-    shown = Table("TRAINING", [name.upper() for name in names], rows, right=(3, 4, 5))
+    shown = Table("", [name.upper() for name in names], rows, right=(3, 4, 5))
     said = told(report, evidence)
     return [
         "TRAINING",
-        *_runs(evidence),
-        *_history(evidence),
+        *(line for text in said for line in textwrap.wrap(text, width, subsequent_indent="    ")),
         "",
         *table(shown, width=width),
-        *(line for text in said for line in textwrap.wrap(text, width, subsequent_indent="    ")),
+        "",
+        *_history(evidence),
+        *_runs(evidence),
         *_shares(report, evidence, width),
         f"How a verdict is decided: %seq2seq explain {report.name} verdicts",
     ]

@@ -1,0 +1,59 @@
+"""A report in one line, for a reader who sees a model's page for the first time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from s2s_magic.ledger.words import abridged, counted
+from s2s_magic.view.report import Report
+
+OUTCOMES = 3
+"""So many different outcomes of variables are told apart."""
+NAMED = 2
+"""So many variables with one outcome are named, and owners that several calls share."""
+
+
+def summary(report: Report) -> str:
+    """Say how many variables and owners there are, what is trained of them, and which owners several calls share.
+
+    What is trained is told by the verdicts of fits, where the report is of the last step; else by the switches.
+    """
+    variables = report.variables.values()
+    if not variables:
+        return "no variables yet" if report.after < len(report.ledger.events) - 1 else "no variables"
+    owners = dict.fromkeys(row.owner for row in variables)
+    parts = [f"{counted(len(variables), 'variable')} in {counted(len(owners), 'owner')}", _outcomes(report)]
+    return "; ".join([*parts, *_shared(report)])
+
+
+def _outcomes(report: Report) -> str:
+    evidence = report.ledger.training if report.after == len(report.ledger.events) - 1 else None
+    same: dict[str, list[str]] = defaultdict(list)
+    for key, row in report.variables.items():
+        seen = None if evidence is None else evidence.variables.get(key)
+        # a variable that no fit had to train is told by its switch
+        same[row.state if seen is None or seen.verdict in ("not measured", "frozen") else seen.verdict].append(key)
+    most = sorted(same.items(), key=lambda item: -len(item[1]))
+    if len(most) == 1:
+        return f"{'all ' if len(report.variables) > 1 else ''}{most[0][0]}"
+    parts = [f"{len(keys):,} {outcome}{_few(report, keys)}" for outcome, keys in most[:OUTCOMES]]
+    rest = sum(len(keys) for _, keys in most[OUTCOMES:])
+    return ", ".join([*parts, *([f"{rest:,} others"] if rest else [])])
+
+
+def _few(report: Report, keys: list[str]) -> str:
+    """Name a few variables in brackets; many go unnamed."""
+    return f" ({' and '.join(report.variables[key].full_name for key in keys)})" if len(keys) <= NAMED else ""
+
+
+def _shared(report: Report) -> Iterator[str]:
+    """Yield what says which owners' variables several calls use."""
+    calls: dict[str, set[int]] = defaultdict(set)
+    names = {}
+    for row in report.variables.values():
+        calls[row.owner] |= set(row.steps)
+        names[row.owner] = row.owner_name
+    shared = [f"{names[owner]} shared by {len(steps)} calls" for owner, steps in calls.items() if len(steps) > 1]
+    if shared:
+        yield abridged(shared, most=NAMED)
