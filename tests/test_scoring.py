@@ -353,7 +353,7 @@ def test_the_magic_shows_the_scores_or_returns_them(notebook, capsys):
     assert "scored on 24 rows" in capsys.readouterr().out
     result = notebook.run_cell("%%seq2seq score small --return\nsource: X\ntarget: Y\nmetrics: [bleu, exact]")
     assert list(result.result.scores) == ["bleu", "exact"]
-    assert set(result.result._repr_mimebundle_()) == {"text/plain", "text/html"}
+    assert set(result.result._repr_mimebundle_()) == {"text/plain", "text/markdown", "text/html"}
     with pytest.raises(SpecError) as caught:
         notebook.run_cell("%%seq2seq score small\nsource: X\ntarget: Y\nmetrics: blue").raise_error()
     assert caught.value.faults[0].line == 4

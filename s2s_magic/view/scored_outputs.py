@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -51,10 +52,22 @@ def scored_text(shown: Scored) -> str:
 
 def scored_html(shown: Scored) -> str:
     """Return the metrics and the worst outputs as an HTML fragment."""
-    parts: list[Markup] = [html_table(_table(shown)), *(tag("p", note) for note in shown.notes)]
+    table = _table(shown)
+    rows = [[*map(_unbroken, numbers), _signature(signature)] for *numbers, signature in table.rows]
+    parts: list[Markup] = [html_table(replace(table, rows=rows)), *(tag("p", note) for note in shown.notes)]
     if shown.worst:
         parts += [_worst_table(shown), tag("p", MEANING_HTML)]
     return str(styled(*parts))
+
+
+def _unbroken(cell: object) -> str:
+    """Return a number with what belongs to it on one line, however narrow the table is."""
+    return str(cell).replace(" ", "\u00a0")
+
+
+def _signature(signature: object) -> Markup:
+    """Allow line breaks between the parts of a signature, which a narrow table needs."""
+    return join(re.findall(r"[^|]*[|]?", str(signature))[:-1], between="<wbr>")
 
 
 def _title(shown: Scored) -> str:
