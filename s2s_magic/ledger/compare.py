@@ -1,4 +1,4 @@
-"""Compare two ledgers: what only one of them owns, and what they share differently."""
+"""Compare two ledgers: what only one of them owns, what they share differently, and what is wired differently."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 from s2s_magic.ledger.calls import Called
+from s2s_magic.ledger.changes import KINDS, Change, changes_of
 from s2s_magic.ledger.ledger import Ledger
 from s2s_magic.ledger.records import Record, Shape
-from s2s_magic.ledger.words import counted, full_name, times
+from s2s_magic.ledger.words import counted, full_name, listing, times
 
 
 class Held(Record):
@@ -62,6 +63,10 @@ class Comparison(Record):
         Parameters, each counted once.
     one_set
         Whether the second uses the very variables of the first, so that one name is one variable.
+    changes
+        What differs in owners, calls and wires, in the order of the code; empty where ``one_set``.
+    of
+        The name whose two runs are compared; None for two names.
     """
 
     first: str
@@ -71,6 +76,8 @@ class Comparison(Record):
     first_total: int
     second_total: int
     one_set: bool = False
+    changes: tuple[Change, ...] = ()
+    of: str | None = None
 
 
 def compare(first: Ledger, second: Ledger) -> Comparison:
@@ -85,6 +92,26 @@ def compare(first: Ledger, second: Ledger) -> Comparison:
         sentences=tuple(_differences(pairs, names, totals)),
         first_total=totals[0],
         second_total=totals[1],
+        changes=changes_of(first, second),
+    )
+
+
+def compare_runs(before: Ledger, now: Ledger) -> Comparison:
+    """Compare two runs of the code of one name: what changed since the one before."""
+    found = compare(before, now)
+    counts = Counter(change.kind for change in found.changes)
+    kinds = [f"{counted(counts[kind], noun)} {verb}" for kind, (noun, verb) in KINDS.items() if counts[kind]]
+    said = [f"{listing(kinds)}."]
+    for word, one, other in (
+        ("has {}", found.first_total, found.second_total),
+        ("trains {} by its switches", before.totals().trainable, now.totals().trainable),
+    ):
+        said += [f"It now {word.format(counted(other, 'parameter'))}, was {one:,}."] if one != other else []
+    if not found.changes:
+        sizes = f"{counted(len(now.variables), 'variable')}, {counted(len(now.events), 'step')}"
+        said[0] = f"Nothing changed in the owners and wires of {now.name} since the run before ({sizes})."
+    return found.model_copy(
+        update={"first": "the run before", "second": "this run", "sentences": tuple(said), "of": now.name}
     )
 
 

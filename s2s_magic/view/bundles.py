@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 _NUMBERS = count(1)
 
 
+def next_number() -> int:
+    """Return the number of one more display."""
+    return next(_NUMBERS)
+
+
 @dataclass(frozen=True, eq=False)
 class Display:
     """Something to show: callables that make its text and HTML when a front-end needs them.
@@ -64,7 +69,7 @@ def page_display(shown: Report) -> Display:
     """Return the display of a report: its text and its page."""
     from s2s_magic.view import to_html, to_text
 
-    number = next(_NUMBERS)
+    number = next_number()
     return Display(lambda: to_text(shown), lambda: to_html(shown, number=number))
 
 
