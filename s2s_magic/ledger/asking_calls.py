@@ -9,8 +9,8 @@ from functools import partial
 from s2s_magic.ledger.calls import Called
 from s2s_magic.ledger.explain_tensor import created_and_used
 from s2s_magic.ledger.explanation import ownership
+from s2s_magic.ledger.freezing import direct_listers
 from s2s_magic.ledger.question import Asked, Candidate, Question
-from s2s_magic.ledger.records import Variable
 from s2s_magic.ledger.words import (
     at_step,
     counted,
@@ -60,16 +60,18 @@ def _creates_question(asked: Asked, call: Called) -> Question | None:
 def on_owners(asked: Asked) -> Iterator[Candidate]:
     """Ask which object owns a variable that a call creates."""
     for call in asked.calls:
-        made = [v for key in call.created if (v := asked.ledger.variables.get(key)) is not None]
-        alike = Counter((short_name(v), v.shape) for v in made)
-        for variable in made:
-            if variable.object is not None and alike[short_name(variable), variable.shape] == 1:
+        made = {key: v for key in call.created if (v := asked.ledger.variables.get(key)) is not None}
+        alike = Counter((short_name(v), v.shape) for v in made.values())
+        for key, variable in made.items():
+            if variable.object is not None and variable.paths and alike[short_name(variable), variable.shape] == 1:
                 inside = variable.object != call.object
-                yield Candidate(inside, variable.owner, partial(_owner_question, asked, call, variable))
+                yield Candidate(inside, variable.owner, partial(_owner_question, asked, call, key))
 
 
-def _owner_question(asked: Asked, call: Called, variable: Variable) -> Question | None:
-    ledger = asked.ledger
+def _owner_question(asked: Asked, call: Called, key: str) -> Question | None:
+    ledger, variable = asked.ledger, asked.ledger.variables[key]
+    if direct_listers(ledger, key) != {variable.object}:
+        return None  # another layer has it in its own list too, or took it: two answers could be defended
     owner = ledger.layers[variable.object or ""]
 
     def as_object(key: str) -> str:

@@ -125,8 +125,8 @@ def _freeze_question(asked: Asked, key: str) -> Question | None:
     if found.kept:
         why.append(f"Another layer lists {named(found.kept)} too, and goes on training {them(len(found.kept))}.")
     why.append(f"No longer trained: {named(found.stopped)}." if found.stopped else "So nothing changes.")
-    every_params = params((*found.left, *found.stopped))
-    why.append(f"Left: {left(len(found.left))}, {params(found.left):,} of {every_params:,} parameters.")
+    sizes = f"{params(found.left):,} of {params((*found.left, *found.stopped)):,} parameters"
+    why.append(f"Left: {len(found.left)} of {counted(every, 'variable')}, {sizes}.")
     text = (
         f"{main.name} trains {counted(every, 'variable')}. "
         f"How many are left if {layer.name}.trainable = False is set before compile?"

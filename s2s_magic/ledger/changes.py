@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import zip_longest
-from typing import Any, Literal
+from typing import Literal
 
 from s2s_magic.ledger.calls import AnyEvent, Called, Constructed, Wire
 from s2s_magic.ledger.explanation import ownership
+from s2s_magic.ledger.matching import common_names, matched_events
 from s2s_magic.ledger.records import Layer, Record, Variable
 from s2s_magic.ledger.trace import Trace
 from s2s_magic.ledger.words import at_step, counted, full_name, listing, one_line, shape_text, short_name, with_article
@@ -53,7 +53,8 @@ _Placed = tuple[tuple[int, int, int], Change]
 
 def changes_of(first: Trace, second: Trace) -> tuple[Change, ...]:
     """List what differs; layer objects are matched by name, their calls by wires and expression, then in order."""
-    found = [*_owners(first, second), *_free_variables(first, second), *_calls(first, second)]
+    names = common_names(first, second)
+    found = [*_owners(first, second, names), *_free_variables(first, second), *_calls(first, second, names)]
     return tuple(change for _, change in sorted(found, key=lambda placed: placed[0]))
 
 
@@ -68,16 +69,20 @@ def _placed(kind: ChangeKind, about: str, events: Sequence[AnyEvent | None], tex
 # -- owners ------------------------------------------------------------------------------------------------------------
 
 
-def _owners(first: Trace, second: Trace) -> Iterator[_Placed]:
-    was, now = ({v.name: key for key, v in trace.layers.items() if not v.implicit} for trace in (first, second))
-    for name, key in was.items():
-        if name not in now and not _comes_along(first, key, now):
-            yield _placed("went", name, (_made(first, key), None), _described(first, key))
-    for name, key in now.items():
-        if name in was:
-            if said := "; ".join(_differing(first, second, was[name], key)):
-                yield _placed("changed", name, (_made(first, was[name]), _made(second, key)), said)
-        elif not _comes_along(second, key, was):
+def _owners(first: Trace, second: Trace, names: Sequence[dict[str, str]]) -> Iterator[_Placed]:
+    was, now = (
+        {common: key for key, common in own.items() if not trace.layers[key].implicit}
+        for trace, own in zip((first, second), names, strict=True)
+    )
+    for common, key in was.items():
+        if common not in now and not _comes_along(first, key, names[0], now):
+            yield _placed("went", first.layers[key].name, (_made(first, key), None), _described(first, key))
+    for common, key in now.items():
+        name = second.layers[key].name
+        if common in was:
+            if said := "; ".join(_differing(first, second, was[common], key)):
+                yield _placed("changed", name, (_made(first, was[common]), _made(second, key)), said)
+        elif not _comes_along(second, key, names[1], was):
             yield _placed("came", name, (None, _made(second, key)), _described(second, key))
 
 
@@ -87,10 +92,10 @@ def _described(trace: Trace, key: str) -> str:
     return said if layer.kind == "input" else f"{said}; {ownership(trace, key).rstrip('.')}"
 
 
-def _comes_along(trace: Trace, key: str, others: Mapping[str, str]) -> bool:
+def _comes_along(trace: Trace, key: str, names: Mapping[str, str], others: Collection[str]) -> bool:
     """Return whether an object is a part, without a name of its own, of one that comes or goes as well."""
-    parent = trace.layers.get(trace.layers[key].parent or "")
-    return parent is not None and parent.name not in others and trace.layers[key].name.startswith(f"{parent.name}.")
+    parent = trace.layers[key].parent
+    return parent is not None and names[parent] not in others and names[key].startswith(f"{names[parent]}.")
 
 
 def _made(trace: Trace, key: str) -> AnyEvent | None:
@@ -156,8 +161,8 @@ def _free_variables(first: Trace, second: Trace) -> Iterator[_Placed]:
 # -- calls -------------------------------------------------------------------------------------------------------------
 
 
-def _calls(first: Trace, second: Trace) -> Iterator[_Placed]:
-    matched = _matched(first, second)
+def _calls(first: Trace, second: Trace, names: Sequence[dict[str, str]]) -> Iterator[_Placed]:
+    matched = matched_events(first, second, names)
     taken = set(matched.values())
     for event in first.events:
         if event.index in matched:
@@ -169,52 +174,6 @@ def _calls(first: Trace, second: Trace) -> Iterator[_Placed]:
     for event in second.events:
         if event.index not in taken and isinstance(event, Called) and event.via is None:
             yield _placed("added", event.layer, (None, event), one_line(event.source))
-
-
-def _matched(first: Trace, second: Trace) -> dict[int, int]:
-    """Match the events of two ledgers by index: those of one layer object with the same wires and text first."""
-    groups = [_grouped(trace) for trace in (first, second)]
-    found: dict[int, int] = {}
-    for group in groups[0].keys() & groups[1].keys():
-        left, right = groups[0][group], groups[1][group]
-        signs: tuple[Callable[[Trace, AnyEvent], Any], ...] = (
-            lambda trace, event: (_sources(trace, event), one_line(event.source)),
-            _sources,
-            lambda trace, event: None,
-        )
-        for sign in signs:
-            waiting: dict[Any, deque[AnyEvent]] = defaultdict(deque)
-            for event in right:
-                waiting[sign(second, event)].append(event)
-            for event in left:
-                if alike := waiting[sign(first, event)]:
-                    found[event.index] = alike.popleft().index
-            taken = {found[event.index] for event in left if event.index in found}
-            left = [event for event in left if event.index not in found]
-            right = [event for event in right if event.index not in taken]
-    return found
-
-
-def _grouped(trace: Trace) -> dict[tuple[str, str], list[AnyEvent]]:
-    groups: dict[tuple[str, str], list[AnyEvent]] = defaultdict(list)
-    for event in trace.events:
-        if not isinstance(event, Called) or event.via is None:
-            groups[event.kind, _group(trace, event)].append(event)
-    return groups
-
-
-def _group(trace: Trace, event: AnyEvent) -> str:
-    """Return the name by which an event's object is matched; operations are numbered in each ledger anew."""
-    name = trace.layers[event.object].name
-    return name.partition("#")[0] if trace.layers[event.object].implicit else name
-
-
-def _sources(trace: Trace, event: AnyEvent) -> tuple[Any, ...]:
-    """Return from which objects an event's inputs come, and as which of their outputs."""
-    return tuple(
-        (_group(trace, trace.events[wire.from_event]) if wire.from_event is not None else wire.name, wire.output)
-        for wire in event.inputs
-    )
 
 
 def _rewired(first: Trace, second: Trace, was: AnyEvent, now: AnyEvent, matched: Mapping[int, int]) -> Iterator[str]:

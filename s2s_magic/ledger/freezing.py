@@ -89,14 +89,18 @@ def _below(trace: Trace, key: str) -> set[str]:
 
 def _listed_beside(trace: Trace, variable: str, below: set[str], model: ModelRecord) -> bool:
     """Return whether a trainable layer outside ``below`` has a variable in its own list, and not through another."""
+    beside = [trace.layers[key] for key in direct_listers(trace, variable) - below]
+    return any(layer.trainable and model.name in layer.in_models and variable in layer.own_weights for layer in beside)
+
+
+def direct_listers(trace: Trace, variable: str) -> set[str]:
+    """Return the keys of the layers that have a variable in their own list: its owner, and those that share it."""
     paths = {path: key for key, layer in trace.layers.items() for path in (layer.name, *trace.paths_of(layer))}
-    for path in trace.variables[variable].paths:
-        key = next((paths[start] for start in reversed(_starts(path)) if start in paths), None)
-        if key is not None and key not in below:
-            layer = trace.layers[key]
-            if layer.trainable and model.name in layer.in_models and variable in layer.own_weights:
-                return True
-    return False
+    ends = (
+        next((paths[start] for start in reversed(_starts(path)) if start in paths), None)
+        for path in trace.variables[variable].paths
+    )
+    return {key for key in ends if key is not None}
 
 
 def _starts(path: str) -> list[str]:

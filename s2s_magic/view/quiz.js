@@ -13,7 +13,6 @@
     if (chosen && chosen.classList.contains("s2s-hit")) right += 1;
     const left = questions.length - open;
     score.textContent = `${right} of ${open} right` + (left ? `, ${left} to go` : "");
-    score.hidden = false;
   }
 
   // The first time an answer is opened counts, with the choice that stands then.

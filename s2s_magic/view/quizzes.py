@@ -61,7 +61,7 @@ def quiz_html(name: str, questions: Sequence[Question], *, number: int = 0) -> M
         tag("style", Markup(asset("quiz.css"))),
         tag("p", HOW),
         *(_question(question, f"{uid}-{place}", place) for place, question in enumerate(questions, 1)),
-        tag("p", role="status", class_="s2s-score", hidden=True),
+        tag("p", role="status", class_="s2s-score"),
         tag("script", Markup(f"({asset('quiz.js')})({uid!r});")),
         class_="s2s-quiz",
         id=uid,
@@ -86,14 +86,19 @@ def _question(question: Question, uid: str, place: int) -> Markup:
         tag("p", tag("b", f"{sign} {said}"), class_=f"s2s-said s2s-said-{kind}")
         for kind, sign, said in (("hit", "✓", "You were right."), ("miss", "✗", "Not quite."))
     ]
-    answer = tag("p", tag("b", f"Answer: {_right(question)}."))
     return tag(
         "fieldset",
         tag("legend", f"{place}. {question.text}"),
-        tag("pre", tag("code", question.source), class_="s2s-expression"),
         tag("div", question.place, class_="s2s-small"),
-        *choices,
-        tag("details", tag("summary", "Show the answer"), *verdicts, answer, tag("p", question.why)),
+        tag("pre", tag("code", question.source), class_="s2s-expression"),
+        tag("div", *choices, class_="s2s-choices"),
+        tag(
+            "details",
+            tag("summary", "The answer"),
+            *verdicts,
+            tag("p", tag("b", _right(question))),
+            tag("p", question.why),
+        ),
         class_="s2s-question",
     )
 
