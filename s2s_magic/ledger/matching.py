@@ -13,7 +13,8 @@ from s2s_magic.ledger.trace import Trace
 from s2s_magic.ledger.words import one_line
 
 _AUTOMATIC = re.compile(r"(?P<stem>\w+?)(_\d+)?( \(\d+\w\w\))?")
-_STEMS = {"InputLayer": ("input",), "Functional": ("model", "functional")}
+_STEMS = {"InputLayer": ("input", "kerastensor"), "Functional": ("model", "functional")}
+_OF_A_SEQUENTIAL = "_input"
 T = TypeVar("T")
 
 
@@ -33,10 +34,7 @@ def common_names(first: Trace, second: Trace) -> tuple[dict[str, str], dict[str,
         lambda trace, key: (holder_and_class(trace, key), _made_by(trace, key)),
         holder_and_class,
     )
-    counted = [
-        {key: layer.name.count(".") for key, layer in each.layers.items() if _is_counted(layer)}
-        for each in (first, second)
-    ]
+    counted = [_counted(first, second), _counted(second, first)]
     for depth in sorted({*counted[0].values(), *counted[1].values()}):  # a holder before its parts
         here = [[key for key, deep in each.items() if deep == depth] for each in counted]
         common: tuple[dict[str, str], dict[str, str]] = ({}, {})
@@ -96,12 +94,24 @@ def _pairs(
     yield from ((None, thing) for thing in right)
 
 
+def _counted(trace: Trace, other: Trace) -> dict[str, int]:
+    """Return the layers without a name in the code, by key, and how deep they are held.
+
+    What Keras calls ``dense`` may be the code's ``dense``, which in the other ledger is Keras's ``dense_1``.
+    """
+    named = {layer.name for layer in other.layers.values() if not _is_counted(layer)}
+    found = {key: layer.name for key, layer in trace.layers.items() if _is_counted(layer) and layer.name not in named}
+    return {key: name.count(".") for key, name in found.items()}
+
+
 def _is_counted(layer: Layer) -> bool:
     """Return whether a layer goes by a name that Keras made of its class."""
     name = layer.name.rpartition(".")[2]
     found = _AUTOMATIC.fullmatch(name)
     if found is None or layer.implicit or not name.startswith(layer.keras_name):
         return False
+    if layer.kind == "input" and name.endswith(_OF_A_SEQUENTIAL):
+        return True
     stems = (layer.class_name, *_STEMS.get(layer.class_name, ()))
     return found["stem"].replace("_", "").lower() in {stem.lower() for stem in stems}
 
