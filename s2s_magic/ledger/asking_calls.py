@@ -9,8 +9,8 @@ from functools import partial
 from s2s_magic.ledger.calls import Called
 from s2s_magic.ledger.explain_tensor import created_and_used
 from s2s_magic.ledger.explanation import ownership
-from s2s_magic.ledger.freezing import direct_listers
 from s2s_magic.ledger.question import Asked, Candidate, Question
+from s2s_magic.ledger.switched_off import direct_listers
 from s2s_magic.ledger.words import (
     at_step,
     counted,

@@ -8,10 +8,10 @@ from functools import partial
 from s2s_magic.ledger.explain_object import whether_trained
 from s2s_magic.ledger.explain_tensor import way_out
 from s2s_magic.ledger.explanation import owned_and_held, ownership
-from s2s_magic.ledger.freezing import freezing, listed_by
 from s2s_magic.ledger.gradient import why_none
 from s2s_magic.ledger.question import Asked, Candidate, Question
 from s2s_magic.ledger.records import Variable
+from s2s_magic.ledger.switched_off import freezing, listed_by
 from s2s_magic.ledger.wires import uses_of
 from s2s_magic.ledger.words import at_step, counted, full_name, listing, them
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from s2s_magic.ledger.calls import AnyEvent, Called, Constructed, Wire
 from s2s_magic.ledger.explanation import ownership
-from s2s_magic.ledger.matching import common_names, matched_events
+from s2s_magic.ledger.matching import common_names, event_at, matched_events
 from s2s_magic.ledger.records import Layer, Record, Variable
 from s2s_magic.ledger.trace import Trace
 from s2s_magic.ledger.words import at_step, counted, full_name, listing, one_line, shape_text, short_name, with_article
@@ -101,8 +101,8 @@ def _comes_along(trace: Trace, key: str, names: Mapping[str, str], others: Colle
 def _made(trace: Trace, key: str) -> AnyEvent | None:
     """Return the event that made a layer object; for one that is older, that of its holder or its first call."""
     for holder in trace.holders(key):
-        if (made := trace.layers[holder].constructed) is not None:
-            return trace.events[made]
+        if (made := event_at(trace, trace.layers[holder].constructed)) is not None:
+            return made
     return next(iter(trace.calls.get(key, ())), None)
 
 
@@ -122,7 +122,7 @@ def _differing(first: Trace, second: Trace, one: str, other: str) -> Iterator[st
 
 def _constructor(trace: Trace, layer: Layer) -> str | None:
     """Return the expression that made a layer object; None for one that came with another, or is older."""
-    event = trace.events[layer.constructed] if layer.constructed is not None else None
+    event = event_at(trace, layer.constructed)
     made_it = event is not None and trace.layers[event.object] is layer and not isinstance(event, Called)
     return one_line(event.source) if event is not None and made_it else None
 
@@ -152,7 +152,7 @@ def _free_variables(first: Trace, second: Trace) -> Iterator[_Placed]:
     for number, trace in enumerate((first, second)):
         for name, variable in own[number].items():
             if name not in own[1 - number]:
-                made = trace.events[variable.created_by] if variable.created_by is not None else None
+                made = event_at(trace, variable.created_by)
                 events = (None, made) if number else (made, None)
                 said = f"a variable of shape {shape_text(variable.shape)} that no layer owns"
                 yield _placed("came" if number else "went", name, events, said)
@@ -163,10 +163,11 @@ def _free_variables(first: Trace, second: Trace) -> Iterator[_Placed]:
 
 def _calls(first: Trace, second: Trace, names: Sequence[dict[str, str]]) -> Iterator[_Placed]:
     matched = matched_events(first, second, names)
-    taken = set(matched.values())
+    there = set(matched.values())
+    taken = {event.index: event for event in second.events if event.index in there}
     for event in first.events:
         if event.index in matched:
-            again = second.events[matched[event.index]]
+            again = taken[matched[event.index]]
             if said := "; ".join(_rewired(first, second, event, again, matched)):
                 yield _placed("rewired", again.layer, (event, again), said)
         elif isinstance(event, Called) and event.via is None:
@@ -197,8 +198,8 @@ def _rewired(first: Trace, second: Trace, was: AnyEvent, now: AnyEvent, matched:
 
 
 def _wire(trace: Trace, wire: Wire) -> str:
-    if wire.from_event is None:
+    event = event_at(trace, wire.from_event)
+    if event is None:
         return wire.name or "a tensor from elsewhere"
-    event = trace.events[wire.from_event]
     named = f"{wire.name} of " if wire.name and wire.name != event.layer else ""
     return f"{named}{event.layer} ({at_step(event)})"

@@ -57,7 +57,7 @@ def matched_events(first: Trace, second: Trace, names: Sequence[dict[str, str]])
         return name.partition("#")[0] if trace.layers[event.object].implicit else name
 
     def sources(trace: Trace, event: AnyEvent) -> Hashable:
-        made = (trace.events[wire.from_event] if wire.from_event is not None else None for wire in event.inputs)
+        made = (event_at(trace, wire.from_event) for wire in event.inputs)
         return tuple(
             (group(trace, one) if one is not None else wire.name, wire.output)
             for one, wire in zip(made, event.inputs, strict=True)
@@ -71,6 +71,11 @@ def matched_events(first: Trace, second: Trace, names: Sequence[dict[str, str]])
     left, right = ([e for e in t.events if not isinstance(e, Called) or e.via is None] for t in (first, second))
     pairs = _pairs((first, left), (second, right), ways)
     return {one.index: other.index for one, other in pairs if one is not None and other is not None}
+
+
+def event_at(trace: Trace, index: int | None) -> AnyEvent | None:
+    """Return an event of a ledger, which may be only a part of one; None where it is not there."""
+    return trace.events[index] if index is not None and index < len(trace.events) else None
 
 
 def _pairs(
@@ -117,8 +122,8 @@ def _is_counted(layer: Layer) -> bool:
 
 
 def _made_by(trace: Trace, key: str) -> str | None:
-    made = trace.layers[key].constructed
-    return one_line(trace.events[made].source) if made is not None else None
+    made = event_at(trace, trace.layers[key].constructed)
+    return one_line(made.source) if made is not None else None
 
 
 def _rename(names: dict[str, str], common: Mapping[str, str], parts: int) -> None:

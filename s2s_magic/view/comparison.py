@@ -60,7 +60,7 @@ def _changes_text(comparison: Comparison, width: int) -> list[str]:
         return []
     lines = ["", "IN THE ORDER OF THE CODE"]
     for change in comparison.changes[:MOST_CHANGES]:
-        said = f"{_places(change, comparison)}: {change.about}: {' '.join(KINDS[change.kind])}: {change.text}"
+        said = f"{_places(change, comparison)}: {change.about}: {_how(change, comparison)}: {change.text}"
         lines += textwrap.wrap(said, width, subsequent_indent="    ")
     return [*lines, *_left_out(comparison)]
 
@@ -69,7 +69,7 @@ def _changes_html(comparison: Comparison) -> Markup | None:
     if not comparison.changes:
         return None
     rows = [
-        (change.about, " ".join(KINDS[change.kind]), change.first or "–", change.second or "–", change.text)
+        (change.about, _how(change, comparison), change.first or "–", change.second or "–", change.text)
         for change in comparison.changes[:MOST_CHANGES]
     ]
     head = ("Object", "Change", f"In {comparison.first}", f"In {comparison.second}", "What")
@@ -86,13 +86,28 @@ def _left_out(comparison: Comparison) -> list[str]:
     return [f"… and {more:,} more"] if more > 0 else []
 
 
+def _how(change: Change, comparison: Comparison) -> str:
+    """Say how something differs: in time for two runs, else in which of the two it is."""
+    noun, verb = KINDS[change.kind]
+    alone = {
+        "came": comparison.second,
+        "added": comparison.second,
+        "went": comparison.first,
+        "removed": comparison.first,
+    }
+    if comparison.of is None and change.kind in alone:
+        return f"{noun} only in {alone[change.kind]}"
+    return f"{noun} {verb}" if comparison.of is not None or change.kind == "rewired" else f"{noun} differs"
+
+
 def _places(change: Change, comparison: Comparison) -> str:
-    if change.first == change.second:
-        return change.first or "older than the trace"
-    if comparison.of is not None and change.first and change.second:
-        return f"{change.second}, was {change.first}"
-    there = [(change.first, comparison.first), (change.second, comparison.second)]
-    return " and ".join(f"{place} in {name}" for place, name in there if place is not None)
+    places = [place for place in dict.fromkeys((change.second, change.first)) if place is not None]
+    if len(places) < 2:
+        there = f" in {comparison.first}" if comparison.of is not None and change.second is None else ""
+        return "".join([*places, there]) or "older than the trace"
+    if comparison.of is not None:
+        return f"{places[0]}, was {places[1]}"
+    return f"{change.first} in {comparison.first} and {change.second} in {comparison.second}"
 
 
 def _variables_html(comparison: Comparison) -> Markup:
