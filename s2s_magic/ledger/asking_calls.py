@@ -94,7 +94,8 @@ def _owner_question(asked: Asked, call: Called, key: str) -> Question | None:
         why.append(ownership(ledger, call.object))
     why += [f"{tensor} is a wire. It holds no weights."] if tensor is not None else []
     what = f"{short_name(variable)} of shape {shape_text(variable.shape)}"
-    text = f"The call of {call.layer} creates a {what}. Which object owns it?"
+    which = f"Call {call.call}" if len(ledger.calls[call.object]) > 1 else "The call"
+    text = f"{which} of {call.layer} creates a {what}. Which object owns it?"
     return asked.question("owner", call, variable.owner, text, as_object(variable.object or ""), wrong, why)
 
 
@@ -114,7 +115,7 @@ def _again_question(asked: Asked, key: str, calls: Sequence[Called]) -> Question
     why = [
         ownership(asked.ledger, key),
         f"It is called {times(len(calls))}: {listing([at_step(call) for call in calls])}.",
-        "Every call uses the same variables, and every call sends its part of the gradient to them.",
+        "Every call uses the same variables.",
     ]
     text = f"{layer.name} is called {times(len(calls))}. How many variables does it have after that?"
     return asked.question("again", calls[1], layer.name, text, right, wrong, why)
@@ -140,15 +141,16 @@ def _states_question(asked: Asked, made: Called, call: Called) -> Question | Non
     used = [key for key in (*call.created, *call.reused) if key in ledger.variables]
     if not used or theirs & {*used, *ledger.layers[call.object].own_weights}:
         return None  # the two have variables in common: not the plain case that is asked about
-    states = [wire.name or "a state" for wire in call.inputs[1:] if wire.from_event == made.index]
-    are, hold, go = ("is a wire", "It holds", "goes") if len(states) == 1 else ("are wires", "They hold", "go")
+    wires = [wire.name for wire in call.inputs[1:] if wire.from_event == made.index]
+    states = listing([name for name in wires if name]) if all(wires) else counted(len(wires), "state")
+    are, hold, go = ("is a wire", "It holds", "goes") if len(wires) == 1 else ("are wires", "They hold", "go")
     right = f"{counted(len(used), 'variable')}, none of them of {made.layer}"
     both, copied = len(used) + len(theirs), f"{len(used) + len(theirs)} variables: also copies of those of {made.layer}"
     wrong = [f"{both} variables: also those of {made.layer}, which come with the states", copied]
     why = [
-        f"{listing(states)} {are} that {made.layer} returned in {at_step(made)}. {hold} no weights.",
+        f"{states} {are} that {made.layer} returned in {at_step(made)}. {hold} no weights.",
         ownership(ledger, call.object),
         ownership(ledger, made.object),
     ]
-    text = f"{listing(states)} {go} from {made.layer} into {call.layer}. Which variables does this call use?"
+    text = f"{states} {go} from {made.layer} into {call.layer}. Which variables does this call use?"
     return asked.question("states", call, made.layer, text, right, wrong, why)
