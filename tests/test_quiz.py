@@ -92,7 +92,7 @@ def check_owners(code) -> None:
     seen = seen_of(code)
     layers = [layer for layer in seen.live.layers.values() if hasattr(layer, "_flatten_layers")]
     for question in questions_of(seen, "owner", seeds=(0, 1)):
-        short, shape = re.search(r"creates an? (\w+) of shape (\(.*?\))\.", question.text).groups()
+        short, shape = re.search(r"creates the variable (\w+) (\(.*?\))\. Which", question.text).groups()
         created = seen.ledger.events[question.event].created
         alike = [
             seen.live.variables[key]

@@ -93,9 +93,9 @@ def _owner_question(asked: Asked, call: Called, key: str) -> Question | None:
     if call.object != variable.object:
         why.append(ownership(ledger, call.object))
     why += [f"{tensor} is a wire. It holds no weights."] if tensor is not None else []
-    what = f"{short_name(variable)} of shape {shape_text(variable.shape)}"
+    what = f"{short_name(variable)} {shape_text(variable.shape)}"
     which = f"Call {call.call}" if len(ledger.calls[call.object]) > 1 else "The call"
-    text = f"{which} of {call.layer} creates a {what}. Which object owns it?"
+    text = f"{which} of {call.layer} creates the variable {what}. Which object owns it?"
     return asked.question("owner", call, variable.owner, text, as_object(variable.object or ""), wrong, why)
 
 
