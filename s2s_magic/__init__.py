@@ -2,7 +2,7 @@
 
 In a notebook: ``%load_ext s2s_magic``, then ``%%seq2seq build NAME`` or ``%%seq2seq trace NAME``; see
 ``%seq2seq?`` for the rest. In Python: `build`, `trace`, `fit`, `decode`, `score`, `explain`, `compare`,
-`save`, `load`, `export`.
+`diff`, `quiz`, `save`, `load`, `export`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from s2s_magic.ledger import Ledger
     from s2s_magic.saving import load, save, saved_code
     from s2s_magic.scoring import score
+    from s2s_magic.teaching import diff, quiz
 
 __version__ = "0.1.0"
 
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 _HOMES = {
     **dict.fromkeys(("build", "compare", "decode", "explain", "fit", "trace"), "s2s_magic.api"),
     **dict.fromkeys(("load", "save", "saved_code"), "s2s_magic.saving"),
+    **dict.fromkeys(("diff", "quiz"), "s2s_magic.teaching"),
     "accelerate": "s2s_magic.acceleration",
     "export": "s2s_magic.exports",
     "score": "s2s_magic.scoring",
@@ -42,10 +44,12 @@ __all__ = [
     "build",
     "compare",
     "decode",
+    "diff",
     "explain",
     "export",
     "fit",
     "load",
+    "quiz",
     "save",
     "saved_code",
     "score",

@@ -20,7 +20,7 @@ from s2s_magic.verbs import VERBS
 _INTERRUPTED = (130, 143)
 """The statuses after SIGINT and SIGTERM, as shells have them."""
 _VIEWS = ("html", "svg", "png")
-_OF_INSPECT = (*_VIEWS, "after", "training", "overwrite")
+_OF_INSPECT = (*_VIEWS, "after", "training", "quiz", "overwrite")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -104,6 +104,8 @@ def _view(options: argparse.Namespace) -> None:
     check_event(ledger, options.after)
     if not options.text and all(getattr(options, kind) is None for kind in _VIEWS):
         options.html = str(Path(options.ledger).with_suffix(".html"))
+    if options.quiz and options.html is None:
+        raise UsageError("--quiz adds to a page: give --html FILE as well")
     given = Path(options.ledger).resolve()
     words = [getattr(options, kind) for kind in _VIEWS]
     if any(word is not None and Path(word).expanduser().resolve() == given for word in words):

@@ -18,7 +18,7 @@ from s2s_magic.files import check_targets, write_whole
 from s2s_magic.handle import Seq2Seq
 from s2s_magic.ledger import Ledger
 from s2s_magic.ledger.compare import side_by_side
-from s2s_magic.verbs import Quoted
+from s2s_magic.line_words import Quoted
 from s2s_magic.view.bundles import progress_bundle, report_display, show_comparison
 from s2s_magic.view.text import WIDTH
 
@@ -99,9 +99,10 @@ def write_views(
 ) -> list[Path]:
     """Write the files requested of ``inspect``, all or none, print their names, and return their paths.
 
-    The page also has the given examples.
+    The page also has the given examples, and a quiz if one is asked for.
     """
     from s2s_magic import view
+    from s2s_magic.ledger.asking import ask
 
     after = options.after
 
@@ -112,7 +113,11 @@ def write_views(
     makers: dict[str, Callable[[], str | bytes]] = {
         "json": lambda: json.dumps(ledger.to_dict(), indent=1),
         "html": lambda: view.to_html(
-            view.report(ledger, after=after, training=options.training), page=True, told=told, followed=followed
+            view.report(ledger, after=after, training=options.training),
+            page=True,
+            told=told,
+            followed=followed,
+            quiz=ask(ledger) if options.quiz else (),
         ),
         "svg": lambda: view.to_svg(ledger, after=after),
         "png": png,

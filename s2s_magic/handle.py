@@ -106,6 +106,8 @@ class Seq2Seq:
         The ledger of a later traced cell that raised, in which case the name kept this model.
     replaced : object
         What the name was bound to before, if that was not a `Seq2Seq`.
+    previous : Ledger or None
+        The ledger that the name had before its cell was run again, as it was then; without evidence, and not the model.
     """
 
     name: str
@@ -122,6 +124,7 @@ class Seq2Seq:
     inference: Seq2Seq | None = None
     attempt: Ledger | None = None
     replaced: Any = None
+    previous: Ledger | None = None
     steps: Steps | None = None
 
     def __repr__(self) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from s2s_magic.errors import LookupFailed, UsageError, nearest
+from s2s_magic.line_words import Quoted
 from s2s_magic.search_options import TELL_OPTIONS
-from s2s_magic.verbs import Quoted
 
 if TYPE_CHECKING:
     from s2s_magic.handle import Seq2Seq
@@ -64,6 +64,10 @@ def asked_to_show(user_ns: Mapping[str, Any], model: Seq2Seq, options: Namespace
     """
     asked = [flag for flag in ("decode", "follow", "target") if getattr(options, flag) is not None]
     verb = f"%seq2seq inspect {options.name}"
+    if options.quiz and options.html is None:
+        raise UsageError(
+            f"{verb}: --quiz adds to a page: give --html FILE as well, or %seq2seq quiz {options.name} shows one here"
+        )
     if asked and options.html is None:
         instead = "follow" if asked[0] == "target" else asked[0]
         raise UsageError(

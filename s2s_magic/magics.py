@@ -21,6 +21,7 @@ from s2s_magic.notebook_names import bind, check_free, model_named
 from s2s_magic.options import HelpShown, check_body, help_text, parse_line
 from s2s_magic.scoring import score
 from s2s_magic.search_options import SEARCH_OPTIONS
+from s2s_magic.teaching import diff, quiz
 from s2s_magic.traced_cell import trace_cell
 from s2s_magic.undoing import Changes
 
@@ -96,7 +97,7 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
                 had.attempt = seen.ledger
                 bind(self.shell, had)
             else:
-                bind(self.shell, seen)
+                bind(self.shell, seen, had=had)
 
         seen, error = trace_cell(
             cell,
@@ -188,6 +189,14 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
     def _compare(self, options: Namespace) -> Any:
         comparison = api.compare(self._model(options.name), self._model(options.other))
         return comparison if options.wanted else self._show_view("comparison", comparison)
+
+    def _diff(self, options: Namespace) -> Any:
+        comparison = diff(self._model(options.name))
+        return comparison if options.wanted else self._show_view("comparison", comparison)
+
+    def _quiz(self, options: Namespace) -> Any:
+        made = quiz(self._model(options.name), options.questions, options.seed)
+        return made if options.wanted else self._display(made)
 
     def _save(self, options: Namespace) -> None:
         path = api.save(self._model(options.name), options.folder, overwrite=options.overwrite)

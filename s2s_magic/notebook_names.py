@@ -44,11 +44,17 @@ def check_free(name: str, shell: Any) -> None:
         raise UsageError(f"{name!r} is {kind}, and would be lost: choose another NAME{freed}")
 
 
-def bind(shell: Any, model: Seq2Seq) -> None:
-    """Bind a model to its name; a previous value of another type is kept in ``replaced``. Idempotent."""
+def bind(shell: Any, model: Seq2Seq, *, had: Seq2Seq | None = None) -> None:
+    """Bind a model to its name; a previous value of another type is kept in ``replaced``. Idempotent.
+
+    Of the model that the name had before (``had``, where the cell bound the name itself), only the ledger is kept.
+    """
     name = model.name
     bound = shell.user_ns.get(name)
     if bound is not None and not isinstance(bound, type(model)):
         model.replaced = bound
         print(f"{name} was bound to {type(bound).__name__}: it is the model now, and that is {name}.replaced.")
+    before = bound if isinstance(bound, type(model)) else had
+    if before is not None and before is not model:
+        model.previous = before.ledger.with_training(None)
     shell.push({name: model})

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from s2s_magic.errors import UsageError, nearest
-from s2s_magic.verbs import BODIES, CELL_VERBS, LINE_VERBS, VERBS, Quoted, flags_of, prefix
+from s2s_magic.line_words import Quoted
+from s2s_magic.verbs import BODIES, CELL_VERBS, LINE_VERBS, VERBS, flags_of, prefix
 
 GUIDE = """\
 Which of these layers owns the weights, and are they being trained?

@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
-import keyword
-import unicodedata
 from typing import Any
 
+from s2s_magic.line_words import model_name, new_name, positive
 from s2s_magic.search_options import OF_BEAMS, SEARCH
 
 CELL_VERBS = ("build", "trace", "fit", "score")
 
 
-LINE_VERBS = ("inspect", "explain", "code", "decode", "compare", "save", "load", "export", "list")
-
-
-class Quoted(str):
-    """A quoted word on the line: text, never a name."""
-
-    __slots__ = ()
-
-
-def model_name(word: str) -> str:
-    """Read a NAME: an unquoted Python identifier that is not a keyword."""
-    if isinstance(word, Quoted) or not word.isidentifier() or keyword.iskeyword(word):
-        raise argparse.ArgumentTypeError(f"{str(word)!r} is not a name that Python can bind")
-    return unicodedata.normalize("NFKC", word)  # as Python reads it in code
-
-
-def new_name(word: str) -> str:
-    """Read a NAME to bind; names with a leading underscore are reserved for IPython."""
-    name = model_name(word)
-    if name.startswith("_"):
-        raise argparse.ArgumentTypeError(f"{name!r} begins with an underscore, as the names that IPython keeps do")
-    return name
+LINE_VERBS = ("inspect", "explain", "code", "decode", "compare", "diff", "quiz", "save", "load", "export", "list")
 
 
 _NAME = {"type": model_name, "metavar": "NAME"}
@@ -129,6 +106,7 @@ VERBS: dict[str, tuple[str, str, dict[str, dict[str, Any]], tuple[dict[str, Any]
             },
             {"flags": ("--follow",), "metavar": "SOURCE", "help": "the page also follows SOURCE over the wires"},
             _TARGET,
+            {"flags": ("--quiz",), "nargs": 0, "default": False, "help": "the page also has a quiz"},
             {"flags": ("--svg",), "metavar": "FILE", "help": "write the wiring as SVG"},
             {"flags": ("--png",), "metavar": "FILE", "help": "write the wiring as PNG"},
             {
@@ -219,6 +197,28 @@ VERBS: dict[str, tuple[str, str, dict[str, dict[str, Any]], tuple[dict[str, Any]
         "%seq2seq compare shared separate",
         {"name": {**_NAME, "help": "one model"}, "other": {**_NAME, "metavar": "OTHER", "help": "the other"}},
         ({**_RETURN, "help": "return the comparison instead of showing it"},),
+    ),
+    "diff": (
+        "Say what the last run of NAME's cell changed in owners, calls and wires since the run before.",
+        "%seq2seq diff translator",
+        {"name": {**_NAME, "help": "a model whose cell was run again"}},
+        ({**_RETURN, "help": "return the comparison instead of showing it"},),
+    ),
+    "quiz": (
+        "Ask questions about NAME: what a call creates, who owns it, whether it is trained; with answers to open.",
+        "%seq2seq quiz translator --questions 8",
+        {"name": {**_NAME, "help": "a model that build or trace bound"}},
+        (
+            {
+                "flags": ("--questions",),
+                "type": positive,
+                "default": 5,
+                "metavar": "N",
+                "help": "at most N questions; 5",
+            },
+            {"flags": ("--seed",), "type": int, "default": 0, "metavar": "N", "help": "draw other questions; 0"},
+            {**_RETURN, "help": "return the quiz instead of showing it"},
+        ),
     ),
     "save": (
         "Save NAME to a folder: weights, optimizer, tokenizers, ledger and evidence; nothing is pickled.",

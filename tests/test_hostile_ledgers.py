@@ -4,6 +4,7 @@ import copy
 import json
 import re
 import time
+from contextlib import suppress
 from xml.etree import ElementTree
 
 import pytest
@@ -13,12 +14,14 @@ from hypothesis import strategies as st
 from ledgers import large_ledger, translator_ledger
 from s2s_magic.errors import LookupFailed
 from s2s_magic.ledger import Ledger, LedgerFormatError
+from s2s_magic.ledger.asking import ask
 from s2s_magic.ledger.compare import compare
 from s2s_magic.ledger.explain import explain, names
 from s2s_magic.view import report, to_html, to_png, to_svg, to_text
 from s2s_magic.view.comparison import comparison_html, comparison_text
 from s2s_magic.view.escaping import visible
 from s2s_magic.view.explained import explanation_html, explanation_text
+from s2s_magic.view.quizzes import quiz_html, quiz_text
 from s2s_magic.view.widget.inspector import close_tree, to_widget
 from test_view_html import read
 
@@ -68,6 +71,10 @@ def shown_everywhere(ledger):
     comparison = compare(ledger, translator_ledger())
     read(comparison_html(comparison))
     assert not CONTROL.search(comparison_text(comparison))
+    with suppress(LookupFailed):  # nothing to ask about
+        asked = ask(ledger, 20)
+        read(quiz_html(ledger.name, asked))
+        assert not CONTROL.search(quiz_text(ledger.name, asked))
     return text, page, svg
 
 

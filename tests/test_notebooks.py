@@ -129,6 +129,68 @@ def test_each_way_to_stay_untrained_is_found_in_words(first_words, expected):
     assert expected in shown(executed("stays_untrained"), first_words)
 
 
+def test_the_lesson_asks_compares_and_shows_what_was_trained():
+    notebook = executed("lesson")
+    quiz = shown(notebook, "%seq2seq quiz translator")
+    assert "QUIZ ON translator: 6 questions" in quiz
+    assert "1: all calls use the same" in quiz
+    assert "1 owner changed." in shown(notebook, "%seq2seq diff translator")
+    assert "embeddings is no longer trained" in shown(notebook, "%seq2seq diff translator")
+    trained = shown(notebook, "%seq2seq inspect translator --training")
+    assert len(re.findall(r"all 60 \S+ \S+ trained", trained)) == 8
+    assert re.search(r"embeddings\.embeddings step 4 .*? frozen", trained)
+
+
+def test_the_parts_of_the_lesson_take_half_an_hour():
+    text = "\n".join(cell.source for cell in nbformat.read(EXAMPLES / "lesson.ipynb", as_version=4).cells)
+    table = re.findall(r"^\| (\d\. .*?) \| (\d+) \|$", text, re.MULTILINE)
+    assert sum(int(minutes) for _, minutes in table) == 30
+    assert [f"## {part} ({minutes} minutes)" for part, minutes in table] == re.findall(r"^## .*", text, re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def exercise():
+    """Give a function that runs the lesson's last model with one text replaced, as its exercises ask for."""
+    import tensorflow as tf
+    from tensorflow import keras
+
+    import s2s_magic
+
+    cells = [cell.source for cell in nbformat.read(EXAMPLES / "lesson.ipynb", as_version=4).cells]
+    body = next(text for text in cells if "\nembeddings.trainable = False\n" in text).partition("\n")[2]
+
+    def run(old, new):
+        assert old in body
+        names = {"tf": tf, "keras": keras, "vocab_size": 100, "embed_size": 16, "units": 32}
+        return s2s_magic.trace(body.replace(old, new), names, name="translator")
+
+    return run
+
+
+def test_the_answers_of_the_lesson_s_exercises_are_true(exercise):
+    from s2s_magic.ledger.compare import compare_runs
+
+    as_it_is = exercise("units", "units")
+    own = "own = keras.layers.Embedding(vocab_size, embed_size)\ndecoder_embeddings = own("
+    first = compare_runs(as_it_is.ledger, exercise("decoder_embeddings = embeddings(", own).ledger)
+    assert first.second_total - first.first_total == 1600
+    changed = {(change.kind, change.about) for change in first.changes}
+    assert changed == {("came", "own"), ("added", "own"), ("removed", "embeddings"), ("rewired", "decoder")}
+
+    zeros = "initial_state=[tf.zeros_like(state_h), tf.zeros_like(state_c)]"
+    (found,) = (
+        f.text for f in exercise("initial_state=encoder_state", zeros).ledger.findings if f.kind == "no gradient"
+    )
+    assert "encoder.cell.bias are in model and trainable, but no gradient comes back to them" in found
+    assert "tf.zeros_like in line" in found
+
+    counts = []
+    for name in ("decoder", "decoder_cell"):
+        model = exercise("model.compile(", f"{name}.trainable = False\nmodel.compile(").model
+        counts.append(len(model.trainable_weights))
+    assert counts == [3, 5]  # the frozen table is not among them
+
+
 def test_training_shows_what_did_not_move():
     assert "no gradient" in shown(executed("stays_untrained"), "%seq2seq inspect hard_choice --training")
 

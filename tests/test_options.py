@@ -3,8 +3,9 @@
 import pytest
 
 from s2s_magic.errors import UsageError
+from s2s_magic.line_words import Quoted
 from s2s_magic.options import HelpShown, help_text, parse_line
-from s2s_magic.verbs import CELL_VERBS, VERBS, Quoted, flags_of, prefix
+from s2s_magic.verbs import CELL_VERBS, VERBS, flags_of, prefix
 
 
 def read(line, has_body=False):

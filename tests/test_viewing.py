@@ -12,6 +12,7 @@ import pytest
 from ledgers import translator_ledger
 from s2s_magic.__main__ import main
 from s2s_magic.ledger import Ledger
+from s2s_magic.ledger.asking import ask
 from s2s_magic.view import report, to_html, to_text
 
 PROJECT = Path(__file__).parents[1]
@@ -54,6 +55,14 @@ def test_views_are_those_of_inspect(stored, ledger, tmp_path, capsys):
     assert drawing.read_bytes().startswith(b"<svg")
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert capsys.readouterr().out.endswith(f"{to_text(shown)}\n")
+
+
+def test_a_page_has_a_quiz_where_it_is_asked_for(stored, ledger, tmp_path, capsys):
+    assert main(["view", str(stored), "--quiz"]) == 0
+    assert stored.with_suffix(".html").read_text("utf-8") == to_html(report(ledger), page=True, quiz=ask(ledger))
+    capsys.readouterr()
+    assert "--quiz adds to a page" in refused(capsys, stored, "--quiz", "--svg", tmp_path / "out.svg")
+    assert not (tmp_path / "out.svg").exists()
 
 
 def test_no_tensorflow_and_no_notebook_is_loaded(stored):

@@ -1,14 +1,16 @@
-"""Compare two ledgers: what only one of them owns, and what they share differently."""
+"""Compare two ledgers: what only one of them owns, what they share differently, and what is wired differently."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from s2s_magic.ledger.calls import Called
+from s2s_magic.ledger.changes import KINDS, Change, changes_of
 from s2s_magic.ledger.ledger import Ledger
+from s2s_magic.ledger.matching import common_names
 from s2s_magic.ledger.records import Record, Shape
-from s2s_magic.ledger.words import counted, full_name, times
+from s2s_magic.ledger.words import counted, full_name, listing, times
 
 
 class Held(Record):
@@ -62,6 +64,10 @@ class Comparison(Record):
         Parameters, each counted once.
     one_set
         Whether the second uses the very variables of the first, so that one name is one variable.
+    changes
+        What differs in owners, calls and wires, in the order of the code; empty where ``one_set``.
+    of
+        The name whose two runs are compared; None for two names.
     """
 
     first: str
@@ -71,11 +77,19 @@ class Comparison(Record):
     first_total: int
     second_total: int
     one_set: bool = False
+    changes: tuple[Change, ...] = ()
+    of: str | None = None
 
 
 def compare(first: Ledger, second: Ledger) -> Comparison:
-    """Compare who owns what in two ledgers; variables are matched by owner name and own name."""
-    pairs = _pairs(_held(first), _held(second))
+    """Compare who owns what in two ledgers; variables are matched by their owners' names, and by their own."""
+    common = common_names(first, second)
+    owners = {
+        name: trace.layers[key].name
+        for trace, own in ((second, common[1]), (first, common[0]))
+        for key, name in own.items()
+    }
+    pairs = _pairs(_held(first, names=common[0]), _held(second, names=common[1]), owners=owners)
     totals = first.totals().total, second.totals().total
     names = _told_apart(first.name, second.name)
     return Comparison(
@@ -85,6 +99,26 @@ def compare(first: Ledger, second: Ledger) -> Comparison:
         sentences=tuple(_differences(pairs, names, totals)),
         first_total=totals[0],
         second_total=totals[1],
+        changes=changes_of(first, second),
+    )
+
+
+def compare_runs(before: Ledger, now: Ledger) -> Comparison:
+    """Compare two runs of the code of one name: what changed since the one before."""
+    found = compare(before, now)
+    counts = Counter(change.kind for change in found.changes)
+    kinds = [f"{counted(counts[kind], noun)} {verb}" for kind, (noun, verb) in KINDS.items() if counts[kind]]
+    said = [f"{listing(kinds)}."]
+    for word, one, other in (
+        ("has {}", found.first_total, found.second_total),
+        ("trains {} by its switches", before.totals().trainable, now.totals().trainable),
+    ):
+        said += [f"It now {word.format(counted(other, 'parameter'))}, was {one:,}."] if one != other else []
+    if not found.changes:
+        sizes = f"{counted(len(now.variables), 'variable')}, {counted(len(now.events), 'step')}"
+        said[0] = f"Nothing changed in the owners and wires of {now.name} since the run before ({sizes})."
+    return found.model_copy(
+        update={"first": "the run before", "second": "this run", "sentences": tuple(said), "of": now.name}
     )
 
 
@@ -120,16 +154,24 @@ def _told_apart(first: str, second: str) -> tuple[str, str]:
     return (first, second) if first != second else (f"{first} (first)", f"{second} (second)")
 
 
-def _pairs(*held: dict[tuple[str, str, int], Held]) -> tuple[Pair, ...]:
-    keys = dict.fromkeys((*held[0], *held[1]))
-    return tuple(Pair(owner=key[0], name=key[1], first=held[0].get(key), second=held[1].get(key)) for key in keys)
+def _pairs(*held: dict[tuple[str, str, int], Held], owners: Mapping[str, str] | None = None) -> tuple[Pair, ...]:
+    """Pair variables by their keys; ``owners`` are the names to show."""
+    keys, owners = dict.fromkeys((*held[0], *held[1])), owners or {}
+    return tuple(
+        Pair(owner=owners.get(key[0], key[0]), name=key[1], first=held[0].get(key), second=held[1].get(key))
+        for key in keys
+    )
 
 
-def _held(ledger: Ledger, since: int = 0) -> dict[tuple[str, str, int], Held]:
+def _held(
+    ledger: Ledger, since: int = 0, *, names: Mapping[str, str] | None = None
+) -> dict[tuple[str, str, int], Held]:
     """Return a ledger's variables by owner, name, and a number that tells equal names apart.
 
-    With ``since``, only variables used by events from that one on are returned.
+    With ``since``, only variables used by events from that one on are returned. ``names`` has the names that owners
+    go by, by key, where they are not their own.
     """
+    names = names or {}
     calls = Counter(
         key for event in ledger.events[since:] if isinstance(event, Called) for key in (*event.created, *event.reused)
     )
@@ -138,7 +180,8 @@ def _held(ledger: Ledger, since: int = 0) -> dict[tuple[str, str, int], Held]:
     for key, variable in ledger.variables.items():
         name = full_name(variable)
         if calls[key] or not since:
-            held[variable.owner, name[len(variable.owner) + 1 :], seen[name]] = Held(
+            owner = names.get(variable.object or "", variable.owner)
+            held[owner, name[len(variable.owner) + 1 :], seen[name]] = Held(
                 shape=variable.shape,
                 params=variable.params,
                 calls=calls[key],

@@ -192,10 +192,10 @@ def _variable_story(ledger: Ledger, key: str, variable: Variable) -> Iterator[st
         yield f"It is used by {len(uses)} calls ({where}) and exists once."
     if len(variable.paths) > 1:
         yield f"It is also reached as {listing(list(variable.paths[1:]))}."
-    yield _whether_trained(ledger, key, variable)
+    yield whether_trained(ledger, key, variable)
 
 
-def _whether_trained(ledger: Ledger, key: str, variable: Variable) -> str:
+def whether_trained(ledger: Ledger, key: str, variable: Variable) -> str:
     """Say whether a fit of the main model trains a variable, by the switches that its compile saw."""
     main = ledger.main_model
     if not variable.tracked:

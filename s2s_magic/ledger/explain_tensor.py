@@ -21,7 +21,7 @@ def explain_tensor(ledger: Ledger, event: AnyEvent, name: str) -> Explanation:
         f"{name} is a tensor of shape {shape_text(tensor.shape)}, {tensor.dtype}: a wire. It holds no weights.",
         *part_said(ledger, (event.index, number)),
         *_origin(ledger, event),
-        *_way_out(ledger, event, number),
+        *way_out(ledger, event, number),
         *measured(ledger, ledger.layers[event.object].own_weights),
     ]
     users = [e for e in ledger.events for wire in e.inputs if wire.from_event == event.index and wire.name == name]
@@ -53,14 +53,14 @@ def _origin(ledger: Ledger, event: AnyEvent) -> Iterator[str]:
         f"The tensor is what the call returned; the object stays, and it is the object that keeps the weights."
     )
     yield ownership(ledger, event.object)
-    yield from _made(ledger, event)
+    yield from created_and_used(ledger, event)
     others = [call for call in ledger.calls[event.object] if call.index != event.index]
     if others and layer.own_weights:
         which = listing([f"call {call.call} in {at(call)}" for call in others])
         yield f"The same object is also used by {which}: the same weights, trained by both."
 
 
-def _made(ledger: Ledger, event: Called) -> Iterator[str]:
+def created_and_used(ledger: Ledger, event: Called) -> Iterator[str]:
     """Say which variables a call created and which it reused."""
     held = set(ledger.layers[event.object].own_weights)
     beside = [ledger.variables[key] for key in event.created if key not in held and key in ledger.variables]
@@ -75,7 +75,8 @@ def _made(ledger: Ledger, event: Called) -> Iterator[str]:
         yield "This call created nothing: it used the variables that existed."
 
 
-def _way_out(ledger: Ledger, event: AnyEvent, number: int) -> Iterator[str]:
+def way_out(ledger: Ledger, event: AnyEvent, number: int) -> Iterator[str]:
+    """Say where the wires lead from an output of an event, and whether a gradient comes back."""
     model = ledger.main_model
     if model is None:
         yield "The cell made no model, so nothing is trained yet."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from s2s_magic.ledger.calls import Event
 from s2s_magic.ledger.records import Place, Shape, Variable
 
 _TIMES = {1: "once", 2: "twice"}
@@ -91,6 +92,11 @@ def line_text(cell: int, line: int) -> str:
 def at(place: Place) -> str:
     """Say where an expression is."""
     return line_text(place.cell, place.line)
+
+
+def at_step(event: Event) -> str:
+    """Say where an event is, with its number: ``line 8 · step 5``."""
+    return f"{at(event)} · step {event.index}"
 
 
 def one_line(source: str) -> str:

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 _NUMBERS = count(1)
 
 
+def next_number() -> int:
+    """Return the number of one more display."""
+    return next(_NUMBERS)
+
+
 @dataclass(frozen=True, eq=False)
 class Display:
     """Something to show: callables that make its text and HTML when a front-end needs them.
@@ -83,7 +88,7 @@ def page_display(shown: Report, *, width: int | None = None) -> Display:
     from s2s_magic.view.markdown import to_markdown
     from s2s_magic.view.text import WIDTH
 
-    number = next(_NUMBERS)
+    number = next_number()
     return Display(
         lambda: to_text(shown, width=width or WIDTH),
         lambda: to_html(shown, number=number),

@@ -7,6 +7,7 @@ to the chosen step. A small inline script adds buttons, a slider and a filter wh
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from s2s_magic.errors import SetupError
@@ -17,6 +18,7 @@ from s2s_magic.view.html.listing import source_html
 from s2s_magic.view.html.markup import Markup, asset, frame, heading, tag
 from s2s_magic.view.html.owners import owners_html
 from s2s_magic.view.html.panels import panels_html, step_rules, strip_html
+from s2s_magic.view.quizzes import quiz_html
 from s2s_magic.view.report import Report
 from s2s_magic.view.said_steps import told_html
 from s2s_magic.view.wiring.drawing import to_svg
@@ -24,6 +26,7 @@ from s2s_magic.view.wiring.growth import grown_svg
 
 if TYPE_CHECKING:
     from s2s_magic.followed import Followed
+    from s2s_magic.ledger.question import Question
     from s2s_magic.told import ToldDecoding
 
 LARGE = 300
@@ -37,6 +40,7 @@ def to_html(
     number: int = 0,
     told: ToldDecoding | None = None,
     followed: Followed | None = None,
+    quiz: Sequence[Question] = (),
 ) -> str:
     """Render a report as HTML that needs no network, no kernel and no script.
 
@@ -51,6 +55,8 @@ def to_html(
         Distinguishes displays of one report in one document: their ids are made of it and of what is shown.
     told, followed
         How an output is said, and an example on the wires: sections of the page, folded.
+    quiz
+        Questions, likewise.
 
     Returns
     -------
@@ -68,6 +74,7 @@ def to_html(
         tag("section", training_html(report)) if report.fitted else None,
         _folded("How an output is said", told_html(told)) if told is not None else None,
         _folded("One example on the wires", followed_html(followed)) if followed is not None else None,
+        _folded("Quiz", quiz_html(report.name, quiz, number=number)) if quiz else None,
         tag("script", Markup(f"({asset('report.js')})({uid!r});")) if small else None,
     ]
     fragment = tag("div", *parts, class_="s2s", id=uid)

@@ -1,0 +1,69 @@
+"""Questions about a model, and what changed in it since its code was run before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from s2s_magic.errors import LookupFailed
+
+if TYPE_CHECKING:
+    from s2s_magic.handle import Seq2Seq
+    from s2s_magic.ledger.compare import Comparison
+    from s2s_magic.view.quizzes import QuizDisplay
+
+
+def quiz(model: Seq2Seq, questions: int = 5, seed: int = 0) -> QuizDisplay:
+    """Make questions about a model from its ledger: predict, and then open the answer with its reason.
+
+    Parameters
+    ----------
+    model
+        The result of `build` or `trace`.
+    questions
+        How many at most.
+    seed
+        Another seed draws other questions, as far as the model has them.
+
+    Returns
+    -------
+    QuizDisplay
+        What a notebook or a terminal shows. Its ``questions`` are data: each has ``text``, ``choices``, ``answer`` (the
+        number of the right choice, from 0), ``why``, and the ``place`` in the code.
+
+    Raises
+    ------
+    LookupFailed
+        When there is nothing to ask about, or less than one question is wanted.
+    """
+    from s2s_magic.ledger.asking import ask
+    from s2s_magic.view.quizzes import show_quiz
+
+    return show_quiz(model.name, ask(model.refresh(), questions, seed))
+
+
+def diff(model: Seq2Seq) -> Comparison:
+    """Compare a model with what its name had before its cell was run again: owners, calls and wires.
+
+    Parameters
+    ----------
+    model
+        A model that ``%%seq2seq build`` or ``trace`` bound.
+
+    Returns
+    -------
+    Comparison
+        What `compare` returns for the two runs, with ``changes`` in the order of the code.
+
+    Raises
+    ------
+    LookupFailed
+        When there was no run before.
+    """
+    from s2s_magic.ledger.compare import compare_runs
+
+    if model.previous is None:
+        raise LookupFailed(
+            f"{model.name} has no run before this one: edit its cell, run it again, and ask then; "
+            "or compare two models by their names, with %seq2seq compare"
+        )
+    return compare_runs(model.previous, model.refresh())
