@@ -22,14 +22,21 @@ author = "the authors of s2s_magic"
 version = release = s2s_magic.__version__
 html_title = f"s2s_magic {version}"
 language = "en"
+smartquotes = False  # options and keys are shown as they are written
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 
-# The notebooks are those of examples/. One that comes with its outputs is shown as it is, any other is run.
+# The notebooks are those of examples/. One that comes with outputs is shown as it is, any other is run.
+NOTEBOOKS = sorted((DOCS.parent / "examples").glob("*.ipynb"))
 nb_execution_mode = "auto"
+nb_execution_excludepatterns = [
+    f"tutorial/{notebook.name}"
+    for notebook in NOTEBOOKS
+    if any(cell.get("outputs") for cell in json.loads(notebook.read_text("utf-8"))["cells"])
+]
 nb_execution_timeout = 1800
 nb_execution_raise_on_error = True
 nb_execution_in_temp = True
@@ -55,7 +62,7 @@ nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json
 
 def bring_notebooks(app: Any) -> None:
     """Copy the example notebooks to where the tutorial is; one that has not changed keeps its date."""
-    for notebook in sorted((DOCS.parent / "examples").glob("*.ipynb")):
+    for notebook in NOTEBOOKS:
         copy = Path(app.srcdir, "tutorial", notebook.name)
         if not copy.exists() or copy.read_bytes() != notebook.read_bytes():
             copy.write_bytes(notebook.read_bytes())
