@@ -17,10 +17,12 @@ FLEXIBLE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 def printed(shell, kind, example):
     """Run an example, and return what a reader sees below it."""
     with capture_output() as caught:
+        status = 0
         if kind == "sh":
-            assert main(shlex.split(example)[3:]) == 0
+            status = main(shlex.split(example)[3:])
         else:
             shell.run_cell(example, store_history=True)
+    assert status == 0, caught.stderr
     shown = caught.stdout + "".join(f"{output.data['text/plain']}\n" for output in caught.outputs)
     return re.sub(r"\x1b\[[\d;]*m|^Out\[\d+\]: ?", "", shown, flags=re.MULTILINE)
 

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
@@ -46,7 +46,7 @@ def json_schema() -> dict[str, Any]:
     written = create_model(
         "Ledger",
         __base__=_Document,
-        schema_=(Literal[SCHEMA], Field(alias="schema")),
+        schema_=(str, Field(alias="schema", json_schema_extra={"const": SCHEMA})),
         findings=(list[Finding], ...),
         totals=(Totals, ...),
     )
