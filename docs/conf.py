@@ -14,7 +14,7 @@ sys.path.insert(0, str(DOCS))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import s2s_magic
-import tables
+import reference_tables
 from s2s_magic.ledger.document import json_schema
 
 project = "s2s_magic"
@@ -70,7 +70,7 @@ def bring_notebooks(app: Any) -> None:
 
 def put_tables(app: Any, page: str, source: list[str]) -> None:
     """Put what is generated from the code's tables in place of the comments that name it."""
-    for name, text in tables.TABLES.items():
+    for name, text in reference_tables.TABLES.items():
         mark = f"<!-- table: {name} -->"
         if mark in source[0]:
             source[0] = source[0].replace(mark, text())

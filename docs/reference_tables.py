@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import io
+import json
 import os
 import pkgutil
 import re
@@ -135,10 +136,14 @@ def _first_paragraph(kind: Any) -> str:
 
 
 def records() -> str:
-    """Return a section for each record of a ledger's document, with its keys."""
+    """Return a section for each record of a ledger's document, with its keys; each comes after one that names it."""
     schema = json_schema()
-    parts = [_record("Ledger", schema), *(_record(*item) for item in sorted(schema["$defs"].items()))]
-    return "\n\n".join("\n\n".join(part) for part in parts)
+    kinds = {"Ledger": {key: value for key, value in schema.items() if key != "$defs"}, **schema["$defs"]}
+    names = ["Ledger"]
+    for name in names:
+        within = re.findall(r"#/\$defs/(\w+)", json.dumps(kinds[name]))
+        names += [other for other in dict.fromkeys(within) if other not in names]
+    return "\n\n".join("\n\n".join(_record(name, kinds[name])) for name in names)
 
 
 def _record(name: str, schema: Mapping[str, Any]) -> Iterator[str]:
