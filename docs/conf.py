@@ -13,8 +13,8 @@ sys.path.insert(0, str(DOCS))
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import s2s_magic
 import reference_tables
+import s2s_magic
 from s2s_magic.ledger.document import json_schema
 
 project = "s2s_magic"
@@ -22,7 +22,7 @@ author = "the authors of s2s_magic"
 version = release = s2s_magic.__version__
 html_title = f"s2s_magic {version}"
 language = "en"
-smartquotes = False  # options and keys are shown as they are written
+smartquotes_action = "D"  # dashes alone: quotes and dots of options and keys are shown as they are written
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
@@ -41,6 +41,7 @@ nb_execution_timeout = 1800
 nb_execution_raise_on_error = True
 nb_execution_in_temp = True
 nb_merge_streams = True
+nb_output_stderr = "remove"  # warnings of libraries, with the paths of a machine
 
 autodoc_typehints = "none"  # the signature has them
 autodoc_class_signature = "separated"

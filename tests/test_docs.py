@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -101,6 +102,18 @@ def test_no_page_asks_another_host_for_anything(site):
     foreign = re.compile(r"<(?:script|link|img|iframe)\b[^>]*(?:src|href)=\"(?:https?:)?//[^\"]*")
     asked = {page.name: foreign.findall(page.read_text(encoding="utf-8")) for page in site.rglob("*.html")}
     assert {name: found for name, found in asked.items() if found} == {}
+
+
+@pytest.mark.slow
+def test_no_page_has_a_path_of_the_machine_that_built_it(site):
+    folders = (f"{ROOT}/", f"{Path(nbformat.__file__).parents[1]}/", f"{Path.home()}/", f"{tempfile.gettempdir()}/")
+    found = [
+        (page.name, folder)
+        for page in site.rglob("*.html")
+        for folder in folders
+        if folder in page.read_text(encoding="utf-8")
+    ]
+    assert found == []
 
 
 @pytest.mark.slow
