@@ -53,6 +53,13 @@ def build(
         When the model does not fit into memory; checked before anything is created, where the limit is known.
     SetupError
         When no installed Keras can run the generated source.
+
+    Examples
+    --------
+    >>> spec = "{vocab: 20, embed: 4, encoder: gru(4), decoder: gru(4)}"
+    >>> model = s2s_magic.build(spec, name="small")
+    >>> model.model.count_params()
+    420
     """
     backend.active()
     from s2s_magic.data.vocabularies import count_vocabularies
@@ -91,6 +98,13 @@ def trace(
         model, attention over symbolic tensors. The original error is its cause.
     BaseException
         Any other exception from the code, unchanged.
+
+    Examples
+    --------
+    >>> code = "from tensorflow import keras; x = keras.Input([3]); model = keras.Model(x, keras.layers.Dense(2)(x))"
+    >>> seen = s2s_magic.trace(code)
+    >>> seen.ledger.totals().total
+    8
     """
     from s2s_magic.traced_cell import trace_cell
 
@@ -144,6 +158,15 @@ def fit(
         When there is no model, or the loss became non-finite (the last finite epoch's weights are restored).
     KeyboardInterrupt
         When interrupted; weights, optimizer and history are kept.
+
+    Examples
+    --------
+    >>> model = s2s_magic.build("{vocab: 9, embed: 2, encoder: gru(2), decoder: gru(2)}")
+    >>> data = {"X": [[3, 4], [5, 6]], "Y": [[4, 3], [6, 5]]}
+    >>> s2s_magic.fit(model, "{source: X, target: Y, epochs: 2}", data)
+    <Seq2Seq 'model': ... trainable, ... events, fitted 2 epochs>
+    >>> len(model.history["loss"])
+    2
     """
     from s2s_magic.display import surroundings
     from s2s_magic.spec import parse_fit
@@ -200,6 +223,13 @@ def decode(
     ------
     DecodeError
         When the model cannot be decoded, or a source or an option does not fit it.
+
+    Examples
+    --------
+    >>> model = s2s_magic.build("{vocab: 9, embed: 2, encoder: gru(2), decoder: gru(2), max_length: 5}")
+    >>> (output,) = s2s_magic.decode(model, [[3, 4]])
+    >>> len(output) <= 5
+    True
     """
     from s2s_magic.decoding import decode as run_decoding
 
@@ -215,7 +245,15 @@ def current_ledger(model: Seq2Seq) -> Ledger:
 
 
 def compare(one: Seq2Seq, other: Seq2Seq) -> Comparison:
-    """Compare who owns what in two models; see `s2s_magic.ledger.compare`."""
+    """Compare who owns what in two models; see `s2s_magic.ledger.compare`.
+
+    Examples
+    --------
+    >>> one = s2s_magic.build("{vocab: 9, embed: 2, encoder: gru(2), decoder: gru(2)}", name="one")
+    >>> two = s2s_magic.build("{vocab: 9, embed: 2, encoder: gru(2), decoder: gru(2), share: false}", name="two")
+    >>> s2s_magic.compare(one, two).sentences[-1]
+    'In total two has 18 parameters more than one.'
+    """
     from s2s_magic.ledger.compare import compare as compare_ledgers
 
     return compare_ledgers(current_ledger(one), current_ledger(other))

@@ -85,6 +85,12 @@ def explain(
         When the followed example does not fit the model, or there are no wires to follow it on.
     DecodeError
         When the model cannot be decoded step by step, or a source or an option does not fit it.
+
+    Examples
+    --------
+    >>> model = s2s_magic.build("{vocab: 9, embed: 2, encoder: gru(2), decoder: gru(2), max_length: 5}")
+    >>> s2s_magic.explain(model, "encoder_embeddings").sentences[0]
+    'encoder_embeddings is a tensor of shape (None, None, 2), float32: a wire. It holds no weights.'
     """
     with Changes() as changes, changes, changes:
         if decode is not None:

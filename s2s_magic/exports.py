@@ -71,6 +71,13 @@ def export(
         When a package is missing, or a part of the model has no counterpart; the message says what can be exported.
     LookupFailed
         When something cannot be written; what was there is left unchanged.
+
+    Examples
+    --------
+    >>> model = s2s_magic.build("{vocab: 9, embed: 2, encoder: gru(2), decoder: gru(2), max_length: 5}")
+    >>> folder = s2s_magic.export(model, savedmodel="exported")
+    >>> (folder / "decode.py").exists()
+    True
     """
     given = {"onnx": onnx, "savedmodel": savedmodel, "script": script}
     asked = [kind for kind, target in given.items() if target is not None]

@@ -45,6 +45,12 @@ def save(model: Seq2Seq, folder: str | Path, *, overwrite: bool = False) -> Path
         When there is no model to save.
     LookupFailed
         When the folder cannot be written; what was there is left unchanged.
+
+    Examples
+    --------
+    >>> model = s2s_magic.build("{vocab: 9, embed: 2, encoder: gru(2), decoder: gru(2), max_length: 5}")
+    >>> s2s_magic.save(model, "kept").name
+    'kept'
     """
     from s2s_magic.keeping.writing import write_model
 
@@ -104,6 +110,12 @@ def load(folder: str | Path, *, name: str | None = None, onto: Seq2Seq | None = 
         When safetensors is not installed.
     BuildError
         When the model does not fit into memory.
+
+    Examples
+    --------
+    >>> model = s2s_magic.build("{vocab: 9, embed: 2, encoder: gru(2), decoder: gru(2), max_length: 5}", name="small")
+    >>> s2s_magic.load(s2s_magic.save(model, "kept")).name
+    'small'
     """
     backend.check_runs_on_tensorflow("loading")
     from s2s_magic.keeping.opening import read
@@ -141,6 +153,12 @@ def saved_code(folder: str | Path) -> str:
         When there is no such folder, or it is not as it was saved.
     SetupError
         When safetensors is not installed.
+
+    Examples
+    --------
+    >>> model = s2s_magic.build("{vocab: 9, embed: 2, encoder: gru(2), decoder: gru(2), max_length: 5}")
+    >>> print(s2s_magic.saved_code(s2s_magic.save(model, "kept")))
+    {vocab: 9, embed: 2, encoder: gru(2), decoder: gru(2), max_length: 5}
     """
     from s2s_magic.keeping.opening import read
 

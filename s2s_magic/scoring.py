@@ -56,6 +56,13 @@ def score(model: Seq2Seq, body: str, namespace: Mapping[str, Any], *, first_line
         When the model cannot be decoded.
     SetupError
         When a metric needs a library that is not installed, or Keras computes with another backend than TensorFlow.
+
+    Examples
+    --------
+    >>> model = s2s_magic.build("{vocab: 9, embed: 2, encoder: gru(2), decoder: gru(2), max_length: 5}")
+    >>> found = s2s_magic.score(model, "{source: X, target: Y, metrics: [exact]}", {"X": [[3, 4]], "Y": [[8, 8, 8]]})
+    >>> found.rows, list(found.scores)
+    (1, ['exact'])
     """
     from s2s_magic.scores.measures import check_installed
     from s2s_magic.spec import parse_score

@@ -110,10 +110,11 @@ def _no_handler_left() -> Iterator[None]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file in one process when ``pytest -n 3 --dist loadgroup`` uses several.
 
-    The files of a folder share its servers and its browser. The randomly drawn programs may run in any process.
+    The files of a folder share its servers and its browser. The randomly drawn programs may run in any process, and a
+    file may name the process of another one, whose results it uses.
     First of all hooks: pytest-xdist's own reads the marks that are there when it is called.
     """
     for item in items:
-        if item.path.stem != "test_differential":
+        if item.path.stem != "test_differential" and item.get_closest_marker("xdist_group") is None:
             group = item.path.stem if item.path.parent == Path(__file__).parent else item.path.parent.name
             item.add_marker(pytest.mark.xdist_group(group))

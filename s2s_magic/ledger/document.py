@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from s2s_magic.errors import LookupFailed, Seq2SeqError, nearest_file
 from s2s_magic.ledger.calls import AnyEvent
@@ -39,6 +39,18 @@ class _Document(BaseModel):
     models: list[ModelRecord] = []
     training: Evidence | None = None
     chosen: str | None = None
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of the document of a ledger, as it is written."""
+    written = create_model(
+        "Ledger",
+        __base__=_Document,
+        schema_=(str, Field(alias="schema", json_schema_extra={"const": SCHEMA})),
+        findings=(list[Finding], ...),
+        totals=(Totals, ...),
+    )
+    return written.model_json_schema(mode="serialization")
 
 
 def write(trace: Trace, findings: Sequence[Finding], totals: Totals) -> dict[str, Any]:
