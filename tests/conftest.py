@@ -16,6 +16,9 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 # The new sample of a run, the same in all of its processes.
 os.environ.setdefault("S2S_MAGIC_SAMPLE", str(secrets.randbelow(1_000_000)))
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # a shell starts what it runs in the background so, and then no test could be interrupted
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # said by what stands in for it, if asked for another part than seq2seq
 ADDONS_MISSING = "TensorFlow Addons is not installed"
 GOLDEN = Path(__file__).parent / "golden"
