@@ -120,6 +120,12 @@ VERBS: dict[str, tuple[str, str, dict[str, dict[str, Any]], tuple[dict[str, Any]
                 "default": False,
                 "help": "open with what training did to each variable",
             },
+            {
+                "flags": ("--widget",),
+                "nargs": 0,
+                "default": False,
+                "help": "open the inspector, which needs the kernel: it follows a fit, looks names up and decodes",
+            },
             {"flags": ("--json",), "metavar": "FILE", "help": "write the ledger"},
             {"flags": ("--html",), "metavar": "FILE", "help": "write one self-contained page"},
             {

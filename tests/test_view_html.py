@@ -17,7 +17,7 @@ from s2s_magic.view import report, to_html
 from s2s_magic.view.comparison import comparison_html
 from s2s_magic.view.explained import explanation_html
 from s2s_magic.view.html.listing import marked
-from s2s_magic.view.wiring.drawing import Moment, parts, plan_wiring
+from s2s_magic.view.wiring.drawing import Moment, badges, parts, plan_wiring
 
 VOID = {"wbr", "input", "meta", "br", "img", "link"}
 
@@ -74,7 +74,7 @@ def test_every_table_has_a_caption_and_scoped_headers(any_view):
     for table in tables:
         assert table.caption is not None
         assert table.caption.get_text().strip()
-        assert all(head.get("scope") in ("row", "col") for head in table.find_all("th"))
+        assert all(head.get("scope") in ("row", "col", "rowgroup") for head in table.find_all("th"))
         assert all(row.find("th") for row in table.find_all("tr"))
 
 
@@ -123,29 +123,32 @@ def test_the_same_report_gives_the_same_html(translator):
     assert to_html(translator) == to_html(report(translator_ledger(training=True), training=True))
 
 
-def test_every_step_has_a_named_radio_button_and_a_panel_and_the_last_is_chosen(translator):
+def test_every_step_has_a_named_radio_button_and_a_sentence_and_the_last_is_chosen(translator):
     page = read(to_html(translator))
     radios = page.find_all("input", type="radio")
-    assert len(radios) == len(page.find_all(class_="s2s-panel")) == 14
+    assert len(radios) == len(page.find_all(class_="s2s-head")) == len(page.select("tbody.s2s-step")) == 14
     assert [radio["id"].endswith("-r13") for radio in radios if radio.has_attr("checked")] == [True]
-    assert "Call 2 of embeddings creates nothing" in radios[5]["aria-label"]
+    name = page.find(id=radios[5]["aria-labelledby"]).get_text()
+    assert name == "Step 5 · line 7: Call 2 of embeddings creates nothing: it uses the same 1 variable again."
 
 
 def test_new_and_again_are_said_in_words(translator):
-    panels = read(to_html(translator)).find_all(class_="s2s-panel")
-    assert "+ new" in panels[4].get_text()
-    assert "↻ again" in panels[5].get_text()
+    page = read(to_html(translator))
+    (row,) = page.select(".s2s-tree tr.n4")
+    assert "+ new" in row.get_text()
+    assert "u5" in row["class"]
+    assert "↻ again" in row.get_text()
 
 
 def test_the_code_marks_the_expression_of_each_step_and_not_the_whole_line(translator):
     page = read(to_html(translator))
-    assert [mark.get_text() for mark in page.find_all(class_="e5")] == ["embeddings(decoder_inputs)"]
-    assert page.find(class_="s2s-source").find(class_="e11").get_text() == "decoder("
+    assert [mark.get_text() for mark in page.select("code [data-is=s5]")] == ["embeddings(decoder_inputs)"]
+    assert page.select_one(".s2s-source code [data-is=s11]").get_text() == "decoder("
 
 
 def test_the_tree_knows_an_owner_s_sum_at_each_stage(translator):
     rows = {row.th.get_text().split()[0]: row for row in read(to_html(translator)).select(".s2s-tree tbody tr")}
-    decoder = rows["decoder"].find_all("td")[2].find_all("span")
+    decoder = rows["decoder"].find_all("td")[1].find_all("span")
     assert [(stage.get_text(), stage["class"]) for stage in decoder] == [
         ("0", ["b10", "x11", "s2s-past"]),
         ("1,122,404", ["b11"]),
@@ -299,7 +302,7 @@ def test_a_mark_in_a_line_with_umlauts_stands_where_it_should():
         variables=ledger.variables,
     )  # fmt: skip
     page = read(to_html(report(moved)))
-    assert page.find(class_="e4").get_text() == "embeddings(x)"
+    assert page.select_one("code [data-is=s4]").get_text() == "embeddings(x)"
 
 
 # -- the wiring as it grows ------------------------------------------------------------------------------------------
@@ -321,7 +324,8 @@ def test_the_static_wiring_at_any_step_is_the_wiring_drawn_for_that_step(transla
     svg = read(to_html(translator)).select_one("svg.s2s-wiring")
     plan = plan_wiring(translator.ledger)
     for step in range(14):
-        drawn = read("".join(parts(plan, Moment(step, step)))).decode()
+        moment = Moment(step, step)
+        drawn = read("".join([*parts(plan, Moment(step, -1)), *badges(plan, moment)])).decode()
         assert "".join(_shown(svg, step)) == drawn
 
 

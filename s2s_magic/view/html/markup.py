@@ -80,8 +80,9 @@ def table(shown: Table, *, class_: str = "", head_class: str | None = None) -> M
             tag("th", head, scope="row", class_=head_class),
             *(tag("td", cell, class_=kind) for cell, kind in zip(cells, classes[1:], strict=True)),
             class_=mark,
+            data_is=key,
         )
-        for (head, *cells), mark in zip_longest(shown.rows, shown.marks)
+        for (head, *cells), mark, key in zip_longest(shown.rows, shown.marks, shown.keys)
     ]
     wide = len(heads) > FITS
     return tag(
@@ -117,5 +118,7 @@ def styled(*content: Content, **attributes: str | None) -> Markup:
 
 @cache
 def asset(name: str) -> str:
-    """Read a stylesheet or script of this package."""
-    return files("s2s_magic.view").joinpath(name).read_text(encoding="utf-8")
+    """Read a stylesheet or script of this package, without comments on lines of their own and indentation."""
+    lines = map(str.strip, files("s2s_magic.view").joinpath(name).read_text(encoding="utf-8").splitlines())
+    text = "\n".join(line for line in lines if line and not line.startswith(("//", "/*")))
+    return re.sub(r" ?([{}:;,>]) (?=[^&|=])", r"\1", text) if name.endswith(".css") else text

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from s2s_magic.view.escaping import escape
-from s2s_magic.view.wiring.diagram import Graph, Inner, Link, Node
-from s2s_magic.view.wiring.placement import HEAD, INNER, MOST_INNER, Box, Point
+from s2s_magic.view.wiring.diagram import MOST_INNER, Graph, Inner, Link, Node
+from s2s_magic.view.wiring.placement import HEAD, INNER, Box, Point
 
-ACCENT = "var(--s2s-accent, var(--jp-brand-color1, #1565c0))"
-HALO = "var(--s2s-background, var(--jp-layout-color0, Canvas))"
+ACCENT, HALO = "var(--a)", "var(--h)"
+COLOURS = (
+    "--a:var(--s2s-accent,var(--jp-brand-color1,#1565c0));--h:var(--s2s-background,var(--jp-layout-color0,Canvas))"
+)
+"""The style of a drawing: its one accent, and the colour behind it, under short names."""
 PLAIN = 'fill="currentColor"'
 SMALL = 'fill="currentColor" fill-opacity="0.8" font-size="11"'
 BOLD = 'fill="currentColor" font-weight="700"'
@@ -53,9 +56,14 @@ def rect(x: float, y: float, width: float, height: float, radius: float, style: 
     return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="{radius:g}" {style}/>'
 
 
-def group(title: str, body: str, style: str = "") -> str:
-    """Group elements under a title, which is escaped."""
-    return f"<g{' ' if style else ''}{style}><title>{escape(title)}</title>{body}</g>"
+def group(title: str, body: str, style: str = "", mark: str = "") -> str:
+    """Group elements under a title, which is escaped; ``mark`` connects them with other parts of a page."""
+    return f"<g{marked_by(mark)}{' ' if style else ''}{style}><title>{escape(title)}</title>{body}</g>"
+
+
+def marked_by(mark: str) -> str:
+    """Return the attribute that connects an element with other parts of a page."""
+    return f' data-is="{mark}"' if mark else ""
 
 
 def pen(in_focus: bool, *, width: float, focused: float, faint: float) -> str:
@@ -95,7 +103,7 @@ def wire(link: Link, route: tuple[Point, ...], moment: Moment) -> str:
     colour = ACCENT if in_focus else "currentColor"
     kinds = dict.fromkeys(f"{t.name or 'unnamed'} {_shape(t.shape)} {t.dtype}" for t in tensors)
     body = lines + path(head, f'fill="{colour}" stroke-width="0.5"')
-    return group(link.title or ", ".join(kinds), body, pen(in_focus, width=1.3, focused=2.6, faint=0.7))
+    return group(link.title or ", ".join(kinds), body, pen(in_focus, width=1.3, focused=2.6, faint=0.7), link.mark)
 
 
 def gradient(route: tuple[Point, ...]) -> str:
@@ -155,7 +163,7 @@ def labels(graph: Graph, link: Link, route: tuple[Point, ...], moment: Moment, t
             taken.append(area)
             if link.label:  # numbers, which a wire behind them would make hard to read
                 yield rect(area[0], area[1], area[2] - area[0], area[3] - area[1], 3, f'fill="{HALO}"')
-            yield text(x, y, words, f'{PLAIN} font-size="10.5" text-anchor="middle" {BEHIND}')
+            yield text(x, y, words, f'{PLAIN} font-size="10.5" text-anchor="middle" {BEHIND}{marked_by(link.mark)}')
             return
 
 
@@ -198,12 +206,12 @@ def node(node: Node, box: Box, moment: Moment) -> str:
     if moment.has(node.made):
         parts.append(_frame(node, box, moment))
         parts.append(_pill(node, box) if box.height < HEAD else _heading(node, box, moment))
-    for at, inner in enumerate(node.inner[:MOST_INNER]):
+    for at, inner in enumerate(node.drawn):
         if moment.has(inner.born):
             parts.append(_inner(inner, box, box.y + HEAD + at * INNER, moment))
     if len(node.inner) > MOST_INNER:
         parts.append(text(box.x + 21, box.y + HEAD + MOST_INNER * INNER + 15, _more(node), SMALL))
-    return group(_said(node, moment), "".join(parts))
+    return group(_said(node, moment), "".join(parts), mark=node.mark)
 
 
 def _more(node: Node) -> str:
@@ -266,4 +274,4 @@ def _inner(inner: Inner, box: Box, y: float, moment: Moment) -> str:
     if words:
         body += text(box.x + box.width - 16, y + 15, words, f'{PLAIN} font-size="11" text-anchor="end"')
     said = filter(None, [f"{inner.label}: {inner.class_name}", inner.part, f"{inner.params:,} parameters of its own"])
-    return group(", ".join(said), body)
+    return group(", ".join(said), body, mark=inner.mark)
