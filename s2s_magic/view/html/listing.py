@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from s2s_magic.ledger import Cell, Place
 from s2s_magic.view.escaping import escape
-from s2s_magic.view.html.markup import Markup, frame, join, tag
+from s2s_magic.view.html.markup import UNSTYLED, Markup, frame, join, tag
 from s2s_magic.view.report import Report, Step
 
 Spans = dict[tuple[int, int], list[str]]
@@ -41,7 +41,7 @@ def source_html(report: Report, uid: str | None = None) -> Markup:
         titles = [tag("div", f"Cell {cell.number}", class_="s2s-small") for cell in report.cells]
         blocks = [piece for pair in zip(titles, blocks, strict=True) for piece in pair]
     if uid is not None:
-        heads = tag("div", tag("span", "line"), tag("span", "step"), class_="s2s-small s2s-columns", hidden=True)
+        heads = tag("div", tag("span", "line"), tag("span", "step"), class_="s2s-small s2s-columns", hidden=UNSTYLED)
         blocks.insert(0, heads)
     return frame(join(blocks), "The code", "s2s-source s2s-with-steps" if uid is not None else "s2s-source")
 

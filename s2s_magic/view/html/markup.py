@@ -19,6 +19,8 @@ class Markup(str):
 
 
 Content = Cell
+UNSTYLED = "hidden"
+"""Value of the attribute ``hidden`` for what CSS shows again: JupyterLab removes an empty one with the styles."""
 FITS = 3
 """The number of columns that fit into any window."""
 
@@ -118,7 +120,7 @@ def styled(*content: Content, **attributes: str | None) -> Markup:
 
 @cache
 def asset(name: str) -> str:
-    """Read a stylesheet or script of this package, without comments on lines of their own and indentation."""
-    lines = map(str.strip, files("s2s_magic.view").joinpath(name).read_text(encoding="utf-8").splitlines())
-    text = "\n".join(line for line in lines if line and not line.startswith(("//", "/*")))
+    """Read a stylesheet or script of this package, without comments and indentation: every output has a copy."""
+    text = files("s2s_magic.view").joinpath(name).read_text(encoding="utf-8")
+    text = re.sub(r"^ *//.*\n|/\*.*?\*/\n?|^ +|\n(?=\n)", "", text, flags=re.MULTILINE | re.DOTALL)
     return re.sub(r" ?([{}:;,>]) (?=[^&|=])", r"\1", text) if name.endswith(".css") else text

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from s2s_magic.ledger.words import abridged, counted
-from s2s_magic.view.html.markup import Content, Markup, breakable, empty, heading, join, table, tag
+from s2s_magic.view.html.markup import UNSTYLED, Content, Markup, breakable, empty, heading, join, table, tag
 from s2s_magic.view.linked import layer_numbers, variable_numbers, where
 from s2s_magic.view.report import OwnerRow, Report, TreeRow, VariableRow
 from s2s_magic.view.rows import STILL_TRAINED
@@ -37,10 +37,11 @@ def owners_html(report: Report, uid: str) -> Markup:
     states = {line.state for line in lines if isinstance(line.row, VariableRow)}
     shown = tree_table(caption, lines, cells, marks, keys=keys, alike=len(states) < 2)
     together = f"Each of {counted(len(report.variables), 'variable')} is {min(states)}. " if len(states) == 1 else ""
+    summary = tag("summary", "Filter and columns")
     return join(
         [
             heading("Owners"),
-            tag("details", tag("summary", "Filter and columns"), *boxes, class_="s2s-filters s2s-small", hidden=True),
+            tag("details", summary, *boxes, class_="s2s-filters s2s-small", hidden=UNSTYLED),
             shown,
             tag("p", f"{together}After step {report.after}: {report.totals}", class_="s2s-small"),
         ]

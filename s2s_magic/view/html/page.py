@@ -16,7 +16,7 @@ from s2s_magic.view.followed_example import followed_html
 from s2s_magic.view.html.fits import training_html
 from s2s_magic.view.html.large import brief_owners_html, large_owners_html, large_steps_html
 from s2s_magic.view.html.listing import source_html
-from s2s_magic.view.html.markup import Markup, asset, heading, tag
+from s2s_magic.view.html.markup import UNSTYLED, Markup, asset, heading, tag
 from s2s_magic.view.html.panels import step_rules
 from s2s_magic.view.html.screen import as_json, open_if_styled, screen_html, wiring_html
 from s2s_magic.view.linked import where
@@ -89,7 +89,7 @@ def _uid(report: Report, number: int) -> str:
 def title_html(report: Report, *, controls: bool = False) -> Markup:
     """Show the model's name and its sizes, with a place for the script's buttons."""
     name = tag("div", report.name, class_="s2s-name", role="heading", aria_level=2)
-    buttons = tag("div", class_="s2s-controls", hidden=True) if controls else None
+    buttons = tag("div", class_="s2s-controls", hidden=UNSTYLED) if controls else None
     return tag("div", name, tag("div", " · ".join(report.sizes), class_="s2s-small"), buttons, class_="s2s-title")
 
 

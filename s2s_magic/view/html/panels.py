@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from s2s_magic.ledger.words import at
-from s2s_magic.view.html.markup import Markup, breakable, empty, frame, join, table, tag
+from s2s_magic.view.html.markup import UNSTYLED, Markup, breakable, empty, frame, join, table, tag
 from s2s_magic.view.linked import Thing, where
 from s2s_magic.view.report import Port, Report, Step
 from s2s_magic.view.tables import Cell, Table
@@ -38,7 +38,7 @@ def strip_html(report: Report, uid: str) -> Markup:
         line = tag("small", f"line {step.place.line}")
         shown = join([tag("span", step.index, " ", tag("span", sign(step), class_="s2s-sign")), line])
         chips.append(tag("label", shown, for_=f"{uid}-r{step.index}", class_="s2s-chip"))
-    return tag("fieldset", tag("legend", "Steps"), *chips, class_="s2s-strip", hidden=True)
+    return tag("fieldset", tag("legend", "Steps"), *chips, class_="s2s-strip", hidden=UNSTYLED)
 
 
 def heads_html(report: Report, uid: str) -> Markup:
@@ -59,7 +59,7 @@ def _buttons(step: int, uid: str, last: int) -> Markup:
         else tag("span", text, class_="s2s-button s2s-off", aria_hidden="true")
         for text, index in (("‹ Previous", step - 1), ("Next ›", step + 1))
     ]
-    return tag("div", *near, class_="s2s-buttons", id=f"{uid}-n{step}", hidden=True)
+    return tag("div", *near, class_="s2s-buttons", id=f"{uid}-n{step}", hidden=UNSTYLED)
 
 
 def tensors_html(report: Report, uid: str) -> Markup:

@@ -6,7 +6,7 @@ import json
 
 from s2s_magic.errors import SetupError
 from s2s_magic.view.html.listing import source_html
-from s2s_magic.view.html.markup import Markup, frame, heading, join, tag
+from s2s_magic.view.html.markup import UNSTYLED, Markup, frame, heading, join, tag
 from s2s_magic.view.html.owners import owners_html
 from s2s_magic.view.html.panels import KEY, heads_html, strip_html, tensors_html
 from s2s_magic.view.linked import Thing, things_of
@@ -26,7 +26,7 @@ def screen_html(report: Report, uid: str) -> tuple[Markup, dict[str, Thing]]:
     panes = tag(
         "div",
         tag("section", heading("Source"), source_html(report, uid), class_="s2s-pane"),
-        tag("section", heading("Wiring"), wiring, class_="s2s-pane", hidden=True),
+        tag("section", heading("Wiring"), wiring, class_="s2s-pane", hidden=UNSTYLED),
         tag("section", owners_html(report, uid), class_="s2s-pane"),
         class_="s2s-panes",
     )
