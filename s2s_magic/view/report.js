@@ -150,7 +150,6 @@
         svg.setAttribute("role", "group");
         svg.setAttribute("aria-label", "Wiring: boxes and wires");
       }
-      pane.dataset.lmSuppressShortcuts = "true";
     }
   }
 
@@ -239,5 +238,7 @@
   for (const fold of all(root, ".s2s-open")) fold.open = true;
   root.classList.add("s2s-live");
   prepare();
+  // JupyterLab leaves a key to an element that has this attribute itself.
+  for (const part of all(root, "input, button, summary, [data-thing], [tabindex]")) part.dataset.lmSuppressShortcuts = "true";
   show();
 })

@@ -123,7 +123,7 @@ def _line(cell: Cell, texts: Sequence[str], place: int, marking: _Marking) -> Ma
             spans.setdefault((start, stop), []).append(marking.value(indexes))
         begun += indexes if number == first else []
     shown = tag("code", marked(text, spans, marking.attribute)) if text else Markup("")
-    chosen = _step_labels(sorted(set(begun)), marking.uid) if marking.uid is not None else None
+    chosen = _step_labels(sorted(set(begun)), marking.uid) if begun and marking.uid is not None else None
     return tag("div", tag("span", number, class_="s2s-gutter"), chosen, shown, class_="s2s-line")
 
 

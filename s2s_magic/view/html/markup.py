@@ -122,5 +122,5 @@ def styled(*content: Content, **attributes: str | None) -> Markup:
 def asset(name: str) -> str:
     """Read a stylesheet or script of this package, without comments and indentation: every output has a copy."""
     text = files("s2s_magic.view").joinpath(name).read_text(encoding="utf-8")
-    text = re.sub(r"^ *//.*\n|/\*.*?\*/\n?|^ +|\n(?=\n)", "", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^ *//[^\n]*\n|/\*.*?\*/\n?|^ +|\n(?=\n)", "", text, flags=re.MULTILINE | re.DOTALL)
     return re.sub(r" ?([{}:;,>]) (?=[^&|=])", r"\1", text) if name.endswith(".css") else text

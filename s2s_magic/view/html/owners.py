@@ -77,7 +77,8 @@ def _noted(lines: list[TreeRow]) -> list[set[str]]:
 def _line(report: Report, lines: list[TreeRow], place: int) -> list[Content]:
     line = lines[place]
     owner = isinstance(line.row, OwnerRow)
-    now = [tag("span", "○ made" if owner else "+ new", class_="s2s-new"), tag("span", "↻ again", class_="s2s-again")]
+    now = [tag("span", "○ made" if owner else "+ new", class_="s2s-new")]
+    now += [] if owner else [tag("span", "↻ again", class_="s2s-again")]
     parameters = _grown(lines, place) if owner else f"{line.params:,}"
     return tree_cells(report, line, now=join(now), parameters=parameters)
 

@@ -54,10 +54,9 @@ def heads_html(report: Report, uid: str) -> Markup:
 
 def _buttons(step: int, uid: str, last: int) -> Markup:
     near = [
-        tag("label", text, for_=f"{uid}-r{index}", class_="s2s-button")
-        if 0 <= index <= last
-        else tag("span", text, class_="s2s-button s2s-off", aria_hidden="true")
+        tag("label", text, for_=f"{uid}-r{index}")
         for text, index in (("‹ Previous", step - 1), ("Next ›", step + 1))
+        if 0 <= index <= last
     ]
     return tag("div", *near, class_="s2s-buttons", id=f"{uid}-n{step}", hidden=UNSTYLED)
 

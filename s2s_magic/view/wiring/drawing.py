@@ -25,6 +25,7 @@ from s2s_magic.view.wiring.shapes import (
     labels,
     node,
     path,
+    px,
     rect,
     tensor_names,
     text,
@@ -162,6 +163,9 @@ def _legend(plan: Plan, returning: bool) -> Iterator[str]:
     yield text(x + 10, y + 4, "variables in it are trained", SMALL)
     if returning:
         x += LEGEND_OWNS
-        yield path(f"M{x + 30:.1f} {y:.1f}H{x + 5:.1f}", f'stroke="{ACCENT}" stroke-width="1.5" stroke-dasharray="4 3"')
+        yield path(
+            f"M{px(x + 30)} {px(y)}H{px(x + 5)}",
+            f'stroke="{ACCENT}" stroke-width="1.5" stroke-dasharray="4 3"',
+        )
         yield arrow_back(x, y, up=False)
         yield text(x + 38, y + 4, "the gradient’s way back", SMALL)

@@ -41,9 +41,14 @@ class Moment:
         return event <= self.after
 
 
+def px(length: float) -> str:
+    """Write a length in pixels, to a tenth of one."""
+    return f"{round(length, 1):g}"
+
+
 def text(x: float, y: float, words: str, style: str = PLAIN) -> str:
     """Return a text element with escaped words."""
-    return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{escape(words)}</text>'
+    return f'<text x="{px(x)}" y="{px(y)}" {style}>{escape(words)}</text>'
 
 
 def path(steps: str, style: str) -> str:
@@ -53,7 +58,7 @@ def path(steps: str, style: str) -> str:
 
 def rect(x: float, y: float, width: float, height: float, radius: float, style: str) -> str:
     """Return a rectangle with round corners."""
-    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="{radius:g}" {style}/>'
+    return f'<rect x="{px(x)}" y="{px(y)}" width="{px(width)}" height="{px(height)}" rx="{radius:g}" {style}/>'
 
 
 def group(title: str, body: str, style: str = "", mark: str = "") -> str:
@@ -86,7 +91,7 @@ def badge(box: Box, words: str) -> str:
 
 def arrow_back(x: float, y: float, *, up: bool) -> str:
     """Draw the head of a gradient's arrow."""
-    return path(f"M{x:.1f} {y:.1f}{'l-4 8h8z' if up else 'l8 -4v8z'}", f'fill="{ACCENT}"')
+    return path(f"M{px(x)} {px(y)}{'l-4 8h8z' if up else 'l8 -4v8z'}", f'fill="{ACCENT}"')
 
 
 # -- wires -----------------------------------------------------------------------------------------------------------
@@ -99,7 +104,7 @@ def wire(link: Link, route: tuple[Point, ...], moment: Moment) -> str:
     shifts = {1: (0.0,), 2: (-2.5, 2.5), 3: (-4.0, 0.0, 4.0)}.get(len(tensors), (0.0,))
     lines = "".join(path(_curve(route, shift), "") for shift in shifts)
     x, y = route[-1]
-    head = f"M{x:.1f} {y:.1f}{'l8 -4v8z' if _is_sideways(route) else 'l-4.5 -8h9z'}"
+    head = f"M{px(x)} {px(y)}{'l8 -4v8z' if _is_sideways(route) else 'l-4.5 -8h9z'}"
     colour = ACCENT if in_focus else "currentColor"
     kinds = dict.fromkeys(f"{t.name or 'unnamed'} {_shape(t.shape)} {t.dtype}" for t in tensors)
     body = lines + path(head, f'fill="{colour}" stroke-width="0.5"')
@@ -117,14 +122,14 @@ def gradient(route: tuple[Point, ...]) -> str:
 def _curve(route: tuple[Point, ...], shift: float) -> str:
     """Return the path of a route: straight down through rows, curved between them."""
     (x, y), *rest = route
-    steps = [f"M{x + shift:.1f} {y:.1f}"]
+    steps = [f"M{px(x + shift)} {px(y)}"]
     sideways = _is_sideways(route)
     for to_x, to_y in rest:
         if sideways or x == to_x:
-            steps.append(f"L{to_x + shift:.1f} {to_y:.1f}")
+            steps.append(f"L{px(to_x + shift)} {px(to_y)}")
         else:
             middle = (y + to_y) / 2
-            steps.append(f"C{x + shift:.1f} {middle:.1f} {to_x + shift:.1f} {middle:.1f} {to_x + shift:.1f} {to_y:.1f}")
+            steps.append(f"C{px(x + shift)} {px(middle)} {px(to_x + shift)} {px(middle)} {px(to_x + shift)} {px(to_y)}")
         x, y = to_x, to_y
     return "".join(steps)
 
@@ -236,7 +241,7 @@ def _frame(node: Node, box: Box, moment: Moment) -> str:
         style += ' stroke-dasharray="5 4"'
     shape = rect(box.x, box.y, box.width, box.height, box.height / 2 if box.height < HEAD else 6, style)
     if node.kind == "block":
-        behind = f"M{box.x + 6:.1f} {box.y - 4:.1f}H{box.x + box.width + 4:.1f}V{box.bottom - 6:.1f}"
+        behind = f"M{px(box.x + 6)} {px(box.y - 4)}H{px(box.x + box.width + 4)}V{px(box.bottom - 6)}"
         shape = path(behind, 'stroke="currentColor" stroke-opacity="0.6" stroke-width="1.2"') + shape
     if node.trainable and node.params_after(moment.after):
         shape += rect(box.x + 4, box.y + 11, 4, box.height - 20, 0, f'fill="{ACCENT}"')
