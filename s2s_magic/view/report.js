@@ -9,6 +9,7 @@
   const now = root.querySelector(".s2s-now");
   const said = root.querySelector(".s2s-said");
   const last = steps.length - 1;
+  const HEAD = 30;
   const stops = new Map();
   let timer = null;
 
@@ -63,7 +64,7 @@
     }
   }
 
-  // Scroll a pane, and nothing else, until the first of some parts is in sight, and if there is room the last.
+  // Scroll a pane, and nothing else, until all of some parts are in sight; if there is no room for all, until one is.
   function reveal(pane, parts) {
     const frame = pane.querySelector(".s2s-source, .s2s-scroll");
     const shown = parts.filter(seen).map((part) => part.getBoundingClientRect());
@@ -71,10 +72,9 @@
     const here = frame.getBoundingClientRect();
     const top = Math.min(...shown.map((there) => there.top));
     const bottom = Math.max(...shown.map((there) => there.bottom));
-    if (top < here.top + 24 || bottom > here.bottom) {
-      const room = frame.clientHeight - (bottom - top);
-      frame.scrollTop += top - here.top - Math.max(30, room / 2);
-    }
+    const room = frame.clientHeight - HEAD - (bottom - top);
+    const inside = shown.map((there) => there.top >= here.top + HEAD && there.bottom <= here.bottom);
+    if (room > 0 ? inside.includes(false) : !inside.includes(true)) frame.scrollTop += top - here.top - HEAD - Math.max(6, room / 2);
     const left = Math.min(...shown.map((there) => there.left));
     if (left < here.left || left > here.right - 40) frame.scrollLeft += left - here.left - 20;
   }
