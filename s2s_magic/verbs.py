@@ -10,8 +10,6 @@ from typing import Any
 from s2s_magic.search_options import OF_BEAMS, SEARCH
 
 CELL_VERBS = ("build", "trace", "fit", "score")
-
-
 LINE_VERBS = ("inspect", "explain", "code", "decode", "compare", "save", "load", "export", "list")
 
 
@@ -37,8 +35,6 @@ def new_name(word: str) -> str:
 
 
 _NAME = {"type": model_name, "metavar": "NAME"}
-
-
 _MODEL = {
     "flags": ("--model",),
     "metavar": "MODEL",
@@ -51,14 +47,8 @@ _TARGET = {
     "metavar": "TARGET",
     "help": "what the followed SOURCE should become; what NAME says unless given",
 }
-
-
 _NEW = {"type": new_name, "metavar": "NAME", "help": "the name to bind"}
-
-
 _FOLDER = {"metavar": "DIR", "help": "the folder"}
-
-
 _ENDS: tuple[dict[str, Any], ...] = (
     {"flags": ("--max-length",), "type": int, "metavar": "N", "help": "longest output"},
     {

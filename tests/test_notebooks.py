@@ -51,6 +51,17 @@ def test_every_display_has_text_and_html(name):
     assert [source for source, kinds in displays if not {"text/plain", "text/html"} <= kinds] == []
 
 
+def test_each_report_of_the_story_is_less_than_120_kilobytes():
+    sizes = [
+        sum(len(form.encode()) for form in out.data.values())
+        for cell in executed("by_hand").cells
+        for out in cell.get("outputs", [])
+        if out.output_type == "display_data" and "s2s-strip" in out.data.get("text/html", "")
+    ]
+    assert len(sizes) >= 5
+    assert max(sizes) < 120_000
+
+
 @pytest.mark.slow
 def test_the_quickstart_reads_dates_it_has_never_seen():
     notebook = executed("quickstart")

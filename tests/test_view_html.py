@@ -1,5 +1,6 @@
 """The report as HTML: self-contained, escaped, accessible, and small."""
 
+import json
 import re
 from functools import cache
 from html.parser import HTMLParser
@@ -14,9 +15,11 @@ from s2s_magic.ledger import Cell, Ledger
 from s2s_magic.ledger.compare import compare
 from s2s_magic.ledger.explain import explain
 from s2s_magic.view import report, to_html
+from s2s_magic.view.bundles import report_display
 from s2s_magic.view.comparison import comparison_html
 from s2s_magic.view.explained import explanation_html
 from s2s_magic.view.html.listing import marked
+from s2s_magic.view.linked import things_of
 from s2s_magic.view.wiring.drawing import Moment, badges, parts, plan_wiring
 
 VOID = {"wbr", "input", "meta", "br", "img", "link"}
@@ -178,6 +181,66 @@ def test_a_large_report_is_folded_and_still_has_every_step():
 
 def test_an_empty_ledger_is_shown_as_one():
     assert "Nothing was recorded." in read(to_html(report(Ledger("nothing")))).get_text()
+
+
+# -- size, and where styles and scripts are removed ------------------------------------------------------------------
+
+
+def test_a_report_is_less_than_120_kilobytes_of_a_notebook(translator):
+    bundle = report_display(translator.ledger, training=True)._repr_mimebundle_()
+    assert sum(len(form.encode()) for form in bundle.values()) < 120_000
+
+
+def plain(html):
+    """Return a page as GitHub shows it: no style, no script, no drawing's elements, and few attributes."""
+    page = read(html)
+    for element in page.find_all(["style", "script"]):
+        element.decompose()
+    for element in page.find_all(True):
+        element.attrs = {key: value for key, value in element.attrs.items() if key in ("open", "scope", "colspan")}
+        if element.name in ("svg", "g", "path", "rect", "text", "title", "desc", "input", "section", "fieldset"):
+            element.unwrap()
+    return page
+
+
+def test_without_styles_a_page_is_owners_and_findings_and_the_rest_is_folded(translator):
+    page = plain(to_html(translator))
+    assert page.find("details")
+    for fold in page.find_all("details"):
+        assert not fold.has_attr("open")
+        fold.clear()
+    rows = page.find_all(["tr", "li"])
+    assert len(rows) < 15
+    text = page.get_text(" ")
+    assert len(text) < 1200
+    for words in ("translator", "Who owns what at the end", "decoder_cell LSTMCell", "embeddings is called twice"):
+        assert words in text
+
+
+def test_without_styles_many_owners_are_folded_too():
+    page = plain(to_html(report(large_ledger(60, 200))))
+    assert "Show all 59 owners" in page.get_text()
+    for fold in page.find_all("details"):
+        fold.clear()
+    assert len(page.find_all(["tr", "li"])) <= 20
+
+
+def test_the_script_s_data_cannot_end_the_script(translator):
+    name = "</script><b>\u2028<!--"
+    page = read(to_html(report(renamed(translator.ledger, name))))
+    (script,) = page.find_all("script")
+    data = script.string.rpartition(")('")[2].partition(",")[2].removesuffix(");")
+    assert "<" not in data
+    assert any(name.replace("\u2028", "") in said.replace("\u2028", "") for said, *_ in json.loads(data).values())
+
+
+def test_every_mark_of_the_page_lights_something_and_every_light_is_there(translator):
+    page = read(to_html(translator))
+    marks = {mark for element in page.find_all(attrs={"data-is": True}) for mark in element["data-is"].split()}
+    things = things_of(translator, plan_wiring(translator.ledger).graph)
+    assert {re.sub("^[br]", "o", mark) for mark in marks} == things.keys()
+    assert {mark for thing in things.values() for mark in thing.lights} <= marks
+    assert all(thing.steps for thing in things.values())
 
 
 # -- escaping --------------------------------------------------------------------------------------------------------

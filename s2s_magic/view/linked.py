@@ -101,8 +101,10 @@ class _Found:
             events[key].append(step.index)
             yield f"s{step.index}", self._step(step.index, key, wires[step.index])
         sums = {line.row.key: line for line in self.report.tree()}
-        for key in {**events, **self.report.owners}:
+        for key in dict.fromkeys([*events, *self.report.owners]):
             owner = self.report.owners.get(key)
+            if owner is None and key not in self.boxes:
+                continue
             steps = sorted({*events[key], *(owner.steps if owner else ())})
             said = self._owner(owner, sums[key].params, sums[key].state) if owner else self._layer(key)
             own = owner.variables if owner else ()
