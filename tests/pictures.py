@@ -15,6 +15,7 @@ from harness import PATIENCE, browser, chromium, jupyter, open_notebook, run_all
 
 NOTEBOOK = Path(__file__).parents[1] / "examples" / "by_hand.ipynb"
 WINDOW = {"width": 1400, "height": 1500}
+NARROWER = {"width": 1180, "height": 1500}
 TALLEST = 860
 MARGIN = 12
 SECOND_CALL = 5
@@ -32,7 +33,7 @@ def photograph(page, shown, path: Path, *, at=None) -> None:
     box = shown.bounding_box()
     clip = {
         "x": box["x"] - MARGIN,
-        "y": box["y"],
+        "y": box["y"] - 4,
         "width": box["width"] + 2 * MARGIN,
         "height": min(box["height"] + MARGIN, TALLEST),
     }
@@ -60,6 +61,7 @@ def take_pictures(folder: Path) -> None:
             page.keyboard.press("Control+b")  # fold the side bar
             screen = page.locator(".s2s-live:visible").last
             photograph(page, screen, folder / "steps.png", at=screen.locator(f"code [data-is=s{SECOND_CALL}]"))
+            page.set_viewport_size(NARROWER)
             inspector = page.locator(".s2s-inspector").last
             for title in ("Training", "Wiring"):
                 show(page, title)

@@ -28,8 +28,13 @@
     return [...new Set(marks.map((mark) => mark.replace(/^[br]/, "o")))].filter((mark) => mark in things);
   }
 
-  function words(thing) {
-    return thing[0] === "s" ? document.getElementById(uid + "-h" + thing.slice(1)).textContent : things[thing][0];
+  // A step is told by its own sentence, everything else by the words that came with it.
+  function tell(pointed) {
+    const parts = pointed.flatMap((thing) => {
+      if (thing[0] !== "s") return [things[thing][0], " "];
+      return [...document.getElementById(uid + "-h" + thing.slice(1)).cloneNode(true).childNodes, " "];
+    });
+    said.replaceChildren(...parts);
   }
 
   // The group or row that shows a part as of the first step of what it is, if that is still to come.
@@ -59,7 +64,7 @@
     }
     now.classList.toggle("s2s-pointing", pointed.length > 0);
     if (pointed.length) {
-      said.textContent = pointed.slice(0, 3).map(words).join(" ");
+      tell(pointed.slice(0, 3));
       for (const pane of panes) reveal(pane, all(pane, ".s2s-lit"));
     }
   }
@@ -86,7 +91,7 @@
       reveal(pane, marks.flatMap((mark) => all(pane, `[data-is~="${mark}"]`)));
       tabStop(pane);
     }
-    said.textContent = words("s" + at);
+    tell(["s" + at]);
   }
 
   function go(to) {

@@ -57,7 +57,7 @@ def step(page) -> int:
 
 
 def status(page) -> str:
-    return page.get_by_role("status").text_content()
+    return page.get_by_role("status").text_content().strip()
 
 
 def part(page, mark: str, pane: str = ""):
