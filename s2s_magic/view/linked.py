@@ -61,7 +61,7 @@ def where(report: Report, steps: Sequence[int]) -> str:
 def _lines(report: Report, steps: Sequence[int]) -> str:
     lines: dict[int, dict[int, None]] = defaultdict(dict)
     for step in steps:
-        place = report.steps[step].place
+        place = report.ledger.events[step]
         lines[place.cell][place.line] = None
     said = []
     for cell, numbers in lines.items():

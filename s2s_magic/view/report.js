@@ -246,4 +246,6 @@
   // JupyterLab leaves a key to an element that has this attribute itself.
   for (const part of all(root, "input, button, summary, [data-thing], [tabindex]")) part.dataset.lmSuppressShortcuts = "true";
   show();
+  // Where nothing is seen there is no tab stop: a page that stands in for an inspector is hidden at first.
+  new ResizeObserver(() => panes.forEach(tabStop)).observe(root);
 })

@@ -78,7 +78,8 @@ def kernel(page, command):
 
 
 def click_through(fragment):
-    """Prove that a page is alive: a click on an expression goes to its step."""
+    """Prove that a page is alive: Tab finds each pane, and a click on an expression goes to its step."""
+    assert fragment.locator("[data-thing][tabindex='0']:visible").count() == 3
     fragment.locator("code [data-is=s5]").click()
     assert fragment.locator(".s2s-radio:checked").get_attribute("id").endswith("-r5")
     assert fragment.locator(".s2s-head:visible, .s2s-said:visible").first.inner_text().startswith("Step 5 · line 7")

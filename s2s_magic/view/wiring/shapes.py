@@ -15,7 +15,8 @@ from s2s_magic.view.wiring.placement import HEAD, INNER, Box, Point
 
 ACCENT, HALO = "var(--a)", "var(--h)"
 COLOURS = (
-    "--a:var(--s2s-accent,var(--jp-brand-color1,#1565c0));--h:var(--s2s-background,var(--jp-layout-color0,Canvas))"
+    "--a:var(--s2s-accent,var(--jp-brand-color1,#1565c0));"
+    "--h:var(--s2s-background,var(--jp-layout-color0,var(--vscode-editor-background,Canvas)))"
 )
 """The style of a drawing: its one accent, and the colour behind it, under short names."""
 PLAIN = 'fill="currentColor"'
