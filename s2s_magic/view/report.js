@@ -243,8 +243,14 @@
   for (const fold of all(root, ".s2s-open")) fold.open = true;
   root.classList.add("s2s-live");
   prepare();
-  // JupyterLab leaves a key to an element that has this attribute itself.
-  for (const part of all(root, "input, button, summary, [data-thing], [tabindex]")) part.dataset.lmSuppressShortcuts = "true";
+  // JupyterLab leaves a key to an element that has this attribute itself; it gets those with Control, such as to save.
+  const keys = all(root, "input, button, summary, [data-thing], [tabindex]");
+  const keep = (part, ours) => { if (keys.includes(part)) part.toggleAttribute("data-lm-suppress-shortcuts", ours); };
+  for (const part of keys) keep(part, true);
+  const isControl = (event) => event.key === "Control" || event.key === "Meta";
+  root.addEventListener("keydown", (event) => { if (isControl(event)) keep(event.target, false); });
+  root.addEventListener("keyup", (event) => { if (isControl(event)) keep(event.target, true); });
+  root.addEventListener("focusout", (event) => keep(event.target, true));
   show();
   // Where nothing is seen there is no tab stop: a page that stands in for an inspector is hidden at first.
   new ResizeObserver(() => panes.forEach(tabStop)).observe(root);

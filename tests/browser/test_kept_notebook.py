@@ -111,6 +111,14 @@ def test_keys_of_the_notebook_do_not_reach_into_the_page(ran):
     page.keyboard.press("Enter")
     assert chosen.get_attribute("id").endswith("-r9")
     assert page.locator(".jp-Cell").count() == cells
+    assert page.locator("#jp-left-stack").is_visible()
+    page.keyboard.press("Control+b")
+    page.locator("#jp-left-stack").wait_for(state="hidden")
+    page.keyboard.press("Control+b")
+    page.locator("#jp-left-stack").wait_for()
+    page.keyboard.press("d")
+    page.keyboard.press("d")
+    assert page.locator(".jp-Cell").count() == cells
 
 
 def test_after_a_restart_of_the_kernel_its_page_is_seen(ran):
