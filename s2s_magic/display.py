@@ -13,7 +13,7 @@ from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
-from s2s_magic.errors import LookupFailed
+from s2s_magic.errors import LookupFailed, SetupError
 from s2s_magic.files import check_targets, write_whole
 from s2s_magic.handle import Seq2Seq
 from s2s_magic.ledger import Ledger
@@ -29,17 +29,8 @@ if TYPE_CHECKING:
 
 
 def best_mode(shell: Any) -> str:
-    """Choose between "widget", "html" and "text".
-
-    A shell without a kernel is a terminal. If the execute request's ``allow_stdin`` (Jupyter's messaging protocol)
-    says that nobody can answer a prompt (nbclient, nbconvert, papermill), the output will be a static page, where a
-    widget would not work.
-    """
-    kernel = getattr(shell, "kernel", None)
-    if kernel is None:
-        return "text"
-    attended = kernel.get_parent("shell").get("content", {}).get("allow_stdin", True)
-    return "widget" if attended and find_spec("ipywidgets") is not None else "html"
+    """Choose between "html" and "text": a shell without a kernel is a terminal."""
+    return "text" if getattr(shell, "kernel", None) is None else "html"
 
 
 def show_model(
@@ -53,18 +44,26 @@ def show_model(
 ) -> Any:
     """Display a model's report, up to event ``after`` or opened at its training page.
 
-    ``mode`` is "auto", "widget", "html" or "text". ``replaced`` is the model's previous widget: it is closed,
-    so that only one stays alive. Returns the widget to pass as ``replaced`` the next time.
+    ``mode`` is "auto", "widget", "html" or "text": the page is alive without a kernel, so the widget, which is not, is
+    shown only if it is asked for. ``replaced`` is the model's previous widget: it is closed, so that only one stays
+    alive. Returns the widget to pass as ``replaced`` the next time.
+
+    Raises
+    ------
+    SetupError
+        If the widget is asked for where ipywidgets is not installed.
     """
     from IPython.display import display
 
     mode = best_mode(shell) if mode == "auto" else mode
-    if mode != "widget" or find_spec("ipywidgets") is None:
+    if mode != "widget":
         show, width = (print, _terminal_width()) if mode == "text" else (display, None)
         show(report_display(model.ledger, after=after, training=training, width=width))
         if model.inference is not None:
             show(show_comparison(side_by_side(model.ledger, model.inference.ledger)))
         return replaced
+    if find_spec("ipywidgets") is None:
+        raise SetupError("the inspector is made of ipywidgets, which are not installed: pip install ipywidgets")
     from s2s_magic.view import report, to_widget
 
     shown = report(model.ledger, after=after, training=training)

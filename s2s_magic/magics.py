@@ -45,7 +45,7 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
     display = Enum(
         ("auto", "widget", "html", "text"),
         "auto",
-        help="How reports are shown: as a widget where the front-end can, as HTML, or as text.",
+        help="How reports are shown: in a notebook as HTML and in a terminal as text (auto), or as one of the others.",
     ).tag(config=True)
 
     @no_var_expand  # type: ignore[untyped-decorator]
@@ -84,7 +84,7 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         check_free(options.name, self.shell)
         model = api.build(cell, name=options.name, namespace=self.shell.user_ns, first_line=2)
         bind(self.shell, model)
-        self._show(model)
+        self._show_new(model)
 
     def _trace(self, options: Namespace, cell: str) -> None:
         __tracebackhide__ = True
@@ -111,7 +111,7 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         if not seen.ledger.events and had is not None and error is None:
             print(f"{options.name} stays as it was: this cell made and called no layer.")
         elif error is None or seen.ledger.events:
-            self._show(seen)
+            self._show_new(seen)
         if error is not None:
             raise as_plain(error, self.shell)
 
@@ -121,7 +121,7 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         try:
             api.fit(model, cell, self.shell.user_ns, first_line=2, watch=self._update)
         finally:
-            self._update(model)
+            self._update(model, over=True)
 
     def _score(self, options: Namespace, cell: str) -> Any:
         scored = score(self._model(options.name), cell, self.shell.user_ns, first_line=2)
@@ -142,7 +142,8 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
                 return model.ledger
             shown = {kind: api.explain(model, which=options.model, **given) for kind, given in asked.items()}
             if not write_views(model.ledger, options, **shown):
-                self._show(model, after=options.after, training=options.training)
+                mode = "widget" if options.widget else self.display
+                self._show(model, mode=mode, after=options.after, training=options.training)
         return None
 
     def _explain(self, options: Namespace) -> Any:
@@ -210,7 +211,7 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
         onto = api.models_in(self.shell.user_ns).get(options.name)
         model = api.load(options.folder, name=options.name, onto=onto)
         bind(self.shell, model)
-        self._show(model)
+        self._show_new(model)
 
     def _export(self, options: Namespace) -> None:
         path = api.export(
@@ -230,22 +231,21 @@ class Seq2SeqMagics(Magics):  # type: ignore[misc]
     def _model(self, name: str) -> Seq2Seq:
         return model_named(name, self.shell.user_ns)
 
-    def _show(self, model: Seq2Seq, *, after: int | None = None, training: bool = False) -> None:
+    def _show_new(self, model: Seq2Seq) -> None:
+        """Show a model that was bound just now; an inspector of what had its name before becomes its page."""
+        if (inspector := self.widgets.pop(model.name, None)) is not None:
+            inspector.retire()
+        self._show(model, mode=self.display)
+
+    def _show(self, model: Seq2Seq, **how: Any) -> None:
         from s2s_magic.display import show_model
 
-        self.widgets[model.name] = show_model(
-            model,
-            self.shell,
-            mode=self.display,
-            after=after,
-            training=training,
-            replaced=self.widgets.get(model.name),
-        )
+        self.widgets[model.name] = show_model(model, self.shell, replaced=self.widgets.get(model.name), **how)
 
-    def _update(self, model: Seq2Seq) -> None:
+    def _update(self, model: Seq2Seq, *, over: bool = False) -> None:
         """Update an open inspector with the fit's progress, also after an interrupt."""
         if (inspector := self.widgets.get(model.name)) is not None:
-            inspector.update(model.ledger)
+            inspector.update(model.ledger, over=over)
 
     def _show_view(self, kind: str, value: Any) -> None:
         from s2s_magic.view import bundles

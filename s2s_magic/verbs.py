@@ -14,8 +14,6 @@ LINE_VERBS = ("inspect", "explain", "code", "decode", "compare", "diff", "quiz",
 
 
 _NAME = {"type": model_name, "metavar": "NAME"}
-
-
 _MODEL = {
     "flags": ("--model",),
     "metavar": "MODEL",
@@ -28,14 +26,8 @@ _TARGET = {
     "metavar": "TARGET",
     "help": "what the followed SOURCE should become; what NAME says unless given",
 }
-
-
 _NEW = {"type": new_name, "metavar": "NAME", "help": "the name to bind"}
-
-
 _FOLDER = {"metavar": "DIR", "help": "the folder"}
-
-
 _ENDS: tuple[dict[str, Any], ...] = (
     {"flags": ("--max-length",), "type": int, "metavar": "N", "help": "longest output"},
     {
@@ -96,6 +88,12 @@ VERBS: dict[str, tuple[str, str, dict[str, dict[str, Any]], tuple[dict[str, Any]
                 "nargs": 0,
                 "default": False,
                 "help": "open with what training did to each variable",
+            },
+            {
+                "flags": ("--widget",),
+                "nargs": 0,
+                "default": False,
+                "help": "open the inspector, which needs the kernel: it follows a fit, looks names up and decodes",
             },
             {"flags": ("--json",), "metavar": "FILE", "help": "write the ledger"},
             {"flags": ("--html",), "metavar": "FILE", "help": "write one self-contained page"},

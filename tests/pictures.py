@@ -1,37 +1,39 @@
 """Make the README's pictures from a real run: python tests/pictures.py examples/pictures.
 
-The notebook examples/by_hand.ipynb runs in its own JupyterLab; screenshots show three pages of its inspector.
+The notebook examples/by_hand.ipynb runs in its own JupyterLab; screenshots show the page of a trace, and two pages of
+the inspector.
 """
 
 import argparse
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "browser"))
 
-from harness import PATIENCE, browser, chromium, jupyter, open_notebook, run_all
+from harness import PATIENCE, browser, chromium, jupyter, open_notebook, run_all, with_inspectors
 
 NOTEBOOK = Path(__file__).parents[1] / "examples" / "by_hand.ipynb"
-WINDOW = {"width": 1180, "height": 1500}
+WINDOW = {"width": 1400, "height": 1500}
+NARROWER = {"width": 1180, "height": 1500}
 TALLEST = 860
 MARGIN = 12
 SECOND_CALL = 5
 
 
-def photograph(page, path: Path) -> None:
-    """Save a screenshot of the inspector, cut off where a reader would have to scroll."""
-    inspector = page.locator(".s2s-inspector").last
-    inspector.scroll_into_view_if_needed()
-    inspector.evaluate("box => box.scrollIntoView({block: 'start'})")
-    page.mouse.move(0, 0)
+def photograph(page, shown, path: Path, *, at=None) -> None:
+    """Save a screenshot of what is shown, cut off where a reader would have to scroll; point ``at`` a part of it."""
+    shown.scroll_into_view_if_needed()
+    shown.evaluate("box => box.scrollIntoView({block: 'start'})")
     page.evaluate("document.activeElement.blur()")
+    page.mouse.move(0, 0)
+    if at is not None:
+        at.hover()
     page.wait_for_timeout(800)
-    box = inspector.bounding_box()
+    box = shown.bounding_box()
     clip = {
         "x": box["x"] - MARGIN,
-        "y": box["y"],
+        "y": box["y"] - 4,
         "width": box["width"] + 2 * MARGIN,
         "height": min(box["height"] + MARGIN, TALLEST),
     }
@@ -50,23 +52,20 @@ def take_pictures(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         served, home = Path(scratch, "notebooks"), Path(scratch, "home")
         served.mkdir()
-        shutil.copy(NOTEBOOK, served)
+        notebook = with_inspectors(NOTEBOOK, served)
         with jupyter("lab", served, home) as address, browser() as chrome:
             page = chrome.new_page(viewport=WINDOW, device_scale_factor=1.5)
             page.set_default_timeout(PATIENCE)
-            open_notebook(page, address, "lab", NOTEBOOK.name)
-            run_all(page, NOTEBOOK)
+            open_notebook(page, address, "lab", notebook.name)
+            run_all(page, notebook)
             page.keyboard.press("Control+b")  # fold the side bar
-            show(page, "Training")
-            photograph(page, folder / "training.png")
-            show(page, "Steps")
-            page.get_by_role("button", name="First", exact=True).last.click()
-            for _ in range(SECOND_CALL):
-                page.get_by_role("button", name="Next", exact=True).last.click()
-            photograph(page, folder / "steps.png")
-            show(page, "Wiring")
-            page.get_by_role("button", name="Last", exact=True).last.click()
-            photograph(page, folder / "wiring.png")
+            screen = page.locator(".s2s-live:visible").last
+            photograph(page, screen, folder / "steps.png", at=screen.locator(f"code [data-is=s{SECOND_CALL}]"))
+            page.set_viewport_size(NARROWER)
+            inspector = page.locator(".s2s-inspector").last
+            for title in ("Training", "Wiring"):
+                show(page, title)
+                photograph(page, inspector, folder / f"{title.lower()}.png")
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from tensorflow import keras
 from kerases import KERAS3
 from s2s_magic import api
 from s2s_magic.errors import DataError, FitError, Seq2SeqError, UsageError
+from s2s_magic.view.wiring.shapes import HALO
 
 SPEC = "vocab: 9\nembed: 4\nencoder: lstm(6)\ndecoder: lstm(6)\nstart: 1\nend: 2\nmax_length: 5\ncode: keras\n"
 SOURCE, TARGET, FED = [3, 4, 5], [6, 7, 2], [1, 6, 7]
@@ -172,7 +173,7 @@ def test_each_number_on_a_wire_stands_on_a_ground_of_the_pages_colour(model):
     page = api.explain(model, follow=SOURCE, target=TARGET)._repr_mimebundle_()["text/html"]
     labels = re.findall(r"(<rect [^>]*/>)?<text [^>]*>([^<]* ← [^<]*)</text>", page)
     assert len(labels) > 3
-    assert [label for ground, label in labels if "Canvas" not in ground] == []
+    assert [label for ground, label in labels if f'fill="{HALO}"' not in ground] == []
 
 
 @pytest.fixture

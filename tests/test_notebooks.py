@@ -65,6 +65,17 @@ def test_the_story_by_hand_is_readable_and_short_as_markdown():
     assert written.count("```") % 2 == 0
 
 
+def test_each_report_of_the_story_is_less_than_120_kilobytes():
+    sizes = [
+        sum(len(form.encode()) for form in out.data.values())
+        for cell in executed("by_hand").cells
+        for out in cell.get("outputs", [])
+        if out.output_type == "display_data" and "s2s-strip" in out.data.get("text/html", "")
+    ]
+    assert len(sizes) >= 5
+    assert max(sizes) < 120_000
+
+
 @pytest.mark.slow
 def test_the_quickstart_reads_dates_it_has_never_seen():
     notebook = executed("quickstart")

@@ -5,12 +5,14 @@ import json
 import numpy as np
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
 
 from addons import run_plainly
 from kerases import KERAS3
 from models import by_hand
 from s2s_magic import Ledger, Seq2Seq
-from s2s_magic.errors import DataError, LookupFailed, SpecError
+from s2s_magic.errors import DataError, LookupFailed, SetupError, SpecError
+from s2s_magic.view.widget.inspector import WIDGET_VIEW
 
 SPEC = "%%seq2seq build small\nvocab: 30\nembed: 6\nencoder: lstm(8)\ndecoder: lstm(8)\ncode: tfa"
 
@@ -237,3 +239,28 @@ def test_an_inspection_says_what_ran_on_faster_kernels_and_why_the_rest_did_not(
     assert "encoder, decoder and loss ran on faster kernels; optimizer did not: SGD: understood is Adam" in shown
     run(notebook, "%%seq2seq fit quick\nsource: X\ntarget: Y\naccelerate: off")
     assert notebook.user_ns["quick"].evidence.runs[-1].accelerated == {}
+
+
+def test_the_inspector_is_opened_where_it_is_asked_for_and_goes_when_its_name_is_bound_anew(notebook, capsys):
+    run(notebook, SPEC.replace("small", "watched"))
+    magics = notebook.magics_manager.registry["Seq2SeqMagics"]
+    assert magics.widgets["watched"] is None
+    with capture_output() as seen:
+        run(notebook, "%seq2seq inspect watched --widget")
+    page, view = (set(output.data) for output in seen.outputs)
+    assert page == {"text/plain", "text/html"}
+    assert WIDGET_VIEW in view
+    inspector = magics.widgets["watched"]
+    run(notebook, "%seq2seq inspect watched")
+    assert magics.widgets["watched"] is inspector
+    assert inspector.comm is not None
+    with capture_output():
+        run(notebook, "%%seq2seq trace watched\nfrom tensorflow import keras\ni = keras.Input([4])")
+    assert magics.widgets["watched"] is None
+    assert inspector.comm is None
+
+
+def test_without_ipywidgets_the_inspector_is_refused_in_one_line(notebook, monkeypatch):
+    monkeypatch.setattr("s2s_magic.display.find_spec", lambda name: None)
+    with pytest.raises(SetupError, match="pip install ipywidgets"):
+        run(notebook, "%seq2seq inspect small --widget")

@@ -1,5 +1,6 @@
 """The report as HTML: self-contained, escaped, accessible, and small."""
 
+import json
 import re
 from functools import cache
 from html.parser import HTMLParser
@@ -14,10 +15,12 @@ from s2s_magic.ledger import Cell, Ledger
 from s2s_magic.ledger.compare import compare
 from s2s_magic.ledger.explain import explain
 from s2s_magic.view import report, to_html
+from s2s_magic.view.bundles import report_display
 from s2s_magic.view.comparison import comparison_html
 from s2s_magic.view.explained import explanation_html
 from s2s_magic.view.html.listing import marked
-from s2s_magic.view.wiring.drawing import Moment, parts, plan_wiring
+from s2s_magic.view.linked import things_of
+from s2s_magic.view.wiring.drawing import Moment, badges, parts, plan_wiring
 
 VOID = {"wbr", "input", "meta", "br", "img", "link"}
 
@@ -74,7 +77,7 @@ def test_every_table_has_a_caption_and_scoped_headers(any_view):
     for table in tables:
         assert table.caption is not None
         assert table.caption.get_text().strip()
-        assert all(head.get("scope") in ("row", "col") for head in table.find_all("th"))
+        assert all(head.get("scope") in ("row", "col", "rowgroup") for head in table.find_all("th"))
         assert all(row.find("th") for row in table.find_all("tr"))
 
 
@@ -123,29 +126,32 @@ def test_the_same_report_gives_the_same_html(translator):
     assert to_html(translator) == to_html(report(translator_ledger(training=True), training=True))
 
 
-def test_every_step_has_a_named_radio_button_and_a_panel_and_the_last_is_chosen(translator):
+def test_every_step_has_a_named_radio_button_and_a_sentence_and_the_last_is_chosen(translator):
     page = read(to_html(translator))
     radios = page.find_all("input", type="radio")
-    assert len(radios) == len(page.find_all(class_="s2s-panel")) == 14
+    assert len(radios) == len(page.find_all(class_="s2s-head")) == len(page.select("tbody.s2s-step")) == 14
     assert [radio["id"].endswith("-r13") for radio in radios if radio.has_attr("checked")] == [True]
-    assert "Call 2 of embeddings creates nothing" in radios[5]["aria-label"]
+    name = page.find(id=radios[5]["aria-labelledby"]).get_text()
+    assert name == "Step 5 · line 7: Call 2 of embeddings creates nothing: it uses the same 1 variable again."
 
 
 def test_new_and_again_are_said_in_words(translator):
-    panels = read(to_html(translator)).find_all(class_="s2s-panel")
-    assert "+ new" in panels[4].get_text()
-    assert "↻ again" in panels[5].get_text()
+    page = read(to_html(translator))
+    (row,) = page.select(".s2s-tree tr.n4")
+    assert "+ new" in row.get_text()
+    assert "u5" in row["class"]
+    assert "↻ again" in row.get_text()
 
 
 def test_the_code_marks_the_expression_of_each_step_and_not_the_whole_line(translator):
     page = read(to_html(translator))
-    assert [mark.get_text() for mark in page.find_all(class_="e5")] == ["embeddings(decoder_inputs)"]
-    assert page.find(class_="s2s-source").find(class_="e11").get_text() == "decoder("
+    assert [mark.get_text() for mark in page.select("code [data-is=s5]")] == ["embeddings(decoder_inputs)"]
+    assert page.select_one(".s2s-source code [data-is=s11]").get_text() == "decoder("
 
 
 def test_the_tree_knows_an_owner_s_sum_at_each_stage(translator):
     rows = {row.th.get_text().split()[0]: row for row in read(to_html(translator)).select(".s2s-tree tbody tr")}
-    decoder = rows["decoder"].find_all("td")[2].find_all("span")
+    decoder = rows["decoder"].find_all("td")[1].find_all("span")
     assert [(stage.get_text(), stage["class"]) for stage in decoder] == [
         ("0", ["b10", "x11", "s2s-past"]),
         ("1,122,404", ["b11"]),
@@ -175,6 +181,66 @@ def test_a_large_report_is_folded_and_still_has_every_step():
 
 def test_an_empty_ledger_is_shown_as_one():
     assert "Nothing was recorded." in read(to_html(report(Ledger("nothing")))).get_text()
+
+
+# -- size, and where styles and scripts are removed ------------------------------------------------------------------
+
+
+def test_a_report_is_less_than_120_kilobytes_of_a_notebook(translator):
+    bundle = report_display(translator.ledger, training=True)._repr_mimebundle_()
+    assert sum(len(form.encode()) for form in bundle.values()) < 120_000
+
+
+def plain(html):
+    """Return a page as GitHub shows it: no style, no script, no drawing's elements, and few attributes."""
+    page = read(html)
+    for element in page.find_all(["style", "script"]):
+        element.decompose()
+    for element in page.find_all(True):
+        element.attrs = {key: value for key, value in element.attrs.items() if key in ("open", "scope", "colspan")}
+        if element.name in ("svg", "g", "path", "rect", "text", "title", "desc", "input", "section", "fieldset"):
+            element.unwrap()
+    return page
+
+
+def test_without_styles_a_page_is_owners_and_findings_and_the_rest_is_folded(translator):
+    page = plain(to_html(translator))
+    assert page.find("details")
+    for fold in page.find_all("details"):
+        assert not fold.has_attr("open")
+        fold.clear()
+    rows = page.find_all(["tr", "li"])
+    assert len(rows) < 15
+    text = page.get_text(" ")
+    assert len(text) < 1200
+    for words in ("translator", "Who owns what at the end", "decoder_cell LSTMCell", "embeddings is called twice"):
+        assert words in text
+
+
+def test_without_styles_many_owners_are_folded_too():
+    page = plain(to_html(report(large_ledger(60, 200))))
+    assert "Show all 59 owners" in page.get_text()
+    for fold in page.find_all("details"):
+        fold.clear()
+    assert len(page.find_all(["tr", "li"])) <= 20
+
+
+def test_the_script_s_data_cannot_end_the_script(translator):
+    name = "</script><b>\u2028<!--"
+    page = read(to_html(report(renamed(translator.ledger, name))))
+    (script,) = page.find_all("script")
+    data = script.string.rpartition(")('")[2].partition(",")[2].removesuffix(");")
+    assert "<" not in data
+    assert any(name.replace("\u2028", "") in said.replace("\u2028", "") for said, *_ in json.loads(data).values())
+
+
+def test_every_mark_of_the_page_lights_something_and_every_light_is_there(translator):
+    page = read(to_html(translator))
+    marks = {mark for element in page.find_all(attrs={"data-is": True}) for mark in element["data-is"].split()}
+    things = things_of(translator, plan_wiring(translator.ledger).graph)
+    assert {re.sub("^[br]", "o", mark) for mark in marks} == things.keys()
+    assert {mark for thing in things.values() for mark in thing.lights} <= marks
+    assert all(thing.steps for thing in things.values())
 
 
 # -- escaping --------------------------------------------------------------------------------------------------------
@@ -299,7 +365,7 @@ def test_a_mark_in_a_line_with_umlauts_stands_where_it_should():
         variables=ledger.variables,
     )  # fmt: skip
     page = read(to_html(report(moved)))
-    assert page.find(class_="e4").get_text() == "embeddings(x)"
+    assert page.select_one("code [data-is=s4]").get_text() == "embeddings(x)"
 
 
 # -- the wiring as it grows ------------------------------------------------------------------------------------------
@@ -321,7 +387,8 @@ def test_the_static_wiring_at_any_step_is_the_wiring_drawn_for_that_step(transla
     svg = read(to_html(translator)).select_one("svg.s2s-wiring")
     plan = plan_wiring(translator.ledger)
     for step in range(14):
-        drawn = read("".join(parts(plan, Moment(step, step)))).decode()
+        moment = Moment(step, step)
+        drawn = read("".join([*parts(plan, Moment(step, -1)), *badges(plan, moment)])).decode()
         assert "".join(_shown(svg, step)) == drawn
 
 

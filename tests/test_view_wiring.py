@@ -104,8 +104,8 @@ def test_a_layer_owns_nothing_until_its_first_call():
 
 def test_the_step_in_focus_has_a_label_and_heavier_lines_and_not_colour_alone():
     plain, focused = (to_svg(translator_ledger(), after=SECOND_CALL, focus=f) for f in (None, SECOND_CALL))
-    assert "step 5" in words(focused)
-    assert "step 5" not in words(plain)
+    assert "step 5 · line 7" in words(focused)
+    assert "step 5 · line 7" not in words(plain)
     assert "call 2" in words(focused)
 
     def heaviest(svg):

@@ -16,13 +16,15 @@ from ledgers import Sketch, large_ledger, translator_ledger
 ipywidgets = pytest.importorskip("ipywidgets")
 
 from IPython.core.interactiveshell import InteractiveShell  # noqa: E402
+from IPython.display import display  # noqa: E402
+from IPython.utils.capture import capture_output  # noqa: E402
 
 from s2s_magic.display import show_model  # noqa: E402
 from s2s_magic.errors import DecodeError  # noqa: E402
 from s2s_magic.ledger import Ledger, Variable  # noqa: E402
 from s2s_magic.told import SaidStep, Told, ToldDecoding  # noqa: E402
 from s2s_magic.view import report, to_widget  # noqa: E402
-from s2s_magic.view.widget.inspector import close_tree  # noqa: E402
+from s2s_magic.view.widget.inspector import WIDGET_VIEW, close_tree  # noqa: E402
 
 FIRST_CALL, SECOND_CALL, DECODER_CALLED, LAST = 4, 5, 11, 13
 
@@ -177,7 +179,7 @@ def test_only_untrained_leaves_what_is_frozen_and_says_by_whom():
 
 def test_the_wiring_grows_with_the_steps(inspector):
     control(inspector, "Step").value = SECOND_CALL
-    assert ">step 5</text>" in page(inspector, "Wiring")
+    assert ">step 5 · line 7</text>" in page(inspector, "Wiring")
     assert ">decoder</text>" not in page(inspector, "Wiring")
     press(inspector, "Last")
     assert ">decoder</text>" in page(inspector, "Wiring")
@@ -262,12 +264,32 @@ def test_a_step_through_two_hundred_events_answers_within_50_ms():
     close_tree(made)
 
 
-def test_text_and_html_stand_beside_the_widget_in_every_display(inspector, shell):
-    bundle, _ = shell.display_formatter.format(inspector)
-    assert set(bundle) == {"text/plain", "text/html", "application/vnd.jupyter.widget-view+json"}
-    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == inspector.model_id
-    assert "decoder_cell" in bundle["text/plain"]
-    assert "<table" in bundle["text/html"]
+def displayed(shown):
+    """Return the MIME bundles of a cell that ends with something to show."""
+    with capture_output() as seen:
+        display(shown)
+    return [output.data for output in seen.outputs]
+
+
+def test_the_page_is_an_output_of_its_own_and_words_stand_beside_the_widget(inspector, shell):
+    page, view = displayed(inspector)
+    assert set(page) == {"text/plain", "text/html"}
+    assert "decoder_cell" in page["text/plain"]
+    assert "<table" in page["text/html"]
+    assert set(view) == {"text/plain", "text/html", WIDGET_VIEW}
+    assert view[WIDGET_VIEW]["model_id"] == inspector.model_id
+    assert "--widget opens it" in view["text/html"]
+
+
+def test_when_a_fit_is_over_its_evidence_is_on_the_page_that_stays(shell):
+    made = to_widget(translator_ledger())
+    assert "Nothing was fitted" not in displayed(made)[0]["text/html"]
+    for over in (False, True):
+        with capture_output() as seen:
+            made.update(translator_ledger(training=True), over=over)
+        assert len(seen.outputs) == over
+    assert "s2s-stand-in" in seen.outputs[0].data["text/html"]
+    close_tree(made)
 
 
 def test_names_are_text_on_every_page():
@@ -350,17 +372,18 @@ def test_views_import_no_widgets_until_one_is_asked_for():
     assert importlib.util.find_spec("ipywidgets") is not None
 
 
-def test_a_page_made_of_a_saved_notebook_shows_the_report(inspector):
+def test_a_page_made_of_a_saved_notebook_shows_the_report(inspector, shell):
     nbformat = pytest.importorskip("nbformat")
     nbconvert = pytest.importorskip("nbconvert")
-    output = nbformat.v4.new_output("display_data", inspector._repr_mimebundle_())
+    outputs = [nbformat.v4.new_output("display_data", data) for data in displayed(inspector)]
     notebook = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell("%seq2seq inspect translator", outputs=[output])]
+        cells=[nbformat.v4.new_code_cell("%seq2seq inspect translator --widget", outputs=outputs)]
     )
     shown, _ = nbconvert.HTMLExporter().from_notebook_node(notebook)
     assert "<caption>" in shown
     assert "decoder_cell" in shown
     assert "s2s-strip" in shown
+    assert "needs its kernel" in shown
 
 
 def test_an_open_inspector_shows_a_fit_as_soon_as_it_ends(shell):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from s2s_magic.ledger import CallShare, Evidence, Run, VariableEvidence
 from s2s_magic.ledger.verdict_words import title
 from s2s_magic.ledger.words import abridged, listing, number_text
+from s2s_magic.view.linked import where
 from s2s_magic.view.report import Report, VariableRow
 from s2s_magic.view.tables import Table
 
@@ -43,8 +44,11 @@ def _goes_without_saying(seen: VariableEvidence) -> bool:
     return whole and seen.rows_moved is None and "regularizer alone" not in seen.text
 
 
-def measured(report: Report, evidence: Evidence) -> Table:
-    """Return the table of all variables; it has a column of rows only if some variable is read by rows."""
+def measured(report: Report, evidence: Evidence, *, lines: bool = False) -> Table:
+    """Return the table of all variables, with ``lines`` beside the steps that made them.
+
+    It has a column of rows only if some variable is read by rows.
+    """
     by_rows = any(seen.rows_moved is not None for seen in evidence.variables.values())
     head = (
         *("Variable", "Made in", "Gradient norm", "On steps", "Update", "Update / weight", "Distance"),
@@ -55,7 +59,8 @@ def measured(report: Report, evidence: Evidence) -> Table:
     for key, seen in evidence.variables.items():
         if key in report.variables:
             variable = report.variables[key]
-            made_in = f"step {variable.born}" if variable.born >= 0 else "earlier"
+            step = where(report, [variable.born]) if lines and variable.born >= 0 else f"step {variable.born}"
+            made_in = step if variable.born >= 0 else "earlier"
             numbers = [series[-1:] for series in (seen.update_norm, seen.update_ratio, seen.distance)]
             last = [number_text(*number) if number else "–" for number in numbers]
             moved = (_rows_moved(report, key, seen),) if by_rows else ()

@@ -24,6 +24,8 @@ class Table:
         Numbers of the right-aligned columns.
     marks
         The CSS classes of each row; empty if none has any.
+    keys
+        What connects each row with other parts of a page; empty if nothing does.
     """
 
     caption: Cell
@@ -31,6 +33,7 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     right: Sequence[int] = ()
     marks: Sequence[str] = ()
+    keys: Sequence[str] = ()
 
     def columns(self, *names: str) -> list[list[Cell]]:
         """Return the rows with only these columns."""

@@ -124,6 +124,13 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
+def with_inspectors(path: Path, folder: Path) -> Path:
+    """Write a notebook to a folder with an inspector wherever it has a page by the magic ``inspect``."""
+    copy = folder / path.name
+    copy.write_text(re.sub(r"(%seq2seq inspect \w+)", r"\1 --widget", path.read_text()))
+    return copy
+
+
 def open_notebook(page: Any, address: str, front_end: str, name: str) -> None:
     """Open a notebook and wait until its kernel is there."""
     path = f"{address}/lab/tree/{name}?reset" if front_end == "lab" else f"{address}/notebooks/{name}"

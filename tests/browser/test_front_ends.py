@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from harness import grave
+from harness import grave, with_inspectors
 from ledgers import Sketch
 from s2s_magic.ledger import ModelRecord
 
@@ -25,9 +25,14 @@ def front_end(request):
     return request.param
 
 
+@pytest.fixture(scope="module")
+def story(tmp_path_factory):
+    return with_inspectors(BY_HAND, tmp_path_factory.mktemp("story"))
+
+
 @pytest.fixture
-def page(notebook_page, front_end):
-    return notebook_page(front_end, BY_HAND)
+def page(notebook_page, front_end, story):
+    return notebook_page(front_end, story)
 
 
 def inspector(page):
@@ -68,8 +73,18 @@ def test_running_the_story_ends_with_an_inspector_that_shows_training(page, fron
 
 def test_an_earlier_display_of_the_same_model_is_left_as_a_page_and_not_empty(page):
     assert page.locator(".s2s-inspector").count() == 1
-    assert page.locator(".jp-OutputArea .s2s .s2s-strip").count() >= 4
+    assert page.locator(".jp-OutputArea .s2s.s2s-live:visible").count() >= 4
+    first, last = page.locator(".s2s-stand-in").all()
+    assert (first.is_visible(), last.is_visible()) == (True, False)
     assert page.get_by_text("Error displaying widget").count() == 0
+
+
+def test_a_page_is_the_output_of_a_trace_and_is_alive(page, photograph, front_end):
+    shown = page.locator(".s2s-live:visible").first
+    shown.locator("code [data-is=s0]").first.click()
+    assert shown.locator(".s2s-radio:checked").get_attribute("id").endswith("-r0")
+    assert shown.locator("svg g.s2s-lit:visible").count() == 1
+    photograph(shown, f"{front_end}-page")
 
 
 def test_the_mouse_steps(page, front_end, photograph):

@@ -10,6 +10,7 @@ from s2s_magic.ledger.words import number_text
 from s2s_magic.view.escaping import escape
 from s2s_magic.view.html.markup import Markup, tag
 from s2s_magic.view.report import Report
+from s2s_magic.view.wiring.shapes import px
 
 Curve = Sequence[float | None]
 WIDTH, HEIGHT = 244, 120
@@ -80,13 +81,13 @@ def _line(curve: Curve, low: float, high: float, epochs: int, logarithmic: bool,
             pen = "M"
             continue
         x, y = _column(epoch, epochs), _place(number, low, high, logarithmic)
-        path += f"{pen}{x:.1f} {y:.1f}"
+        path += f"{pen}{px(x)} {px(y)}"
         pen = "L"
         dots.append((x, y))
     if path:
         yield _path(path, dashes)
         x, y = dots[-1]
-        yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="var(--s2s-accent)"/>'
+        yield f'<circle cx="{px(x)}" cy="{px(y)}" r="2.5" fill="var(--s2s-accent)"/>'
 
 
 def _path(path: str, dashes: str) -> str:
@@ -95,7 +96,7 @@ def _path(path: str, dashes: str) -> str:
 
 
 def _words(x: float, y: float, words: str, more: str = "") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" fill="currentColor" {more}>{escape(words)}</text>'
+    return f'<text x="{px(x)}" y="{px(y)}" fill="currentColor" {more}>{escape(words)}</text>'
 
 
 def _axes(low: float, high: float, epochs: int, logarithmic: bool, *, empty: bool) -> Iterator[str]:
@@ -110,7 +111,7 @@ def _axes(low: float, high: float, epochs: int, logarithmic: bool, *, empty: boo
     digits = next((digits for digits in range(2, 6) if f"{low:.{digits}g}" != f"{high:.{digits}g}"), 6)
     for number in dict.fromkeys((low, high)):
         y = _place(number, low, high, logarithmic)
-        yield f'<path d="M{LEFT - 4} {y:.1f}h4" stroke="currentColor" stroke-opacity="0.4"/>'
+        yield f'<path d="M{LEFT - 4} {px(y)}h4" stroke="currentColor" stroke-opacity="0.4"/>'
         yield _words(LEFT - 7, y + 4, f"{number:.{digits}g}", 'text-anchor="end"')
     if logarithmic and high > low:
         yield _words(LEFT - 7, (TOP + floor) / 2 + 4, "log", 'text-anchor="end" fill-opacity="0.75"')

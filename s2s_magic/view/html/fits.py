@@ -8,6 +8,7 @@ from s2s_magic.ledger.words import number_text
 from s2s_magic.view.evidence_words import batch_text, end_text, kernels_text, measured, run_name, shares, told
 from s2s_magic.view.html.charts import key_html, loss_charts, owner_charts
 from s2s_magic.view.html.markup import Markup, breakable, heading, join, table, tag
+from s2s_magic.view.linked import where
 from s2s_magic.view.report import Report
 from s2s_magic.view.tables import Table
 
@@ -33,7 +34,7 @@ def training_html(report: Report) -> Markup:
             tag("ul", *(tag("li", text) for text in said)) if said else None,
             tag("div", *loss_charts(evidence.history), class_="s2s-charts"),
             *multiples,
-            table(measured(report, evidence)),
+            table(measured(report, evidence, lines=True)),
             rules_html(),
             _shares(report, evidence),
             _runs(evidence),
@@ -58,7 +59,7 @@ def _shares(report: Report, evidence: Evidence) -> Markup | None:
     rows = []
     for share, variable, source in shares(report, evidence):
         bar = tag("span", class_="s2s-bar", style=f"width:{share.share:.0%}", aria_hidden="true")
-        call = tag("span", f"step {share.event}: ", tag("code", source))
+        call = tag("span", f"{where(report, [share.event])}: ", tag("code", source))
         part = tag("span", f"{share.share:.0%} ", tag("span", bar, class_="s2s-bar-frame"))
         rows.append((variable.full_name, call, number_text(share.norm), part))
     caption = "Where a shared variable’s gradient came from, on one batch"

@@ -11,6 +11,7 @@ from s2s_magic.view.tables import Cell, Table
 from s2s_magic.view.text import cut
 
 PAGE = 500
+BRIEF = 20
 _EXPRESSION = 60
 _STEPS = ("Step", "Line", "Expression", "What it did", "Trainable so far")
 _OWNERS = ("Owner", "Variables", "Parameters", "Calls", "State")
@@ -56,9 +57,20 @@ def _did(report: Report, step: Step) -> str:
 
 def large_owners_html(report: Report) -> Markup:
     """Show one row per owner, with its variables in words."""
+    return join([_folded(f"Show all {len(report.owners):,} owners", _owners(report)), tag("p", str(report.totals))])
+
+
+def brief_owners_html(report: Report) -> Markup:
+    """Show the same for where styles are removed, which else would hide it; past twenty owners folded."""
+    shown = _owners(report)
+    if len(shown.rows) > BRIEF:
+        return tag("div", _folded(f"Show all {len(shown.rows):,} owners", shown), class_="s2s-brief")
+    return tag("div", table(shown), class_="s2s-brief")
+
+
+def _owners(report: Report) -> Table:
     rows = [_owner(report, line, line.row) for line in report.tree() if isinstance(line.row, OwnerRow)]
-    shown = Table("Who owns what at the end", _OWNERS, rows)
-    return join([_folded(f"Show all {len(report.owners):,} owners", shown), tag("p", str(report.totals))])
+    return Table("Who owns what at the end", _OWNERS, rows)
 
 
 def _owner(report: Report, line: TreeRow, owner: OwnerRow) -> list[Cell]:

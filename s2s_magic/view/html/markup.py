@@ -19,6 +19,8 @@ class Markup(str):
 
 
 Content = Cell
+UNSTYLED = "hidden"
+"""Value of the attribute ``hidden`` for what CSS shows again: JupyterLab removes an empty one with the styles."""
 FITS = 3
 """The number of columns that fit into any window."""
 
@@ -80,8 +82,9 @@ def table(shown: Table, *, class_: str = "", head_class: str | None = None) -> M
             tag("th", head, scope="row", class_=head_class),
             *(tag("td", cell, class_=kind) for cell, kind in zip(cells, classes[1:], strict=True)),
             class_=mark,
+            data_is=key,
         )
-        for (head, *cells), mark in zip_longest(shown.rows, shown.marks)
+        for (head, *cells), mark, key in zip_longest(shown.rows, shown.marks, shown.keys)
     ]
     wide = len(heads) > FITS
     return tag(
@@ -117,5 +120,7 @@ def styled(*content: Content, **attributes: str | None) -> Markup:
 
 @cache
 def asset(name: str) -> str:
-    """Read a stylesheet or script of this package."""
-    return files("s2s_magic.view").joinpath(name).read_text(encoding="utf-8")
+    """Read a stylesheet or script of this package, without comments and indentation: every output has a copy."""
+    text = files("s2s_magic.view").joinpath(name).read_text(encoding="utf-8")
+    text = re.sub(r"^ *//[^\n]*\n|/\*.*?\*/\n?|^ +|\n(?=\n)", "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r" ?([{}:;,>]) (?=[^&|=])", r"\1", text) if name.endswith(".css") else text

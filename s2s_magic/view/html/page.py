@@ -1,7 +1,9 @@
 """A report as self-contained HTML: a fragment for a notebook, or a page. It needs no network and no script.
 
 Stepping is a group of radio buttons and CSS: the arrow keys move through it natively, and ``:has()`` shows what belongs
-to the chosen step. A small inline script adds buttons, a slider and a filter where scripts are allowed.
+to the chosen step. A small inline script connects source, wiring and owners where scripts are allowed, and adds buttons
+and a filter. Where styles are removed too, as from a notebook that is not trusted, a short page is left: owners,
+findings, and the rest folded.
 """
 
 from __future__ import annotations
@@ -10,19 +12,18 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from s2s_magic.errors import SetupError
+from s2s_magic.ledger import Finding
 from s2s_magic.view.followed_example import followed_html
 from s2s_magic.view.html.fits import training_html
-from s2s_magic.view.html.large import large_owners_html, large_steps_html
+from s2s_magic.view.html.large import brief_owners_html, large_owners_html, large_steps_html
 from s2s_magic.view.html.listing import source_html
-from s2s_magic.view.html.markup import Markup, asset, frame, heading, tag
-from s2s_magic.view.html.owners import owners_html
-from s2s_magic.view.html.panels import panels_html, step_rules, strip_html
+from s2s_magic.view.html.markup import UNSTYLED, Markup, asset, heading, tag
+from s2s_magic.view.html.panels import step_rules
+from s2s_magic.view.html.screen import as_json, open_if_styled, screen_html, wiring_html
+from s2s_magic.view.linked import where
 from s2s_magic.view.quizzes import quiz_html
 from s2s_magic.view.report import Report
 from s2s_magic.view.said_steps import told_html
-from s2s_magic.view.wiring.drawing import to_svg
-from s2s_magic.view.wiring.growth import grown_svg
 
 if TYPE_CHECKING:
     from s2s_magic.followed import Followed
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from s2s_magic.told import ToldDecoding
 
 LARGE = 300
-GROWN = 60
+FINDINGS_SHOWN = 20
 
 
 def to_html(
@@ -65,17 +66,19 @@ def to_html(
     """
     uid = _uid(report, number)
     small = 0 < len(report.steps) <= LARGE
+    screen, things = screen_html(report, uid) if small else (None, {})
+    styles = asset("report.css") + (asset("screen.css") + step_rules(report, uid, things) if small else "")
     parts = [
-        tag("style", Markup(asset("report.css") + (step_rules(report, uid) if small else ""))),
-        title_html(report),
-        *(_small(report, uid) if small else _large(report)),
+        tag("style", Markup(styles)),
+        title_html(report, controls=small),
+        *((brief_owners_html(report), screen) if small else _large(report)),
         findings_html(report),
-        _wiring(report, grown=small and len(report.steps) <= GROWN),
-        tag("section", training_html(report)) if report.fitted else None,
+        None if small else _wiring(report),
+        tag("section", open_if_styled("Training", training_html(report))) if report.fitted else None,
         _folded("How an output is said", told_html(told)) if told is not None else None,
         _folded("One example on the wires", followed_html(followed)) if followed is not None else None,
         _folded("Quiz", quiz_html(report.name, quiz, number=number)) if quiz else None,
-        tag("script", Markup(f"({asset('report.js')})({uid!r});")) if small else None,
+        tag("script", Markup(f"({asset('report.js')})({uid!r},{as_json(things)});")) if small else None,
     ]
     fragment = tag("div", *parts, class_="s2s", id=uid)
     return _page(report, fragment) if page else fragment
@@ -87,27 +90,20 @@ def _folded(title: str, content: str) -> Markup:
 
 def _uid(report: Report, number: int) -> str:
     shown = f"{report.name} {report.after} {report.fitted} {number} {report.totals} {[c.text for c in report.cells]}"
-    return f"s{hashlib.sha256(shown.encode(errors='replace')).hexdigest()[:8]}"
+    return f"s{hashlib.sha256(shown.encode(errors='replace')).hexdigest()[:6]}"
 
 
-def title_html(report: Report) -> Markup:
-    """Show the model's name and its sizes."""
+def title_html(report: Report, *, controls: bool = False) -> Markup:
+    """Show the model's name and its sizes, with a place for the script's buttons."""
     name = tag("div", report.name, class_="s2s-name", role="heading", aria_level=2)
-    return tag("div", name, tag("div", " · ".join(report.sizes), class_="s2s-small"), class_="s2s-title")
-
-
-def _small(report: Report, uid: str) -> list[Markup]:
-    source = source_html(report, lambda steps: " ".join(f"e{step}" for step in steps))
-    return [
-        tag("section", strip_html(report, uid), tag("div", source, panels_html(report, uid), class_="s2s-stage")),
-        tag("section", owners_html(report, uid), class_="s2s-owners"),
-    ]
+    buttons = tag("div", class_="s2s-controls", hidden=UNSTYLED) if controls else None
+    return tag("div", name, tag("div", " · ".join(report.sizes), class_="s2s-small"), buttons, class_="s2s-title")
 
 
 def _large(report: Report) -> list[Markup]:
     if not report.steps:
         return [tag("p", "Nothing was recorded.")]
-    source = source_html(report, lambda steps: "")
+    source = source_html(report)
     return [
         tag("section", heading("Code"), tag("details", tag("summary", "Show the code"), source)),
         tag("section", heading("Steps"), large_steps_html(report)),
@@ -120,26 +116,19 @@ def findings_html(report: Report) -> Markup | None:
     if not report.findings:
         return None
     items = [
-        tag("li", tag("b", finding.kind), f": {finding.text}", f" (step {finding.event})" * (finding.event is not None))
-        for finding in report.findings
+        tag("li", tag("b", finding.kind), f": {finding.text}", _at(report, finding)) for finding in report.findings
     ]
     shown, rest = items[:FINDINGS_SHOWN], items[FINDINGS_SHOWN:]
     more = tag("details", tag("summary", f"{len(rest):,} more"), tag("ul", *rest)) if rest else None
     return tag("section", heading("Findings"), tag("ul", *shown), more)
 
 
-FINDINGS_SHOWN = 20
+def _at(report: Report, finding: Finding) -> str:
+    return f" ({where(report, [finding.event])})" if finding.event is not None else ""
 
 
-def _wiring(report: Report, *, grown: bool) -> Markup:
-    try:
-        if grown:
-            svg = grown_svg(report.ledger, report.after)
-        else:
-            svg = to_svg(report.ledger, after=report.after if report.steps else None)
-    except SetupError as missing:  # a stored ledger is shown where not all can be installed, as in a browser's Python
-        return tag("section", heading("Wiring"), tag("p", f"Not shown: {missing}."))
-    return tag("section", heading("Wiring"), frame(Markup(svg), "The wiring"))
+def _wiring(report: Report) -> Markup:
+    return tag("section", heading("Wiring"), wiring_html(report)[1])
 
 
 def _page(report: Report, fragment: Markup) -> Markup:

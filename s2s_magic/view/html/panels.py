@@ -1,14 +1,20 @@
-"""The steps of a report as HTML: a strip to choose from, a panel for each, and the CSS that connects them."""
+"""The steps of a report as HTML: a strip to choose from, what each did, and the CSS that connects them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from s2s_magic.view.html.markup import Markup, breakable, empty, join, table, tag
+from s2s_magic.ledger.words import at
+from s2s_magic.view.html.markup import UNSTYLED, Markup, breakable, empty, frame, join, table, tag
+from s2s_magic.view.linked import Thing, where
 from s2s_magic.view.report import Port, Report, Step
 from s2s_magic.view.tables import Cell, Table
 
 MADE, NEW, AGAIN, PLAIN = "○", "+", "↻", "·"
+KEY = f"{MADE} an object is made   {NEW} it gets new variables   {AGAIN} it uses them again   {PLAIN} no variables"
+
+
+_PORTS = ("Tensor", "Way", "Shape", "Type", "From")
 
 
 def sign(step: Step) -> str:
@@ -21,48 +27,71 @@ def sign(step: Step) -> str:
 def strip_html(report: Report, uid: str) -> Markup:
     """Make the group of radio buttons that chooses a step; initially the last step is chosen."""
     chips = []
+    cell = None
     for step in report.steps:
-        said = f"Step {step.index}, line {step.place.line}: {step.sentence}"
+        if len(report.cells) > 1 and step.place.cell != cell:
+            cell = step.place.cell
+            chips.append(tag("span", f"Cell {cell}", class_="s2s-small s2s-cell-name"))
         radio = {"type": "radio", "name": f"{uid}-step", "id": f"{uid}-r{step.index}", "class_": "s2s-radio"}
-        chips.append(empty("input", **radio, checked=step.index == report.after, aria_label=said))
-        shown = join([str(step.index), tag("span", sign(step), class_="s2s-sign")])
-        chips.append(tag("label", shown, for_=f"{uid}-r{step.index}", title=said, class_="s2s-chip"))
-    signs = (
-        f"{MADE} an object is made   {NEW} it gets new variables   {AGAIN} it uses them again   {PLAIN} no variables"
-    )
-    strip = tag("fieldset", tag("legend", "Steps"), *chips, class_="s2s-strip")
-    controls = tag("div", class_="s2s-controls", hidden=True)
-    return join([strip, controls, tag("div", signs, class_="s2s-small s2s-key")])
+        name = f"{uid}-h{step.index}"
+        chips.append(empty("input", **radio, checked=step.index == report.after, aria_labelledby=name))
+        line = tag("small", f"line {step.place.line}")
+        shown = join([tag("span", step.index, " ", tag("span", sign(step), class_="s2s-sign")), line])
+        chips.append(tag("label", shown, for_=f"{uid}-r{step.index}", class_="s2s-chip"))
+    return tag("fieldset", tag("legend", "Steps"), *chips, class_="s2s-strip", hidden=UNSTYLED)
 
 
-def panels_html(report: Report, uid: str) -> Markup:
-    """Make one panel per step, all in the same place: CSS shows the chosen one."""
+def heads_html(report: Report, uid: str) -> Markup:
+    """Say in a sentence what each step did, all in the same place: CSS shows the chosen one."""
     last = len(report.steps) - 1
-    return tag("div", *(_panel(report, step, uid, last) for step in report.steps), class_="s2s-panels")
+    heads = []
+    for step in report.steps:
+        name = tag("b", f"Step {step.index} · {at(step.place)}")
+        heads.append(tag("div", name, f": {step.sentence}", class_="s2s-head", id=f"{uid}-h{step.index}"))
+        heads.append(_buttons(step.index, uid, last))
+    return join(heads)
 
 
-def _panel(report: Report, step: Step, uid: str, last: int) -> Markup:
+def _buttons(step: int, uid: str, last: int) -> Markup:
     near = [
-        tag("label", text, for_=f"{uid}-r{index}", class_="s2s-button")
+        tag("label", text, for_=f"{uid}-r{index}")
+        for text, index in (("‹ Previous", step - 1), ("Next ›", step + 1))
         if 0 <= index <= last
-        else tag("span", text, class_="s2s-button s2s-off", aria_hidden="true")
-        for text, index in (("‹ Previous", step.index - 1), ("Next ›", step.index + 1))
     ]
-    buttons = tag("div", *near, class_="s2s-buttons")
-    return tag("div", buttons, step_html(report, step), class_="s2s-panel", id=f"{uid}-p{step.index}")
+    return tag("div", *near, class_="s2s-buttons", id=f"{uid}-n{step}", hidden=UNSTYLED)
+
+
+def tensors_html(report: Report, uid: str) -> Markup:
+    """Show the tensors of all steps in one table: CSS shows those of the chosen step."""
+    heads = tag("tr", *(tag("th", name, scope="col") for name in _PORTS))
+    groups = [
+        tag("tbody", *_port_rows(report, step), class_="s2s-step", id=f"{uid}-p{step.index}") for step in report.steps
+    ]
+    shown = tag("table", tag("caption", "Tensors"), tag("thead", heads), *groups, class_="s2s-table")
+    return tag("div", frame(shown, "The tensors of a step"), class_="s2s-tensors")
+
+
+def _port_rows(report: Report, step: Step) -> Iterator[Markup]:
+    call = f", call {step.call}" if step.call is not None else ""
+    so_far = f"{step.trainable:,} trainable parameters so far"
+    said = f" · {at(step.place)}{call} · {step.phase} · {so_far}"
+    yield tag("tr", tag("th", tag("b", f"Step {step.index}"), said, scope="rowgroup", colspan=len(_PORTS)))
+    for name, *cells in _ports(report, step):
+        yield tag("tr", tag("th", name, scope="row"), *(tag("td", cell) for cell in cells))
 
 
 def step_html(report: Report, step: Step) -> Markup:
     """Show what one step did: its expression, a sentence, variables, tensors, the growing total, and findings."""
     call = f", call {step.call}" if step.call is not None else ""
-    where = f" of {len(report.steps) - 1} · line {step.place.line}{call} · {step.phase}"
+    rest = f" of {len(report.steps) - 1} · {at(step.place)}{call} · {step.phase}"
+    ports = _ports(report, step)
     return join(
         [
-            tag("div", tag("b", f"Step {step.index}"), where, class_="s2s-small"),
+            tag("div", tag("b", f"Step {step.index}"), rest, class_="s2s-small"),
             tag("pre", tag("code", step.place.source), class_="s2s-expression"),
             tag("p", step.sentence),
             _changes(report, step),
-            _ports(step),
+            table(Table("Tensors", _PORTS, ports)) if ports else None,
             _growth(report, step),
             *(tag("p", f"⚑ {f.kind}: {f.text}") for f in report.findings if f.event == step.index),
         ]
@@ -79,15 +108,14 @@ def _changes(report: Report, step: Step) -> Markup | None:
     return table(Table("Variables", head, rows, right=(3,))) if rows else None
 
 
-def _ports(step: Step) -> Markup | None:
+def _ports(report: Report, step: Step) -> list[tuple[Cell, ...]]:
     rows: list[tuple[Cell, ...]]
-    rows = [(breakable(port.name), "in", port.shape, port.dtype, _origin(port)) for port in step.inputs]
-    rows += [(breakable(port.name), "out", port.shape, port.dtype, None) for port in step.outputs]
-    return table(Table("Tensors", ("Tensor", "Way", "Shape", "Type", "From"), rows)) if rows else None
+    rows = [(breakable(port.name), "in", port.shape, port.dtype, _origin(report, port)) for port in step.inputs]
+    return rows + [(breakable(port.name), "out", port.shape, port.dtype, None) for port in step.outputs]
 
 
-def _origin(port: Port) -> str:
-    return f"step {port.step}" if port.step is not None else "outside"
+def _origin(report: Report, port: Port) -> str:
+    return where(report, [port.step]) if port.step is not None else "outside"
 
 
 def _growth(report: Report, step: Step) -> Markup:
@@ -99,25 +127,38 @@ def _growth(report: Report, step: Step) -> Markup:
     return tag("div", f"Trainable so far: {step.trainable:,} parameters ", bar, class_="s2s-growth")
 
 
-def step_rules(report: Report, uid: str) -> str:
-    """Return the CSS that connects the chosen step to its panel, its expression, and the owner tree at that step."""
-    return "\n@supports selector(:has(a)) {\n" + "\n".join(_rules(report, uid)) + "\n}\n"
-
-
-def _rules(report: Report, uid: str) -> Iterator[str]:
+def step_rules(report: Report, uid: str, things: dict[str, Thing]) -> str:
+    """Return the CSS that connects the chosen step to what it did: its expression, boxes, wires, and owners."""
+    shown, marked, now = [], [], []
     for step in report.steps:
         n = step.index
         chosen = f"#{uid}:has(#{uid}-r{n}:checked)"
-        yield f"{chosen} #{uid}-p{n}{{visibility:visible;display:block}}"
-        yield f"{chosen} .e{n}{{{_MARK}}}"
-        yield f'{chosen}{{--s2s-now:"{n}"}}'
-        if step.created or step.kind == "constructed":
-            yield f"{chosen} .n{n} .s2s-new{{display:inline}}"
-        if step.reused:
-            yield f"{chosen} .u{n} .s2s-again{{display:inline}}"
-        earlier = f"#{uid}:has(.s2s-radio:checked ~ #{uid}-r{n})"
-        yield f"{earlier} .b{n}{{display:none}}"
-        yield f"#{uid}:not(:has(.s2s-radio:checked ~ #{uid}-r{n})) .x{n}{{display:none}}"
+        shown.append(f"{chosen} :is(#{uid}-h{n},#{uid}-n{n},#{uid}-p{n},.n{n} .s2s-new,.u{n} .s2s-again)")
+        marked.append(f"{chosen} .s2s-source [data-is~=s{n}]")
+        now.append(f'{chosen}{{--s2s-now:"step {n} · {at(step.place)}"}}')
+    rules = [f"{','.join(shown)}{{display:revert}}", f"{','.join(marked)}{{{_MARK}}}", *now, *_growing(report, uid)]
+    rules.append(f"{','.join(_in_focus(report, uid, things))}{{{_FOCUS}}}")
+    return "\n@supports selector(:has(a)) {\n" + "\n".join(rules) + "\n}\n"
+
+
+def _growing(report: Report, uid: str) -> Iterator[str]:
+    """Yield the rules that hide what begins after the chosen step, or has ended by then."""
+    before = [f"#{uid}:has(:checked ~ #{uid}-r{step.index})" for step in report.steps]
+    yield ",".join(f"{earlier} .b{n}" for n, earlier in enumerate(before)) + "{display:none}"
+    ended = (f"#{uid}:not(:has(:checked ~ #{uid}-r{n})) .x{n}" for n in range(len(before)))
+    yield ",".join(ended) + "{display:none}"
+
+
+def _in_focus(report: Report, uid: str, things: dict[str, Thing]) -> Iterator[str]:
+    """Yield selectors of each step's boxes and wires; of a model's step only those of its outputs."""
+    for step in report.steps:
+        marks = [mark for mark in things[f"s{step.index}"].lights if mark[0] in "bwm"]
+        if any(mark[0] == "m" for mark in marks):
+            marks = [mark for mark in marks if mark[0] != "b"]
+        if marks:
+            parts = ",".join(f"[data-is~={mark}]" for mark in marks)
+            yield f"#{uid}:has(#{uid}-r{step.index}:checked) g:is({parts})>:is(rect:first-of-type,path)"
 
 
 _MARK = "background:var(--s2s-tint);box-shadow:inset 0 -2px var(--s2s-accent);font-weight:700"
+_FOCUS = "stroke:var(--s2s-accent);stroke-width:2.6px;stroke-opacity:1"

@@ -14,7 +14,7 @@ from s2s_magic.errors import LookupFailed
 from s2s_magic.ledger import Ledger
 from s2s_magic.ledger.compare import side_by_side
 from s2s_magic.ledger.explain import explain, names
-from s2s_magic.view.bundles import page_display
+from s2s_magic.view.bundles import Display, page_display
 from s2s_magic.view.comparison import comparison_html
 from s2s_magic.view.explained import explanation_html
 from s2s_magic.view.html.fits import training_html
@@ -59,8 +59,8 @@ def to_widget(
     inference
         The ledger of the decoding model, to show beside it.
     replace
-        An inspector to replace: it is closed with all its parts, so that only one stays alive, and its static page is
-        shown in its place.
+        An inspector to replace: it is closed with all its parts, so that only one stays alive, and only its static page
+        stays.
     tell
         From the text of a source to how its output is said; it raises a `Seq2SeqError` for what cannot be decoded.
         Without it there is no page to decode on.
@@ -70,11 +70,21 @@ def to_widget(
     Inspector
         A widget; ``update(ledger)`` shows what has been fitted since.
     """
-    if replace is not None:
-        if isinstance(replace, Inspector):
-            replace.leave_page()
+    if isinstance(replace, Inspector):
+        replace.retire()
+    elif replace is not None:
         close_tree(replace)
     return Inspector(shown if isinstance(shown, Report) else report(shown), inference, tell)
+
+
+def standing_in(page: Display) -> Display:
+    """Return the display of a page that is seen only while the widget in the next output is not alive.
+
+    What hides one of them is CSS, and so works as long as the output is there, with a kernel or without: ipywidgets 8
+    marks a widget whose kernel is gone, and a view without its model has no inspector in it.
+    """
+    style = tag("style", Markup(asset("stand_in.css")))
+    return Display(page.text, lambda: tag("div", style, Markup(page.html()), class_="s2s-stand-in"))
 
 
 def close_tree(widget: ipywidgets.Widget) -> None:
@@ -101,7 +111,7 @@ class Inspector(ipywidgets.VBox):  # type: ignore[misc]
         self._tell = tell
         self._told: Markup | None = None
         self._page = page_display(shown)
-        self._handle: Any = None
+        self._handles: tuple[Any, Any] | None = None
         self._plan: Plan | None = None
         self._titles = ["Steps", "Owners", "Wiring", "Training", "Lookup"]
         self._titles += ["Inference"] * (inference is not None) + ["Decode"] * (tell is not None)
@@ -247,30 +257,40 @@ class Inspector(ipywidgets.VBox):  # type: ignore[misc]
     def _draw_decode(self) -> Markup:
         return self._told or tag("p", UNASKED)
 
-    def update(self, ledger: Ledger) -> None:
-        """Show a ledger with new evidence (a fit is running or has ended), at the same step."""
+    def update(self, ledger: Ledger, *, over: bool = False) -> None:
+        """Show a ledger with new evidence, at the same step; when the fit is ``over``, on the static page too."""
         shown = self._report
         self._report = report(ledger, after=shown.after if shown.steps else None, training=shown.fitted)
-        self._page = page_display(self._report)
+        self._page = page_display(changed(self._report, training=ledger.training, fitted=self._report.fitted or over))
         self._plan = None
         self._draw_title()
         self._stale = set(self._titles)
         self._draw()
+        if over and self._handles is not None:
+            self._handles[0].update(standing_in(self._page))
 
     # -- display -----------------------------------------------------------------------------------------------------
 
     def show(self) -> None:
-        """Display the widget in the running cell, so that its page can replace it there later."""
-        self._handle = display(self, display_id=True)
+        """Display the static page and, below it, the widget: one of them is seen, the page where no kernel is left.
 
-    def leave_page(self) -> None:
-        """Replace the widget by its page, so that an earlier cell is not left empty when the widget is closed."""
-        if self._handle is not None:
-            self._handle.update(self._page)
+        They are two outputs because a front-end that knows widgets shows nothing else of an output that has one, even
+        if its kernel is gone.
+        """
+        page = display(standing_in(self._page), display_id=True)
+        self._handles = (page, display(self._bundle(), raw=True, display_id=True))
 
-    _ipython_display_ = None  # through this, ipywidgets 7.7 would show only the widget
+    def retire(self) -> None:
+        """Close it with all its parts; in the cell that showed it, its page stays."""
+        if self._handles is not None:
+            self._handles[1].update({"text/plain": ""}, raw=True)
+        close_tree(self)
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
-        """Return the widget together with its text and its page, for front-ends and files without a kernel."""
+    def _ipython_display_(self) -> None:
+        self.show()
+
+    def _bundle(self) -> dict[str, Any]:
+        """Return the widget, and what is shown in its place where it is not known or not trusted."""
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        return {**self._page._repr_mimebundle_(), WIDGET_VIEW: view}
+        words = f"The inspector of {self._report.name} needs its kernel: %seq2seq inspect NAME --widget opens it."
+        return {"text/plain": words, "text/html": tag("p", words), WIDGET_VIEW: view}

@@ -8,6 +8,7 @@ from typing import Literal
 
 from s2s_magic.ledger import Tensor
 
+MOST_INNER = 6
 Kind = Literal["input", "output", "layer", "operation", "block"]
 
 
@@ -22,6 +23,7 @@ class Inner:
     params: int
     owns_from: int
     part: str = ""
+    mark: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Node:
         Keys of the objects in a block.
     part
         Which part of an encoder-decoder it is, in words; empty if it is none.
+    mark
+        What connects it with other parts of a page: its own mark, in a block followed by those of its members.
     """
 
     key: str
@@ -63,6 +67,12 @@ class Node:
     inner: tuple[Inner, ...] = ()
     members: tuple[str, ...] = ()
     part: str = ""
+    mark: str = ""
+
+    @property
+    def drawn(self) -> tuple[Inner, ...]:
+        """The objects inside it that have a box of their own; the others are only counted."""
+        return self.inner[:MOST_INNER]
 
     def params_after(self, after: int) -> int:
         """Count the parameters of its variables that exist after event ``after``."""
@@ -90,6 +100,7 @@ class Link:
     gradient: bool = False
     label: str = ""
     title: str = ""
+    mark: str = ""
 
     @property
     def born(self) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from s2s_magic.ledger import Ledger
+from s2s_magic.ledger.words import at
 from s2s_magic.view.escaping import escape
+from s2s_magic.view.linked import layer_numbers
 from s2s_magic.view.wiring.diagram import Graph
 from s2s_magic.view.wiring.folding import fold
 from s2s_magic.view.wiring.from_ledger import graph_of
@@ -14,6 +16,7 @@ from s2s_magic.view.wiring.placement import GAP, Layout, lay_out
 from s2s_magic.view.wiring.shapes import (
     ACCENT,
     BOLD,
+    COLOURS,
     SMALL,
     Moment,
     arrow_back,
@@ -22,6 +25,7 @@ from s2s_magic.view.wiring.shapes import (
     labels,
     node,
     path,
+    px,
     rect,
     tensor_names,
     text,
@@ -49,8 +53,20 @@ class Plan:
 
 def plan_wiring(ledger: Ledger) -> Plan:
     """Make and lay out the graph of a whole ledger, so that a node keeps its place while the graph grows."""
-    graph = fold(graph_of(ledger))
+    graph = _marked(fold(graph_of(ledger)), layer_numbers(ledger))
     return Plan(ledger, graph, lay_out(graph))
+
+
+def _marked(graph: Graph, numbers: dict[str, int]) -> Graph:
+    """Mark the nodes and links of a graph as `s2s_magic.view.linked` does."""
+    nodes = {}
+    for place, (key, box) in enumerate(graph.nodes.items()):
+        own = f"b{numbers[key]}" if key in numbers else f"m{place}"
+        inner = tuple(replace(each, mark=f"b{numbers[each.key]}") for each in box.inner)
+        marks = [own, *(f"b{numbers[member]}" for member in box.members)]
+        nodes[key] = replace(box, mark=" ".join(marks), inner=inner)
+    links = tuple(replace(link, mark=f"w{place}") for place, link in enumerate(graph.links))
+    return replace(graph, nodes=nodes, links=links)
 
 
 def to_svg(ledger: Ledger, *, after: int | None = None, focus: int | None = None) -> str:
@@ -84,7 +100,9 @@ def sheet(plan: Plan, moment: Moment, body: str) -> str:
     """Put drawn parts into an SVG of the graph's size, with a title and a description in words."""
     legend = GAP + (LEGEND_RETURNING if any(link.gradient for link in plan.graph.links) else LEGEND_OWNS)
     width, height = max(plan.layout.width, legend), plan.layout.height + LEGEND
-    style = f"max-width:100%;min-width:{SHRINKS_TO * width:.0f}px;height:auto;font-family:{FONT};font-size:12px"
+    style = (
+        f"max-width:100%;min-width:{SHRINKS_TO * width:.0f}px;height:auto;font-family:{FONT};font-size:12px;{COLOURS}"
+    )
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" class="s2s-wiring" role="img" fill="none" stroke="none" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" style="{style}">'
@@ -126,12 +144,17 @@ def parts(plan: Plan, moment: Moment) -> Iterator[str]:
     taken = [(box.x, box.y, box.x + box.width, box.bottom) for box in layout.boxes.values()]
     for link, route in pairs:
         yield from labels(graph, link, route, moment, taken)
-    for key, each in shown.items():
-        if moment.focus in each.events:
-            yield badge(layout.boxes[key], f"step {moment.focus}")
+    yield from badges(plan, moment)
     if layout.lone is not None and not shown.keys() <= graph.wired:
         yield text(GAP, layout.lone + GAP / 2, "Not wired", BOLD)
     yield from _legend(plan, has_model and any(link.gradient for link, _ in pairs))
+
+
+def badges(plan: Plan, moment: Moment) -> Iterator[str]:
+    """Yield a label with the step in focus and its line for each box that it is about."""
+    for key, each in plan.graph.nodes.items():
+        if moment.has(each.born) and moment.focus in each.events:
+            yield badge(plan.layout.boxes[key], f"step {moment.focus} · {at(plan.ledger.events[moment.focus])}")
 
 
 def _legend(plan: Plan, returning: bool) -> Iterator[str]:
@@ -140,6 +163,9 @@ def _legend(plan: Plan, returning: bool) -> Iterator[str]:
     yield text(x + 10, y + 4, "variables in it are trained", SMALL)
     if returning:
         x += LEGEND_OWNS
-        yield path(f"M{x + 30:.1f} {y:.1f}H{x + 5:.1f}", f'stroke="{ACCENT}" stroke-width="1.5" stroke-dasharray="4 3"')
+        yield path(
+            f"M{px(x + 30)} {px(y)}H{px(x + 5)}",
+            f'stroke="{ACCENT}" stroke-width="1.5" stroke-dasharray="4 3"',
+        )
         yield arrow_back(x, y, up=False)
         yield text(x + 38, y + 4, "the gradient’s way back", SMALL)

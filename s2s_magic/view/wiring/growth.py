@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from s2s_magic.ledger import Ledger
-from s2s_magic.view.wiring.drawing import parts, plan_wiring, sheet
+from s2s_magic.view.wiring.drawing import Plan, badges, parts, sheet
 from s2s_magic.view.wiring.shapes import Moment
 
 
-def grown_svg(ledger: Ledger, last: int) -> str:
-    """Draw the wiring of the steps 0 to ``last`` as one ``<svg>``.
+def grown_svg(plan: Plan, last: int) -> str:
+    """Draw a laid-out graph at the steps 0 to ``last`` as one ``<svg>``.
 
-    What exists at steps 3 and 4 only has the classes ``b3 x5 s2s-past``.
+    What exists at steps 3 and 4 only has the classes ``b3 x5 s2s-past``. CSS also puts boxes and wires in focus.
     """
-    plan = plan_wiring(ledger)
-    stages = [list(parts(plan, Moment(step, step))) for step in range(last + 1)]
+    stages = [stage(plan, step) for step in range(last + 1)]
     shown: dict[str, list[int]] = {}
-    for step, stage in enumerate(stages):
-        for part in dict.fromkeys(stage):
+    for step, drawn in enumerate(stages):
+        for part in dict.fromkeys(drawn):
             shown.setdefault(part, []).append(step)
     body = "".join(
         f'<g class="{_classes(first, end, last)}">{part}</g>'
@@ -28,13 +26,18 @@ def grown_svg(ledger: Ledger, last: int) -> str:
     return sheet(plan, Moment(last, last), body)
 
 
+def stage(plan: Plan, step: int) -> list[str]:
+    """Return the parts to draw at a step, with nothing but its badges in focus."""
+    return [*parts(plan, Moment(step, -1)), *badges(plan, Moment(step, step))]
+
+
 def _in_order(stages: list[list[str]]) -> list[str]:
     """Merge the stages' parts, keeping the drawing order of each stage."""
     merged: list[str] = []
     known: set[str] = set()
-    for stage in reversed(stages):
+    for drawn in reversed(stages):
         place = 0
-        for part in stage:
+        for part in drawn:
             if part in known:
                 place = merged.index(part) + 1
             else:

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from s2s_magic.errors import SetupError
-from s2s_magic.view.wiring.diagram import Graph, Link, Node
+from s2s_magic.view.wiring.diagram import MOST_INNER, Graph, Link, Node
 
 WIDTH, PILL, GAP = 184, 26, 24
 HEAD, INNER, FOOT = 48, 26, 7
 ROW_GAP = 62
 LANE = 12
-MOST_INNER = 6
 LONE_COLUMNS = 4
 
 

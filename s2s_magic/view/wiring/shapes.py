@@ -10,11 +10,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from s2s_magic.view.escaping import escape
-from s2s_magic.view.wiring.diagram import Graph, Inner, Link, Node
-from s2s_magic.view.wiring.placement import HEAD, INNER, MOST_INNER, Box, Point
+from s2s_magic.view.wiring.diagram import MOST_INNER, Graph, Inner, Link, Node
+from s2s_magic.view.wiring.placement import HEAD, INNER, Box, Point
 
-ACCENT = "var(--s2s-accent, var(--jp-brand-color1, #1565c0))"
-HALO = "var(--s2s-background, var(--jp-layout-color0, Canvas))"
+ACCENT, HALO = "var(--a)", "var(--h)"
+COLOURS = (
+    "--a:var(--s2s-accent,var(--jp-brand-color1,#1565c0));"
+    "--h:var(--s2s-background,var(--jp-layout-color0,var(--vscode-editor-background,Canvas)))"
+)
+"""The style of a drawing: its one accent, and the colour behind it, under short names."""
 PLAIN = 'fill="currentColor"'
 SMALL = 'fill="currentColor" fill-opacity="0.8" font-size="11"'
 BOLD = 'fill="currentColor" font-weight="700"'
@@ -38,9 +42,14 @@ class Moment:
         return event <= self.after
 
 
+def px(length: float) -> str:
+    """Write a length in pixels, to a tenth of one."""
+    return f"{round(length, 1):g}"
+
+
 def text(x: float, y: float, words: str, style: str = PLAIN) -> str:
     """Return a text element with escaped words."""
-    return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{escape(words)}</text>'
+    return f'<text x="{px(x)}" y="{px(y)}" {style}>{escape(words)}</text>'
 
 
 def path(steps: str, style: str) -> str:
@@ -50,12 +59,17 @@ def path(steps: str, style: str) -> str:
 
 def rect(x: float, y: float, width: float, height: float, radius: float, style: str) -> str:
     """Return a rectangle with round corners."""
-    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="{radius:g}" {style}/>'
+    return f'<rect x="{px(x)}" y="{px(y)}" width="{px(width)}" height="{px(height)}" rx="{radius:g}" {style}/>'
 
 
-def group(title: str, body: str, style: str = "") -> str:
-    """Group elements under a title, which is escaped."""
-    return f"<g{' ' if style else ''}{style}><title>{escape(title)}</title>{body}</g>"
+def group(title: str, body: str, style: str = "", mark: str = "") -> str:
+    """Group elements under a title, which is escaped; ``mark`` connects them with other parts of a page."""
+    return f"<g{marked_by(mark)}{' ' if style else ''}{style}><title>{escape(title)}</title>{body}</g>"
+
+
+def marked_by(mark: str) -> str:
+    """Return the attribute that connects an element with other parts of a page."""
+    return f' data-is="{mark}"' if mark else ""
 
 
 def pen(in_focus: bool, *, width: float, focused: float, faint: float) -> str:
@@ -78,7 +92,7 @@ def badge(box: Box, words: str) -> str:
 
 def arrow_back(x: float, y: float, *, up: bool) -> str:
     """Draw the head of a gradient's arrow."""
-    return path(f"M{x:.1f} {y:.1f}{'l-4 8h8z' if up else 'l8 -4v8z'}", f'fill="{ACCENT}"')
+    return path(f"M{px(x)} {px(y)}{'l-4 8h8z' if up else 'l8 -4v8z'}", f'fill="{ACCENT}"')
 
 
 # -- wires -----------------------------------------------------------------------------------------------------------
@@ -91,11 +105,11 @@ def wire(link: Link, route: tuple[Point, ...], moment: Moment) -> str:
     shifts = {1: (0.0,), 2: (-2.5, 2.5), 3: (-4.0, 0.0, 4.0)}.get(len(tensors), (0.0,))
     lines = "".join(path(_curve(route, shift), "") for shift in shifts)
     x, y = route[-1]
-    head = f"M{x:.1f} {y:.1f}{'l8 -4v8z' if _is_sideways(route) else 'l-4.5 -8h9z'}"
+    head = f"M{px(x)} {px(y)}{'l8 -4v8z' if _is_sideways(route) else 'l-4.5 -8h9z'}"
     colour = ACCENT if in_focus else "currentColor"
     kinds = dict.fromkeys(f"{t.name or 'unnamed'} {_shape(t.shape)} {t.dtype}" for t in tensors)
     body = lines + path(head, f'fill="{colour}" stroke-width="0.5"')
-    return group(link.title or ", ".join(kinds), body, pen(in_focus, width=1.3, focused=2.6, faint=0.7))
+    return group(link.title or ", ".join(kinds), body, pen(in_focus, width=1.3, focused=2.6, faint=0.7), link.mark)
 
 
 def gradient(route: tuple[Point, ...]) -> str:
@@ -109,14 +123,14 @@ def gradient(route: tuple[Point, ...]) -> str:
 def _curve(route: tuple[Point, ...], shift: float) -> str:
     """Return the path of a route: straight down through rows, curved between them."""
     (x, y), *rest = route
-    steps = [f"M{x + shift:.1f} {y:.1f}"]
+    steps = [f"M{px(x + shift)} {px(y)}"]
     sideways = _is_sideways(route)
     for to_x, to_y in rest:
         if sideways or x == to_x:
-            steps.append(f"L{to_x + shift:.1f} {to_y:.1f}")
+            steps.append(f"L{px(to_x + shift)} {px(to_y)}")
         else:
             middle = (y + to_y) / 2
-            steps.append(f"C{x + shift:.1f} {middle:.1f} {to_x + shift:.1f} {middle:.1f} {to_x + shift:.1f} {to_y:.1f}")
+            steps.append(f"C{px(x + shift)} {px(middle)} {px(to_x + shift)} {px(middle)} {px(to_x + shift)} {px(to_y)}")
         x, y = to_x, to_y
     return "".join(steps)
 
@@ -155,7 +169,7 @@ def labels(graph: Graph, link: Link, route: tuple[Point, ...], moment: Moment, t
             taken.append(area)
             if link.label:  # numbers, which a wire behind them would make hard to read
                 yield rect(area[0], area[1], area[2] - area[0], area[3] - area[1], 3, f'fill="{HALO}"')
-            yield text(x, y, words, f'{PLAIN} font-size="10.5" text-anchor="middle" {BEHIND}')
+            yield text(x, y, words, f'{PLAIN} font-size="10.5" text-anchor="middle" {BEHIND}{marked_by(link.mark)}')
             return
 
 
@@ -198,12 +212,12 @@ def node(node: Node, box: Box, moment: Moment) -> str:
     if moment.has(node.made):
         parts.append(_frame(node, box, moment))
         parts.append(_pill(node, box) if box.height < HEAD else _heading(node, box, moment))
-    for at, inner in enumerate(node.inner[:MOST_INNER]):
+    for at, inner in enumerate(node.drawn):
         if moment.has(inner.born):
             parts.append(_inner(inner, box, box.y + HEAD + at * INNER, moment))
     if len(node.inner) > MOST_INNER:
         parts.append(text(box.x + 21, box.y + HEAD + MOST_INNER * INNER + 15, _more(node), SMALL))
-    return group(_said(node, moment), "".join(parts))
+    return group(_said(node, moment), "".join(parts), mark=node.mark)
 
 
 def _more(node: Node) -> str:
@@ -228,7 +242,7 @@ def _frame(node: Node, box: Box, moment: Moment) -> str:
         style += ' stroke-dasharray="5 4"'
     shape = rect(box.x, box.y, box.width, box.height, box.height / 2 if box.height < HEAD else 6, style)
     if node.kind == "block":
-        behind = f"M{box.x + 6:.1f} {box.y - 4:.1f}H{box.x + box.width + 4:.1f}V{box.bottom - 6:.1f}"
+        behind = f"M{px(box.x + 6)} {px(box.y - 4)}H{px(box.x + box.width + 4)}V{px(box.bottom - 6)}"
         shape = path(behind, 'stroke="currentColor" stroke-opacity="0.6" stroke-width="1.2"') + shape
     if node.trainable and node.params_after(moment.after):
         shape += rect(box.x + 4, box.y + 11, 4, box.height - 20, 0, f'fill="{ACCENT}"')
@@ -266,4 +280,4 @@ def _inner(inner: Inner, box: Box, y: float, moment: Moment) -> str:
     if words:
         body += text(box.x + box.width - 16, y + 15, words, f'{PLAIN} font-size="11" text-anchor="end"')
     said = filter(None, [f"{inner.label}: {inner.class_name}", inner.part, f"{inner.params:,} parameters of its own"])
-    return group(", ".join(said), body)
+    return group(", ".join(said), body, mark=inner.mark)
