@@ -106,7 +106,7 @@ class Together:
     def _of_all(self, pairs: Sequence[tuple[Any, Any]]) -> list[Any]:
         """Return the gradients of the whole batch."""
         weight = self._weight
-        shapes = [backend.shape_of(variable) for _, variable in pairs]
+        shapes = [tuple(size or 0 for size in backend.shape_of(variable) or ()) for _, variable in pairs]
         parts = {place: _weighed(each, weight) for place, (each, _) in enumerate(pairs) if each is not None}
         sparse = {place: each for place, each in parts.items() if isinstance(each, tf.IndexedSlices)}
         kinds: dict[Any, list[int]] = {tf.float32: []}
