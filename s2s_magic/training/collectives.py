@@ -68,13 +68,17 @@ def _key(said: str) -> int:
 
 def at_once(workers: Workers, numbers: Sequence[float], name: str, how: str = "Add") -> list[float]:
     """Combine numbers outside a step."""
-    call = _compiled(workers, name, how)
-    return [float(each) for each in call(tf.constant(numbers, tf.float64)).numpy()]
+    return [float(each) for each in _now(workers, tf.constant(numbers, tf.float64), name, how).numpy()]
+
+
+def _now(workers: Workers, numbers: Any, name: str, how: str = "Add") -> Any:
+    return _compiled(workers, name, how, tuple(numbers.shape), numbers.dtype)(numbers)
 
 
 @functools.cache
-def _compiled(workers: Workers, name: str, how: str) -> Any:
-    return tf.function(lambda given: combined(workers, given, name, how), autograph=False)
+def _compiled(workers: Workers, name: str, how: str, shape: tuple[int, ...], dtype: Any) -> Any:
+    call = tf.function(lambda given: combined(workers, given, name, how), autograph=False)
+    return call.get_concrete_function(tf.TensorSpec(shape, dtype))
 
 
 def of_the_chief(workers: Workers, numbers: Sequence[float], name: str) -> list[float]:
@@ -91,7 +95,7 @@ def take_from_chief(workers: Workers, variables: Sequence[Any]) -> None:
             groups.setdefault(dtype if dtype.is_floating else tf.int64, []).append(variable)
     for wide, group in groups.items():
         own = tf.concat([tf.reshape(tf.cast(tf.convert_to_tensor(each), wide), [-1]) for each in group], axis=0)
-        every = _compiled(workers, "state", "Add")(own if workers.is_chief else tf.zeros_like(own))
+        every = _now(workers, own if workers.is_chief else tf.zeros_like(own), "state")
         for variable, numbers in zip(group, tf.split(every, [backend.size_of(each) for each in group]), strict=True):
             variable.assign(tf.cast(tf.reshape(numbers, backend.shape_of(variable)), variable.dtype))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from s2s_magic.errors import SetupError, first_line_of, nearest
+from s2s_magic.errors import FitError, SetupError, first_line_of, nearest
 from s2s_magic.undoing import Changes
 
 VARIABLE = "TF_CONFIG"
@@ -129,32 +129,41 @@ def join(workers: Workers) -> None:
     SetupError
         When TensorFlow cannot connect them, such as where something else listens at this worker's port.
     """
-    import tensorflow as tf
-
     with Changes() as changes, changes, changes:
-        # TensorFlow waits where no handler in Python is run
+        # TensorFlow waits without letting Python run a handler; at SIGTERM it does nothing then, whoever handles it
         changes.undo_by(partial(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT)))
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        strategy = _connected(tf, workers)
-    _JOINED.append((workers, strategy))
+        _JOINED.append((workers, _connected(workers)))
 
 
-def _connected(tf: Any, workers: Workers) -> Any:
+def _connected(workers: Workers) -> Any:
+    import tensorflow as tf
+
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except (RuntimeError, ValueError, tf.errors.OpError) as error:
         others = ", ".join(address for n, address in enumerate(workers.addresses) if n != workers.index)
-        why = first_line_of(error)
         raise SetupError(
-            f"{workers}, at {workers.addresses[workers.index]}, cannot join those at {others}: {why}"
+            f"{workers}, at {workers.addresses[workers.index]}, cannot join those at {others}: {first_line_of(error)}"
         ) from error
 
 
 def part(workers: Workers) -> None:
-    """Wait until all workers have trained: the process of the chief keeps track of the others."""
+    """Wait until all workers have trained: the process of the chief keeps track of the others.
+
+    Raises
+    ------
+    FitError
+        When one of them is lost.
+    """
+    import tensorflow as tf
+
     from s2s_magic.training.collectives import at_once
 
-    at_once(workers, [0.0], "end")
+    try:
+        at_once(workers, [0.0], "end")
+    except tf.errors.OpError as error:
+        raise FitError(f"{workers} has trained, and another one ended before it could say the same") from error
 
 
 def joined() -> Workers | None:
