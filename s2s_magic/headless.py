@@ -17,7 +17,7 @@ from s2s_magic.scores.measures import check_installed
 from s2s_magic.scoring import score
 from s2s_magic.spec import parse_fit, parse_score, parse_spec
 from s2s_magic.spec.job import Section, parse_job
-from s2s_magic.training.workers import join, part, workers_named
+from s2s_magic.training.workers import MINUTES, join, part, workers_named
 from s2s_magic.undoing import Changes
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def run_file(path: str, *, say: Callable[[str], object] = print) -> Seq2Seq:
     workers = workers_named(os.environ)
     with Changes() as changes, changes, changes:
         if workers is not None:
-            say(f"{name}: {workers}")
+            say(f"{name}: {workers}; waits for the others for {MINUTES} minutes at most")
             join(workers)
             if not workers.is_chief:
                 sections, say = _of_a_helper(changes, sections)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
+import os
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +17,8 @@ from s2s_magic.undoing import Changes
 VARIABLE = "TF_CONFIG"
 KINDS = ("chief", "worker")
 """The kinds of tasks, in the order in which workers are numbered."""
+MINUTES = 30
+"""How long a worker waits for the others to start."""
 
 _EXAMPLE = '{"cluster": {"worker": ["one:2222", "two:2222"]}, "task": {"type": "worker", "index": 0}}'
 _JOINED: list[tuple[Workers, Any]] = []
@@ -122,6 +126,8 @@ def _fault(said: str) -> SetupError:
 def join(workers: Workers) -> None:
     """Connect this process with the others, and wait until all are there; once in the life of a process.
 
+    A process that has waited for `MINUTES` ends with the status 1, by a timer of Python's that needs no interpreter.
+
     The connections, and finding out that a worker has gone, are those of ``tf.distribute.MultiWorkerMirroredStrategy``.
 
     Raises
@@ -133,6 +139,9 @@ def join(workers: Workers) -> None:
         # TensorFlow waits without letting Python run a handler; at SIGTERM it does nothing then, whoever handles it
         changes.undo_by(partial(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT)))
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+        nowhere = changes.enter(open(os.devnull, "w"))
+        changes.undo_by(faulthandler.cancel_dump_traceback_later)
+        faulthandler.dump_traceback_later(MINUTES * 60, file=nowhere, exit=True)
         _JOINED.append((workers, _connected(workers)))
 
 
