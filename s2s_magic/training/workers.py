@@ -9,6 +9,7 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from s2s_magic.errors import FitError, SetupError, first_line_of, nearest
@@ -139,7 +140,7 @@ def join(workers: Workers) -> None:
         # TensorFlow waits without letting Python run a handler; at SIGTERM it does nothing then, whoever handles it
         changes.undo_by(partial(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT)))
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        nowhere = changes.enter(open(os.devnull, "w"))
+        nowhere = changes.enter(Path(os.devnull).open("w"))
         changes.undo_by(faulthandler.cancel_dump_traceback_later)
         faulthandler.dump_traceback_later(MINUTES * 60, file=nowhere, exit=True)
         _JOINED.append((workers, _connected(workers)))
