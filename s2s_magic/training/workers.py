@@ -136,14 +136,15 @@ def join(workers: Workers) -> None:
     SetupError
         When TensorFlow cannot connect them, such as where something else listens at this worker's port.
     """
+    path = Path(os.devnull)
     with Changes() as changes, changes, changes:
         # TensorFlow waits without letting Python run a handler; at SIGTERM it does nothing then, whoever handles it
         changes.undo_by(partial(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT)))
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        nowhere = changes.enter(Path(os.devnull).open("w"))
         changes.undo_by(faulthandler.cancel_dump_traceback_later)
-        faulthandler.dump_traceback_later(MINUTES * 60, file=nowhere, exit=True)
-        _JOINED.append((workers, _connected(workers)))
+        with path.open("w") as nowhere:
+            faulthandler.dump_traceback_later(MINUTES * 60, file=nowhere, exit=True)
+            _JOINED.append((workers, _connected(workers)))
 
 
 def _connected(workers: Workers) -> Any:
