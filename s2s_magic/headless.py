@@ -17,7 +17,7 @@ from s2s_magic.scores.measures import check_installed
 from s2s_magic.scoring import score
 from s2s_magic.spec import parse_fit, parse_score, parse_spec
 from s2s_magic.spec.job import Section, parse_job
-from s2s_magic.training.workers import MINUTES, join, part, workers_named
+from s2s_magic.training.workers import MINUTES, join, workers_named
 from s2s_magic.undoing import Changes
 
 if TYPE_CHECKING:
@@ -80,7 +80,9 @@ def run_file(path: str, *, say: Callable[[str], object] = print) -> Seq2Seq:
         say(repr(model))
         _fit(model, sections, names, say)
         if workers is not None:
-            part(workers)
+            from s2s_magic.training.collectives import end_together
+
+            end_together(workers)
         _tell(model, say)
         if "score" in sections:
             scoring = sections["score"]

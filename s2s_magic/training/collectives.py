@@ -132,6 +132,20 @@ def loss_of_a_worker(workers: Workers | None, error: Exception, steps: int) -> F
     )
 
 
+def end_together(workers: Workers) -> None:
+    """Wait until all workers have trained: the process of the chief keeps track of the others.
+
+    Raises
+    ------
+    FitError
+        When one of them is lost.
+    """
+    try:
+        at_once(workers, [0.0], "end")
+    except tf.errors.OpError as error:
+        raise FitError(f"{workers} has trained, and another one ended before it could say the same") from error
+
+
 def described(model: Any) -> str:
     """Return the shapes and dtypes of all variables of a training."""
     return " ".join(f"{backend.dtype_of(each)}{backend.shape_of(each)}" for each in backend.state_of(model))

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from s2s_magic.errors import FitError, SetupError, first_line_of, nearest
+from s2s_magic.errors import SetupError, first_line_of, nearest
 from s2s_magic.undoing import Changes
 
 VARIABLE = "TF_CONFIG"
@@ -157,24 +157,6 @@ def _connected(workers: Workers) -> Any:
         raise SetupError(
             f"{workers}, at {workers.addresses[workers.index]}, cannot join those at {others}: {first_line_of(error)}"
         ) from error
-
-
-def part(workers: Workers) -> None:
-    """Wait until all workers have trained: the process of the chief keeps track of the others.
-
-    Raises
-    ------
-    FitError
-        When one of them is lost.
-    """
-    import tensorflow as tf
-
-    from s2s_magic.training.collectives import at_once
-
-    try:
-        at_once(workers, [0.0], "end")
-    except tf.errors.OpError as error:
-        raise FitError(f"{workers} has trained, and another one ended before it could say the same") from error
 
 
 def joined() -> Workers | None:
