@@ -228,5 +228,9 @@ def _with_a_row(column: Any) -> Any:
     """Return a column of a batch, with a row of ones if it has none: ids and lengths that any model can read."""
     none = tf.cast(tf.equal(tf.shape(column)[0], 0), tf.int32)
     ends = tf.concat([[[0, none]], tf.zeros([column.shape.rank - 1, 2], tf.int32)], axis=0)
-    filled = tf.pad(column, ends) if column.dtype == tf.string else tf.pad(column, ends, constant_values=1)
+    filled = (
+        tf.pad(column, ends)
+        if column.dtype == tf.string
+        else tf.pad(column, ends, constant_values=tf.ones([], column.dtype))
+    )
     return tf.ensure_shape(filled, [None, *column.shape[1:]])
