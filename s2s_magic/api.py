@@ -171,6 +171,7 @@ def fit(
     from s2s_magic.display import surroundings
     from s2s_magic.spec import parse_fit
     from s2s_magic.training import fit as train
+    from s2s_magic.training.workers import joined
 
     backend.check_runs_on_tensorflow("fitting")
     plan = parse_fit(body, first_line=first_line)
@@ -182,7 +183,7 @@ def fit(
             changes.enter(model.chosen(plan.model))
         except LookupFailed as error:
             raise DataError([Fault(*plan.place_of("model"), str(error))]) from error
-        run = train if plan.checkpoint is None and plan.resume is None else fit_resumably
+        run = train if plan.checkpoint is None and plan.resume is None and joined() is None else fit_resumably
         run(model, plan, namespace, progress=progress or surroundings(), watch=watch)
     return model
 

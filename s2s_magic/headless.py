@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -16,6 +18,7 @@ from s2s_magic.scores.measures import check_installed
 from s2s_magic.scoring import score
 from s2s_magic.spec import parse_fit, parse_score, parse_spec
 from s2s_magic.spec.job import Section, parse_job
+from s2s_magic.training.workers import MINUTES, join, workers_named
 from s2s_magic.undoing import Changes
 
 if TYPE_CHECKING:
@@ -41,6 +44,8 @@ def _end_at_signals(changes: Changes) -> None:
 def run_file(path: str, *, say: Callable[[str], object] = print) -> Seq2Seq:
     """Run a training file: the same spec and the same keys as in a notebook's cells.
 
+    Where ``TF_CONFIG`` names other workers, they train one model together, and the first of them writes and scores it.
+
     Parameters
     ----------
     path
@@ -60,20 +65,39 @@ def run_file(path: str, *, say: Callable[[str], object] = print) -> Seq2Seq:
     KeyboardInterrupt
         When the fit is interrupted, also by SIGTERM; what was trained until then is saved before.
     """
-    sections = parse_job(_text_of(path))
+    sections: Mapping[str, Section] = parse_job(_text_of(path))
     _check(sections)
     name = Path(path).stem if Path(path).stem.isidentifier() else "model"
+    workers = workers_named(os.environ)
     with Changes() as changes, changes, changes:
+        if workers is not None:
+            say(f"{name}: {workers}; waits for the others for {MINUTES} minutes at most")
+            join(workers)
+            if not workers.is_chief:
+                sections, say = _of_a_helper(changes, sections)
         _end_at_signals(changes)
         names: dict[str, Any] = {}
         model = _made(sections, name, names)
         say(repr(model))
         _fit(model, sections, names, say)
+        if workers is not None:
+            from s2s_magic.training.collectives import end_together
+
+            end_together(workers)
         _tell(model, say)
         if "score" in sections:
             scoring = sections["score"]
             say(repr(score(model, scoring.text, names, first_line=scoring.place[0])))
     return model
+
+
+def _of_a_helper(
+    changes: Changes, sections: Mapping[str, Section]
+) -> tuple[Mapping[str, Section], Callable[[str], object]]:
+    """Return the sections of a worker that is not the chief, and its log: it writes nothing, and says no more."""
+    changes.enter(warnings.catch_warnings())
+    warnings.simplefilter("ignore")
+    return {key: section for key, section in sections.items() if key not in ("save", "score")}, lambda _: None
 
 
 def _check(sections: Mapping[str, Section]) -> None:

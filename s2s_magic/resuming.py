@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 def fit_resumably(model: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any], **shown: Any) -> None:
     """Train a model as `s2s_magic.training.fit`, with checkpoints, and from one if the plan says so.
 
+    Where several workers train, all fits are made so. The chief writes, and all go on from what it wrote.
+
     A fit is begun anew where ``resume`` names the folder that ``checkpoint`` names, and nothing is in it: so the same
     body can be run again and again until it is done.
 
@@ -39,15 +41,21 @@ def fit_resumably(model: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any], *
     from s2s_magic.keeping.checkpoints import clear, write_checkpoint
     from s2s_magic.keeping.opening import safetensors
     from s2s_magic.training import fit
+    from s2s_magic.training.meeting import check_shareable, seed_of_all
+    from s2s_magic.training.workers import joined
 
-    safetensors()
-    when = plan.checkpoint
+    when, workers = plan.checkpoint, joined()
+    if workers is not None:
+        check_shareable(plan)
+    if when is not None or plan.resume is not None:
+        safetensors()
     kept = _newest(plan)
     save = None
     if when is not None:
         folder = _checked(plan, "checkpoint", when.folder, new=kept is None or not _same(when.folder, plan.resume))
-        clear(folder)
-        save = partial(write_checkpoint, folder, when.keep)
+        if workers is None or workers.is_chief:
+            clear(folder)
+            save = partial(write_checkpoint, folder, when.keep)
     with Changes() as changes, changes, changes:
         begin = None
         if kept is not None:
@@ -58,7 +66,8 @@ def fit_resumably(model: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any], *
             names = [name for name in kept.shapes if name.startswith("fit/")]
             begin = standing, {name.partition("/")[2]: tensor(name) for name in names}
         if plan.seed is None:
-            plan = plan.model_copy(update={"seed": int(np.random.randint(2**31 - 1))})
+            seed = seed_of_all(workers, int(np.random.randint(2**31 - 1)))
+            plan = plan.model_copy(update={"seed": seed})
         fit(model, plan, namespace, save=save, begin=begin, **shown)
 
 

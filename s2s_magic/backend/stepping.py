@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+import tensorflow as tf
 from tensorflow import keras
 
 from s2s_magic import backend
@@ -185,3 +187,25 @@ def running_state(model: Any) -> list[Any]:
     for metric in metrics_of(model):
         found.update((id(variable), variable) for variable in metric.variables)
     return list(found.values())
+
+
+def drawn_outputs(model: Any, inputs: Any) -> tuple[Any, Any]:
+    """Return outputs of a model with numbers that are drawn, positive and with a sum of 1, and their masks."""
+    outputs = model(inputs, training=False)
+    masks = tf.nest.map_structure(backend.mask_of, outputs)
+    numbers = np.random.default_rng(0)
+
+    def drawn(output: Any) -> Any:
+        found = numbers.gumbel(size=output.shape) * 2
+        found = np.exp(found - found.max(axis=-1, keepdims=True))
+        return tf.constant(found / found.sum(axis=-1, keepdims=True), output.dtype)
+
+    return tf.nest.map_structure(drawn, outputs), masks
+
+
+def loss_of(model: Any, inputs: Any, targets: Any, outputs: Any, masks: Any, weights: Any) -> Any:
+    """Return a compiled model's loss for outputs, with the masks of their rows."""
+    for output, mask in zip(tf.nest.flatten(outputs), tf.nest.flatten(masks), strict=True):
+        if mask is not None:
+            output._keras_mask = mask
+    return model.compute_loss(inputs, targets, outputs, weights)

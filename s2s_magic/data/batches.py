@@ -13,6 +13,7 @@ import tensorflow as tf
 from s2s_magic.data.costs import long_batches, row_lengths
 from s2s_magic.data.drawn_rows import gathered
 from s2s_magic.data.sequences import Numbers
+from s2s_magic.data.shards import shard
 from s2s_magic.data.table import Column, Lengths, Shifted, Table
 from s2s_magic.data.token_batches import by_ids, by_length, length_keys, longest_row
 
@@ -104,6 +105,7 @@ def feed(
     epochs: int = 1,
     shuffle: bool = False,
     skip: int | None = None,
+    part: tuple[int, int] | None = None,
 ) -> Feed:
     """Arrange tables for ``Model.fit``.
 
@@ -119,6 +121,9 @@ def feed(
     skip
         How many batches to begin after, epochs before included; if given, all tables go through `batches`, so that the
         order of the rows can be drawn again. Batches that the user made begin anew in any case.
+    part
+        For one of several workers, its number and theirs: it gets its part of each batch; see `shards.shard`. Needs
+        ``skip``.
     """
     classes = {"class_weight": train.classes} if train.classes else {}
     told = size if max_tokens is None else 0
@@ -135,7 +140,8 @@ def feed(
                 size = told = max(1, max_tokens // longest_row(train))
             most = max_tokens if train.ragged else None
             dataset, steps = batches(train, size=size, max_tokens=most, epochs=epochs, shuffle=shuffle, skip=skip or 0)
-        arguments = {"x": dataset, "steps_per_epoch": steps, "shuffle": False}
+        own = dataset if part is None else shard(dataset, *part)
+        arguments = {"x": own, "steps_per_epoch": steps, "shuffle": False}
         first = lambda: next(iter(dataset))  # noqa: E731
     else:
         x, y, *weights = train.arrays()

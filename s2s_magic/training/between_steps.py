@@ -66,7 +66,7 @@ class BetweenSteps(keras.callbacks.Callback):  # type: ignore[misc]
         """Save after a step if it is time to; the last one of an epoch is not over yet."""
         if self._is_late():
             self._save_within()
-        self._heed(self._save_within)
+        self._heed(self._save_within, within=True)
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
         """End the fit between two batches of its validation, if it was asked to."""

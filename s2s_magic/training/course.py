@@ -13,6 +13,7 @@ from s2s_magic.training.averaging import Averaging
 from s2s_magic.training.callback import Loop, merged
 from s2s_magic.training.measured import Watched, keep_evidence
 from s2s_magic.training.norms import Recorder
+from s2s_magic.training.together import Together
 
 if TYPE_CHECKING:
     from s2s_magic.spec import FitPlan
@@ -41,6 +42,7 @@ class Course:
     random_states: Sequence[Any] = ()
     data: str = ""
     by_call: tuple[CallShare, ...] | None = None
+    together: Together | None = None
 
     @property
     def trained(self) -> bool:

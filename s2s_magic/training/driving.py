@@ -17,6 +17,7 @@ from s2s_magic.training.breaking import broken_loss
 from s2s_magic.training.callback import Loop, NotFinite
 from s2s_magic.training.course import Course
 from s2s_magic.training.schedules import plateau_callback
+from s2s_magic.training.together import Meeting
 from s2s_magic.undoing import Changes
 
 BegunAt = Callable[[int], Feed]
@@ -67,7 +68,7 @@ def _fit(course: Course, loop: Loop, begun_at: BegunAt, between: BetweenSteps) -
     taken = loop.steps_seen
     epoch, within = divmod(taken, loop.steps) if taken else (0, 0)
     given = begun_at(taken if within or epoch < plan.epochs else 0)
-    callbacks: list[Any] = [loop]
+    callbacks: list[Any] = [loop] if course.together is None else [Meeting(course.together), loop]
     if course.accumulation is not None:
         callbacks.insert(0, UpdatesTheRest(course.accumulation))
     if course.averaging is not None:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from tensorflow.errors import OpError
+
 from s2s_magic import backend
 from s2s_magic.data.batches import Feed, Stream, feed
 from s2s_magic.data.fingerprints import fingerprint
@@ -20,6 +22,7 @@ from s2s_magic.training.averaging import Averaging, check_averages
 from s2s_magic.training.between_steps import BetweenSteps, Save, saving
 from s2s_magic.training.building import build_on
 from s2s_magic.training.callback import Loop, at_most_once_a_second
+from s2s_magic.training.collectives import loss_of_a_worker
 from s2s_magic.training.compiling import compile_for_fit, optimizer_text
 from s2s_magic.training.course import Course
 from s2s_magic.training.driving import BegunAt, train_to_an_end
@@ -27,6 +30,7 @@ from s2s_magic.training.exclusive import take
 from s2s_magic.training.heeding import heed_between_steps
 from s2s_magic.training.logs import logged
 from s2s_magic.training.measured import Watched, watched
+from s2s_magic.training.meeting import met
 from s2s_magic.training.norms import stride
 from s2s_magic.training.owning import Owned
 from s2s_magic.training.progress import Progress, Show, throttled
@@ -34,6 +38,7 @@ from s2s_magic.training.shares import call_shares, shared_uses
 from s2s_magic.training.snapshots import Snapshot, go_on, without_last_run
 from s2s_magic.training.steps import Steps
 from s2s_magic.training.validating import validating
+from s2s_magic.training.workers import joined
 from s2s_magic.undoing import Changes
 
 if TYPE_CHECKING:
@@ -104,6 +109,11 @@ def fit(
             _fit(course, prepared, namespace, show, watch, save, begin)
     except KeyboardInterrupt as error:
         raise Interrupted(course.interrupted()) from error
+    except OpError as error:
+        lost = loss_of_a_worker(joined(), error, course.loop.steps_done if course.loop is not None else 0)
+        if lost is None:
+            raise
+        raise lost from error
 
 
 def _fit(
@@ -120,7 +130,8 @@ def _fit(
     check_accumulates(model, plan)
     check_averages(model, plan)
     _heed(seq2seq)
-    resumable = save is not None or begin is not None
+    workers = joined()
+    resumable = save is not None or begin is not None or workers is not None
 
     def begun_at(skip: int) -> Feed:
         with Changes() as seeded, seeded, seeded:
@@ -134,10 +145,13 @@ def _fit(
                 epochs=plan.epochs,
                 shuffle=plan.shuffle,
                 skip=skip if resumable else None,
+                part=None if workers is None else (workers.index, workers.count),
             )
 
     given = begun_at(0)
     build_on(seq2seq, given, plan.seed)
+    if workers is not None:
+        course.together = met(workers, seq2seq, plan, prepared.train, _first_batch(begun_at), begin)
     course.noted = noted = watched(seq2seq)
     _remember(seq2seq, plan, prepared, noted)
     fixed = _fixed_lengths(prepared)
@@ -171,7 +185,8 @@ def _fit(
     if plan.average is not None:
         course.averaging = Averaging(noted.variables, loop, plan.average)
     if plan.validate_with:
-        loop.validate = validating(seq2seq, plan, namespace, prepared.validation)
+        validate = validating(seq2seq, plan, namespace, prepared.validation)
+        loop.validate = validate if course.together is None else course.together.validating(validate)
     course.loop, course.optimizer, course.batch = loop, optimizer_text(model.optimizer, plan), given.size
     if watch is not None:
 
@@ -181,8 +196,8 @@ def _fit(
 
         loop.after_epoch.append(at_most_once_a_second(shown))
     with Changes() as changes, changes, changes:
-        heed = heed_between_steps(changes)
-        if plan.log is not None:
+        heed = heed_between_steps(changes, None if course.together is None else course.together.agree)
+        if plan.log is not None and (workers is None or workers.is_chief):
             loop.after_epoch.append(logged(changes, course, plan))
         backend.keep_switches(changes, model)
         backend.set_traces_aside(changes, model)  # so that the step is traced with the recorder in it
@@ -193,6 +208,8 @@ def _fit(
             recorder.watch(changes, optimizer)
         if course.accumulation is not None:
             course.accumulation.watch(changes, model.optimizer, recorder)
+        if course.together is not None:
+            course.together.watch(changes)
         backend.count_steps(changes, model)
         if kept is not None:
             backend.go_on_with(model, kept.traces)
@@ -206,6 +223,8 @@ def _fit(
         if begin is not None:
             loop.set_model(model)
             go_on(course, begin, partial(_first_batch, begun_at))
+        if course.together is not None:
+            course.together.draw_apart(course.random_states)
         between = BetweenSteps(course, heed, saving(course, save))
         train_to_an_end(changes, course, begun_at if resumable else lambda _: given, between)
         seq2seq.steps = (

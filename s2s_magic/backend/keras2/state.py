@@ -93,3 +93,13 @@ def metric_results(model: Any) -> dict[str, Any]:
         result = metric.result()
         found.update(result if isinstance(result, dict) else {metric.name: result})
     return found
+
+
+def loss_trackers(model: Any) -> list[tuple[Any, bool]]:
+    """Return the metrics of a compiled model that average losses over batches, and whether by the rows of these."""
+    return [(each, True) for each in model.compiled_loss.metrics]
+
+
+def own_seeds(model: Any) -> list[Any]:
+    """Return the states of random numbers that a model holds, each a seed and a counter; in Keras 2 it holds none."""
+    return []

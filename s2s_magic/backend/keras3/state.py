@@ -44,3 +44,14 @@ def state_held(layer: Any) -> list[Any]:
 def draw_from_states(changes: Changes, model: Any, seed: int) -> list[Any]:
     """Let layers draw from generators whose states are variables; in Keras 3 they do, and models hold these."""
     return []
+
+
+def loss_trackers(model: Any) -> list[tuple[Any, bool]]:
+    """Return the metrics of a compiled model that average losses over batches, and whether by the rows of these."""
+    others = model._compile_loss.metrics if model._compile_loss is not None else ()
+    return [(model._loss_tracker, True), *((each, False) for each in others)]
+
+
+def own_seeds(model: Any) -> list[Any]:
+    """Return the states of random numbers that a model holds, each a seed and a counter."""
+    return [each.state for part in holding.reached(model) for each in getattr(part, "_seed_generators", ())]
