@@ -140,7 +140,7 @@ def test_new_and_again_are_said_in_words(translator):
     (row,) = page.select(".s2s-tree tr.n4")
     assert "+ new" in row.get_text()
     assert "u5" in row["class"]
-    assert "↻ again" in row.get_text()
+    assert "↻ reused" in row.get_text()
 
 
 def test_the_code_marks_the_expression_of_each_step_and_not_the_whole_line(translator):

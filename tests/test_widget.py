@@ -102,7 +102,7 @@ def test_a_step_says_what_it_created_and_what_it_used_again(inspector):
     assert "wiring only" in page(inspector, "Steps")
     assert "Trainable so far: 1,000 parameters" in page(inspector, "Steps")
     control(inspector, "Step").value = SECOND_CALL
-    assert "↻ again" in page(inspector, "Steps")
+    assert "↻ reused" in page(inspector, "Steps")
     assert "+ new" not in page(inspector, "Steps")
 
 

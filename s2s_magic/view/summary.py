@@ -23,11 +23,12 @@ def summary(report: Report) -> str:
     if not variables:
         return "no variables yet" if report.after < len(report.ledger.events) - 1 else "no variables"
     owners = dict.fromkeys(row.owner for row in variables)
-    parts = [f"{counted(len(variables), 'variable')} in {counted(len(owners), 'owner')}", _outcomes(report)]
+    parts = [f"{counted(len(variables), 'variable')} in {counted(len(owners), 'owner')}", outcomes(report)]
     return "; ".join([*parts, *_shared(report)])
 
 
-def _outcomes(report: Report) -> str:
+def outcomes(report: Report) -> str:
+    """Say what is trained of a report's variables, of which there is at least one."""
     evidence = report.ledger.training if report.after == len(report.ledger.events) - 1 else None
     same: dict[str, list[str]] = defaultdict(list)
     for key, row in report.variables.items():

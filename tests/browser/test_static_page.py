@@ -58,7 +58,7 @@ def test_the_arrow_keys_step_with_scripts_blocked(open_page):
         page.keyboard.press("ArrowLeft")
     assert now(page) == "Step 5 · line 7: Call 2 of embeddings creates nothing: it uses the same 1 variable again."
     assert [text.split()[0] for text in seen(page, ".s2s-tree tbody th")] == ["embeddings", "embeddings"]
-    assert seen(page, ".s2s-tree .s2s-again") == ["↻ again"]
+    assert seen(page, ".s2s-tree .s2s-again") == ["↻ reused"]
     assert seen(page, ".s2s-tree .s2s-new") == []
     assert page.locator("code [data-is=s5]").evaluate("e => getComputedStyle(e).fontWeight") == "700"
     assert page.locator("code [data-is=s4]").evaluate("e => getComputedStyle(e).fontWeight") == "400"

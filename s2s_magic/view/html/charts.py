@@ -50,7 +50,7 @@ def chart(title: str, curves: Mapping[str, Curve], *, logarithmic: bool = True, 
             parts.append(_path(f"M{LEFT} {y}h26", dashes))
             parts.append(_words(LEFT + 32, y + 4, name))
     return Markup(
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="s2s-chart" role="img" viewBox="0 0 {WIDTH} {height}" '
+        f'<svg class="s2s-chart" role="img" viewBox="0 0 {WIDTH} {height}" '
         f'width="{WIDTH}" height="{height}" fill="none" style="max-width:100%;height:auto;font-size:11px">'
         f"{''.join(parts)}</svg>"
     )
@@ -101,7 +101,9 @@ def _words(x: float, y: float, words: str, more: str = "") -> str:
 
 def _axes(low: float, high: float, epochs: int, logarithmic: bool, *, empty: bool) -> Iterator[str]:
     floor = HEIGHT - BOTTOM
-    yield f'<path d="M{LEFT} {TOP}V{floor}H{WIDTH - RIGHT}" stroke="currentColor" stroke-opacity="0.4"/>'
+    ends = {} if empty else {number: _place(number, low, high, logarithmic) for number in (low, high)}
+    ticks = "".join(f"M{LEFT - 4} {px(y)}h4" for y in ends.values())
+    yield f'<path d="M{LEFT} {TOP}V{floor}H{WIDTH - RIGHT}{ticks}" stroke="currentColor" stroke-opacity="0.4"/>'
     yield _words(LEFT, HEIGHT - 8, "epoch 1")
     if epochs > 1:
         yield _words(WIDTH - RIGHT, HEIGHT - 8, str(epochs), 'text-anchor="end"')
@@ -109,9 +111,7 @@ def _axes(low: float, high: float, epochs: int, logarithmic: bool, *, empty: boo
         yield _words(LEFT + 8, (TOP + floor) / 2 + 4, "zero all along")
         return
     digits = next((digits for digits in range(2, 6) if f"{low:.{digits}g}" != f"{high:.{digits}g}"), 6)
-    for number in dict.fromkeys((low, high)):
-        y = _place(number, low, high, logarithmic)
-        yield f'<path d="M{LEFT - 4} {px(y)}h4" stroke="currentColor" stroke-opacity="0.4"/>'
+    for number, y in ends.items():
         yield _words(LEFT - 7, y + 4, f"{number:.{digits}g}", 'text-anchor="end"')
     if logarithmic and high > low:
         yield _words(LEFT - 7, (TOP + floor) / 2 + 4, "log", 'text-anchor="end" fill-opacity="0.75"')

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from s2s_magic.ledger import Evidence
 from s2s_magic.ledger.verdicts import NOTES, RULES
-from s2s_magic.ledger.words import number_text
+from s2s_magic.ledger.words import counted, number_text
 from s2s_magic.view.evidence_words import batch_text, end_text, kernels_text, measured, run_name, shares, told
 from s2s_magic.view.html.charts import key_html, loss_charts, owner_charts
 from s2s_magic.view.html.markup import Markup, breakable, heading, join, table, tag
 from s2s_magic.view.linked import where
 from s2s_magic.view.report import Report
+from s2s_magic.view.summary import outcomes
 from s2s_magic.view.tables import Table
 
 
@@ -31,6 +32,9 @@ def training_html(report: Report) -> Markup:
     return join(
         [
             heading("Training"),
+            tag("p", tag("b", f"{counted(len(report.variables), 'variable')}: {outcomes(report)}."))
+            if report.variables
+            else None,
             tag("ul", *(tag("li", text) for text in said)) if said else None,
             tag("div", *loss_charts(evidence.history), class_="s2s-charts"),
             *multiples,

@@ -13,6 +13,15 @@ from s2s_magic.view.rows import STILL_TRAINED
 from s2s_magic.view.tables import Table
 
 _HEAD = ("Owner", "Now", "Parameters", "Used by", "State", "Bytes", "Initializer")
+IN_SHORT = {
+    "name": "Keras names it otherwise",
+    "ghost": "never used itself",
+    "tied": "uses weights of another",
+    "alias": "has two names",
+    "untracked": "Keras does not track it",
+    "changed since compile": "switched since compile",
+}
+"""How a finding is flagged beside its owner, if its kind alone says little."""
 _FILTERS = (("shared", "only shared"), ("still", "only untrained"), ("noted", "only with findings"))
 
 
@@ -78,7 +87,7 @@ def _line(report: Report, lines: list[TreeRow], place: int) -> list[Content]:
     line = lines[place]
     owner = isinstance(line.row, OwnerRow)
     now = [tag("span", "○ made" if owner else "+ new", class_="s2s-new")]
-    now += [] if owner else [tag("span", "↻ again", class_="s2s-again")]
+    now += [] if owner else [tag("span", "↻ reused", class_="s2s-again")]
     parameters = _grown(lines, place) if owner else f"{line.params:,}"
     return tree_cells(report, line, now=join(now), parameters=parameters)
 
@@ -156,8 +165,9 @@ def _grown(lines: list[TreeRow], place: int) -> Markup:
 
 
 def _notes(report: Report, seen: OwnerRow | VariableRow) -> Markup | None:
-    kinds = [f"⚑ {kind}" for kind in dict.fromkeys(report.findings[number].kind for number in seen.findings)]
-    role = [f"is {seen.role}"] if isinstance(seen, OwnerRow) and seen.role else []
+    found = dict.fromkeys(report.findings[number].kind for number in seen.findings)
+    kinds = [f"⚑ {IN_SHORT.get(kind, kind)}" for kind in found]
+    role = [f"known as {seen.role}"] if isinstance(seen, OwnerRow) and seen.role else []
     also = [f"also {abridged(seen.shared)}"] if seen.shared else []
     said = "; ".join(kinds + role + also)
     return tag("span", breakable(said), class_="s2s-note") if said else None

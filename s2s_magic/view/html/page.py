@@ -17,13 +17,14 @@ from s2s_magic.view.followed_example import followed_html
 from s2s_magic.view.html.fits import training_html
 from s2s_magic.view.html.large import brief_owners_html, large_owners_html, large_steps_html
 from s2s_magic.view.html.listing import source_html
-from s2s_magic.view.html.markup import UNSTYLED, Markup, asset, heading, tag
+from s2s_magic.view.html.markup import Markup, asset, heading, join, tag
 from s2s_magic.view.html.panels import step_rules
-from s2s_magic.view.html.screen import as_json, open_if_styled, screen_html, wiring_html
+from s2s_magic.view.html.screen import as_json, controls_html, open_if_styled, screen_html, wiring_html
 from s2s_magic.view.linked import where
 from s2s_magic.view.quizzes import quiz_html
 from s2s_magic.view.report import Report
 from s2s_magic.view.said_steps import told_html
+from s2s_magic.view.summary import summary
 
 if TYPE_CHECKING:
     from s2s_magic.followed import Followed
@@ -70,11 +71,11 @@ def to_html(
     styles = asset("report.css") + (asset("screen.css") + step_rules(report, uid, things) if small else "")
     parts = [
         tag("style", Markup(styles)),
-        title_html(report, controls=small),
+        title_html(report, controls=small and not report.fitted),
+        tag("section", open_if_styled("Training", training_html(report))) if report.fitted else None,
         *((brief_owners_html(report), screen) if small else _large(report)),
         findings_html(report),
         None if small else _wiring(report),
-        tag("section", open_if_styled("Training", training_html(report))) if report.fitted else None,
         _folded("How an output is said", told_html(told)) if told is not None else None,
         _folded("One example on the wires", followed_html(followed)) if followed is not None else None,
         _folded("Quiz", quiz_html(report.name, quiz, number=number)) if quiz else None,
@@ -94,10 +95,13 @@ def _uid(report: Report, number: int) -> str:
 
 
 def title_html(report: Report, *, controls: bool = False) -> Markup:
-    """Show the model's name and its sizes, with a place for the script's buttons."""
+    """Show the model's name, what it is in a line, and its sizes, with a place for the script's buttons."""
     name = tag("div", report.name, class_="s2s-name", role="heading", aria_level=2)
-    buttons = tag("div", class_="s2s-controls", hidden=UNSTYLED) if controls else None
-    return tag("div", name, tag("div", " · ".join(report.sizes), class_="s2s-small"), buttons, class_="s2s-title")
+    buttons = controls_html() if controls else None
+    steps, _, parameters = report.sizes
+    sizes = tag("div", f"{steps} · {parameters}", class_="s2s-small")
+    said = tag("p", summary(report), class_="s2s-summary")
+    return join([tag("div", name, sizes, buttons, class_="s2s-title"), said])
 
 
 def _large(report: Report) -> list[Markup]:

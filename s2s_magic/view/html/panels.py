@@ -11,7 +11,7 @@ from s2s_magic.view.report import Port, Report, Step
 from s2s_magic.view.tables import Cell, Table
 
 MADE, NEW, AGAIN, PLAIN = "○", "+", "↻", "·"
-KEY = f"{MADE} an object is made   {NEW} it gets new variables   {AGAIN} it uses them again   {PLAIN} no variables"
+KEY = f"{MADE} an object is made   {NEW} it gets new variables   {AGAIN} it reuses them   {PLAIN} no variables"
 
 
 _PORTS = ("Tensor", "Way", "Shape", "Type", "From")
@@ -100,7 +100,7 @@ def step_html(report: Report, step: Step) -> Markup:
 
 def _changes(report: Report, step: Step) -> Markup | None:
     rows = []
-    for said, keys in ((f"{NEW} new", step.created), (f"{AGAIN} again", step.reused)):
+    for said, keys in ((f"{NEW} new", step.created), (f"{AGAIN} reused", step.reused)):
         for key in keys:
             seen = report.variables[key]
             rows.append((breakable(seen.full_name), said, seen.shape, f"{seen.params:,}"))

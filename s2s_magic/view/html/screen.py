@@ -31,11 +31,25 @@ def screen_html(report: Report, uid: str) -> tuple[Markup, dict[str, Thing]]:
         class_="s2s-panes",
     )
     said = tag("div", heads_html(report, uid), tag("div", class_="s2s-said", role="status"), class_="s2s-now")
+    # under a training's charts the buttons stand with the steps; else in the title, on the same line as the name
+    buttons = controls_html() if report.fitted else None
     screen = join(
-        [strip_html(report, uid), said, panes, tag("p", KEY, class_="s2s-small s2s-key"), tensors_html(report, uid)]
+        [
+            buttons,
+            strip_html(report, uid),
+            said,
+            panes,
+            tag("p", KEY, class_="s2s-small s2s-key"),
+            tensors_html(report, uid),
+        ]
     )
     things = things_of(report, plan.graph if plan else None)
     return open_if_styled("Step by step: source, wiring and owners", screen), things
+
+
+def controls_html() -> Markup:
+    """Return the place for the script's buttons."""
+    return tag("div", class_="s2s-controls", hidden=UNSTYLED)
 
 
 def open_if_styled(summary: str, content: Markup) -> Markup:

@@ -68,7 +68,7 @@ def _sign(line: TreeRow, created: Sequence[str], reused: Sequence[str], now: int
         return tag("span", "○ made") if line.row.born == now else Markup("")
     if line.row.key in created:
         return tag("span", "+ new")
-    return tag("span", "↻ again") if line.row.key in reused else Markup("")
+    return tag("span", "↻ reused") if line.row.key in reused else Markup("")
 
 
 def _grown_up(lines: Sequence[TreeRow]) -> list[_Branch]:

@@ -22,7 +22,6 @@ from s2s_magic.view.wiring.shapes import (
     arrow_back,
     badge,
     gradient,
-    labels,
     node,
     path,
     px,
@@ -32,6 +31,7 @@ from s2s_magic.view.wiring.shapes import (
     to_come,
     wire,
 )
+from s2s_magic.view.wiring.wire_labels import labels, points_on
 
 FONT = "var(--jp-ui-font-family, system-ui, sans-serif)"
 LEGEND_OWNS, LEGEND_RETURNING = 200, 380
@@ -142,8 +142,9 @@ def parts(plan: Plan, moment: Moment) -> Iterator[str]:
     for key, box in layout.boxes.items():
         yield node(shown[key], box, moment) if key in shown else to_come(box)
     taken = [(box.x, box.y, box.x + box.width, box.bottom) for box in layout.boxes.values()]
+    lines = points_on(layout.routes)  # also of wires to come, so that no label moves out of their way later
     for link, route in pairs:
-        yield from labels(graph, link, route, moment, taken)
+        yield from labels(graph, link, route, moment, taken, lines)
     yield from badges(plan, moment)
     if layout.lone is not None and not shown.keys() <= graph.wired:
         yield text(GAP, layout.lone + GAP / 2, "Not wired", BOLD)

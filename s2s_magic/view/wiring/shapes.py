@@ -5,12 +5,10 @@ Colours are the page's own: everything is drawn in ``currentColor``, except for 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 from s2s_magic.view.escaping import escape
-from s2s_magic.view.wiring.diagram import MOST_INNER, Graph, Inner, Link, Node
+from s2s_magic.view.wiring.diagram import MOST_INNER, Inner, Link, Node
 from s2s_magic.view.wiring.placement import HEAD, INNER, Box, Point
 
 ACCENT, HALO = "var(--a)", "var(--h)"
@@ -24,10 +22,6 @@ SMALL = 'fill="currentColor" fill-opacity="0.8" font-size="11"'
 BOLD = 'fill="currentColor" font-weight="700"'
 BEHIND = f'paint-order="stroke" stroke="{HALO}" stroke-width="4" stroke-linejoin="round"'
 """An outline in the page's colour, so that text stays legible on top of wires."""
-NAME_WIDTH, MOST_WIDTH = 150, 180
-"""How wide tensors' names may be, and what a link says in place of them."""
-
-Area = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -105,7 +99,7 @@ def wire(link: Link, route: tuple[Point, ...], moment: Moment) -> str:
     shifts = {1: (0.0,), 2: (-2.5, 2.5), 3: (-4.0, 0.0, 4.0)}.get(len(tensors), (0.0,))
     lines = "".join(path(_curve(route, shift), "") for shift in shifts)
     x, y = route[-1]
-    head = f"M{px(x)} {px(y)}{'l8 -4v8z' if _is_sideways(route) else 'l-4.5 -8h9z'}"
+    head = f"M{px(x)} {px(y)}{'l8 -4v8z' if is_sideways(route) else 'l-4.5 -8h9z'}"
     colour = ACCENT if in_focus else "currentColor"
     kinds = dict.fromkeys(f"{t.name or 'unnamed'} {_shape(t.shape)} {t.dtype}" for t in tensors)
     body = lines + path(head, f'fill="{colour}" stroke-width="0.5"')
@@ -116,7 +110,7 @@ def gradient(route: tuple[Point, ...]) -> str:
     """Draw the gradient's path back beside a wire: dashed, and pointing the other way."""
     x, y = route[0]
     line = path(_curve(route, 9), f'stroke="{ACCENT}" stroke-width="1.5" stroke-dasharray="4 3"')
-    sideways = _is_sideways(route)
+    sideways = is_sideways(route)
     return group("the gradient’s way back", line + arrow_back(x if sideways else x + 9, y, up=not sideways))
 
 
@@ -124,7 +118,7 @@ def _curve(route: tuple[Point, ...], shift: float) -> str:
     """Return the path of a route: straight down through rows, curved between them."""
     (x, y), *rest = route
     steps = [f"M{px(x + shift)} {px(y)}"]
-    sideways = _is_sideways(route)
+    sideways = is_sideways(route)
     for to_x, to_y in rest:
         if sideways or x == to_x:
             steps.append(f"L{px(to_x + shift)} {px(to_y)}")
@@ -135,7 +129,8 @@ def _curve(route: tuple[Point, ...], shift: float) -> str:
     return "".join(steps)
 
 
-def _is_sideways(route: tuple[Point, ...]) -> bool:
+def is_sideways(route: tuple[Point, ...]) -> bool:
+    """Return whether a wire leaves its box at the side."""
     return route[0][1] == route[1][1]
 
 
@@ -147,54 +142,6 @@ def tensor_names(link: Link, moment: Moment) -> str:
     """Return the names of a link's tensors, at most two."""
     names = list(dict.fromkeys(t.name for event, t in link.tensors if t.name and moment.has(event)))
     return ", ".join(names[:2]) + (" …" if len(names) > 2 else "")
-
-
-def labels(graph: Graph, link: Link, route: tuple[Point, ...], moment: Moment, taken: list[Area]) -> Iterator[str]:
-    """Draw the calls' numbers at a wire's ends, and its tensors' names if there is room, noted in ``taken``."""
-    x0, y0 = route[0]
-    if link.source_call:
-        yield text(x0 - 11, y0 + 14, str(link.source_call), f'{PLAIN} font-size="10" {BEHIND}')
-    if link.target_call:
-        now = any(event == moment.focus for event, _ in link.tensors)
-        words = f"call {link.target_call}" if now else str(link.target_call)
-        style = f'fill="{ACCENT}" font-size="11" font-weight="700"' if now else f'{PLAIN} font-size="10"'
-        yield text(route[-1][0] + 7, route[-1][1] - 6, words, f"{style} {BEHIND}")
-    words = _label(graph, link, moment)
-    if not words or _is_sideways(route):
-        return
-    half = 3.0 * len(words) + 2
-    for x, y in _places_on(route, half):
-        area = (x - half, y - 10, x + half, y + 3)
-        if area[0] >= 0 and not any(_overlap(area, other) for other in taken):
-            taken.append(area)
-            if link.label:  # numbers, which a wire behind them would make hard to read
-                yield rect(area[0], area[1], area[2] - area[0], area[3] - area[1], 3, f'fill="{HALO}"')
-            yield text(x, y, words, f'{PLAIN} font-size="10.5" text-anchor="middle" {BEHIND}{marked_by(link.mark)}')
-            return
-
-
-def _places_on(route: tuple[Point, ...], half: float) -> Iterator[Point]:
-    """Yield the places for a label of width ``2 * half``: on the wire from its start on, then beside it."""
-    pieces = list(pairwise(route))
-    for aside in (0.0, half + 14, -half - 6):  # more on the right, where the gradient's path runs
-        for (x0, y0), (x1, y1) in pieces:
-            for share in (0.5, 0.68, 0.34):
-                yield x0 + (x1 - x0) * share + aside, y0 + (y1 - y0) * share + 3
-
-
-def _label(graph: Graph, link: Link, moment: Moment) -> str:
-    """Return a link's label; without its tensors' names if a node at its end already shows them."""
-    if link.label:
-        return fit(link.label, MOST_WIDTH, 6)
-    names = tensor_names(link, moment)
-    if names in (graph.nodes[link.source].label, graph.nodes[link.target].label):
-        names = ""
-    count = sum(moment.has(event) for event, _ in link.tensors)
-    return fit(f"{names} ×{count}".strip() if count > 3 else names, NAME_WIDTH, 6)
-
-
-def _overlap(one: Area, other: Area) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 # -- nodes -----------------------------------------------------------------------------------------------------------
