@@ -34,6 +34,15 @@ def quiz(model: Seq2Seq, questions: int = 5, seed: int = 0) -> QuizDisplay:
     ------
     LookupFailed
         When there is nothing to ask about, or less than one question is wanted.
+
+    Examples
+    --------
+    >>> model = s2s_magic.build("{vocab: 9, embed: 2, encoder: gru(2), decoder: gru(2), max_length: 5}")
+    >>> question = s2s_magic.quiz(model, questions=1).questions[0]
+    >>> question.text
+    'Does tf.nn.softmax create variables?'
+    >>> question.choices[question.answer]
+    'No: it neither creates nor uses any'
     """
     from s2s_magic.ledger.asking import ask
     from s2s_magic.view.quizzes import show_quiz
@@ -58,6 +67,14 @@ def diff(model: Seq2Seq) -> Comparison:
     ------
     LookupFailed
         When there was no run before.
+
+    Examples
+    --------
+    >>> spec = "{{vocab: 9, embed: {}, encoder: gru(2), decoder: gru(2), max_length: 5}}"
+    >>> earlier, model = s2s_magic.build(spec.format(2)), s2s_magic.build(spec.format(3))
+    >>> model.previous = earlier.ledger  # in a notebook, the cell's next run does so
+    >>> [f"{change.about}: {change.text}" for change in s2s_magic.diff(model).changes][:2]
+    ['embeddings: embeddings (9, 2) → (9, 3)', 'encoder.cell: kernel (2, 6) → (3, 6)']
     """
     from s2s_magic.ledger.compare import compare_runs
 
