@@ -274,7 +274,7 @@ def test_a_quiz_is_shown_and_returned(notebook, capsys):
     assert "ANSWERS" in shown
     quiz = run(notebook, "asked_quiz = %seq2seq quiz asked --questions 3 --seed 2 --return\nasked_quiz")
     assert quiz.questions == s2s_magic.quiz(notebook.user_ns["asked"], 3, 2).questions
-    assert set(quiz._repr_mimebundle_()) == {"text/plain", "text/html"}
+    assert set(quiz._repr_mimebundle_()) == {"text/plain", "text/markdown", "text/html"}
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "many", "1.5"])
@@ -302,4 +302,4 @@ def test_a_page_has_a_closed_quiz_where_it_is_asked_for(notebook, tmp_path):
 
 def test_the_displays_of_a_diff_have_text_and_html():
     display = show_comparison(after(("reader =", "words.trainable = False\nreader =")))
-    assert set(display._repr_mimebundle_()) == {"text/plain", "text/html"}
+    assert set(display._repr_mimebundle_()) == {"text/plain", "text/markdown", "text/html"}
