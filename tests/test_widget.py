@@ -273,7 +273,7 @@ def displayed(shown):
 
 def test_the_page_is_an_output_of_its_own_and_words_stand_beside_the_widget(inspector, shell):
     page, view = displayed(inspector)
-    assert set(page) == {"text/plain", "text/html"}
+    assert set(page) == {"text/plain", "text/markdown", "text/html"}
     assert "decoder_cell" in page["text/plain"]
     assert "<table" in page["text/html"]
     assert set(view) == {"text/plain", "text/html", WIDGET_VIEW}
@@ -352,7 +352,7 @@ def test_without_ipywidgets_every_other_view_still_works():
         from s2s_magic.view import report, to_html, to_text
         from s2s_magic.view.bundles import report_display
         bundle = report_display(translator_ledger())._repr_mimebundle_()
-        assert set(bundle) == {"text/plain", "text/html"}, bundle
+        assert set(bundle) == {"text/plain", "text/markdown", "text/html"}, bundle
         try:
             from s2s_magic.view import to_widget
         except ImportError as error:

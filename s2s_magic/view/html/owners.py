@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from s2s_magic.ledger.words import abridged, counted
+from s2s_magic.ledger.words import abridged
 from s2s_magic.view.html.markup import UNSTYLED, Content, Markup, breakable, empty, heading, join, table, tag
 from s2s_magic.view.linked import layer_numbers, variable_numbers, where
 from s2s_magic.view.report import OwnerRow, Report, TreeRow, VariableRow
@@ -45,7 +45,8 @@ def owners_html(report: Report, uid: str) -> Markup:
     caption = join(["Who owns what after ", tag("span", class_="s2s-now-at")])
     states = {line.state for line in lines if isinstance(line.row, VariableRow)}
     shown = tree_table(caption, lines, cells, marks, keys=keys, alike=len(states) < 2)
-    together = f"Each of {counted(len(report.variables), 'variable')} is {min(states)}. " if len(states) == 1 else ""
+    some = f"Each of {len(report.variables):,} variables" if len(report.variables) > 1 else "The only variable"
+    together = f"{some} is {min(states)}. " if len(states) == 1 else ""
     summary = tag("summary", "Filter and columns")
     return join(
         [
