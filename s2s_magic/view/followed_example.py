@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 HEAD = ("Tensor", "Step", "Line", "Shape", "First values", "Norm", "Gradient")
 MEANING = (
     "Norm is the length of all a tensor's numbers, gradient that of the loss's gradient with respect to them: how much "
-    "the loss would change. A tensor that several calls read has one gradient, the sum of all ways back. Where there "
-    "is none, nothing that is trained lies before it, or no gradient comes so far."
+    "the loss would change. A tensor that several calls read has one gradient, the sum of all ways back. Dashed arrows "
+    "lead to what is trained only: a gradient reaches the tensors of frozen layers, too, and ends there."
 )
 
 

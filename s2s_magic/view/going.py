@@ -59,8 +59,8 @@ def _owners_html(curves: Curves, name: str) -> Markup | None:
     head = tag(
         "tr",
         tag("th", "Owner", scope="col", style=_CELL),
-        tag("th", "Gradient norm, by epoch", scope="colgroup", colspan="2", style=_CELL),
-        tag("th", "Update / weight, by epoch", scope="colgroup", colspan="2", style=_CELL),
+        tag("th", "Gradient norm, first → last epoch", scope="colgroup", colspan="2", style=_CELL),
+        tag("th", "Update / weight, first → last epoch", scope="colgroup", colspan="2", style=_CELL),
     )
     caption = tag("caption", "What the fit does to each owner’s variables", style="text-align:left;font-weight:600")
     shown = tag(

@@ -15,6 +15,7 @@
     score.textContent = `${right} of ${open} right` + (left ? `, ${left} to go` : "");
   }
 
+  score.textContent = `0 right, ${questions.length} to go`;
   // The first time an answer is opened counts, with the choice that stands then.
   for (const question of questions) {
     const details = question.querySelector("details");

@@ -14,7 +14,7 @@ from s2s_magic.view.bundles import Display, next_number
 from s2s_magic.view.html.markup import Markup, asset, empty, styled, tag
 from s2s_magic.view.text import WIDTH, cut, joined
 
-HOW = "Choose what you expect, then open the answer."
+HOW = "One choice is right in each. Choose what you expect, then open the answer."
 
 
 @dataclass(frozen=True, eq=False, repr=False)

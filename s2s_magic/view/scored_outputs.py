@@ -118,13 +118,14 @@ def _worst_table(shown: Scored) -> Markup:
         (
             bad.row,
             _text(bad.source),
+            _text(bad.output),
             _difference(bad),
             join(tag("div", _text(one)) for one in bad.references),
             _values(bad),
         )
         for bad in shown.worst
     ]
-    return html_table(Table(_worst(shown), ("Row", "Source", "Output", "Reference", "Scores"), rows))
+    return html_table(Table(_worst(shown), ("Row", "Source", "Output", "Difference", "Reference", "Scores"), rows))
 
 
 def _text(text: str) -> Markup:

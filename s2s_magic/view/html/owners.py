@@ -125,10 +125,16 @@ def tree_cells(report: Report, line: TreeRow, *, now: Content, parameters: Conte
     seen = line.row
     kind = seen.class_name if isinstance(seen, OwnerRow) else seen.shape
     title = None if isinstance(seen, OwnerRow) else seen.keras_name
-    name = [tag("span", seen.name, title=title), " ", tag("span", kind, class_="s2s-small"), _notes(report, seen)]
+    name = [
+        tag("span", breakable(seen.name), title=title),
+        " ",
+        tag("span", kind, class_="s2s-small"),
+        _notes(report, seen),
+    ]
     steps, _, places = where(report, seen.steps).partition(" · ")
     if len(seen.steps) == len(report.cells) == 1:
-        used = tag("span", f"{steps} · {places}")
+        # broken between the two only
+        used = tag("span", " · ".join(part.replace(" ", "\u00a0") for part in (steps, places)))
     else:
         used = join([tag("span", steps), tag("span", places)], between=Markup("<br>"))
     return [
