@@ -116,8 +116,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     The files of a folder share its servers and its browser. The randomly drawn programs may run in any process, and a
     file may name the process of another one, whose results it uses.
     First of all hooks: pytest-xdist's own reads the marks that are there when it is called.
+
+    With ``S2S_MAGIC_AGAIN`` set, as where all tests have run with another Python before, those of the pages in a
+    browser and of the built site are left out: they are the same on every Keras.
     """
+    again = bool(os.environ.get("S2S_MAGIC_AGAIN"))
     for item in items:
+        if again and (item.path.parent.name == "browser" or "site" in getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.skip(reason="the same on every Keras; run before with another Python"))
         if item.path.stem != "test_differential" and item.get_closest_marker("xdist_group") is None:
             group = item.path.stem if item.path.parent == Path(__file__).parent else item.path.parent.name
             item.add_marker(pytest.mark.xdist_group(group))

@@ -94,7 +94,7 @@ def test_a_fit_goes_on_from_each_of_its_steps_as_if_it_had_never_ended(here, wha
     whole = fitted(spec, f"{body}checkpoint: {{folder: whole, {ALWAYS}}}", rows)
     checkpoints = checkpoints_in(here / "whole")
     assert len(checkpoints) > 3
-    for steps, path in list(checkpoints.items())[1::2]:
+    for steps, path in list(checkpoints.items())[1::3]:
         shutil.copytree(path, here / str(steps) / path.name)
         resumed = fitted(spec, f"{body}resume: ./{steps}", rows)
         assert_same(resumed, whole)
