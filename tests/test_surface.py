@@ -248,7 +248,7 @@ def test_the_inspector_is_opened_where_it_is_asked_for_and_goes_when_its_name_is
     with capture_output() as seen:
         run(notebook, "%seq2seq inspect watched --widget")
     page, view = (set(output.data) for output in seen.outputs)
-    assert page == {"text/plain", "text/html"}
+    assert page == {"text/plain", "text/markdown", "text/html"}
     assert WIDGET_VIEW in view
     inspector = magics.widgets["watched"]
     run(notebook, "%seq2seq inspect watched")
