@@ -21,7 +21,7 @@ from s2s_magic.view.wiring.shapes import (
     Moment,
     arrow_back,
     badge,
-    gradient,
+    gradients,
     node,
     path,
     px,
@@ -136,8 +136,9 @@ def parts(plan: Plan, moment: Moment) -> Iterator[str]:
     has_model = graph.model_event is not None and moment.has(graph.model_event)
     for link, route in pairs:
         yield wire(link, route, moment)
-        if has_model and link.gradient:
-            yield gradient(route)
+    returning = [route for link, route in pairs if has_model and link.gradient]
+    if returning:
+        yield gradients(returning)
     shown = {key: each for key, each in graph.nodes.items() if moment.has(each.born)}
     for key, box in layout.boxes.items():
         yield node(shown[key], box, moment) if key in shown else to_come(box)
@@ -148,7 +149,7 @@ def parts(plan: Plan, moment: Moment) -> Iterator[str]:
     yield from badges(plan, moment)
     if layout.lone is not None and not shown.keys() <= graph.wired:
         yield text(GAP, layout.lone + GAP / 2, "Not wired", BOLD)
-    yield from _legend(plan, has_model and any(link.gradient for link, _ in pairs))
+    yield from _legend(plan, bool(returning))
 
 
 def badges(plan: Plan, moment: Moment) -> Iterator[str]:
@@ -168,5 +169,5 @@ def _legend(plan: Plan, returning: bool) -> Iterator[str]:
             f"M{px(x + 30)} {px(y)}H{px(x + 5)}",
             f'stroke="{ACCENT}" stroke-width="1.5" stroke-dasharray="4 3"',
         )
-        yield arrow_back(x, y, up=False)
+        yield path(arrow_back(x, y, up=False), f'fill="{ACCENT}"')
         yield text(x + 38, y + 4, "the gradient’s way back", SMALL)

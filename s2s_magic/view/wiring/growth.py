@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 
 from s2s_magic.view.wiring.drawing import Plan, badges, parts, sheet
 from s2s_magic.view.wiring.shapes import Moment
@@ -18,10 +20,10 @@ def grown_svg(plan: Plan, last: int) -> str:
     for step, drawn in enumerate(stages):
         for part in dict.fromkeys(drawn):
             shown.setdefault(part, []).append(step)
+    grown = [(_classes(first, end, last), part) for part in _in_order(stages) for first, end in _runs(shown[part])]
     body = "".join(
-        f'<g class="{_classes(first, end, last)}">{part}</g>'
-        for part in _in_order(stages)
-        for first, end in _runs(shown[part])
+        f'<g class="{classes}">{"".join(part for _, part in alike)}</g>'
+        for classes, alike in groupby(grown, key=itemgetter(0))
     )
     return sheet(plan, Moment(last, last), body)
 

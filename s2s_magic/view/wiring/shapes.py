@@ -5,6 +5,7 @@ Colours are the page's own: everything is drawn in ``currentColor``, except for 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from s2s_magic.view.escaping import escape
@@ -84,11 +85,6 @@ def badge(box: Box, words: str) -> str:
     return plate + text(box.x, box.y - 1, words, f'fill="{HALO}" font-size="10.5" font-weight="700"')
 
 
-def arrow_back(x: float, y: float, *, up: bool) -> str:
-    """Draw the head of a gradient's arrow."""
-    return path(f"M{px(x)} {px(y)}{'l-4 8h8z' if up else 'l8 -4v8z'}", f'fill="{ACCENT}"')
-
-
 # -- wires -----------------------------------------------------------------------------------------------------------
 
 
@@ -97,7 +93,7 @@ def wire(link: Link, route: tuple[Point, ...], moment: Moment) -> str:
     tensors = [tensor for event, tensor in link.tensors if moment.has(event)]
     in_focus = any(event == moment.focus for event, _ in link.tensors)
     shifts = {1: (0.0,), 2: (-2.5, 2.5), 3: (-4.0, 0.0, 4.0)}.get(len(tensors), (0.0,))
-    lines = "".join(path(_curve(route, shift), "") for shift in shifts)
+    lines = path("".join(_curve(route, shift) for shift in shifts), "")
     x, y = route[-1]
     head = f"M{px(x)} {px(y)}{'l8 -4v8z' if is_sideways(route) else 'l-4.5 -8h9z'}"
     colour = ACCENT if in_focus else "currentColor"
@@ -106,12 +102,20 @@ def wire(link: Link, route: tuple[Point, ...], moment: Moment) -> str:
     return group(link.title or ", ".join(kinds), body, pen(in_focus, width=1.3, focused=2.6, faint=0.7), link.mark)
 
 
-def gradient(route: tuple[Point, ...]) -> str:
-    """Draw the gradient's path back beside a wire: dashed, and pointing the other way."""
-    x, y = route[0]
-    line = path(_curve(route, 9), f'stroke="{ACCENT}" stroke-width="1.5" stroke-dasharray="4 3"')
-    sideways = is_sideways(route)
-    return group("the gradient’s way back", line + arrow_back(x if sideways else x + 9, y, up=not sideways))
+def gradients(routes: Sequence[tuple[Point, ...]]) -> str:
+    """Draw the gradient's paths back beside wires: dashed, and pointing the other way."""
+    lines = "".join(_curve(route, 9) for route in routes)
+    heads = []
+    for route in routes:
+        x, y = route[0]
+        heads.append(arrow_back(x, y, up=False) if is_sideways(route) else arrow_back(x + 9, y, up=True))
+    dashed = path(lines, f'stroke="{ACCENT}" stroke-width="1.5" stroke-dasharray="4 3"')
+    return group("the gradient’s way back", dashed + path("".join(heads), f'fill="{ACCENT}"'))
+
+
+def arrow_back(x: float, y: float, *, up: bool) -> str:
+    """Return the steps that draw the head of a gradient's arrow."""
+    return f"M{px(x)} {px(y)}{'l-4 8h8z' if up else 'l8 -4v8z'}"
 
 
 def _curve(route: tuple[Point, ...], shift: float) -> str:
