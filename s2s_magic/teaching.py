@@ -37,12 +37,13 @@ def quiz(model: Seq2Seq, questions: int = 5, seed: int = 0) -> QuizDisplay:
 
     Examples
     --------
-    >>> model = s2s_magic.build("{vocab: 9, embed: 2, encoder: gru(2), decoder: gru(2), max_length: 5}")
+    >>> code = "from tensorflow import keras; x = keras.Input([3]); model = keras.Model(x, keras.layers.Dense(2)(x))"
+    >>> model = s2s_magic.trace(code)
     >>> question = s2s_magic.quiz(model, questions=1).questions[0]
     >>> question.text
-    'Does tf.nn.softmax create variables?'
+    'Does the call of dense create variables?'
     >>> question.choices[question.answer]
-    'No: it neither creates nor uses any'
+    'Yes: 2 new variables'
     """
     from s2s_magic.ledger.asking import ask
     from s2s_magic.view.quizzes import show_quiz

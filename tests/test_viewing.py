@@ -76,7 +76,7 @@ def test_no_tensorflow_and_no_notebook_is_loaded(stored):
 def test_a_reader_who_has_seen_enough_is_no_error(stored):
     command = f'"{sys.executable}" -m s2s_magic view "{stored}" --text | head -n 1'
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=PROJECT, check=True)
-    assert done.stdout.startswith("translator: 14 steps")
+    assert done.stdout.startswith("translator: 9 variables in 4 owners")
     assert done.stderr == ""
 
 
