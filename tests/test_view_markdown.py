@@ -41,6 +41,7 @@ def test_nothing_and_a_large_ledger_can_be_written():
 @given(st.text(st.characters(blacklist_categories=["Cs"]), min_size=1, max_size=30))
 @example("a|b`c``d*e_f_ <script> & [x](y) ~~z~~ \\ # \n- 1. g")
 @example("_x_ __init__ snake_case &amp;")
+@example("\r")
 def test_names_are_shown_as_they_are(name):
     ledger = translator_ledger()
     layers = {key: layer.model_copy(update={"name": name}) for key, layer in ledger.layers.items()}

@@ -92,4 +92,4 @@ def _plain(text: str) -> str:
 def _code(source: str) -> str:
     """Return an expression as a code span; as plain text where it has what cannot stand in a code span of a table."""
     text = in_a_line(cut(source, LONGEST))
-    return _plain(text) if "|" in text or "`" in text else f"`{text}`"
+    return _plain(text) if not text or "|" in text or "`" in text else f"`{text}`"
