@@ -37,11 +37,11 @@ def quiz(model: Seq2Seq, questions: int = 5, seed: int = 0) -> QuizDisplay:
 
     Examples
     --------
-    >>> code = "from tensorflow import keras; x = keras.Input([3]); model = keras.Model(x, keras.layers.Dense(2)(x))"
+    >>> code = "from tensorflow import keras; x = keras.Input([3]); layer = keras.layers.Dense(2); y = layer(x)"
     >>> model = s2s_magic.trace(code)
     >>> question = s2s_magic.quiz(model, questions=1).questions[0]
     >>> question.text
-    'Does the call of dense create variables?'
+    'Does the call of layer create variables?'
     >>> question.choices[question.answer]
     'Yes: 2 new variables'
     """

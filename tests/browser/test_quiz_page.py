@@ -79,7 +79,7 @@ def test_an_opened_answer_says_in_words_whether_the_choice_was_right(quiz_page, 
 
 def test_the_score_counts_each_question_once(quiz_page):
     page = quiz_page()
-    assert page.get_by_role("status").inner_text() == ""
+    wait_for_score(page, "0 right, 5 to go")
     said = ("1 of 1 right, 4 to go", "1 of 2 right, 3 to go", "2 of 3 right, 2 to go", "3 of 4 right, 1 to go")
     for number, text in enumerate((*said, "4 of 5 right")):
         answer(page, number, rightly=number != 1)
