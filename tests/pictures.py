@@ -59,7 +59,9 @@ def take_pictures(folder: Path) -> None:
             open_notebook(page, address, "lab", notebook.name)
             run_all(page, notebook)
             page.keyboard.press("Control+b")  # fold the side bar
-            screen = page.locator(".s2s-live:visible").last
+            # one that does not open with a training's charts
+            screens = page.locator(".s2s-live:visible").filter(has_not=page.locator(".s2s-multiple"))
+            screen = screens.last
             photograph(page, screen, folder / "steps.png", at=screen.locator(f"code [data-is=s{SECOND_CALL}]"))
             page.set_viewport_size(NARROWER)
             inspector = page.locator(".s2s-inspector").last

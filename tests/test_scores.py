@@ -183,7 +183,7 @@ def test_a_hostile_text_is_escaped_and_every_text_keeps_its_own_direction():
     assert "\u202e" not in html + text
     assert "\x1b" not in html + text
     assert "m&lt;i&gt;" in html
-    assert html.count("<bdi>") == 4  # source, output, two references
+    assert html.count("<bdi>") == 5  # source, output, difference, two references
     assert "[-你好-]" in text
     assert "<del" in html
     assert "<ins" in html
