@@ -30,7 +30,7 @@ from harness import PATIENCE, browser, chromium, jupyter, open_notebook, run_all
 PICTURES = Path(__file__).parent / "images"
 WINDOW = {"width": 1100, "height": 760}
 CELLS = (
-    "%load_ext s2s_magic\n%config Seq2SeqMagics.display = 'html'",
+    "%env TF_CPP_MIN_LOG_LEVEL=3\n%load_ext s2s_magic",
     "%%seq2seq trace reverser\n"
     "from tensorflow import keras\n"
     'given, wanted = keras.Input([None], dtype="int32"), keras.Input([None], dtype="int32")\n'
