@@ -129,10 +129,15 @@ def _line(cell: Cell, texts: Sequence[str], place: int, marking: _Marking) -> Ma
 
 def _step_labels(steps: Sequence[int], uid: str) -> Markup:
     """Show the numbers of a line's steps, each a label that chooses it; of more than two the first and the last."""
-    word = tag("span", " step ", class_="s2s-word")
-    shown = steps if len(steps) < 3 else (steps[0], steps[-1])
-    labels = [tag("label", word, str(step), for_=f"{uid}-r{step}", data_is=f"s{step}") for step in shown]
-    return tag("span", join(labels, between=" " if len(steps) < 3 else "–"), " ", class_="s2s-of-line")
+    whole = len(steps) < 3
+    shown = steps if whole else (steps[0], steps[-1])
+    labels = []
+    for step in shown:
+        until = not whole and step == shown[-1]
+        word = tag("span", " to step " if until else " step ", class_="s2s-word")
+        style = "s2s-until" if until else None
+        labels.append(tag("label", word, str(step), for_=f"{uid}-r{step}", data_is=f"s{step}", class_=style))
+    return tag("span", join(labels, between=" "), " ", class_="s2s-of-line")
 
 
 def marked(text: str, spans: Spans, attribute: str = "class") -> Markup:
