@@ -258,7 +258,7 @@ def test_several_cells_and_several_steps_of_a_line_are_told_apart(chrome, tmp_pa
     assert page.locator(".s2s-cell-name").all_inner_texts() == ["Cell 1", "Cell 2"]
     assert page.locator(".s2s-line", has_text="x = d(x)").first.locator("label").all_inner_texts() == [
         "step\n1",
-        "step\n9",
+        "to step\n9",
     ]
     seen = []
     for _ in range(3):
