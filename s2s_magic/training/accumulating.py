@@ -35,14 +35,26 @@ def check_accumulates(model: Any, plan: FitPlan) -> None:
         raise DataError([Fault(*plan.place_of("accumulate"), f"gradients cannot be accumulated: {obstacle}")])
 
 
+def no_plain(optimizer: Any) -> str | None:
+    """Say that an object is no optimizer of the Keras at hand; None if it is one."""
+    if isinstance(optimizer, keras.optimizers.Optimizer):
+        return None
+    return f"{type(optimizer).__name__} is no plain optimizer of this Keras, such as adam(1e-3)"
+
+
+def scales_loss(optimizer: Any) -> bool:
+    """Return whether an optimizer scales the loss, or delegates to one that it contains."""
+    return len(list(backend.parts(optimizer))) > 1 or bool(getattr(optimizer, "loss_scale_factor", None))
+
+
 def _obstacle(model: Any) -> str | None:
     optimizer = model.optimizer
     name = type(optimizer).__name__
     if backend.has_own_step(model):
         return f"{type(model).__name__} has a training step of its own; accumulate in its train_step"
-    if not isinstance(optimizer, keras.optimizers.Optimizer):
-        return f"{name} is no plain optimizer of this Keras, such as adam(1e-3)"
-    if len(list(backend.parts(optimizer))) > 1 or getattr(optimizer, "loss_scale_factor", None):
+    if (unknown := no_plain(optimizer)) is not None:
+        return unknown
+    if scales_loss(optimizer):
         return f"{name} scales the loss, differently from batch to batch; mixed_bfloat16 needs no scale"
     own = getattr(optimizer, "gradient_accumulation_steps", None)
     if own:

@@ -12,6 +12,7 @@ from s2s_magic.data.batches import Stream, Table
 from s2s_magic.data.fingerprints import fingerprint
 from s2s_magic.errors import DataError, Fault, FitError
 from s2s_magic.handle import Seq2Seq
+from s2s_magic.training.accumulating import no_plain, scales_loss
 from s2s_magic.training.collectives import check_same, described, of_the_chief, take_from_chief
 from s2s_magic.training.loss_parts import count_of
 from s2s_magic.training.snapshots import Snapshot, body_of
@@ -86,13 +87,12 @@ def met(
 
 def _obstacle(model: Any, batch: Any) -> str | None:
     optimizer = model.optimizer
-    name = type(optimizer).__name__
     if backend.has_own_step(model):
         return f"{type(model).__name__} has a training step of its own"
-    if not isinstance(optimizer, keras.optimizers.Optimizer):
-        return f"{name} is no plain optimizer of this Keras, such as adam(1e-3)"
-    if len(list(backend.parts(optimizer))) > 1 or getattr(optimizer, "loss_scale_factor", None):
-        return f"{name} scales the loss; mixed_bfloat16 needs no scale"
+    if (unknown := no_plain(optimizer)) is not None:
+        return unknown
+    if scales_loss(optimizer):
+        return f"{type(optimizer).__name__} scales the loss; mixed_bfloat16 needs no scale"
     if model.run_eagerly:
         return "it was compiled with run_eagerly=True, and workers exchange numbers within a compiled step"
     if any(isinstance(each, tf.SparseTensor) for each in tf.nest.flatten(batch)):

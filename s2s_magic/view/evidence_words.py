@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from s2s_magic.ledger import CallShare, Evidence, Run, VariableEvidence
 from s2s_magic.ledger.verdict_words import title
@@ -97,6 +97,14 @@ def shares(report: Report, evidence: Evidence) -> Iterator[tuple[CallShare, Vari
     for share in evidence.by_call:
         if share.variable in report.variables and share.event in sources:
             yield share, report.variables[share.variable], sources[share.event]
+
+
+def courses(history: Mapping[str, Sequence[float | None]]) -> Iterator[tuple[str, str]]:
+    """Yield each loss and metric with its first and its last number: ``4.66 → 1.76``."""
+    for name, numbers in history.items():
+        known = [number for number in numbers if number is not None]
+        if known:
+            yield name, f"{number_text(known[0])} → {number_text(known[-1])}"
 
 
 def run_name(run: Run, number: int) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from s2s_magic.ledger.words import counted, number_text, steps_text
+from s2s_magic.ledger.words import counted, steps_text
 from s2s_magic.view.escaping import in_a_line
-from s2s_magic.view.evidence_words import measured, told
+from s2s_magic.view.evidence_words import courses, measured, told
 from s2s_magic.view.report import Report, Step
 from s2s_magic.view.summary import summary
 from s2s_magic.view.text import cut
@@ -71,11 +71,7 @@ def _training(report: Report) -> Iterator[list[str]]:
     names = ("Variable", "Gradient norm", "On steps", "Distance", "Verdict")
     rows = measured(report, evidence).columns(*names)
     yield _table(names, [[_plain(str(cell)) for cell in row] for row in rows])
-    ends = []
-    for name, numbers in evidence.history.items():
-        known = [number for number in numbers if number is not None]
-        ends += [f"{name} {number_text(known[0])} → {number_text(known[-1])}"] if known else []
-    yield [_plain(", ".join(ends))]
+    yield [_plain(", ".join(f"{name} {course}" for name, course in courses(evidence.history)))]
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -122,10 +122,10 @@ class Report:
     ledger: Ledger
 
     @property
-    def sizes(self) -> tuple[str, str, str]:
-        """The numbers of steps, variables and parameters, in words."""
+    def sizes(self) -> tuple[str, str]:
+        """The numbers of steps and of parameters, in words; `summary` has the rest."""
         trainable = f"{self.totals.trainable:,} trainable of {self.totals.total:,} parameters"
-        return counted(len(self.steps), "step"), counted(len(self.variables), "variable"), trainable
+        return counted(len(self.steps), "step"), trainable
 
     def tree(self, after: int | None = None) -> list[TreeRow]:
         """Return the owner tree after step ``after``: each owner, then its variables, then the objects it holds.

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from s2s_magic.ledger import Evidence
 from s2s_magic.ledger.words import counted, number_text
 from s2s_magic.view.escaping import in_a_line
-from s2s_magic.view.evidence_words import batch_text, end_text, kernels_text, measured, run_name, shares, told
+from s2s_magic.view.evidence_words import batch_text, courses, end_text, kernels_text, measured, run_name, shares, told
 from s2s_magic.view.report import OwnerRow, Port, Report, Step, TreeRow
 from s2s_magic.view.summary import summary
 from s2s_magic.view.tables import Table
@@ -75,9 +75,8 @@ def joined(lines: Iterable[str]) -> str:
 
 def _heading(report: Report, width: int) -> list[str]:
     until = f", after step {report.after}" if report.after < len(report.ledger.events) - 1 else ""
-    steps, _, parameters = report.sizes
     said = textwrap.wrap(f"{report.name}{until}: {summary(report)}", width, subsequent_indent="    ")
-    return [*said, f"{steps}, {parameters}"]
+    return [*said, ", ".join(report.sizes)]
 
 
 def _steps(report: Report, width: int) -> list[str]:
@@ -172,7 +171,7 @@ def _training(report: Report, width: int) -> list[str]:
         "",
         *table(shown, width=width),
         "",
-        *_history(evidence),
+        *(f"{name}: {course}" for name, course in courses(evidence.history)),
         *_runs(evidence),
         *_shares(report, evidence, width),
         f"How a verdict is decided: %seq2seq explain {report.name} verdicts",
@@ -188,13 +187,6 @@ def _runs(evidence: Evidence) -> Iterator[str]:
         )
         if kernels := kernels_text(run):
             yield f"  {kernels}"
-
-
-def _history(evidence: Evidence) -> Iterator[str]:
-    for name, numbers in evidence.history.items():
-        known = [number for number in numbers if number is not None]
-        if known:
-            yield f"{name}: {number_text(known[0])} → {number_text(known[-1])}"
 
 
 def _shares(report: Report, evidence: Evidence, width: int) -> Iterator[str]:

@@ -98,8 +98,7 @@ def title_html(report: Report, *, controls: bool = False) -> Markup:
     """Show the model's name, what it is in a line, and its sizes, with a place for the script's buttons."""
     name = tag("div", report.name, class_="s2s-name", role="heading", aria_level=2)
     buttons = controls_html() if controls else None
-    steps, _, parameters = report.sizes
-    sizes = tag("div", f"{steps} · {parameters}", class_="s2s-small")
+    sizes = tag("div", " · ".join(report.sizes), class_="s2s-small")
     said = tag("p", summary(report), class_="s2s-summary")
     return join([tag("div", name, sizes, buttons, class_="s2s-title"), said])
 
