@@ -1,6 +1,7 @@
 """The site is built strictly from the example notebooks, and what its pages and the docstrings show is true."""
 
 import ast
+import builtins
 import doctest
 import importlib
 import inspect
@@ -177,6 +178,7 @@ def test_the_examples_of_a_docstring_are_true(module, text, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     names = {**vars(importlib.import_module(module)), "s2s_magic": s2s_magic}
     test = doctest.DocTestParser().get_doctest(text, names, module, None, None)
+    monkeypatch.setattr(builtins, "_", None, raising=False)  # doctest would leave one, and IPython heeds it
     said = []
     results = doctest.DocTestRunner(optionflags=FLEXIBLE).run(test, out=said.append)
     assert results.attempted
