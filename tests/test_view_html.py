@@ -1,7 +1,9 @@
 """The report as HTML: self-contained, escaped, accessible, and small."""
 
+import base64
 import json
 import re
+import zlib
 from functools import cache
 from html.parser import HTMLParser
 
@@ -14,10 +16,12 @@ from ledgers import large_ledger, translator_ledger
 from s2s_magic.ledger import Cell, Ledger
 from s2s_magic.ledger.compare import compare
 from s2s_magic.ledger.explain import explain
+from s2s_magic.ledger.whole import LONGEST
 from s2s_magic.view import report, to_html
 from s2s_magic.view.bundles import report_display
 from s2s_magic.view.comparison import comparison_html
 from s2s_magic.view.explained import explanation_html
+from s2s_magic.view.html.charts import chart
 from s2s_magic.view.html.listing import marked
 from s2s_magic.view.linked import things_of
 from s2s_magic.view.wiring.drawing import Moment, badges, parts, plan_wiring
@@ -166,6 +170,22 @@ def test_training_says_what_did_not_move_and_whose_gradient_came_from_where(tran
     assert len(read(to_html(translator)).select("svg.s2s-chart title")) == 2 + 4 * 3
 
 
+@pytest.mark.parametrize(
+    ("curve", "ends"),
+    [
+        ((4.605, 4.6), ["4.600", "4.605"]),
+        ((0.5, 0.25), ["0.25", "0.5"]),
+        ((100.4, 100.1), ["100.1", "100.4"]),
+        ((103.0, 101.0), ["101", "103"]),
+        ((2.0, 2.0), ["2"]),
+    ],
+)
+def test_the_ends_of_an_axis_differ_and_have_as_many_digits(curve, ends):
+    words = [text.get_text() for text in read(chart("loss", {"loss": curve})).select("text[text-anchor=end]")]
+    assert words[0] == "2", "the last epoch"
+    assert words[1 : 1 + len(ends)] == ends
+
+
 def test_the_wiring_is_drawn_in_it(translator):
     assert read(to_html(translator)).select_one("svg.s2s-wiring") is not None
 
@@ -189,6 +209,55 @@ def test_an_empty_ledger_is_shown_as_one():
 def test_a_report_is_less_than_120_kilobytes_of_a_notebook(translator):
     bundle = report_display(translator.ledger, training=True)._repr_mimebundle_()
     assert sum(len(form.encode()) for form in bundle.values()) < 120_000
+
+
+def kept(ledger):
+    """Return what a notebook keeps of a ledger's report: its forms and their size."""
+    forms = report_display(ledger)._repr_mimebundle_()
+    return forms, sum(len(form.encode()) for form in forms.values())
+
+
+def unpacked(html):
+    """Return the page in a packed one, and what can be pointed at on it."""
+    (script,) = read(html).find_all("script")
+    (data,) = re.findall(r"'([\w+/=]{1000,})'", script.string)
+    return json.loads(zlib.decompress(base64.b64decode(data)))
+
+
+@pytest.mark.parametrize(("layers", "events"), [(20, 60), (20, 120), (60, 300), (50, 1200), (2000, 10_000), (1, 1)])
+def test_whatever_a_model_is_it_is_less_than_120_kilobytes_of_a_notebook(layers, events):
+    forms, size = kept(large_ledger(layers, events))
+    assert size < 120_000
+    assert all("large" in form for form in forms.values())
+    read(forms["text/html"])
+
+
+def test_long_names_are_no_more_either(translator):
+    ledger = renamed(translator.ledger, "x" * (LONGEST // 2 - 1))
+    forms, size = kept(ledger)
+    assert size < 120_000
+    read(forms["text/html"])
+
+
+def test_a_packed_page_has_all_of_the_page(translator):
+    whole, packed = to_html(translator), to_html(translator, most=60_000)
+    assert len(packed.encode()) <= 60_000 < len(whole.encode())
+    page, things = unpacked(packed)
+    assert whole.startswith(f'<div class="s2s" id="{read(whole).div["id"]}">{page}<script>')
+    assert set(things) == set(things_of(translator, plan_wiring(translator.ledger).graph))
+    outline = read(packed).get_text(" ")
+    for words in ("decoder_cell LSTMCell", "embeddings is called twice", "%seq2seq inspect translator --html FILE"):
+        assert words in outline
+
+
+def test_what_a_notebook_keeps_of_a_long_text_has_its_beginning_and_end_and_what_is_printed_is_whole():
+    display = report_display(large_ledger(50, 1200))
+    printed, text = repr(display).splitlines(), display._repr_mimebundle_()["text/plain"].splitlines()
+    (place,) = (number for number, line in enumerate(text) if line.startswith("…"))
+    assert text[: place - 1] == printed[: place - 1]
+    assert text[place + 2 :] == printed[-len(text[place + 2 :]) :]
+    assert f"{len(printed) - len(text) + 3:,} lines are left out" in text[place]
+    assert "OWNERS AFTER STEP 1199" in printed
 
 
 def plain(html):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from functools import cache
+from itertools import accumulate, count
 from typing import TYPE_CHECKING, Any
 
 from s2s_magic.ledger import Ledger
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 # Displays of one report in a notebook need different ids; a counter gives the same ids in every run of the notebook.
 _NUMBERS = count(1)
+MOST, MOST_TEXT = 119_000, 20_000
+"""The most bytes that a report takes in a notebook, and the most of them for each of its two texts."""
 
 
 def next_number() -> int:
@@ -42,19 +45,22 @@ class Display:
         Further forms by MIME type, such as a widget's view.
     markdown
         Returns the Markdown form; the text in a fence by default.
+    brief
+        Returns the text as a notebook keeps it; by default the whole text.
     """
 
     text: Callable[[], str]
     html: Callable[[], str]
     more: Mapping[str, Any] = field(default_factory=dict)
     markdown: Callable[[], str] | None = None
+    brief: Callable[[], str] | None = None
 
     def __repr__(self) -> str:
         return self.text()
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         """Return all forms at once; the front-end picks the best it can show."""
-        forms = texts(self.text())
+        forms = texts((self.brief or self.text)())
         if self.markdown is not None:
             forms["text/markdown"] = self.markdown()
         return {**forms, "text/html": self.html(), **self.more}
@@ -83,17 +89,43 @@ def report_display(
 
 
 def page_display(shown: Report, *, width: int | None = None) -> Display:
-    """Return the display of a report: its text and its page."""
+    """Return the display of a report: its text and its page, in a notebook at most `MOST` bytes together."""
     from s2s_magic.view import to_html, to_text
     from s2s_magic.view.markdown import to_markdown
     from s2s_magic.view.text import WIDTH
 
     number = next_number()
+    whole = cache(lambda: to_text(shown, width=width or WIDTH))
+    brief = cache(lambda: _shortened(whole(), shown.name))
+    markdown = cache(lambda: _shortened(to_markdown(shown), shown.name))
     return Display(
-        lambda: to_text(shown, width=width or WIDTH),
-        lambda: to_html(shown, number=number),
-        markdown=lambda: to_markdown(shown),
+        whole,
+        lambda: to_html(shown, number=number, most=MOST - _size(brief()) - _size(markdown())),
+        markdown=markdown,
+        brief=brief,
     )
+
+
+def _size(text: str) -> int:
+    return len(text.encode(errors="replace"))
+
+
+def _shortened(text: str, name: str) -> str:
+    """Leave out lines from the middle of a text of more than `MOST_TEXT` bytes: its end has owners and findings."""
+    if _size(text) <= MOST_TEXT:
+        return text
+    lines = text.splitlines()
+    first = _within(lines, MOST_TEXT // 2)
+    last = _within(lines[:first:-1], MOST_TEXT // 2 - 500)
+    left_out = (
+        f"… {len(lines) - first - last:,} lines are left out: %seq2seq inspect {name[:80]} --html FILE writes all"
+    )
+    return "\n".join([*lines[:first], "", left_out, "", *lines[len(lines) - last :]]) + "\n"
+
+
+def _within(lines: Iterable[str], most: int) -> int:
+    """Return how many of the lines are within a number of bytes."""
+    return sum(size <= most for size in accumulate(_size(line) + 1 for line in lines))
 
 
 def show_explanation(explanation: Explanation) -> Display:

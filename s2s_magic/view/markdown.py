@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from s2s_magic.ledger.words import counted, steps_text
 from s2s_magic.view.escaping import in_a_line
@@ -12,8 +12,8 @@ from s2s_magic.view.report import Report, Step
 from s2s_magic.view.summary import summary
 from s2s_magic.view.text import cut
 
-LONGEST = 60
-"""A longer expression is cut to so many characters."""
+LONGEST, ROWS = 60, 60
+"""A longer expression is cut to so many characters, and a longer table to so many rows."""
 
 
 def to_markdown(report: Report) -> str:
@@ -74,9 +74,10 @@ def _training(report: Report) -> Iterator[list[str]]:
     yield [_plain(", ".join(f"{name} {course}" for name, course in courses(evidence.history)))]
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    lines = [f"|{'|'.join(row)}|" for row in (head, *rows)]
-    return [lines[0], "|".join(["", *["-"] * len(head), ""]), *lines[1:]]
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [f"|{'|'.join(row)}|" for row in (head, *rows[:ROWS])]
+    rest = len(rows) - ROWS
+    return [lines[0], "|".join(["", *["-"] * len(head), ""]), *lines[1:], *([f"|… {rest:,} more|"] if rest > 0 else [])]
 
 
 def _plain(text: str) -> str:

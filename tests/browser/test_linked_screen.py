@@ -17,8 +17,9 @@ SECOND_CALL = 5
 PANES = (".s2s-source", "svg.s2s-wiring", ".s2s-tree")
 
 
-def opened(chrome, path: Path, ledger, **options):
-    path.write_text(to_html(report(ledger, training=ledger.training is not None), page=True), encoding="utf-8")
+def opened(chrome, path: Path, ledger, *, most: int | None = None, **options):
+    shown = report(ledger, training=ledger.training is not None)
+    path.write_text(to_html(shown, page=True, most=most), encoding="utf-8")
     page = chrome.new_page(viewport={"width": 1400, "height": 900}, **options)
     page.faults = []
     page.on("pageerror", lambda error: page.faults.append(str(error)))
@@ -279,4 +280,44 @@ def test_with_more_steps_than_are_drawn_one_by_one_the_last_wiring_is_linked_too
     expression.click()
     assert f"s{step(page)}" in expression.get_attribute("data-is").split()
     assert page.faults == []
+    page.close()
+
+
+PARTS = """[...document.querySelectorAll(".s2s *")].filter(part => part.localName !== "script").map(part => {
+    const attributes = [...part.attributes].map(each => `${each.name}=${each.value}`).sort();
+    const text = part.children.length ? "" : part.textContent;
+    return [part.localName, text, part.getClientRects().length, ...attributes].join(" ");
+})"""
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_packed_page_opens_as_what_it_is_unpacked(chrome, tmp_path, training):
+    ledger = translator_ledger(training=training)
+    whole = opened(chrome, tmp_path / "whole.html", ledger)
+    packed = opened(chrome, tmp_path / "packed.html", ledger, most=55_000)
+    packed.locator(".s2s-live").wait_for()
+    assert (tmp_path / "packed.html").stat().st_size < 56_000 < (tmp_path / "whole.html").stat().st_size
+    assert packed.evaluate(PARTS) == whole.evaluate(PARTS)
+    part(packed, "s5", "code").click()
+    assert step(packed) == SECOND_CALL
+    assert all(lit(packed))
+    assert whole.faults == packed.faults == []
+    whole.close()
+    packed.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_packed_page_is_an_outline_where_scripts_do_not_run(chrome, tmp_path, axe, photograph, scheme):
+    options = {"color_scheme": scheme, "most": 90_000}
+    page = opened(chrome, tmp_path / "scripts.html", large_ledger(20, 120), **options)
+    page.locator(".s2s-live").wait_for()
+    assert grave(page, axe, "html") == []
+    context = chrome.new_context(java_script_enabled=False, color_scheme=scheme, viewport={"width": 600, "height": 900})
+    bare = context.new_page()
+    bare.goto((tmp_path / "scripts.html").as_uri())
+    assert bare.get_by_text("%seq2seq inspect large --html FILE").is_visible()
+    assert bare.get_by_role("row").filter(has_text="block_7 Dense").first.is_visible()
+    assert bare.locator("svg").count() == 0
+    photograph(bare, f"outline-{scheme}")
+    context.close()
     page.close()

@@ -111,8 +111,9 @@ def _axes(low: float, high: float, epochs: int, logarithmic: bool, *, empty: boo
         yield _words(LEFT + 8, (TOP + floor) / 2 + 4, "zero all along")
         return
     digits = next((digits for digits in range(2, 6) if f"{low:.{digits}g}" != f"{high:.{digits}g}"), 6)
+    padded = "#" if digits > 2 and low < high else ""  # 4.600 below 4.605
     for number, y in ends.items():
-        yield _words(LEFT - 7, y + 4, f"{number:.{digits}g}", 'text-anchor="end"')
+        yield _words(LEFT - 7, y + 4, f"{number:{padded}.{digits}g}".rstrip("."), 'text-anchor="end"')
     if logarithmic and high > low:
         yield _words(LEFT - 7, (TOP + floor) / 2 + 4, "log", 'text-anchor="end" fill-opacity="0.75"')
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from s2s_magic.ledger.words import abridged, counted
 from s2s_magic.view.html.markup import Markup, frame, join, table, tag
@@ -66,6 +67,14 @@ def brief_owners_html(report: Report) -> Markup:
     if len(shown.rows) > BRIEF:
         return tag("div", _folded(f"Show all {len(shown.rows):,} owners", shown), class_="s2s-brief")
     return tag("div", table(shown), class_="s2s-brief")
+
+
+def first_owners_html(report: Report) -> Markup:
+    """Show the first twenty owners, and say how many more there are."""
+    shown = _owners(report)
+    rest = len(shown.rows) - BRIEF
+    more = tag("p", f"and {counted(rest, 'more owner')}") if rest > 0 else None
+    return join([table(replace(shown, rows=shown.rows[:BRIEF])), more])
 
 
 def _owners(report: Report) -> Table:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from s2s_magic.ledger import Finding
 from s2s_magic.view.followed_example import followed_html
 from s2s_magic.view.html.fits import training_html
-from s2s_magic.view.html.large import brief_owners_html, large_owners_html, large_steps_html
+from s2s_magic.view.html.large import brief_owners_html, first_owners_html, large_owners_html, large_steps_html
 from s2s_magic.view.html.listing import source_html
 from s2s_magic.view.html.markup import Markup, asset, heading, join, tag
+from s2s_magic.view.html.packing import packed_html
 from s2s_magic.view.html.panels import step_rules
 from s2s_magic.view.html.screen import as_json, controls_html, open_if_styled, screen_html, wiring_html
 from s2s_magic.view.linked import where
@@ -43,6 +44,7 @@ def to_html(
     told: ToldDecoding | None = None,
     followed: Followed | None = None,
     quiz: Sequence[Question] = (),
+    most: int | None = None,
 ) -> str:
     """Render a report as HTML that needs no network, no kernel and no script.
 
@@ -59,6 +61,8 @@ def to_html(
         How an output is said, and an example on the wires: sections of the page, folded.
     quiz
         Questions, likewise.
+    most
+        The most bytes: a page that has more is packed, and a script opens it. The size is not limited by default.
 
     Returns
     -------
@@ -79,10 +83,18 @@ def to_html(
         _folded("How an output is said", told_html(told)) if told is not None else None,
         _folded("One example on the wires", followed_html(followed)) if followed is not None else None,
         _folded("Quiz", quiz_html(report.name, quiz, number=number)) if quiz else None,
-        tag("script", Markup(f"({asset('report.js')})({uid!r},{as_json(things)});")) if small else None,
     ]
-    fragment = tag("div", *parts, class_="s2s", id=uid)
+    script = tag("script", Markup(f"({asset('report.js')})({uid!r},{as_json(things)});")) if small else None
+    fragment = tag("div", *parts, script, class_="s2s", id=uid)
+    if most is not None and len(fragment.encode(errors="replace")) > most:
+        fragment = packed_html(report, uid, parts, things, _outline(report), large_steps_html(report), most)
     return _page(report, fragment) if page else fragment
+
+
+def _outline(report: Report) -> list[Markup]:
+    """Return what is short of a page: what the model is, its first owners, and its first findings."""
+    parts = [tag("style", Markup(asset("report.css"))), title_html(report), first_owners_html(report)]
+    return [*parts, findings] if (findings := findings_html(report, rest=False)) else parts
 
 
 def _folded(title: str, content: str) -> Markup:
@@ -114,16 +126,17 @@ def _large(report: Report) -> list[Markup]:
     ]
 
 
-def findings_html(report: Report) -> Markup | None:
-    """List the findings: the first twenty, the others folded."""
+def findings_html(report: Report, *, rest: bool = True) -> Markup | None:
+    """List the findings: the first twenty, and the ``rest`` folded."""
     if not report.findings:
         return None
     items = [
         tag("li", tag("b", finding.kind), f": {finding.text}", _at(report, finding)) for finding in report.findings
     ]
-    shown, rest = items[:FINDINGS_SHOWN], items[FINDINGS_SHOWN:]
-    more = tag("details", tag("summary", f"{len(rest):,} more"), tag("ul", *rest)) if rest else None
-    return tag("section", heading("Findings"), tag("ul", *shown), more)
+    shown, others = items[:FINDINGS_SHOWN], items[FINDINGS_SHOWN:]
+    said = f"{len(others):,} more"
+    more = tag("details", tag("summary", said), tag("ul", *others)) if rest else tag("p", said)
+    return tag("section", heading("Findings"), tag("ul", *shown), more if others else None)
 
 
 def _at(report: Report, finding: Finding) -> str:

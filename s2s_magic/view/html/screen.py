@@ -68,8 +68,12 @@ def wiring_html(report: Report) -> tuple[Plan | None, Markup]:
     return plan, frame(Markup(svg), "The wiring")
 
 
+def as_data(things: dict[str, Thing]) -> dict[str, tuple[str, tuple[int, ...], str]]:
+    """Return what can be pointed at as the script takes it: words, steps and marks, by mark."""
+    return {mark: (thing.said, thing.steps, " ".join(thing.lights)) for mark, thing in things.items()}
+
+
 def as_json(things: dict[str, Thing]) -> str:
-    """Return what can be pointed at as JSON that has no end of a script element in it: words, steps and marks."""
-    short = {mark: [thing.said, thing.steps, " ".join(thing.lights)] for mark, thing in things.items()}
-    text = json.dumps(short, ensure_ascii=False, separators=(",", ":"))
+    """Return the same as JSON that has no end of a script element in it."""
+    text = json.dumps(as_data(things), ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

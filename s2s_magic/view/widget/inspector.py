@@ -84,7 +84,7 @@ def standing_in(page: Display) -> Display:
     marks a widget whose kernel is gone, and a view without its model has no inspector in it.
     """
     style = tag("style", Markup(asset("stand_in.css")))
-    return Display(page.text, lambda: tag("div", style, Markup(page.html()), class_="s2s-stand-in"))
+    return changed(page, html=lambda: tag("div", style, Markup(page.html()), class_="s2s-stand-in"))
 
 
 def close_tree(widget: ipywidgets.Widget) -> None:
