@@ -195,6 +195,16 @@ def test_texts_are_read_and_written_as_by_decode(texts, kind, without, tmp_path)
     assert run_all(programs, without) == [s2s_magic.decode(model, given).text for model in texts.values()]
 
 
+def test_a_decoding_program_is_about_30_lines_beside_its_docstrings(texts, tmp_path):
+    sizes = {}
+    for tokens, model in {"ids": built(BUILT["lstm"]), **texts}.items():
+        s2s_magic.export(model, onnx=tmp_path / tokens)
+        lines = [line.strip() for line in (tmp_path / tokens / "decode.py").read_text("utf-8").splitlines()]
+        sizes[tokens] = len([line for line in lines if line and not line.startswith('"""')])
+    assert sizes["ids"] <= 30
+    assert max(sizes.values()) <= 36, sizes
+
+
 def write_program(model, folder, **rows):
     """Export a model's program, and write the rows that it reads beside it."""
     folder.mkdir(exist_ok=True)

@@ -37,9 +37,7 @@ settings = json.loads((here / "{document}").read_text("utf-8"))
 
 if __name__ == "__main__":
     for text in sys.argv[1:]:
-        source = read(text)
-        if not source:
-            sys.exit(f"{{text!r}} has nothing to read")
+        source = read(text) or sys.exit(f"{{text!r}} has nothing to read")
         print(write(decode(source)))
 '''
 
@@ -48,14 +46,14 @@ def decode(source):
     """Return the ids of an output: at each step the most probable one, until the end id."""
     state = encoder.run(None, {"source": np.array([source], np.int32)})
     ids = [settings["start"]]
-    while len(ids) <= settings["longest"]:
+    for _ in range(settings["longest"]):
         given = [np.array(ids[-1:], np.int32), *state]
         scores, *after = decoder_step.run(None, dict(zip(inputs, given)))
         state = [*after, *state[len(after) :]]  # a step changes the first parts of the state
         ids.append(int(scores[0].argmax()))
         if ids[-1] == settings["end"]:
-            return ids[1:-1]
-    return ids[1:]'''
+            break
+    return [each for each in ids[1:] if each != settings["end"]]'''
 
 _AS_A_WHOLE = '''\
 def decode(source):
