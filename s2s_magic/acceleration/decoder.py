@@ -1,4 +1,4 @@
-"""Running TFA's ``BasicDecoder`` with teacher forcing as a recurrent layer followed by one product for all outputs."""
+"""Running TFA's ``BasicDecoder`` over inputs that are known as a recurrent layer, then one product for all outputs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from s2s_magic import backend
+from s2s_magic.acceleration.drawn_inputs import drawing_obstacle, inputs_read
 from s2s_magic.acceleration.fed_attention import attending_obstacle, built, is_attending, run_attending
 from s2s_magic.acceleration.keras_cells import cell_obstacle, regularized_output, run_cells
 from s2s_magic.acceleration.overriding import override
@@ -38,15 +39,22 @@ def decoder_obstacle(decoder: Any) -> str | None:
     if backend.kind_of(decoder) != "decoder":
         return f"{type(decoder).__name__} is none of the decoders understood: BasicDecoder"
     sampler = decoder.sampler
-    if type(sampler) not in [module.TrainingSampler for module in addons()]:
-        return f"its {type(sampler).__name__} chooses each input from the output before; understood is TrainingSampler"
+    if type(sampler) not in [module.TrainingSampler for module in addons()] and not _is_scheduled(decoder):
+        understood = "understood are TrainingSampler and ScheduledEmbeddingTrainingSampler"
+        return f"its {type(sampler).__name__} chooses each input from the output before; {understood}"
     if sampler.time_major:
         return "its sampler reads time-major inputs"
     if decoder.maximum_iterations is not None:
         return f"maximum_iterations={decoder.maximum_iterations} is left to the decoder"
     if (why := settings_obstacle(decoder)) is not None:
         return why
-    return attending_obstacle(decoder) if is_attending(decoder.cell) else cell_obstacle(decoder.cell)
+    why = attending_obstacle(decoder) if is_attending(decoder.cell) else cell_obstacle(decoder.cell)
+    return drawing_obstacle(decoder) if why is None and _is_scheduled(decoder) else why
+
+
+def _is_scheduled(decoder: Any) -> bool:
+    """Return whether a decoder's inputs are those given, and now and then the embeddings of ids that it drew."""
+    return type(decoder.sampler) in [module.ScheduledEmbeddingTrainingSampler for module in addons()]
 
 
 def settings_obstacle(decoder: Any) -> str | None:
@@ -103,6 +111,10 @@ def accelerate_decoder(changes: Changes, decoder: Any, fixed_lengths: Mapping[in
         # A row is finished before the first step, or after at least one. Finished rows still run through the cell until
         # all are finished; with impute_finished they keep their states and output zeros.
         lengths = tf.where(finished, 0, tf.maximum(lengths, 1))
+        ids = None
+        if _is_scheduled(decoder):
+            ids = by_itself(inputs, initial_state=initial_state, training=training, **given)[0].sample_id
+            inputs = inputs_read(decoder.sampler.embedding_fn, inputs, ids)
         if kwargs:
             longest = tf.maximum(tf.reduce_max(lengths), 0)
             fixed = fixed_lengths.get(_column(kwargs.get("sequence_length")), -1)
@@ -123,7 +135,7 @@ def accelerate_decoder(changes: Changes, decoder: Any, fixed_lengths: Mapping[in
             outputs = decoder.output_layer(outputs)
         if real is not None:
             outputs = tf.where(real[:, :, None], outputs, tf.zeros_like(outputs))
-        chosen = tf.argmax(outputs, axis=-1, output_type=tf.int32)
+        chosen = tf.argmax(outputs, axis=-1, output_type=tf.int32) if ids is None else ids
         return output_of(outputs, chosen), tf.nest.pack_sequence_as(state, after), lengths
 
     override(changes, decoder, "call", call)
