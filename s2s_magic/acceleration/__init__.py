@@ -33,9 +33,10 @@ def accelerate(
 ) -> Iterator[Mapping[str, str]]:
     """Make a Keras model compute the same numbers faster within a ``with`` block.
 
-    Supported are Keras's LSTM, GRU and RNN over LSTM and GRU cells, plain, stacked or bidirectional; TFA's
-    ``BasicDecoder`` with a ``TrainingSampler``, or a ``ScheduledEmbeddingTrainingSampler`` of an ``Embedding``, over such
-    cells, whose output layer is moved out of the time loop; the scores of Keras's ``AdditiveAttention``; sparse categorical cross-entropy on the softmax of a dense layer; and Adam.
+    Supported are Keras's LSTM, GRU and RNN over LSTM and GRU cells, plain, stacked or bidirectional; over such cells
+    TFA's ``BasicDecoder`` with a ``TrainingSampler``, or with a ``ScheduledEmbeddingTrainingSampler`` of an
+    ``Embedding``, whose output layer is moved out of the time loop; the scores of Keras's ``AdditiveAttention``; sparse
+    categorical cross-entropy on the softmax of a dense layer; and Adam.
     Everything else is left unchanged.
 
     Parameters
