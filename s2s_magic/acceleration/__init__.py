@@ -127,7 +127,7 @@ def recurrent_layers(model: Any) -> list[Any]:
 
 
 def _through_time(layer: Any) -> bool:
-    return is_decoder(layer) or isinstance(layer, keras.layers.RNN) or hasattr(layer, "state_size")
+    return is_decoder(layer) or isinstance(layer, keras.layers.RNN) or backend.declares(layer, "state_size")
 
 
 def _dense_layers(model: Any) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from inspect import getattr_static
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,11 @@ def stock_class(layer: Any) -> str:
 def makes_ids(layer: Any) -> bool:
     """Return whether a layer turns text into rows of ids with its own vocabulary."""
     return isinstance(layer, keras.layers.TextVectorization) and layer.get_config()["output_mode"] == "int"
+
+
+def declares(value: Any, name: str) -> bool:
+    """Return whether an object or its class has an attribute; a property is found and not computed."""
+    return getattr_static(value, name, None) is not None
 
 
 def is_attention(layer: Any) -> bool:

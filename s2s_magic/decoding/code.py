@@ -9,6 +9,7 @@ from s2s_magic.decoding.pairs import stepwise, written_pair
 from s2s_magic.decoding.recipe import Way
 from s2s_magic.decoding.spelling import Names
 from s2s_magic.decoding.tfa_decoders import greedy_decoder, trained_call, written_decoder
+from s2s_magic.decoding.whole_model import rereading
 from s2s_magic.errors import DecodeError
 from s2s_magic.handle import Seq2Seq
 
@@ -24,7 +25,8 @@ def way_to_decode(seq2seq: Seq2Seq) -> Way:
 
     The user's own inference code is preferred: a decoder of TensorFlow Addons with a greedy or a sampling sampler over
     the trained cell, then a pair of an encoder and a decoder step over the trained layers. Otherwise code is generated
-    that runs the trained decoder for one id at a time: TFA's with its greedy sampler, plain Keras layers as a pair.
+    that runs the trained decoder for one id at a time: TFA's with its greedy sampler, plain Keras layers as a pair. A
+    causal decoder that cannot be run so is run over all that was said, with the whole model, at each step.
 
     Raises
     ------
@@ -57,7 +59,16 @@ def way_to_decode(seq2seq: Seq2Seq) -> Way:
         raise DecodeError(f"{seq2seq.name} cannot be decoded: its model has {len(outputs)} outputs; expected one")
     if len(inputs) == 1:
         return _at_once(seq2seq, names)
-    return stepwise(seq2seq, names)
+    try:
+        return stepwise(seq2seq, names)
+    except DecodeError as refusal:
+        try:
+            found = rereading(seq2seq, Names(seq2seq), str(refusal).partition(" cannot be decoded: ")[2])
+        except Exception as error:  # it could not be tried out, so the refusal stands
+            raise refusal from error
+        if found is None:
+            raise
+        return found
 
 
 def _at_once(seq2seq: Seq2Seq, names: Names) -> Way:

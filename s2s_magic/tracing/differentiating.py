@@ -94,7 +94,9 @@ def _worth_asking(layer: Any) -> bool:
 def _is_large(layer: Any) -> bool:
     """Return whether a user-defined layer holds so much that tracing it once more would take too long."""
     parts = [part for part in backend.reached(layer) if part is not layer]
-    return any(hasattr(part, "cell") or hasattr(part, "state_size") for part in parts) or len(parts) > _LARGE
+    return any(backend.declares(part, "cell") or backend.declares(part, "state_size") for part in parts) or (
+        len(parts) > _LARGE
+    )
 
 
 def _alike(event: Called, layer: Any, arguments: Any) -> Any:

@@ -1,0 +1,200 @@
+"""Decoders that cannot be run for one id at a time: the whole model reads what was said, again at each step."""
+
+import numpy as np
+import pytest
+
+import addons
+from kerases import KERAS3
+from s2s_magic import api
+from s2s_magic.errors import DecodeError
+from shown_decodings import shown
+from test_decoding_layers import BEGIN, BETWEEN, CAUSAL, END, X, answering, shaken, step_by_step
+
+NOTE = "decoded by running the whole model again at each step: "
+ATTENDING = "L.Attention(causal=True)([{0}, {0}])" if not KERAS3 else "L.Attention()([{0}, {0}], use_causal_mask=True)"
+
+WRAPPED = """
+class Attentive(L.Layer):
+    \"\"\"Teacher forcing with attention, as one layer.\"\"\"
+
+    def __init__(self, units, ids):
+        super().__init__()
+        self.units = units
+        self.mechanism = seq2seq.{mechanism}(units)
+        self.cell = seq2seq.AttentionWrapper(L.LSTMCell(units), self.mechanism, attention_layer_size=units)
+        self.decoder = seq2seq.BasicDecoder(self.cell, seq2seq.TrainingSampler(), output_layer=L.Dense(ids))
+
+    def call(self, inputs):
+        memory, x, h, c = inputs
+        rows, steps = tf.shape(x)[0], tf.shape(x)[1]
+        self.mechanism(memory, setup_memory=True)
+        state = self.cell.get_initial_state(batch_size=rows, dtype=tf.float32)
+        begun = state.clone(cell_state=[h, c])
+        outputs, _, _ = self.decoder(x, initial_state=begun, sequence_length=tf.fill([rows], steps))
+        return outputs.rnn_output
+
+scores = Attentive(6, 12)([read, written, h, c])
+model = keras.Model([source, target], scores)
+"""
+
+TRANSFORMER = """
+class Placed(L.Layer):
+    \"\"\"Embeddings of ids and of their places.\"\"\"
+
+    def __init__(self):
+        super().__init__()
+        self.words, self.places = L.Embedding(12, 8), L.Embedding(40, 8)
+
+    def call(self, ids):
+        return self.words(ids) + self.places(tf.range(tf.shape(ids)[1]))
+
+class Block(L.Layer):
+    \"\"\"Self-attention, attention to a memory if there is one, and two dense layers.\"\"\"
+
+    def __init__(self, causal):
+        super().__init__()
+        self.causal = causal
+        self.own, self.other = L.MultiHeadAttention(2, 4), L.MultiHeadAttention(2, 4)
+        self.wide, self.narrow = L.Dense(16, "relu"), L.Dense(8)
+        self.norms = [L.LayerNormalization() for _ in range(3)]
+
+    def call(self, x, memory=None):
+        steps = tf.shape(x)[1]
+        before = tf.linalg.band_part(tf.ones([1, steps, steps]), -1, 0) if self.causal else None
+        x = self.norms[0](x + self.own(x, x, attention_mask=before))
+        if memory is not None:
+            x = self.norms[1](x + self.other(x, memory))
+        return self.norms[2](x + self.narrow(self.wide(x)))
+
+memory = Block(False)(Placed()(source))
+scores = L.Dense(12)(Block(True)(Placed()(target), memory))
+model = keras.Model([source, target], scores)
+"""
+IDS = 'source = keras.Input([None], dtype="int32")\ntarget = keras.Input([None], dtype="int32")\n'
+IMPORTS = "import tensorflow as tf\nfrom tensorflow import keras\n\nL = keras.layers\n"
+FIXED = BETWEEN.replace("target = keras.Input([None]", "target = keras.Input([7]")
+
+DECODERS = {
+    "a causal convolution": BETWEEN.format(between="L.Conv1D(4, 3, padding='causal')(written)"),
+    "a running sum": BETWEEN.format(between="tf.cumsum(written, axis=1)"),
+    "causal self-attention": BETWEEN.format(between=ATTENDING.format("written")),
+    "causal attention to the encoder": BETWEEN.format(between=CAUSAL),
+    "of a fixed length": FIXED.format(between="L.Conv1D(4, 3, padding='causal')(written)"),
+    "the source as the second input": (
+        BETWEEN.format(between="tf.cumsum(written, axis=1)") + "model = keras.Model([target, source], scores)\n"
+    ),
+    "inputs by name": (
+        BETWEEN.format(between="tf.cumsum(written, axis=1)")
+        + "model = keras.Model({'question': source, 'answer': target}, scores)\n"
+    ),
+    "a layer of one's own": (
+        "import tensorflow as tf\n" + BEGIN
+        + "class Scaled(L.Layer):\n    def call(self, x):\n        return 2 * x\n\n"
+        + "written = L.GRU(6, return_sequences=True)(Scaled()(written), initial_state=h)" + END
+    ),
+    "a Transformer": IMPORTS + IDS + TRANSFORMER,
+}  # fmt: skip
+
+
+def own_output(model, rows, length, *, start=0):
+    """Feed a model with its own most probable ids, whatever the order and the structure of its inputs."""
+    found = []
+    for row in rows:
+        ids = [start]
+        while len(ids) <= length:
+            found_scores = model.model(inputs_of(model, row, ids))
+            ids.append(int(np.argmax(np.asarray(found_scores)[0, len(ids) - 1])))
+        found.append(ids[1:])
+    return found
+
+
+def telling(code, rows=X[:5], length=6):
+    """Return a model whose outputs for the rows differ, and these outputs."""
+    model = api.trace(code)
+    for seed in range(30):
+        expected = own_output(shaken(model, seed), rows, length)
+        if len({tuple(row) for row in expected}) > 2:
+            return model, expected
+    raise AssertionError("all sources are answered alike, whatever the weights")
+
+
+def inputs_of(model, row, ids):
+    names = model.namespace
+    taken = {id(names["source"]): np.array([row]), id(names["target"]): np.array([padded(names["target"], ids)])}
+    given = model.model.input
+    if isinstance(given, dict):
+        return {name: taken[id(tensor)] for name, tensor in given.items()}
+    return [taken[id(tensor)] for tensor in given]
+
+
+def padded(target, ids):
+    return ids if target.shape[1] is None else ids + [0] * (target.shape[1] - len(ids))
+
+
+@pytest.mark.parametrize("code", DECODERS.values(), ids=DECODERS)
+def test_it_says_what_the_training_model_says_when_fed_its_own_output(code):
+    model, expected = telling(code)
+    decoded = api.decode(model, X[:5], max_length=6)
+    assert decoded == expected
+    assert NOTE in repr(shown(model, X[:5], decoded))
+    ledger = model.inference.ledger
+    assert ledger.variables.keys() == model.ledger.variables.keys()
+    assert ledger.models[-1].total == model.ledger.models[-1].total
+
+
+@pytest.mark.parametrize("mechanism", ["LuongAttention", "BahdanauAttention"])
+@pytest.mark.parametrize("package", ["at hand", "ours"])
+def test_an_attention_wrapper_within_a_layer_is_decoded(mechanism, package):
+    imports = {"at hand": addons.seq2seq.__name__, "ours": "s2s_magic.addons.seq2seq"}[package]
+    first = f"from importlib import import_module\n\nseq2seq = import_module({imports!r})\n"
+    model, expected = answering(api.trace(first + BEGIN + WRAPPED.format(mechanism=mechanism)), X[:5], 6)
+    assert api.decode(model, X[:5], max_length=6) == expected == step_by_step(model, X[:5], 6)
+
+
+def test_beams_and_samples_have_the_chances_that_the_training_model_gives():
+    model, _ = telling(DECODERS["a Transformer"])
+    for options in ({"beam": 4, "n_best": 4}, {"sample": True, "seed": 3, "n_best": 3}):
+        for hypothesis in api.decode(model, X[:1], max_length=4, **options).n_best[0]:
+            given = inputs_of(model, X[0], [0, *hypothesis.ids[:-1]])
+            scores = np.asarray(model.model(given), np.float64)[0]
+            chances = scores - np.log(np.exp(scores).sum(-1, keepdims=True))
+            wanted = sum(chances[step, number] for step, number in enumerate(hypothesis.ids))
+            assert hypothesis.log_probability == pytest.approx(wanted, abs=1e-3)
+
+
+def test_a_beam_of_all_is_an_exhaustive_search():
+    model, _ = telling(DECODERS["a Transformer"])
+    best = api.decode(model, X[:1], max_length=2, beam=12, n_best=1).n_best[0][0]
+    pairs = [(one, other) for one in range(12) for other in range(12)]
+    first = np.asarray(model.model(inputs_of(model, X[0], [0])), np.float64)[0, 0]
+    rated = {}
+    for one, other in pairs:
+        second = np.asarray(model.model(inputs_of(model, X[0], [0, one])), np.float64)[0, 1]
+        chances = [scores - np.log(np.exp(scores).sum()) for scores in (first, second)]
+        rated[one, other] = chances[0][one] + chances[1][other]
+    assert best.ids == max(rated, key=rated.get)
+
+
+def test_a_fixed_length_is_the_most_that_is_said():
+    model, _ = telling(DECODERS["of a fixed length"])
+    assert {len(row) for row in api.decode(model, X[:2])} == {7}
+    with pytest.raises(DecodeError, match="gives rows of 7 ids"):
+        api.decode(model, X[:2], max_length=8)
+
+
+LOOKING_AHEAD = {
+    "by one": "tf.concat([written[:, 1:], written[:, :1]], axis=1)",
+    "at the mean": "written - tf.reduce_mean(written, axis=1, keepdims=True)",
+    "at how many there are": "written * tf.cast(tf.shape(written)[1], tf.float32)",
+    "far": "written + tf.concat([written[:, 5:], tf.zeros_like(written[:, :5])], axis=1)",
+}
+
+
+@pytest.mark.parametrize("between", LOOKING_AHEAD.values(), ids=LOOKING_AHEAD)
+def test_a_decoder_that_looks_ahead_is_refused_as_before(between):
+    code = BETWEEN.format(between="L.Lambda(lambda written: " + between + ")(written)")
+    if KERAS3:
+        code = code.replace("(lambda", "(output_shape=(None, 4), function=lambda")
+    model, _ = telling(code)
+    with pytest.raises(DecodeError, match="stands between the ids and the output"):
+        api.decode(model, X[:2])
