@@ -1,6 +1,7 @@
 """Make the site's pictures from real runs: python docs/screenshots.py.
 
-A short notebook runs in JupyterLab, in Notebook 7, in nbconvert and in IPython in a terminal. The pictures of pages are
+A short notebook runs in JupyterLab, in Notebook 7, in nbconvert and in IPython in a terminal, and is opened with its
+outputs in VS Code, where npm's `code-server`, which is VS Code in a browser, is on the path. The pictures of pages are
 screenshots of Chromium; what the terminal shows is set as a page before that. The wiring is the SVG that `inspect`
 writes.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import html
 import io
+import json
 import os
 import re
 import shutil
@@ -25,7 +27,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "browser"))
 
-from harness import PATIENCE, browser, chromium, jupyter, open_notebook, run_all
+from harness import PATIENCE, browser, chromium, free_port, jupyter, open_notebook, run_all, wait_for
 
 PICTURES = Path(__file__).parent / "images"
 WINDOW = {"width": 1100, "height": 760}
@@ -94,6 +96,58 @@ def of_nbconvert(chrome: Any, folder: Path) -> None:
     page.close()
 
 
+def of_vscode(chrome: Any, folder: Path) -> None:
+    """Open the notebook, executed before, in VS Code, and keep a picture of the window."""
+    server = shutil.which("code-server")
+    if server is None:
+        print("left vscode.webp as it is: no code-server here, npm install code-server")
+        return
+    opened = folder / "vscode"
+    opened.mkdir()
+    path = notebook(opened)
+    execute = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace", str(path)]
+    subprocess.run(execute, check=True, capture_output=True)
+    settings = folder / "data" / "User" / "settings.json"
+    settings.parent.mkdir(parents=True)
+    chosen = {
+        "workbench.colorTheme": "Default Dark Modern",
+        "workbench.startupEditor": "none",
+        "workbench.secondarySideBar.defaultVisibility": "hidden",
+        "chat.disableAIFeatures": True,
+    }
+    settings.write_text(json.dumps(chosen))
+    port = free_port()
+    where = [
+        f"--bind-addr=127.0.0.1:{port}",
+        f"--user-data-dir={folder / 'data'}",
+        f"--extensions-dir={folder / 'more'}",
+    ]
+    run = [server, "--auth=none", *where, "--disable-telemetry", "--disable-workspace-trust", str(opened)]
+    log = folder / "vscode.log"
+    with log.open("w") as told:
+        started = subprocess.Popen(run, stdout=told, stderr=told)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/healthz", started, log)
+        page = chrome.new_page(viewport={"width": 1280, "height": 860})
+        page.set_default_timeout(60_000)
+        page.goto(f"http://localhost:{port}/?folder={opened}")
+        listed = page.locator(".explorer-folders-view .monaco-list-row", has_text=path.name).first
+        listed.wait_for()
+        page.wait_for_timeout(5000)  # until it knows what a notebook is
+        listed.dblclick()
+        page.locator(".notebook-editor .code-cell-row").first.wait_for(state="attached")
+        page.keyboard.press("Control+b")  # fold the side bar
+        page.wait_for_timeout(8000)
+        page.mouse.move(200, 500)
+        page.mouse.wheel(0, 620)
+        page.wait_for_timeout(2000)
+        keep("vscode", page.screenshot())
+        page.close()
+    finally:
+        started.terminate()
+        started.wait()
+
+
 def of_terminal(chrome: Any, folder: Path) -> None:
     """Type lines into IPython in a terminal, and keep a picture of what stands there."""
     options = ["-m", "IPython", "--no-banner", "--colors=NoColor", "--simple-prompt", "--no-confirm-exit"]
@@ -142,6 +196,7 @@ def main() -> None:
             of_nbconvert(chrome, scratch)
             for front_end in ("lab", "notebook"):
                 of_front_end(chrome, front_end, scratch)
+            of_vscode(chrome, scratch)
     finally:
         shutil.rmtree(scratch)
 

@@ -13,7 +13,16 @@
     if (chosen && chosen.classList.contains("s2s-hit")) right += 1;
     const left = questions.length - open;
     score.textContent = `${right} of ${open} right` + (left ? `, ${left} to go` : "");
+    const standing = document.createElement("p");
+    standing.className = "s2s-standing";
+    standing.textContent = score.textContent;
+    question.querySelector("details").append(standing);
   }
+
+  // A notebook around the page does not get the keys with which a choice is made.
+  root.addEventListener("keydown", (event) => {
+    if (event.key.startsWith("Arrow") && event.target.matches("input")) event.stopPropagation();
+  });
 
   score.textContent = `0 right, ${questions.length} to go`;
   // The first time an answer is opened counts, with the choice that stands then.

@@ -163,6 +163,11 @@
   root.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const radio = event.target.closest(".s2s-radio");
+    if (radio && event.key.startsWith("Arrow")) {
+      // the browser's own key, and none for the notebook around the page
+      event.stopPropagation();
+      return;
+    }
     if (radio && (event.key === "Home" || event.key === "End")) {
       stop();
       go(event.key === "Home" ? 0 : last);

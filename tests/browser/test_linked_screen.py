@@ -179,6 +179,27 @@ def test_the_keyboard_does_all_of_it(page):
     assert lit(page) == [set(), set(), set()]
 
 
+def test_a_notebook_does_not_get_the_keys_that_choose_a_step(page):
+    page.evaluate("document.addEventListener('keydown', event => { document.title += event.key })")
+    page.locator(".s2s-radio:checked").focus()
+    for key, wanted in (("ArrowUp", LAST - 1), ("ArrowDown", LAST), ("ArrowLeft", LAST - 1)):
+        page.keyboard.press(key)
+        assert step(page) == wanted
+    assert "Arrow" not in page.title()
+
+
+@pytest.mark.parametrize(
+    ("theme", "scheme"), [("vscode-dark", "dark"), ("vscode-light", "normal"), ("vscode-high-contrast", "dark")]
+)
+def test_controls_are_in_the_colours_of_vs_codes_theme(chrome, tmp_path, theme, scheme):
+    path = tmp_path / "output.html"
+    path.write_text(f'<body class="{theme}">{to_html(report(translator_ledger()))}</body>', encoding="utf-8")
+    page = chrome.new_page()
+    page.goto(path.as_uri())
+    assert page.locator(".s2s").evaluate("part => getComputedStyle(part).colorScheme") == scheme
+    page.close()
+
+
 def test_boxes_and_wires_take_the_focus_and_keep_it_while_the_drawing_changes(page):
     page.locator("svg [data-thing][tabindex='0']:visible").first.focus()
     page.keyboard.press("Home")

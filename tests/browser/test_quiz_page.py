@@ -91,6 +91,27 @@ def test_the_score_counts_each_question_once(quiz_page):
     assert page.locator(".s2s-question input:enabled").count() == 0
 
 
+def test_each_opened_answer_says_how_the_score_stands(quiz_page):
+    """A notebook's outputs may be in one long frame, at whose end the score would be out of sight."""
+    page = quiz_page()
+    for number in range(3):
+        answer(page, number, rightly=number != 1)
+        page.locator(".s2s-standing").nth(number).wait_for()
+    standing = page.locator(".s2s-standing").all_inner_texts()
+    assert standing == ["1 of 1 right, 4 to go", "1 of 2 right, 3 to go", "2 of 3 right, 2 to go"]
+
+
+def test_a_notebook_does_not_get_the_keys_that_choose(quiz_page):
+    page = quiz_page()
+    page.evaluate("document.addEventListener('keydown', event => { document.title += event.key })")
+    choices = page.locator(".s2s-question").first.locator("input")
+    choices.first.focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("ArrowDown")
+    assert choices.nth(1).is_checked()
+    assert "Arrow" not in page.title()
+
+
 def test_an_answer_that_is_opened_without_a_choice_is_not_right(quiz_page):
     page = quiz_page()
     page.locator(".s2s-question summary").first.click()
