@@ -20,7 +20,8 @@ from program_cases import CASES
 from program_text import Program
 from programs import drawn
 
-FIXED, FIXED_COUNT, FRESH_COUNT, CHUNK = 1, 90 if KERAS3 else 150, 30, 10
+FIXED, FIXED_COUNT = (2, 90) if KERAS3 else (1, 150)
+FRESH_COUNT, CHUNK = 30, 10
 FRESH = int(os.environ["S2S_MAGIC_SAMPLE"])
 
 SAMPLES = {FIXED: FIXED_COUNT, FRESH: FRESH_COUNT}

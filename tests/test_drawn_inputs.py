@@ -111,8 +111,9 @@ SOURCE, TARGET = rng.integers(3, 9, size=(32, 4)), rng.integers(3, 9, size=(32, 
 BODY = "source: S\ntarget: T\nepochs: 4\nbatch: 8\nseed: 2\nvalidation: 0.25\naccelerate: {}\n"
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
-@pytest.mark.parametrize("more", ["", ", attention: luong", ", attention: bahdanau(5)"])
+@pytest.mark.parametrize(
+    ("cell", "more"), [("gru", ""), ("lstm", ", attention: luong"), ("gru", ", attention: bahdanau(5)")]
+)
 def test_a_fit_with_scheduled_sampling_is_that_of_the_loop(cell: str, more: str) -> None:
     feeding = f", input_feeding: true{more}" if more else ""
     fits = []

@@ -196,8 +196,15 @@ def fitted(spec: str, switch: str) -> Any:
     return model
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
-@pytest.mark.parametrize("kind", ["luong", "luong(8, scale=true)", "bahdanau(5)", "bahdanau(5, normalize=true)"])
+@pytest.mark.parametrize(
+    ("cell", "kind"),
+    [
+        ("lstm", "luong"),
+        ("gru", "luong(8, scale=true)"),
+        ("gru", "bahdanau(5)"),
+        ("lstm", "bahdanau(5, normalize=true)"),
+    ],
+)
 def test_a_spec_with_input_feeding_trains_on_the_kernel_as_it_does_without(cell: str, kind: str) -> None:
     spec = f"{SPEC.format(cell=cell)}attention: {kind}\npadding: 0\n"
     fast, plain = fitted(spec, "on"), fitted(spec, "off")
