@@ -63,8 +63,11 @@ def write(folder: Path, size: int) -> int:
 
 def unnamed() -> int:
     """Return the bytes of the files that this process has open and that have no name."""
-    files = [file for file in Path("/proc/self/fd").iterdir() if os.readlink(file).endswith("(deleted)")]
-    return sum(os.stat(file).st_size for file in files)
+    total = 0
+    for file in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the folder itself was open while it was listed
+            total += os.stat(file).st_size if os.readlink(file).endswith("(deleted)") else 0
+    return total
 
 
 def timed(what: str, pairs: int, call: Callable[[], Any]) -> Any:

@@ -1,5 +1,6 @@
 """Source, wiring and owners of a page in a real browser: what is pointed at in one is lit in the others."""
 
+import html
 from itertools import pairwise
 from pathlib import Path
 
@@ -197,6 +198,31 @@ def test_controls_are_in_the_colours_of_vs_codes_theme(chrome, tmp_path, theme, 
     page = chrome.new_page()
     page.goto(path.as_uri())
     assert page.locator(".s2s").evaluate("part => getComputedStyle(part).colorScheme") == scheme
+    page.close()
+
+
+@pytest.mark.parametrize("most", [None, 55_000], ids=["whole", "packed"])
+def test_in_a_frame_without_an_origin_it_is_alive_too(chrome, tmp_path, most):
+    """As Colab shows each output: in a frame that may run scripts, and may ask for nothing."""
+    inside = html.escape(to_html(report(translator_ledger()), most=most))
+    path = tmp_path / "notebook.html"
+    policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
+    head = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+    frame = f'<iframe sandbox="allow-scripts" width="1200" height="900" srcdoc="{html.escape(head)}{inside}"></iframe>'
+    path.write_text(frame, encoding="utf-8")
+    page = chrome.new_page(viewport={"width": 1300, "height": 950})
+    page.faults = []
+    page.on("console", lambda message: page.faults.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    page.goto(path.as_uri())
+    within = page.frame_locator("iframe")
+    within.locator(".s2s-live").wait_for()
+    within.locator("code [data-is=s5]").click()
+    within.get_by_role("button", name="Next step").click()
+    assert within.locator(".s2s-radio:checked").get_attribute("id").endswith("-r6")
+    within.locator("svg [data-is=b3]:visible").first.hover()
+    assert within.locator(".s2s-tree .s2s-lit").count() == 2
+    assert page.faults == []
     page.close()
 
 
