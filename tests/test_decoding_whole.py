@@ -175,6 +175,16 @@ def test_a_beam_of_all_is_an_exhaustive_search():
     assert best.ids == max(rated, key=rated.get)
 
 
+def test_sources_may_differ_in_length_and_an_unknown_id_is_told():
+    model, _ = telling(DECODERS["a Transformer"])
+    rows = [[3, 4], [5, 6, 7, 8, 9, 9, 1], [2, 2]]
+    assert api.decode(model, rows, max_length=4) == own_output(model, rows, 4)
+    with pytest.raises(DecodeError, match="the sources have id 40, outside the vocabulary of 12"):
+        api.decode(model, [[3, 40]])
+    with pytest.raises(DecodeError, match="source 1 is empty"):
+        api.decode(model, [[3, 4], []])
+
+
 def test_a_fixed_length_is_the_most_that_is_said():
     model, _ = telling(DECODERS["of a fixed length"])
     assert {len(row) for row in api.decode(model, X[:2])} == {7}

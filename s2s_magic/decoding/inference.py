@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -79,7 +80,13 @@ def decoded(seq2seq: Seq2Seq, sources: Any, ready: Prepared) -> Decodings:
     run_batch = runner(inference, longest, searched)
     found: list[Any] = [None] * len(source.lengths)
     for numbers, batch in batches(source, max(1, min(BATCH, MOST_ROWS // settings.width))):
-        parts = run_batch(batch, tf.fill([len(numbers)], plan.ids.start))
+        try:
+            parts = run_batch(batch, tf.fill([len(numbers)], plan.ids.start))
+        except tf.errors.InvalidArgumentError as error:  # of a vocabulary within a layer of the user's own
+            if (outside := re.search(r"= (\d+) is not in \[0, (\d+)\)", str(error))) is None:
+                raise
+            said = f"the sources have id {outside[1]}, outside the vocabulary of {outside[2]}"
+            raise DecodeError(said, "source") from error
         for number, row in zip(numbers, _rows(parts, searched.n_best, longest, plan.ids.end), strict=True):
             found[number] = row
     ids = plan.ids

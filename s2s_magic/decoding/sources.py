@@ -54,11 +54,19 @@ def read(seq2seq: Seq2Seq, way: Way, value: Any) -> Sources:
     try:
         if backend.dtype_of(source) == "string":
             return _texts(way, value, seq2seq)
-        if seq2seq.ids.added or (len(source.shape) == 2 and vocabulary_of(seq2seq, source) is not None):
+        if seq2seq.ids.added or _takes_ids(seq2seq, source):
             return _ids(seq2seq, way, value)
         return _numbers(seq2seq, way, value)
     except sequences.Unreadable as error:
         raise unreadable(error) from error
+
+
+def _takes_ids(seq2seq: Seq2Seq, source: Any) -> bool:
+    """Return whether an input takes rows of ids: an embedding reads them, or whole numbers or any number of steps."""
+    if len(source.shape) != 2:
+        return False
+    whole = tf.as_dtype(backend.dtype_of(source)).is_integer
+    return whole or source.shape[1] is None or vocabulary_of(seq2seq, source) is not None
 
 
 def unreadable(error: sequences.Unreadable) -> DecodeError:
