@@ -7,6 +7,7 @@ import addons
 from kerases import KERAS3
 from s2s_magic import api
 from s2s_magic.errors import DecodeError
+from s2s_magic.ledger import Called
 from shown_decodings import shown
 from test_decoding_layers import BEGIN, BETWEEN, CAUSAL, END, X, answering, shaken, step_by_step
 
@@ -140,6 +141,67 @@ def test_it_says_what_the_training_model_says_when_fed_its_own_output(code):
     ledger = model.inference.ledger
     assert ledger.variables.keys() == model.ledger.variables.keys()
     assert ledger.models[-1].total == model.ledger.models[-1].total
+
+
+SUBCLASSED = (
+    IMPORTS
+    + """
+class Translator(keras.Model):
+    \"\"\"An encoder and a decoder as one class.\"\"\"
+
+    def __init__(self):
+        super().__init__()
+        self.words = L.Embedding(12, 8)
+        self.reader = L.GRU(8, return_sequences=True, return_state=True)
+        self.writer = L.GRU(8, return_sequences=True)
+        self.attention, self.scores = L.Attention(), L.Dense(12)
+
+    def call(self, inputs):
+        source, target = TAKEN
+        read, state = self.reader(self.words(source))
+        written = self.writer(self.words(target), initial_state=state)
+        return self.scores(tf.concat([written, self.attention([written, read])], -1))
+
+translator = Translator()
+"""
+)
+TAKEN = {
+    "a tuple": ("inputs", lambda source, target: (source, target)),
+    "the target first": ("inputs[1], inputs[0]", lambda source, target: (target, source)),
+    "by name": (
+        "inputs['question'], inputs['answer']",
+        lambda source, target: {"question": source, "answer": target},
+    ),
+}
+
+
+@pytest.mark.parametrize("taken", TAKEN)
+def test_a_subclassed_model_is_decoded_once_it_was_called(taken):
+    unpacked, packed = TAKEN[taken]
+    model = api.trace(SUBCLASSED.replace("TAKEN", unpacked), name="m")
+    with pytest.raises(DecodeError, match="is of class Translator, no functional model with wires"):
+        api.decode(model, X[:3])
+    model.model(packed(X, X[:, :4]))
+    for seed in range(30):
+        generator = np.random.default_rng(seed)
+        model.model.set_weights([generator.normal(size=weight.shape) for weight in model.model.get_weights()])
+        expected = []
+        for row in X[:5]:
+            ids = [0]
+            while len(ids) <= 6:
+                scores = np.asarray(model.model(packed(np.array([row]), np.array([ids]))))
+                ids.append(int(scores[0, -1].argmax()))
+            expected.append(ids[1:])
+        if len({tuple(row) for row in expected}) > 2:
+            break
+    decoded = api.decode(model, X[:5], max_length=6)
+    assert decoded == expected
+    assert "its model is of class Translator, without wires to follow" in repr(shown(model, X[:5], decoded))
+    assert api.decode(model, X[:5], max_length=6, beam=2).n_best[0][0].log_probability < 0
+    ledger = model.inference.ledger
+    calls = [event for event in ledger.events[len(model.ledger.events) :] if isinstance(event, Called)]
+    assert all(call.created == () for call in calls)
+    assert ledger.variables.keys() >= model.ledger.variables.keys()
 
 
 @pytest.mark.parametrize("mechanism", ["LuongAttention", "BahdanauAttention"])

@@ -78,9 +78,7 @@ PROGRAMS = {
         "inputs: [heard, spoken_in]\ntarget: spoken\nbatch: 10\n" + TWICE,
         "speak",
         "heard",
-        refused="m cannot be decoded: its model is of class Translator, no functional model with wires to follow; two "
-        "functional models over its layers would do: an encoder, and a step of the decoder whose states are inputs and "
-        "outputs",
+        said="decoded by running the whole model again at each step: its model is of class Translator, without wires",
     ),
     "repeated_vector": Course(
         "source: X\ntarget: y\nbatch: 20\nepochs: 3\nshuffle: false\n",

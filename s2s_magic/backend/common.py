@@ -86,6 +86,11 @@ def makes_ids(layer: Any) -> bool:
     return isinstance(layer, keras.layers.TextVectorization) and layer.get_config()["output_mode"] == "int"
 
 
+def built_for(model: Any) -> Any:
+    """Return the shapes, nested as a model's inputs are, that a model was built for; None if it was not built."""
+    return (model.get_build_config() or {}).get("input_shape")
+
+
 def declares(value: Any, name: str) -> bool:
     """Return whether an object or its class has an attribute; a property is found and not computed."""
     return getattr_static(value, name, None) is not None

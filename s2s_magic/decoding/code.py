@@ -47,11 +47,12 @@ def way_to_decode(seq2seq: Seq2Seq) -> Way:
         kind = type(model).__name__
         if isinstance(model, tf.keras.Sequential):
             raise DecodeError(f"{seq2seq.name} cannot be decoded: its {kind} has no shapes yet; fit it first")
-        raise DecodeError(
+        refusal = DecodeError(
             f"{seq2seq.name} cannot be decoded: its model is of class {kind}, no functional model with wires to "
             "follow; two functional models over its layers would do: an encoder, and a step of the decoder whose "
             "states are inputs and outputs"
         )
+        return _reread(seq2seq, refusal, f"its model is of class {kind}, without wires to follow")
     if trained is not None:
         return greedy_decoder(seq2seq, names, trained)
     inputs, outputs = backend.ends(model)
@@ -62,13 +63,18 @@ def way_to_decode(seq2seq: Seq2Seq) -> Way:
     try:
         return stepwise(seq2seq, names)
     except DecodeError as refusal:
-        try:
-            found = rereading(seq2seq, Names(seq2seq), str(refusal).partition(" cannot be decoded: ")[2])
-        except Exception as error:  # it could not be tried out, so the refusal stands
-            raise refusal from error
-        if found is None:
-            raise
-        return found
+        return _reread(seq2seq, refusal, str(refusal).partition(" cannot be decoded: ")[2])
+
+
+def _reread(seq2seq: Seq2Seq, refusal: DecodeError, why: str) -> Way:
+    """Return how to decode by the whole model, or raise the refusal."""
+    try:
+        found = rereading(seq2seq, Names(seq2seq), why)
+    except Exception as error:  # it could not be tried out, so the refusal stands
+        raise refusal from error
+    if found is None:
+        raise refusal
+    return found
 
 
 def _at_once(seq2seq: Seq2Seq, names: Names) -> Way:
