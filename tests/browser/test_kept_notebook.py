@@ -8,7 +8,7 @@ import nbformat
 import pytest
 
 from harness import grave, open_notebook, run_all
-from ledgers import translator_ledger
+from ledgers import large_ledger, translator_ledger
 from s2s_magic.view.bundles import report_display
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -184,6 +184,29 @@ def test_an_untrusted_notebook_shows_owners_and_findings_on_less_than_two_screen
     assert "Previous" not in opened
     assert "gradient’s way back" not in opened
     photograph(page, f"lab-untrusted-{training}")
+    page.close()
+
+
+def test_a_packed_page_is_an_outline_until_its_notebook_is_trusted(lab, chrome, photograph):
+    address, folder, _ = lab
+    path = untrusted(folder, "long.ipynb", large_ledger(20, 120))
+    page = chrome.new_page(viewport={"width": 1400, "height": 900})
+    page.set_default_timeout(60_000)
+    open_notebook(page, address, "lab", path.name)
+    output = page.locator(".jp-OutputArea-output")
+    output.get_by_text("Who owns what at the end").wait_for()
+    assert output.bounding_box()["height"] < 1800
+    output.locator("summary", has_text="Steps 0 to 119").click()
+    assert output.get_by_role("row").filter(has_text="block_18").first.is_visible()
+    assert output.get_by_text("%seq2seq inspect large --html FILE").is_visible()
+    photograph(page, "lab-untrusted-packed")
+    page.keyboard.press("Control+Shift+C")
+    page.keyboard.type("trust notebook")
+    page.keyboard.press("Enter")
+    page.locator(".jp-Dialog").get_by_role("button", name="Trust").click()
+    output.locator(".s2s-live").wait_for()
+    output.get_by_role("button", name="First step").click()
+    assert output.locator(".s2s-radio:checked").get_attribute("id").endswith("-r0")
     page.close()
 
 
