@@ -81,6 +81,11 @@ DECODERS = {
     "causal self-attention": BETWEEN.format(between=ATTENDING.format("written")),
     "causal attention to the encoder": BETWEEN.format(between=CAUSAL),
     "of a fixed length": FIXED.format(between="L.Conv1D(4, 3, padding='causal')(written)"),
+    "one-hot vectors": (
+        BETWEEN.replace('target = keras.Input([None], dtype="int32")', "target = keras.Input([None, 12])")
+        .replace("written = words(target)", "written = target")
+        .format(between="L.Conv1D(4, 3, padding='causal')(written)")
+    ),
     "the source as the second input": (
         BETWEEN.format(between="tf.cumsum(written, axis=1)") + "model = keras.Model([target, source], scores)\n"
     ),
@@ -129,7 +134,8 @@ def inputs_of(model, row, ids):
 
 
 def padded(target, ids):
-    return ids if target.shape[1] is None else ids + [0] * (target.shape[1] - len(ids))
+    filled = ids if target.shape[1] is None else ids + [0] * (target.shape[1] - len(ids))
+    return filled if len(target.shape) == 2 else np.eye(target.shape[2], dtype="float32")[filled]
 
 
 @pytest.mark.parametrize("code", DECODERS.values(), ids=DECODERS)
