@@ -58,8 +58,8 @@ class _Whole:
     run
         From two arrays to the scores.
     code
-        From the names of the source and of what is fed, the first input's first or second, to code that makes the
-        functional model that is named last.
+        From which input is fed, 0 or 1, and a name, to code that makes a functional model of that name, over the
+        source and what is fed.
     """
 
     inputs: Sequence[Any]
@@ -159,7 +159,7 @@ def _subclassed(seq2seq: Seq2Seq, names: Names) -> _Whole | None:
             f'{name} = keras.layers.Input(shape=[{", ".join(map(str, tensor.shape[1:]))}], dtype="{kind}")'
             for name, tensor, kind in zip(spoken, inputs, kinds, strict=True)
         ]
-        pairs = ", ".join(f'"{key}": {name}' for key, name in zip(keys or (), spoken, strict=False))
+        pairs = ", ".join(f"{key!r}: {name}" for key, name in zip(keys or (), spoken, strict=False))
         given = f"{{{pairs}}}" if keys is not None else f"({', '.join(spoken)})"
         order = ", ".join([spoken[1 - place], spoken[place]])
         called = f"{names.layer(model)}({given})"
