@@ -13,6 +13,7 @@ from s2s_magic.ledger import Ledger
 from s2s_magic.ledger.compare import Comparison
 from s2s_magic.ledger.curves import Curves
 from s2s_magic.ledger.explanation import Explanation
+from s2s_magic.view.escaping import in_a_line
 from s2s_magic.view.html.markup import Markup, join, tag
 
 if TYPE_CHECKING:
@@ -117,9 +118,8 @@ def _shortened(text: str, name: str) -> str:
     lines = text.splitlines()
     first = _within(lines, MOST_TEXT // 2)
     last = _within(lines[:first:-1], MOST_TEXT // 2 - 500)
-    left_out = (
-        f"… {len(lines) - first - last:,} lines are left out: %seq2seq inspect {name[:80]} --html FILE writes all"
-    )
+    whole = f"%seq2seq inspect {in_a_line(name)[:80]} --html FILE"
+    left_out = f"… {len(lines) - first - last:,} lines are left out; this writes all: {whole}"
     return "\n".join([*lines[:first], "", left_out, "", *lines[len(lines) - last :]]) + "\n"
 
 
