@@ -1,5 +1,6 @@
 """What a fit would do that the present switches do not say: found in the ledger, and compared with what Keras does."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -234,6 +235,27 @@ def test_a_model_with_nothing_to_train_says_who_froze_it() -> None:
     assert nothing_to_train(seen).text.endswith("all of them were frozen when it was compiled: compile it again.")
     assert really_trained(seen.model, *DATA) == set()
     assert nothing_to_train(tagger()) is None
+
+
+@pytest.mark.parametrize("made", ["keras.Sequential([L.Embedding(9, 4), L.Dense(9)])", "Scorer()"])
+def test_a_model_that_will_make_its_variables_at_its_first_call_has_something_to_train(made):
+    code = (
+        "class Scorer(keras.Model):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.words, self.scores = L.Embedding(9, 4), L.Dense(9)\n"
+        "    def call(self, x):\n"
+        "        return self.scores(self.words(x))\n"
+        f"model = {made}\n"
+        "model.compile('adam', keras.losses.SparseCategoricalCrossentropy(from_logits=True))\n"
+    )
+    seen = traced(f"L = layers\n{code}")
+    assert of(seen, "nothing to train") == []
+    rows = np.ones([8, 3], int)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        api.fit(seen, "source: X\ntarget: X\nepochs: 1\n", {"X": rows}, progress=lambda _: None)
+    assert of(seen, "nothing to train") == []
 
 
 def test_an_output_behind_which_all_is_frozen_cannot_improve() -> None:

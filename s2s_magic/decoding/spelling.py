@@ -100,7 +100,13 @@ class Names:
         return bool(self.bound(layer) or self._path(layer))
 
     def _path(self, layer: Any) -> str | None:
-        """Return the ledger's name for a layer if it is an attribute path through the code's objects, else None."""
+        """Return the ledger's name for a layer if it is an attribute path through the code's objects, else None.
+
+        A model may have lost its name to what a cell bound: then it is found there.
+        """
+        for name, value in self._namespace.items():
+            if isinstance(value, Seq2Seq) and value.model is layer and not name.startswith("_"):
+                return f"{name}.model"
         for key, value in self._seq2seq.live.layers.items():
             if value is layer:
                 name = self._seq2seq.ledger.layers[key].name
