@@ -133,6 +133,8 @@ def accelerate_decoder(changes: Changes, decoder: Any, fixed_lengths: Mapping[in
             outputs, after = run_cells(decoder.cell, inputs, flat, training, mask=real, unrolled=unrolled)
         if decoder.output_layer is not None:
             outputs = decoder.output_layer(outputs)
+            if decoder.output_layer.activation is keras.activations.softmax:
+                outputs = tf.identity(outputs)  # a loss does not see the logits behind those of a loop either
         if real is not None:
             outputs = tf.where(real[:, :, None], outputs, tf.zeros_like(outputs))
         chosen = tf.argmax(outputs, axis=-1, output_type=tf.int32) if ids is None else ids
@@ -143,7 +145,7 @@ def accelerate_decoder(changes: Changes, decoder: Any, fixed_lengths: Mapping[in
 
 def passed(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keyword arguments of a decoder's call that hold something."""
-    return {name: value for name, value in given.items() if tf.nest.flatten(value) not in ([], [None])}
+    return {name: value for name, value in given.items() if any(part is not None for part in tf.nest.flatten(value))}
 
 
 def _column(lengths: Any) -> int:

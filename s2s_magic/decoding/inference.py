@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,6 +26,7 @@ from s2s_magic.decoding.runners import runner
 from s2s_magic.decoding.settings import SearchSettings, read_settings
 from s2s_magic.decoding.sources import Sources, read, unreadable
 from s2s_magic.decoding.texts import as_texts
+from s2s_magic.decoding.whole_model import REREADING, stopped
 from s2s_magic.errors import DecodeError, first_line_of
 from s2s_magic.handle import Seq2Seq, SpecialIds
 from s2s_magic.tracing import Traced, refresh, run
@@ -82,11 +82,10 @@ def decoded(seq2seq: Seq2Seq, sources: Any, ready: Prepared) -> Decodings:
     for numbers, batch in batches(source, max(1, min(BATCH, MOST_ROWS // settings.width))):
         try:
             parts = run_batch(batch, tf.fill([len(numbers)], plan.ids.start))
-        except tf.errors.InvalidArgumentError as error:  # of a vocabulary within a layer of the user's own
-            if (outside := re.search(r"= (\d+) is not in \[0, (\d+)\)", str(error))) is None:
-                raise
-            said = f"the sources have id {outside[1]}, outside the vocabulary of {outside[2]}"
-            raise DecodeError(said, "source") from error
+        except tf.errors.InvalidArgumentError as error:
+            if plan.way.note.startswith(REREADING):  # layers of the user's own
+                raise DecodeError(f"{seq2seq.name} {stopped(error)}") from error
+            raise
         for number, row in zip(numbers, _rows(parts, searched.n_best, longest, plan.ids.end), strict=True):
             found[number] = row
     ids = plan.ids

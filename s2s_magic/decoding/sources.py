@@ -172,6 +172,9 @@ def _check(source: Rows, vocabulary: int | None) -> None:
     if len(outside):
         row, position = source.place(int(outside[0]))
         number = int(source.values[outside[0]])
+        if vocabulary is None:
+            said = f"source {row}, position {position} (both from 0) is id {number}; ids begin at 0"
+            raise DecodeError(said, "source")
         raise DecodeError(
             f"source {row}, position {position} (both from 0) is id {number}, outside the vocabulary of {vocabulary}",
             "source",

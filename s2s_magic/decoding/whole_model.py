@@ -7,6 +7,7 @@ the model's own weights.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +19,10 @@ from s2s_magic import backend
 from s2s_magic.decoding.recipe import Way
 from s2s_magic.decoding.search import Step, Steps
 from s2s_magic.decoding.spelling import Names
+from s2s_magic.errors import first_line_of
 from s2s_magic.handle import Seq2Seq
 
+REREADING = "decoded by running the whole model again at each step"
 _CODE = """\
 {imports}
 # Its decoder may look at all that was said: so the whole model reads it again at each step, with the same layers.
@@ -37,12 +40,15 @@ def {function}(source, start):
         said, step = tf.concat([said, last[:, tf.newaxis]], axis=1), step + 1
     return said[:, 1:]
 """
-_SHORT, _LONG = 4, 6
-"""Steps of the rows that a model is tried out with, where it takes any number: different ones for its inputs."""
-_IDS = 3
+_SHORT, _LONG = 4, (24, 6, 3)
+"""Steps of the rows that a model is tried out with, where it takes any number: fewer where it does not take so many."""
+_IDS = 2
 """Ids from 0 to this are in every vocabulary."""
-_CLOSE = 1e-4
-"""The largest difference, as a part of the largest score, of scores that are the same but for rounding."""
+_SAME, _CLOSE = 2e-6, 1e-4
+"""The largest difference, as a part of the largest score, of what is the same but for rounding: in rows of the same
+shape, and of another one."""
+_TELLING = 50
+"""An id must change the scores so many times as much, else nothing can be said of what later ones change."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ def rereading(seq2seq: Seq2Seq, names: Names, why: str) -> Way | None:
     says why its decoder cannot be run for one id at a time.
     """
     if any(getattr(layer, "stateful", False) for layer in backend.reached(seq2seq.model)):
-        return None
+        return None  # of one batch after the other
     whole = _wired(seq2seq, names) if backend.is_wired(seq2seq.model) else _subclassed(seq2seq, names)
     if whole is None:
         return None
@@ -104,7 +110,18 @@ def rereading(seq2seq: Seq2Seq, names: Names, why: str) -> Way | None:
         source,
         steps=lambda made: _steps(made[model], steps, classes),
         longest=steps,
-        note=f"decoded by running the whole model again at each step: {why}",
+        note=f"{REREADING}: {why}",
+    )
+
+
+def stopped(error: tf.errors.InvalidArgumentError) -> str:
+    """Say what stopped a model that was run on what it said."""
+    found = re.search(r"= (-?\d+) is not in \[0, (\d+)\)", str(error))
+    if found is None:
+        return f"stopped while it was decoded: {first_line_of(error)}"
+    return (
+        f"looks up {found[1]} in a table of {found[2]}: an id of the sources, of start or prefix, or one that it said; "
+        "or a position in a source or output that is longer than it has places for, and max_length bounds outputs"
     )
 
 
@@ -114,6 +131,8 @@ def _wired(seq2seq: Seq2Seq, names: Names) -> _Whole | None:
     inputs, outputs = backend.ends(model)
     if len(inputs) != 2 or len(outputs) != 1 or any(backend.dtype_of(each) == "string" for each in inputs):
         return None
+    if any(each.shape[0] is not None for each in inputs):
+        return None  # it takes so many rows alone
 
     def run(given: Sequence[Any]) -> Any:
         assert model is not None
@@ -122,7 +141,8 @@ def _wired(seq2seq: Seq2Seq, names: Names) -> _Whole | None:
 
     def code(place: int, made: str) -> str:
         source, fed = (names.tensor(inputs[number]) for number in (1 - place, place))
-        return f"{made} = keras.models.Model(inputs=[{source}, {fed}], outputs={names.tensor(outputs[0])})"
+        scores = f"{names.layer(model)}.outputs[0]" if names.found(model) else names.tensor(outputs[0])
+        return f"{made} = keras.models.Model(inputs=[{source}, {fed}], outputs={scores})"
 
     return _Whole(inputs, outputs[0].shape, run, code)
 
@@ -148,7 +168,7 @@ def _subclassed(seq2seq: Seq2Seq, names: Names) -> _Whole | None:
         return model(dict(zip(keys, rows, strict=True)) if keys is not None else tuple(rows), training=False)
 
     numbers = np.random.default_rng(0)
-    scores = run([_drawn(tensor, _LONG, None, numbers) for tensor in inputs])
+    scores = run([_drawn(tensor, _SHORT, None, numbers) for tensor in inputs])
     if not hasattr(scores, "shape") or len(scores.shape) != 3:
         return None
 
@@ -169,7 +189,9 @@ def _subclassed(seq2seq: Seq2Seq, names: Names) -> _Whole | None:
 
 
 def _given_code(steps: int | None, classes: int | None) -> str:
-    padded = "said" if steps is None else f"tf.pad(said, [[0, 0], [0, {steps} - tf.shape(said)[1]]])"
+    padded = "said"
+    if steps is not None:
+        padded = f"tf.ensure_shape(tf.pad(said, [[0, 0], [0, {steps} - tf.shape(said)[1]]]), [None, {steps}])"
     return padded if classes is None else f"tf.one_hot({padded}, {classes})"
 
 
@@ -181,7 +203,9 @@ def _steps(model: Any, steps: int | None, classes: int | None) -> Steps:
         said, source = state
         said = tf.concat([said, ids[:, tf.newaxis]], 1)
         count = tf.shape(said)[1]
-        read = said if steps is None else tf.pad(said, [[0, 0], [0, steps - count]])
+        read = said
+        if steps is not None:
+            read = tf.ensure_shape(tf.pad(said, [[0, 0], [0, steps - count]]), [None, steps])
         read = tf.cast(read, dtype) if classes is None else tf.one_hot(read, classes, dtype=dtype)
         return model([source, read], training=False)[:, count - 1], [said, source]
 
@@ -203,36 +227,66 @@ def _is_read(tensor: Any, scores: Sequence[int | None]) -> bool:
 
 def _is_causal(whole: _Whole, place: int) -> bool:
     """Try out whether each score depends on the source, and on the ids of an input up to its position, none later."""
-    numbers = np.random.default_rng(0)
-    classes = whole.scores[2]
-    given = [
-        _drawn(tensor, _LONG if number == place else _SHORT, classes, numbers)
-        for number, tensor in enumerate(whole.inputs)
-    ]
-    read = given[place]
+    if whole.inputs[place].shape[1] is not None:
+        return _Trial(whole, place, whole.inputs[place].shape[1]).is_causal()
+    for steps in _LONG:
+        try:
+            return _Trial(whole, place, steps).is_causal()
+        except (tf.errors.OpError, ValueError):  # of more positions than a layer has
+            if steps == _LONG[-1]:
+                raise
+    return False
 
-    def scored(**changed: Any) -> Any:
-        rows = [
-            changed.get("read", row) if number == place else changed.get("source", row)
-            for number, row in enumerate(given)
-        ]
-        return np.asarray(whole.run(rows), np.float64)
 
-    scores = scored()
-    if scores.shape[1] != read.shape[1] or not np.isfinite(scores).all():
-        return False
-    near = _CLOSE * float(np.abs(scores).max())
-    for position in range(scores.shape[1]):
-        later = _drawn(whole.inputs[place], read.shape[1], classes, numbers)
-        changed = np.concatenate([read[:, :position], later[:, position:]], axis=1)
-        apart = np.abs(scored(read=changed) - scores).max(axis=(0, 2))
-        if apart[:position].max(initial=0) > near or (position == 0 and apart.max() <= near):
+class _Trial:
+    """Rows of ids of so many steps for one of a model's inputs, rows for the other, and their scores."""
+
+    def __init__(self, whole: _Whole, place: int, steps: int) -> None:
+        self._whole, self._place = whole, place
+        self._numbers = np.random.default_rng(0)
+        self._read = self._of(place, steps)
+        self._source = self._of(1 - place, _SHORT)
+        self._scores = self._scored(self._read, self._source)
+        self._largest = float(np.abs(self._scores).max())
+
+    def _of(self, place: int, steps: int) -> Any:
+        return _drawn(self._whole.inputs[place], steps, self._whole.scores[2], self._numbers)
+
+    def _scored(self, read: Any, source: Any) -> Any:
+        return np.asarray(self._whole.run([read, source] if self._place == 0 else [source, read]), np.float64)
+
+    def is_causal(self) -> bool:
+        """Return whether it is, and whether each row has scores of its own."""
+        scores, read, source, fixed = self._scores, self._read, self._source, self._whole.inputs[self._place].shape[1]
+        if scores.shape[1] != read.shape[1] or not np.isfinite(scores).all():
             return False
-    if np.abs(scored(source=given[1 - place][::-1]) - scores).max() <= near:  # it does not read the source
-        return False
-    if whole.inputs[place].shape[1] is None:  # nor does a score depend on how many ids there are
-        return bool(np.abs(scored(read=read[:, :-2]) - scores[:, :-2]).max() <= near)
-    return True
+        same, close = _SAME * self._largest, _CLOSE * self._largest
+        for position in range(read.shape[1]):
+            later = self._of(self._place, read.shape[1])
+            endings = [later[:, position:]]
+            if fixed is not None:  # which decoding fills up
+                endings.append(_padding(read[:, position:]))
+            for ending in endings:
+                changed = np.concatenate([read[:, :position], ending], axis=1)
+                apart = np.abs(self._scored(changed, source) - scores).max(axis=(0, 2))
+                if apart[:position].max(initial=0) > same or (position == 0 and apart.max() <= _TELLING * same):
+                    return False
+        if np.abs(self._scored(read, source[::-1]) - scores).max() <= _TELLING * same:  # it does not read the source
+            return False
+        if np.abs(self._scored(read[:1], source[:1]) - scores[:1]).max() > close:
+            return False
+        if fixed is None:  # nor does a score depend on how many ids there are
+            fewer = read.shape[1] - read.shape[1] // 3
+            return bool(np.abs(self._scored(read[:, :fewer], source) - scores[:, :fewer]).max() <= close)
+        return True
+
+
+def _padding(rows: Any) -> Any:
+    """Return rows of id 0, as ids or as one-hot vectors, in place of others."""
+    filled = np.zeros_like(rows)
+    if filled.ndim == 3:
+        filled[..., 0] = 1
+    return filled
 
 
 def _drawn(tensor: Any, steps: int, classes: int | None, numbers: np.random.Generator) -> Any:

@@ -111,6 +111,6 @@ def gives_mask(tensor: Any) -> bool:
 
 def output_code(layer: Any, node: int, number: int) -> str | None:
     """Return the code that follows a layer's name to get an output of one of its calls; None if there is none."""
-    if node:
+    if node or objects.is_functional(layer):  # whose output is its own, within it, and none of a call
         return None
     return f".output[{number}]" if len(layer._inbound_nodes[0].output_tensors) > 1 else ".output"
