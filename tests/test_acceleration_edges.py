@@ -340,3 +340,50 @@ def test_rows_padded_from_end_to_end_give_keras_gradients_row_by_row_where_those
     assert any(np.isnan(value).any() for value in theirs)
     for mine, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(mine, other, rtol=EXACT, atol=EXACT, equal_nan=True)
+
+
+@pytest.mark.parametrize("package", ["at hand", "ours"])
+def test_a_loss_gets_probabilities_of_a_decoder_as_it_does_of_the_loop(package: str) -> None:
+    """Keras computes with the logits behind a softmax that it sees, and clips probabilities otherwise."""
+    module = {"at hand": tfa.seq2seq, "ours": ours.seq2seq}[package]
+    keras.utils.set_random_seed(3)
+    read, given = keras.Input([5], dtype="int32"), keras.Input([5], dtype="int32")
+    embedding = keras.layers.Embedding(7, 4)
+    _, h, c = keras.layers.LSTM(4, return_state=True)(embedding(read))
+    decoder = module.BasicDecoder(
+        keras.layers.LSTMCell(4),
+        module.TrainingSampler(),
+        keras.layers.Dense(7, kernel_initializer="ones", activation="softmax"),
+    )
+    outputs = decoder(embedding(given), initial_state=[h, c])[0].rnn_output
+    model = keras.Model([read, given], outputs)
+    model.set_weights([40 * np.random.default_rng(1).normal(size=weight.shape) for weight in model.get_weights()])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    rows = np.random.default_rng(0).integers(1, 7, size=(16, 5))
+    plain = model.evaluate([rows, rows], rows, verbose=0)
+    with accelerate(model) as said:
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        assert ACCELERATED in said.values()
+        np.testing.assert_allclose(model.evaluate([rows, rows], rows, verbose=0), plain, rtol=1e-5)
+    assert plain > 5
+
+
+def test_lengths_of_a_decoder_may_be_an_array() -> None:
+    class Teaching(keras.Model):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding = keras.layers.Embedding(7, 3)
+            self.decoder = ours.seq2seq.BasicDecoder(
+                keras.layers.LSTMCell(4), ours.seq2seq.TrainingSampler(), keras.layers.Dense(7)
+            )
+
+        def call(self, x: Any) -> Any:
+            state = [tf.zeros([6, 4]), tf.zeros([6, 4])]
+            lengths = np.full(6, 5, "int32")
+            return self.decoder(self.embedding(x), initial_state=state, sequence_length=lengths)[0].rnn_output
+
+    model, rows = Teaching(), np.ones((6, 5), "int32")
+    plain = model(rows)
+    with accelerate(model) as said:
+        assert ACCELERATED in said.values()
+        np.testing.assert_allclose(model(rows), plain, atol=1e-6)
