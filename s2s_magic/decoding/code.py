@@ -49,8 +49,9 @@ def way_to_decode(seq2seq: Seq2Seq) -> Way:
             raise DecodeError(f"{seq2seq.name} cannot be decoded: its {kind} has no shapes yet; fit it first")
         refusal = DecodeError(
             f"{seq2seq.name} cannot be decoded: its model is of class {kind}, no functional model with wires to "
-            "follow; two functional models over its layers would do: an encoder, and a step of the decoder whose "
-            "states are inputs and outputs"
+            "follow; such a class is decoded once it was fitted or called, if it takes a source and ids, in a tuple or "
+            "by name, and returns scores (rows, steps, symbols) that depend on no later id; or by two functional "
+            "models over its layers: an encoder, and a step of the decoder whose states are inputs and outputs"
         )
         return _reread(seq2seq, refusal, f"its model is of class {kind}, without wires to follow")
     if trained is not None:
