@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from s2s_magic import backend
-from s2s_magic.acceleration.drawn_inputs import drawing_obstacle, inputs_read
+from s2s_magic.acceleration.drawn_inputs import LONGER, drawing_obstacle, inputs_read
 from s2s_magic.acceleration.fed_attention import attending_obstacle, built, is_attending, run_attending
 from s2s_magic.acceleration.keras_cells import cell_obstacle, regularized_output, run_cells
 from s2s_magic.acceleration.overriding import override
@@ -48,7 +48,9 @@ def decoder_obstacle(decoder: Any) -> str | None:
         return f"maximum_iterations={decoder.maximum_iterations} is left to the decoder"
     if (why := settings_obstacle(decoder)) is not None:
         return why
-    why = attending_obstacle(decoder) if is_attending(decoder.cell) else cell_obstacle(decoder.cell)
+    if is_attending(decoder.cell):
+        return LONGER if _is_scheduled(decoder) else attending_obstacle(decoder)
+    why = cell_obstacle(decoder.cell)
     return drawing_obstacle(decoder) if why is None and _is_scheduled(decoder) else why
 
 

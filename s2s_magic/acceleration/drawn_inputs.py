@@ -14,6 +14,9 @@ from tensorflow import keras
 from s2s_magic.acceleration.keras_cells import cells_of
 from s2s_magic.acceleration.understood import strangeness
 
+LONGER = "with attention, its loop would take longer to draw ids than the kernel saves"
+"""Of a decoder with scheduled sampling: measured, a step is between as long and half as long again."""
+
 
 def drawing_obstacle(decoder: Any) -> str | None:
     """Return why the inputs of a decoder with scheduled sampling cannot be known beforehand; None if they can."""
