@@ -26,7 +26,6 @@ from s2s_magic.decoding.runners import runner
 from s2s_magic.decoding.settings import SearchSettings, read_settings
 from s2s_magic.decoding.sources import Sources, read, unreadable
 from s2s_magic.decoding.texts import as_texts
-from s2s_magic.decoding.whole_model import REREADING, stopped
 from s2s_magic.errors import DecodeError, first_line_of
 from s2s_magic.handle import Seq2Seq, SpecialIds
 from s2s_magic.tracing import Traced, refresh, run
@@ -83,9 +82,9 @@ def decoded(seq2seq: Seq2Seq, sources: Any, ready: Prepared) -> Decodings:
         try:
             parts = run_batch(batch, tf.fill([len(numbers)], plan.ids.start))
         except tf.errors.InvalidArgumentError as error:
-            if plan.way.note.startswith(REREADING):  # layers of the user's own
-                raise DecodeError(f"{seq2seq.name} {stopped(error)}") from error
-            raise
+            if plan.way.stopped is None:
+                raise
+            raise DecodeError(f"{seq2seq.name} {plan.way.stopped(error)}") from error
         for number, row in zip(numbers, _rows(parts, searched.n_best, longest, plan.ids.end), strict=True):
             found[number] = row
     ids = plan.ids

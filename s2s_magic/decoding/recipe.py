@@ -47,6 +47,9 @@ class Way:
         The most ids in a row, if the user's own code sets it; else None.
     note
         A note for the reader on how the model is decoded; may be empty.
+    stopped
+        From an operation's error to what stopped the model, in words, where it runs layers of the user's own; None
+        where such an error is a bug.
     """
 
     code: Callable[[int, int | None], str]
@@ -59,6 +62,7 @@ class Way:
     end: int | None = None
     longest: int | None = None
     note: str = ""
+    stopped: Callable[[Exception], str] | None = None
 
 
 @dataclass(eq=False, repr=False)

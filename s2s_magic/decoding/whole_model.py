@@ -22,7 +22,6 @@ from s2s_magic.decoding.spelling import Names
 from s2s_magic.errors import first_line_of
 from s2s_magic.handle import Seq2Seq
 
-REREADING = "decoded by running the whole model again at each step"
 _CODE = """\
 {imports}
 # Its decoder may look at all that was said: so the whole model reads it again at each step, with the same layers.
@@ -110,11 +109,12 @@ def rereading(seq2seq: Seq2Seq, names: Names, why: str) -> Way | None:
         source,
         steps=lambda made: _steps(made[model], steps, classes),
         longest=steps,
-        note=f"{REREADING}: {why}",
+        note=f"decoded by running the whole model again at each step: {why}",
+        stopped=_stopped,
     )
 
 
-def stopped(error: tf.errors.InvalidArgumentError) -> str:
+def _stopped(error: Exception) -> str:
     """Say what stopped a model that was run on what it said."""
     found = re.search(r"= (-?\d+) is not in \[0, (\d+)\)", str(error))
     if found is None:

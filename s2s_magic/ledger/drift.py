@@ -110,7 +110,7 @@ def nothing_to_train(trace: Trace, model: ModelRecord) -> Finding | None:
     if model.trained is None or model.trained or (not model.total and not model.layers):
         return None
     inside = [v for v in trace.variables.values() if model.name in v.in_models]
-    if not inside and not model.inputs and not _was_called(trace, model):
+    if not inside and not model.inputs and model.object not in trace.calls:
         return None  # its first call will make them
     frozen: dict[str, list[Variable]] = {}
     for variable in inside:
@@ -129,10 +129,6 @@ def nothing_to_train(trace: Trace, model: ModelRecord) -> Finding | None:
     return Finding(
         kind="nothing to train", about=model.name, text=f"{model.name} has nothing to train: {why}.", event=model.event
     )
-
-
-def _was_called(trace: Trace, model: ModelRecord) -> bool:
-    return any(isinstance(event, Called) and event.object == model.object for event in trace.events)
 
 
 def _frozen_outputs(trace: Trace, model: ModelRecord) -> Iterator[Finding]:
