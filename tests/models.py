@@ -8,8 +8,11 @@ if TYPE_CHECKING:
     from s2s_magic.tracing import Traced
 
 
-def by_hand(vocab: int = 100, embed: int = 10, units: int = 512, cell: str = "LSTM") -> str:
-    """Return the code of an encoder-decoder whose sides share one embedding; it binds ``model``."""
+def by_hand(vocab: int = 100, embed: int = 10, units: int = 512, cell: str = "LSTM", drawn: float = 0) -> str:
+    """Return the code of an encoder-decoder whose sides share one embedding; it binds ``model``.
+
+    With ``drawn``, its decoder reads so large a part of drawn ids in training.
+    """
     return f"""\
 import tensorflow as tf
 import tensorflow_addons as tfa
@@ -28,7 +31,7 @@ read, {_states(cell)} = reader(source_vectors)
 
 writer_cell = keras.layers.{cell}Cell({units})
 scores = keras.layers.Dense({vocab})
-writer = tfa.seq2seq.BasicDecoder(writer_cell, tfa.seq2seq.TrainingSampler(), output_layer=scores)
+writer = tfa.seq2seq.BasicDecoder(writer_cell, {_sampler(drawn, "words")}, output_layer=scores)
 written, last_state, written_lengths = writer(
     target_vectors, initial_state=[{_states(cell)}], sequence_length=target_lengths
 )
@@ -61,7 +64,13 @@ def _states(cell: str) -> str:
     return "memory, carry" if cell == "LSTM" else "memory"
 
 
-def attending_by_hand(vocab: int, embed: int, units: int, kind: str) -> str:
+def _sampler(drawn: float, embedding: str) -> str:
+    if not drawn:
+        return "tfa.seq2seq.TrainingSampler()"
+    return f"tfa.seq2seq.ScheduledEmbeddingTrainingSampler({drawn}, embedding_fn={embedding})"
+
+
+def attending_by_hand(vocab: int, embed: int, units: int, kind: str, drawn: float = 0) -> str:
     """Return the code of an encoder-decoder with TFA's ``AttentionWrapper``, in a class; it binds ``model``."""
     return f"""\
 import tensorflow as tf
@@ -79,7 +88,8 @@ class Translator(keras.Model):
             keras.layers.LSTMCell({units}), self.mechanism, attention_layer_size={units}
         )
         self.scores = keras.layers.Dense({vocab})
-        self.writer = tfa.seq2seq.BasicDecoder(self.cell, tfa.seq2seq.TrainingSampler(), output_layer=self.scores)
+        sampler = {_sampler(drawn, "self.words")}
+        self.writer = tfa.seq2seq.BasicDecoder(self.cell, sampler, output_layer=self.scores)
 
     def call(self, inputs):
         source_ids, target_ids = inputs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,21 @@ def scheduled(module: Any, cell: str = "lstm", rate: float = 0.5, *, lengths: bo
     return keras.Model(inputs, [outputs.rnn_output, outputs.sample_id, last, ended])
 
 
+def attending(kind: str, cell: str, rate: float, *, lengths: bool = False) -> Any:
+    """Return a model with a decoder that draws, over a cell with attention."""
+    keras.utils.set_random_seed(1)
+    source, given = keras.Input([STEPS], dtype="int32"), keras.Input([None], dtype="int32")
+    embedding = layers.Embedding(IDS, 3)
+    memory = layers.LSTM(4, return_sequences=True)(embedding(source))
+    mechanism = getattr(ours, kind)(4, memory=memory)
+    wrapper = ours.AttentionWrapper(CELLS[cell](), mechanism, attention_layer_size=4)
+    decoder = ours.BasicDecoder(wrapper, sampler_of(ours, rate, embedding), layers.Dense(IDS))
+    ends = keras.Input([], dtype="int32") if lengths else None
+    outputs, last, ended = decoder(embedding(given), sequence_length=ends)
+    inputs = [source, given, *([] if ends is None else [ends])]
+    return keras.Model(inputs, [outputs.rnn_output, outputs.sample_id, *tf.nest.flatten(last), ended])
+
+
 def check(model: Any, inputs: list[Any]) -> list[Any]:
     """Compare outputs, drawn ids, states and gradients, eagerly and in a graph; return those of the decoder's loop."""
 
@@ -99,17 +115,34 @@ def test_rows_end_where_they_end_in_the_decoders_loop(module: str, impute: bool)
         check(model, [X, Y, lengths])
 
 
+@pytest.mark.usefixtures("double")
+@pytest.mark.parametrize(("kind", "cell"), list(product(["LuongAttention", "BahdanauAttention"], ["lstm", "gru"])))
+def test_a_cell_with_attention_draws_too(kind: str, cell: str) -> None:
+    drawn = np.asarray(check(attending(kind, cell, 0.6), [X, Y])[1])[:, :-1] >= 0
+    assert drawn.mean() == pytest.approx(0.6, abs=0.25)
+
+
+@pytest.mark.usefixtures("double")
+def test_with_attention_rows_end_where_they_end_in_the_decoders_loop() -> None:
+    model = attending("LuongAttention", "lstm", 0.6, lengths=True)
+    for lengths in (LENGTHS, LENGTHS // 2, tf.zeros_like(LENGTHS)):
+        check(model, [X, Y, lengths])
+
+
 SPEC = "{{vocab: 9, embed: 6, encoder: {0}(6), decoder: {0}(6), start: 1, end: 2, max_length: 4{1}}}"
 SOURCE, TARGET = rng.integers(3, 9, size=(32, 4)), rng.integers(3, 9, size=(32, 4))
 BODY = "source: S\ntarget: T\nepochs: 4\nbatch: 8\nseed: 2\nvalidation: 0.25\naccelerate: {}\n"
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_a_fit_with_scheduled_sampling_is_that_of_the_loop(cell: str) -> None:
+@pytest.mark.parametrize(
+    ("cell", "more"), [("gru", ""), ("lstm", ", attention: luong"), ("gru", ", attention: bahdanau(5)")]
+)
+def test_a_fit_with_scheduled_sampling_is_that_of_the_loop(cell: str, more: str) -> None:
+    feeding = f", input_feeding: true{more}" if more else ""
     fits = []
     for switch in ("on", "off"):
         keras.utils.set_random_seed(4)
-        model = api.build(SPEC.format(cell, ", feeding: 'scheduled(0.7, linear, steps=6)'"))
+        model = api.build(SPEC.format(cell, f"{feeding}, feeding: 'scheduled(0.7, linear, steps=6)'"))
         model.live.layers[decoder_of(model)].sampler.seed = 5
         model.live.layers[decoder_of(model)].sampler.scheduling_seed = 6
         api.fit(model, BODY.format(switch), {"S": SOURCE, "T": TARGET}, progress=lambda _: None)

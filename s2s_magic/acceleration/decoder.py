@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from s2s_magic import backend
-from s2s_magic.acceleration.drawn_inputs import LONGER, drawing_obstacle, inputs_read
+from s2s_magic.acceleration.drawn_inputs import drawing_obstacle, drawn_with, inputs_read
 from s2s_magic.acceleration.fed_attention import attending_obstacle, built, is_attending, run_attending
 from s2s_magic.acceleration.keras_cells import cell_obstacle, regularized_output, run_cells
 from s2s_magic.acceleration.overriding import override
@@ -48,9 +48,7 @@ def decoder_obstacle(decoder: Any) -> str | None:
         return f"maximum_iterations={decoder.maximum_iterations} is left to the decoder"
     if (why := settings_obstacle(decoder)) is not None:
         return why
-    if is_attending(decoder.cell):
-        return LONGER if _is_scheduled(decoder) else attending_obstacle(decoder)
-    why = cell_obstacle(decoder.cell)
+    why = attending_obstacle(decoder) if is_attending(decoder.cell) else cell_obstacle(decoder.cell)
     return drawing_obstacle(decoder) if why is None and _is_scheduled(decoder) else why
 
 
@@ -104,7 +102,7 @@ def accelerate_decoder(changes: Changes, decoder: Any, fixed_lengths: Mapping[in
     def decoded(inputs: Any, initial_state: Any, training: Any, given: Mapping[str, Any]) -> Any:
         kwargs = passed(given)
         # The sampler checks its arguments, and sets attributes that its users may read.
-        finished, _, state = decoder.initialize(inputs, initial_state=initial_state, **kwargs)
+        finished, first, state = decoder.initialize(inputs, initial_state=initial_state, **kwargs)
         lengths = decoder.sampler.sequence_length
         types = {value.dtype for value in tf.nest.flatten(state)}
         known = lengths.dtype == tf.int32 and types == {tf.as_dtype(decoder.cell.compute_dtype)}
@@ -114,7 +112,7 @@ def accelerate_decoder(changes: Changes, decoder: Any, fixed_lengths: Mapping[in
         # all are finished; with impute_finished they keep their states and output zeros.
         lengths = tf.where(finished, 0, tf.maximum(lengths, 1))
         ids = None
-        if _is_scheduled(decoder):
+        if _is_scheduled(decoder) and not attends:
             ids = by_itself(inputs, initial_state=initial_state, training=training, **given)[0].sample_id
             inputs = inputs_read(decoder.sampler.embedding_fn, inputs, ids)
         if kwargs:
@@ -129,7 +127,8 @@ def accelerate_decoder(changes: Changes, decoder: Any, fixed_lengths: Mapping[in
         real = tf.sequence_mask(lengths, tf.shape(inputs)[1]) if decoder.impute_finished else None
         if attends:
             inputs = tf.cast(inputs, decoder.cell.compute_dtype)
-            outputs, after = run_attending(decoder.cell, inputs, state, unrolled=unrolled)
+            drawing = drawn_with(decoder, inputs, first) if _is_scheduled(decoder) else None
+            outputs, after, ids = run_attending(decoder.cell, inputs, state, unrolled=unrolled, drawing=drawing)
         else:
             flat = tf.nest.flatten(state)
             outputs, after = run_cells(decoder.cell, inputs, flat, training, mask=real, unrolled=unrolled)

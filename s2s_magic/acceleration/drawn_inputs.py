@@ -1,7 +1,8 @@
 """Scheduled sampling on the kernels: the decoder's own loop draws the ids, and a kernel reads what they stand for.
 
 A drawn id has no gradient. So the decoder runs twice: once as it is, forward only, which draws the ids; and then over
-inputs that are known, as with teacher forcing, which gives outputs, states and gradients.
+inputs that are known, as with teacher forcing, which gives outputs, states and gradients. With attention, where a step
+takes longer, it runs once: the kernel draws as it goes.
 """
 
 from __future__ import annotations
@@ -13,9 +14,7 @@ from tensorflow import keras
 
 from s2s_magic.acceleration.keras_cells import cells_of
 from s2s_magic.acceleration.understood import strangeness
-
-LONGER = "with attention, its loop would take longer to draw ids than the kernel saves"
-"""Of a decoder with scheduled sampling: measured, a step is between as long and half as long again."""
+from s2s_magic.kernels.attending import Drawing
 
 
 def drawing_obstacle(decoder: Any) -> str | None:
@@ -53,6 +52,30 @@ def inputs_read(embedding: Any, inputs: Any, ids: Any) -> Any:
     read = tf.where((before >= 0)[:, :, None], drawn, inputs)
     read.set_shape(inputs.shape)
     return read
+
+
+def drawn_with(decoder: Any, inputs: Any, first: Any) -> Drawing:
+    """Return how a decoder with attention draws its inputs: by its output layer and its sampler, as its own loop does.
+
+    Parameters
+    ----------
+    decoder
+        With a sampler that has its inputs.
+    inputs
+        The given inputs, of shape (batch, steps, features).
+    first
+        Those of the first step.
+    """
+    sampler = decoder.sampler
+
+    def following(time: Any, outputs: Any) -> tuple[Any, Any]:
+        scores = outputs if decoder.output_layer is None else decoder.output_layer(outputs)
+        ids = sampler.sample(time=time, outputs=scores, state=None)
+        _, read, _ = sampler.next_inputs(time=time, outputs=scores, state=None, sample_ids=ids)
+        return ids, tf.cast(read, inputs.dtype)
+
+    first = tf.cast(first, inputs.dtype)
+    return Drawing(first, following, lambda ids: inputs_read(sampler.embedding_fn, inputs, ids))
 
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]

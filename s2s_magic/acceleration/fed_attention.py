@@ -10,7 +10,7 @@ from tensorflow import keras
 
 from s2s_magic.acceleration.keras_cells import cell_obstacle, kernel_cell, regularized_output, weights_of
 from s2s_magic.acceleration.understood import is_known_activation, is_known_function, strangeness
-from s2s_magic.kernels.attending import Attended, attend
+from s2s_magic.kernels.attending import Attended, Drawing, attend
 
 _TYPES = ("float32", "float64")
 _LINEAR = (None, keras.activations.linear)
@@ -78,7 +78,9 @@ def _dense_obstacle(layer: Any, activations: tuple[Any, ...]) -> str | None:
     return None
 
 
-def run_attending(wrapper: Any, x: Any, state: Any, *, unrolled: int) -> tuple[Any, list[Any]]:
+def run_attending(
+    wrapper: Any, x: Any, state: Any, *, unrolled: int, drawing: Drawing | None = None
+) -> tuple[Any, list[Any], Any]:
     """Run a cell with attention, which has no `attending_obstacle`, over a whole sequence.
 
     Parameters
@@ -89,7 +91,7 @@ def run_attending(wrapper: Any, x: Any, state: Any, *, unrolled: int) -> tuple[A
         Shape (batch, steps, features).
     state
         The wrapper's state, complete.
-    unrolled
+    unrolled, drawing
         As for the kernels.
 
     Returns
@@ -98,13 +100,15 @@ def run_attending(wrapper: Any, x: Any, state: Any, *, unrolled: int) -> tuple[A
         What each step attended to, of shape (batch, steps, attention).
     state : list of tensors
         The wrapper's state after the last step, flat.
+    ids : tensor or None
+        With ``drawing``, the drawn ids, of shape (batch, steps).
     """
     (mechanism,), (layer,) = wrapper.attention_mechanisms, wrapper.attention_layers
     memory = mechanism.current_memory()
     # gradients of what normalizes weights, or scales them, are TensorFlow's own
     keys, *more = _scored(mechanism, memory.keys)
     attended = Attended(keys, memory.values, _kernel(layer, x.dtype), *more)
-    output, cell_state, attention = attend(
+    output, cell_state, attention, ids = attend(
         kernel_cell(wrapper.cell),
         x,
         *weights_of(wrapper.cell),
@@ -114,6 +118,7 @@ def run_attending(wrapper: Any, x: Any, state: Any, *, unrolled: int) -> tuple[A
         mask=memory.mask,
         squashed=layer.activation is keras.activations.tanh,
         unrolled=unrolled,
+        drawing=drawing,
     )
     # those of the last step, computed once more: the kernel keeps none for the outside
     alignments = tf.cond(
@@ -121,7 +126,7 @@ def run_attending(wrapper: Any, x: Any, state: Any, *, unrolled: int) -> tuple[A
         lambda: attended.alignments(cell_state[0], memory.mask, attended.turned),
         lambda: state.alignments,
     )
-    return output, [*cell_state, attention, alignments, alignments]
+    return output, [*cell_state, attention, alignments, alignments], ids
 
 
 def _scored(mechanism: Any, keys: Any) -> list[Any]:

@@ -33,14 +33,18 @@ def sequence(values: Any, steps: Any) -> Any:
 
 def stacked(values: Any) -> Any:
     """Join a sequence along a new first axis."""
-    return tf.stack(values) if isinstance(values, list) else values.stack()
+    if isinstance(values, list):
+        return tf.stack(values)
+    joined, element = values.stack(), values.element_shape
+    # an empty array, outside of a graph, has forgotten the shape of its elements
+    return joined if joined.shape.rank == element.rank + 1 else tf.zeros([0, *element], values.dtype)
 
 
 def side_by_side(values: Any) -> Any:
     """Join a sequence of matrices of shape (rows, batch) to one of shape (rows, steps * batch)."""
     if isinstance(values, list):
         return tf.concat(values, 1)
-    joined = values.stack()
+    joined = stacked(values)
     return tf.reshape(tf.transpose(joined, [1, 0, 2]), [joined.shape[1], -1])
 
 
@@ -75,7 +79,7 @@ def scan(
     step: Callable[..., tuple[Sequence[Any], Sequence[Any]]],
     carry: Sequence[Any],
     read: Sequence[Any],
-    rows: Sequence[int | None],
+    rows: Sequence[Any],
     *,
     backwards: bool = False,
     columns: bool = True,
@@ -93,7 +97,8 @@ def scan(
     read
         Sequences.
     rows
-        Number of rows of each kept value, a matrix of shape (rows, batch); None if it varies.
+        Number of rows of each kept value, a matrix of shape (rows, batch); None if it varies. Of any other value, a
+        `tf.TensorSpec`.
     backwards
         Go from the last step to the first; kept values are still stored at their own step.
     columns
@@ -118,8 +123,11 @@ def scan(
     dtype = carry[0].dtype
     # With a static batch size, even an array that stays empty can be stacked.
     batch = carry[0].shape[1 if columns else 0]
-    sizes = [[count, batch] if columns else [batch, count] for count in rows]
-    arrays = [tf.TensorArray(dtype, steps, element_shape=size, clear_after_read=False) for size in sizes]
+    specs = [
+        each if isinstance(each, tf.TensorSpec) else tf.TensorSpec([each, batch] if columns else [batch, each], dtype)
+        for each in rows
+    ]
+    arrays = [tf.TensorArray(spec.dtype, steps, element_shape=spec.shape, clear_after_read=False) for spec in specs]
 
     def body(turn: Any, *state: Any) -> Any:
         time = steps - 1 - turn if backwards else turn

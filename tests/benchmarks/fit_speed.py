@@ -51,7 +51,7 @@ OPEN = ExitStack()
 @dataclass(frozen=True)
 class Case:
     """Sizes of one comparison; ``skewed`` draws lengths from 4 to ``steps_out``; ``attention`` names its kind, and
-    ``fed`` says whether it is fed into the next step."""
+    ``fed`` says whether it is fed into the next step; ``drawn`` is the part of drawn ids that the decoder reads."""
 
     vocab: int
     embed: int
@@ -64,6 +64,7 @@ class Case:
     cell: str = "LSTM"
     attention: str = ""
     fed: bool = False
+    drawn: float = 0
 
 
 CASES = {
@@ -81,6 +82,11 @@ CASES = {
     "l: as h, input feeding": Case(100, 32, 64, 64, 25, 25, 8, attention="bahdanau", fed=True),
     "m: as i, input feeding": Case(1000, 128, 256, 64, 20, 20, 2, attention="luong", fed=True),
     "n: as j, input feeding": Case(1000, 128, 256, 64, 20, 20, 2, attention="bahdanau", fed=True),
+    "o: as a, scheduled sampling": Case(100, 10, 512, 32, 10, 15, 4, drawn=0.3),
+    "p: 1,000 ids, 256 units, the same": Case(1000, 128, 256, 64, 20, 20, 2, drawn=0.3),
+    "q: as k, scheduled sampling": Case(100, 32, 64, 64, 25, 25, 8, attention="luong", fed=True, drawn=0.3),
+    "r: as m, scheduled sampling": Case(1000, 128, 256, 64, 20, 20, 2, attention="luong", fed=True, drawn=0.3),
+    "s: as n, scheduled sampling": Case(1000, 128, 256, 64, 20, 20, 2, attention="bahdanau", fed=True, drawn=0.3),
 }
 
 
@@ -107,9 +113,11 @@ def model_of(case: Case, *, by_spec: bool = False) -> Any:
         return build(
             f"vocab: {case.vocab}\nembed: {case.embed}\nencoder: lstm({case.units})\ndecoder: lstm({case.units})\n"
             f"attention: {case.attention}\ninput_feeding: {str(case.fed).lower()}\n"
+            f"feeding: {f'scheduled({case.drawn})' if case.drawn else 'teacher_forcing'}\n"
         ).model
     code = attending_by_hand if case.attention else by_hand if WITH_ADDONS else by_hand_in_keras
-    exec(code(case.vocab, case.embed, case.units, case.attention or case.cell), names)
+    drawn = [case.drawn] if case.drawn else []
+    exec(code(case.vocab, case.embed, case.units, case.attention or case.cell, *drawn), names)
     names["model"].compile(loss="sparse_categorical_crossentropy", optimizer="adam")
     return names["model"]
 
@@ -207,7 +215,7 @@ SIDES = {"by hand": by_hand_run, "s2s_magic": package_run, "PyTorch": torch_run}
 
 def measure(case: Case, rounds: int) -> dict[str, list[float]]:
     """Return the seconds of every run by side; the sides take turns."""
-    has_torch = importlib.util.find_spec("torch") and not case.attention
+    has_torch = importlib.util.find_spec("torch") and not case.attention and not case.drawn
     known = [side for side in SIDES if side != "PyTorch" or has_torch]
     runs = {side: SIDES[side](case) for side in known}
     seconds: dict[str, list[float]] = {side: [] for side in known}
@@ -253,7 +261,7 @@ def main() -> None:
     options = parser.parse_args()
     cases = {title: case for title, case in CASES.items() if title.startswith(options.case)}
     if not WITH_ADDONS:
-        cases = {title: case for title, case in cases.items() if not case.attention}
+        cases = {title: case for title, case in cases.items() if not case.attention and not case.drawn}
     if options.peak:
         peak(options.peak, next(iter(cases.values())))
         return
