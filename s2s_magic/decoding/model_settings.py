@@ -22,7 +22,7 @@ def fitted_to(seq2seq: Seq2Seq, way: Way, settings: SearchSettings, longest: int
     DecodeError
         Naming the option that does not fit the model.
     """
-    classes = _classes(seq2seq)
+    classes = classes_of(seq2seq, way)
     if classes is not None and settings.beam > classes:
         raise DecodeError(f"beam is {settings.beam}; expected at most the {classes} symbols of {seq2seq.name}", "beam")
     if not settings.is_greedy and way.steps is None:
@@ -44,7 +44,10 @@ def fitted_to(seq2seq: Seq2Seq, way: Way, settings: SearchSettings, longest: int
     return replace(settings, prefix=prefix)
 
 
-def _classes(seq2seq: Seq2Seq) -> int | None:
+def classes_of(seq2seq: Seq2Seq, way: Way) -> int | None:
+    """Return the number of symbols that a model has scores for; None if it is not known."""
+    if way.classes is not None:
+        return way.classes
     outputs = backend.ends(seq2seq.model)[1]
     return int(outputs[0].shape[-1]) if outputs and outputs[0].shape and outputs[0].shape[-1] else None
 
