@@ -211,7 +211,7 @@ def _third(seq2seq: Seq2Seq, told: Sequence[str], shapes: Sequence[Sequence[int 
     beside = " and ".join(numbers)
     if len(told) - len(numbers) != 2:  # source and ids have steps, and so have others
         beside = f"the {'third' if len(told) == 3 else 'others'}, beside a source and the ids said so far,"
-        numbers = told[2:]
+        numbers = list(told[2:])
     return DecodeError(
         f"{seq2seq.name} cannot be decoded: it has {len(told)} inputs, {', '.join(told[:-1])} and {told[-1]}, and what "
         f"{beside} {'holds' if len(numbers) == 1 else 'hold'} while decoding is unknown"

@@ -23,8 +23,6 @@ def fitted_to(seq2seq: Seq2Seq, way: Way, settings: SearchSettings, longest: int
         Naming the option that does not fit the model.
     """
     classes = classes_of(seq2seq, way)
-    if classes is not None and settings.beam > classes:
-        raise DecodeError(f"beam is {settings.beam}; expected at most the {classes} symbols of {seq2seq.name}", "beam")
     if not settings.is_greedy and way.steps is None:
         raise DecodeError(f"{seq2seq.name} is {way.note or 'decoded as a whole'}: it cannot be searched in another way")
     if settings.min_length >= longest:
