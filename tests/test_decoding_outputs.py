@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from s2s_magic import api
+from s2s_magic.decoding.telling import tell
 from s2s_magic.errors import DecodeError
 from shown_decodings import shown
 from test_decoding_layers import BEGIN, X
@@ -145,6 +146,7 @@ def test_a_fit_by_names_tells_the_scores():
             "translator.compile('adam', loss={'state': 'mse'})",
             "its loss leaves out logits .*, and compares no other scores",
         ),
+        ("weights", "", "no functional model with wires"),
         ("read, self.others(target)", "", "none of its outputs has scores .* that depend on source and on ids"),
         # it looks ahead, and the states behind it do not: they are not taken in its place
         ("written, scores + tf.reduce_mean(scores, axis=1, keepdims=True)", "", "no functional model with wires"),
@@ -199,6 +201,20 @@ def test_a_functional_model_of_several_outputs_is_decoded_by_its_scores(code):
     assert decoded == expected
     assert "its scores are its output scores" in repr(shown(model, X[:5], decoded))
     assert len(api.decode(model, X[:5], max_length=6, beam=12, n_best=1)) == 5
+
+
+def test_what_attention_looked_at_is_shown_of_a_model_that_returns_it():
+    model = api.trace(FUNCTIONAL["weights of attention"])
+    (alignment,) = (found := api.decode(model, X[:1], max_length=4)).alignments[0]
+    weights = np.asarray(model.model([X[:1], np.array([[0, *found.ids[0][:3]]])])[1])[0]
+    np.testing.assert_allclose(alignment.weights[:4], weights, atol=1e-5)
+    assert len(api.decode(model, X[:2], max_length=4, beam=3, coverage_penalty=1.0)) == 2
+
+
+def test_a_class_has_no_state_by_which_training_pairs_are_near():
+    model, _ = translator(*RETURNED["states, by name"])
+    with pytest.raises(DecodeError, match="its decoder has no recurrent layer, and so no state to compare"):
+        tell(model, X[0], among=(X, X), nearest=1, max_length=3)
 
 
 def own(model, rows, length):

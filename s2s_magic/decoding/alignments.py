@@ -62,7 +62,8 @@ class Attending:
     def _arguments(self, call: Called) -> Any:
         number = number_in_graph(self._seq2seq.ledger, call)
         arguments, settings = backend.arguments_of(self._seq2seq.live.layers[call.object], number)
-        return [list(arguments), {name: value for name, value in settings.items() if name != "training"}]
+        ours = ("training", "return_attention_scores")
+        return [list(arguments), {name: value for name, value in settings.items() if name not in ours}]
 
     def weights(self, source: Any, fed: Sequence[int]) -> list[Any]:
         """Return the weights of each attention layer, of shape (steps, positions), for one source and what is fed."""

@@ -180,27 +180,24 @@ def subclassed(seq2seq: Seq2Seq, names: Names) -> TwoInputs | None:
 def _outputs(called: Callable[[Sequence[Any]], Any], inputs: Sequence[Any]) -> tuple[list[Output], bool]:
     """Run a model, and list what of its outputs may be scores; say too whether it has only one output.
 
-    Their last axis is as long for any number of steps, which that of weights of attention is not, and where there are
-    several outputs, they are those that differ if the rows of either input do.
+    Their last axis is as long for any number of steps, which that of weights of attention is not, and they differ if
+    the rows of either input do.
     """
     numbers = np.random.default_rng(0)
     rows = [drawn(tensor, SHORT, None, numbers) for tensor in inputs]
     whole = called(rows)
     places = dict(_places(whole))
     found = [place for place, each in places.items() if len(each.shape) == 3 and each.dtype.is_floating]
-    if len(places) > 1:
-        for number in (0, 1):
-            shorter, other = (
-                [each if at != number else changed for at, each in enumerate(rows)]
-                for changed in (rows[number][:, :-1], rows[number][::-1])
-            )
-            fewer, apart = called(shorter), called(other)
-            found = [
-                place
-                for place in found
-                if _at(fewer, place).shape[2] == places[place].shape[2]
-                and np.abs(np.asarray(_at(apart, place)) - np.asarray(places[place])).max() > 0
-            ]
+    for number in (0, 1):
+        shorter, other = list(rows), list(rows)
+        shorter[number], other[number] = rows[number][:, :-1], rows[number][::-1]
+        fewer, apart = called(shorter), called(other)
+        found = [
+            place
+            for place in found
+            if _at(fewer, place).shape[2] == places[place].shape[2]
+            and np.abs(np.asarray(_at(apart, place)) - np.asarray(places[place])).max() > 0
+        ]
     outputs = [Output(_name(place), (None, None, int(places[place].shape[2])), place) for place in found]
     return outputs, len(places) == 1
 
