@@ -17,7 +17,7 @@ SEARCH: tuple[dict[str, Any], ...] = (
         "flags": ("--coverage-penalty",),
         "type": float,
         "metavar": "B",
-        "help": "rank a beam's outputs also by B times how well attention covered the source",
+        "help": "rank all outputs that a beam met also by B times how well attention covered the source",
     },
     {"flags": ("--min-length",), "type": int, "metavar": "N", "help": "the least number of ids before the end"},
     {"flags": ("--no-repeat-ngram",), "type": int, "metavar": "N", "help": "say no sequence of N ids twice"},

@@ -1,6 +1,8 @@
 """What attention looked at while an output was said: its numbers, and its pictures."""
 
 import io
+import itertools
+import math
 
 import numpy as np
 import pytest
@@ -47,28 +49,73 @@ def test_weights_are_those_that_can_be_computed_by_hand(kind):
         assert alignment.target == (*map(str, ids), *(["end"] if len(ids) < 5 else []))
 
 
+def covered(model, source, ids, kind, longest):
+    """Return the coverage of a source by an output: the weights are those of all its steps, that of the end too."""
+    fed = [1, *ids] if len(ids) < longest else [1, *ids[:-1]]
+    return np.log(np.minimum(np.asarray(by_hand(model, source, fed, kind)).sum(axis=0), 1)).sum()
+
+
 @pytest.mark.parametrize("kind", ["luong", "bahdanau"])
-@pytest.mark.parametrize("penalty", [0.0, 1.0])
-def test_outputs_of_a_beam_are_ranked_by_what_attention_covered(kind, penalty):
+def test_outputs_of_a_beam_are_ranked_by_what_attention_covered(kind):
     model = shaken(api.build(text(kind)))
-    search = {"beam": 4, "length_penalty": penalty}
-    plain = api.decode(model, SOURCES, n_best=4, **search)
+    plain = api.decode(model, SOURCES, beam=4, n_best=4, length_penalty=1.0)
     for weight in (0.2, 5.0):
-        found = api.decode(model, SOURCES, n_best=3, coverage_penalty=weight, **search)
+        found = api.decode(model, SOURCES, beam=4, n_best=3, length_penalty=1.0, coverage_penalty=weight)
         for source, before, after in zip(SOURCES, plain.n_best, found.n_best, strict=True):
-            scores = {}
-            for one in before:
-                fed = [1, *one.ids] if len(one.ids) < 5 else [1, *one.ids[:-1]]
-                covered = np.minimum(np.asarray(by_hand(model, source, fed, kind)).sum(axis=0), 1)
-                scores[one.ids] = one.score + weight * np.log(covered).sum()
-            best = sorted(scores, key=scores.get, reverse=True)[:3]
-            assert [one.ids for one in after] == best
-            np.testing.assert_allclose([one.score for one in after], [scores[ids] for ids in best], atol=1e-3)
-            assert [one.log_probability for one in after] == [
-                next(one.log_probability for one in before if one.ids == ids) for ids in best
-            ]
-    reranked = api.decode(model, SOURCES, coverage_penalty=5.0, **search)
+            ended = sorted(one.score + weight * covered(model, source, one.ids, kind, 5) for one in before)
+            scores = [one.score for one in after]
+            assert scores == sorted(scores, reverse=True)
+            assert all(one >= other - 1e-3 for one, other in zip(scores, ended[::-1], strict=False))
+            for one in after:
+                length = min(len(one.ids) + 1, 5)
+                wanted = one.log_probability / ((5 + length) / 6) + weight * covered(model, source, one.ids, kind, 5)
+                assert one.score == pytest.approx(wanted, abs=1e-3)
+    reranked = api.decode(model, SOURCES, beam=4, length_penalty=1.0, coverage_penalty=5.0)
     assert reranked.ids != [row[0].ids for row in plain.n_best]
+
+
+def all_outputs(model, source, kind, longest):
+    """Return each output of a model of 4 ids: its length, log-probability and coverage, by the training model."""
+    found = {}
+    for size in range(longest + 1):
+        for ids in itertools.product((0, 1, 3), repeat=size):
+            said = ids if size == longest else (*ids, 2)
+            chances = model.model([np.array([source]), np.array([[1, *said[:-1]]])]).numpy()[0].astype(float)
+            total = sum(math.log(chances[step, number]) for step, number in enumerate(said))
+            found[ids] = len(said), total, covered(model, source, ids, kind, longest)
+    return found
+
+
+OF_4 = "start: 1\nend: 2\nmax_length: 3\n"
+
+
+@pytest.mark.parametrize("kind", ["luong", "bahdanau"])
+def test_a_beam_of_all_hypotheses_finds_the_best_covered_of_all_outputs(kind):
+    model = shaken(api.build(text(kind, more=OF_4).replace("vocab: 9", "vocab: 4")))
+    sources = [[3, 0, 1, 3], [0, 0, 3]]
+    everything = [all_outputs(model, source, kind, 3) for source in sources]
+    for penalty, weight in itertools.product((0.0, 1.0), (0.3, 4.0)):
+        found = api.decode(model, sources, beam=40, n_best=6, length_penalty=penalty, coverage_penalty=weight)
+        for outputs, hypotheses in zip(everything, found.n_best, strict=True):
+            rated = {
+                ids: total / ((5 + length) / 6) ** penalty + weight * coverage
+                for ids, (length, total, coverage) in outputs.items()
+            }
+            best = sorted(rated, key=rated.get, reverse=True)[:6]
+            assert [one.ids for one in hypotheses] == best
+            np.testing.assert_allclose([one.score for one in hypotheses], [rated[ids] for ids in best], atol=1e-3)
+
+
+def test_an_output_that_left_the_beam_is_found_by_its_coverage():
+    model = shaken(api.build(text("luong")), 2)
+    kept = api.decode(model, SOURCES, beam=3, n_best=3).n_best
+    found = api.decode(model, SOURCES, beam=3, coverage_penalty=1.0).n_best
+    assert any(one.ids not in [each.ids for each in row] for (one,), row in zip(found, kept, strict=True))
+
+
+def test_without_an_end_id_a_beam_is_ranked_by_coverage_too():
+    model = shaken(api.build(text("luong", more="start: 1\nmax_length: 3\n").replace("vocab: 9", "vocab: 4")))
+    assert all(len(ids) == 3 for ids in api.decode(model, [[3, 0, 1], [0, 0, 3]], beam=4, coverage_penalty=2.0))
 
 
 def test_looking_leaves_the_layers_as_they_are():

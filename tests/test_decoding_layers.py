@@ -330,11 +330,11 @@ BETWEEN = BEGIN + "written = {between}\nwritten = L.GRU(6, return_sequences=True
             BEGIN.replace("words(target)", "words(target)\nmore = keras.Input([6])")
             + "written = L.GRU(6, return_sequences=True)(written, initial_state=h + more)\n"
             + "model = keras.Model([source, target, more], L.Dense(12)(written))",
-            "must come from one input, and comes from",
+            "it has 3 inputs, source, target and more, and what the third, beside a source and the ids",
         ),
         (
             BEGIN + "model = keras.Model([source, target], [L.Dense(12)(written), read])",
-            "its model has 2 outputs; expected one",
+            "none of its outputs has scores .* that depend on source and on ids",
         ),
         (BEGIN + "model = keras.Model(source, L.Dense(12)(read))", "its model has one input and no decoder"),
         (BEGIN + "model = keras.Model([source, target], L.Dense(12)(words(target)))", "it has no decoder"),

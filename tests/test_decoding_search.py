@@ -57,12 +57,13 @@ def test_every_result_has_the_log_probability_that_the_training_model_gives_it(m
 
 
 def test_the_most_probable_outputs_of_all_are_among_those_of_a_wide_enough_beam(model):
-    """A beam of the vocabulary's width finds the best of all outputs here, and ranks what it finds rightly."""
+    """A beam of the vocabulary's width finds the best of all outputs here, and one of all hypotheses, all of them."""
     found = api.decode(model, SOURCES, beam=5, n_best=5)
-    greedily = api.decode(model, SOURCES)
-    for source, hypotheses, greedy in zip(SOURCES, found.n_best, greedily.n_best, strict=True):
+    greedily, everything = api.decode(model, SOURCES), api.decode(model, SOURCES, beam=341, n_best=20)
+    for source, hypotheses, greedy, best in zip(SOURCES, found.n_best, greedily.n_best, everything.n_best, strict=True):
         ranked = sorted(outputs_of(LENGTH), key=lambda ids: -log_probability(model, source, ids))
         assert whole(hypotheses[0]) == ranked[0]
+        assert [whole(one) for one in best] == ranked[:20]
         scores = [one.score for one in hypotheses]
         assert scores == sorted(scores, reverse=True)
         assert scores[0] >= greedy[0].score - 1e-6
@@ -133,7 +134,7 @@ def test_limits_hold_in_every_search(model, way):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"beam": 6}, "beam is 6; expected at most the 5 symbols of model"),
+        ({"beam": 1001}, "beam is 1001; expected a whole number from 1 to 1000"),
         ({"beam": 0}, "beam is 0; expected a whole number from 1 to 1000"),
         ({"beam": True}, "beam is True; expected a whole number"),
         ({"beam": 2, "n_best": 3}, "n_best is 3 and beam 2"),

@@ -62,7 +62,8 @@ class Attending:
     def _arguments(self, call: Called) -> Any:
         number = number_in_graph(self._seq2seq.ledger, call)
         arguments, settings = backend.arguments_of(self._seq2seq.live.layers[call.object], number)
-        return [list(arguments), {name: value for name, value in settings.items() if name != "training"}]
+        ours = ("training", "return_attention_scores")
+        return [list(arguments), {name: value for name, value in settings.items() if name not in ours}]
 
     def weights(self, source: Any, fed: Sequence[int]) -> list[Any]:
         """Return the weights of each attention layer, of shape (steps, positions), for one source and what is fed."""
@@ -80,7 +81,14 @@ class Attending:
 
 
 def alignments(
-    seq2seq: Seq2Seq, way: Way, source: Sources, ids: Sequence[Sequence[int]], *, start: int, end: int | None, most: int
+    seq2seq: Seq2Seq,
+    way: Way,
+    source: Sources,
+    ids: Sequence[Sequence[int] | None],
+    *,
+    start: int,
+    end: int | None,
+    most: int,
 ) -> list[list[Alignment]]:
     """Return for each source the alignments of its output, one for each attention layer.
 
@@ -91,18 +99,21 @@ def alignments(
     source
         The rows.
     ids
-        The output of each, without the end id.
+        The output of each, without the end id; None for one whose alignments are not asked for, which has none.
     start, end
         The ids that were fed first, and that ended outputs.
     most
         The most ids in an output: one that has as many did not end.
     """
     made = None if seq2seq.inference is None else seq2seq.inference.namespace
-    found = []
+    found: list[list[Alignment]] = []
     with Changes() as changes, changes, changes:
         backend.keep_as_it_runs(changes, seq2seq.model)
         attending = Attending(seq2seq, way) if way.attending is None else way.attending(made or {})
         for number, said in enumerate(ids):
+            if said is None:
+                found.append([])
+                continue
             row = source.take([number])
             ended = [*said, end] if end is not None and len(said) < most else list(said)
             weights = attending.weights(row, [start, *ended[:-1]])

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import tensorflow as tf
 
 from s2s_magic import backend
+from s2s_magic.decoding.model_functions import Output, score_like, wired
 from s2s_magic.decoding.pairs import stepwise, written_pair
 from s2s_magic.decoding.recipe import Way
+from s2s_magic.decoding.scores_output import scores_among, told
 from s2s_magic.decoding.spelling import Names
 from s2s_magic.decoding.tfa_decoders import greedy_decoder, trained_call, written_decoder
 from s2s_magic.decoding.whole_model import rereading
@@ -16,7 +20,7 @@ from s2s_magic.handle import Seq2Seq
 _AT_ONCE = """\
 {imports}
 # No id is fed back in: from the one vector that is repeated, the decoder gives all positions at once.
-{inference_model} = keras.models.Model(inputs={model}.inputs, outputs=tf.argmax({model}.outputs[0], axis=-1))
+{inference_model} = keras.models.Model(inputs={model}.inputs, outputs=tf.argmax({model}.outputs[{number}], axis=-1))
 """
 
 
@@ -57,20 +61,32 @@ def way_to_decode(seq2seq: Seq2Seq) -> Way:
     if trained is not None:
         return greedy_decoder(seq2seq, names, trained)
     inputs, outputs = backend.ends(model)
-    if len(outputs) > 1:
-        raise DecodeError(f"{seq2seq.name} cannot be decoded: its model has {len(outputs)} outputs; expected one")
     if len(inputs) == 1:
         return _at_once(seq2seq, names)
+    scores = _scores(seq2seq, names)
+    note = "" if scores is None or len(outputs) == 1 else told(scores)
     try:
-        return stepwise(seq2seq, names)
+        way = stepwise(seq2seq, names, outputs[0 if scores is None else scores.place[0]])
     except DecodeError as refusal:
-        return _reread(seq2seq, refusal, str(refusal).partition(" cannot be decoded: ")[2])
+        why = str(refusal).partition(" cannot be decoded: ")[2]
+        return _reread(seq2seq, refusal, "; ".join(filter(None, [why, note])), scores)
+    return replace(way, note=note)
 
 
-def _reread(seq2seq: Seq2Seq, refusal: DecodeError, why: str) -> Way:
+def _scores(seq2seq: Seq2Seq, names: Names) -> Output | None:
+    """Return which output of a functional model is its scores; None if its only one has not the shape of any."""
+    found = score_like(seq2seq)
+    if len(backend.ends(seq2seq.model)[1]) == 1:
+        return found[0] if found else None
+    return found[scores_among(seq2seq, found, lambda: wired(seq2seq, names, found))]
+
+
+def _reread(seq2seq: Seq2Seq, refusal: DecodeError, why: str, scores: Output | None = None) -> Way:
     """Return how to decode by the whole model, or raise the refusal."""
     try:
-        found = rereading(seq2seq, Names(seq2seq), why)
+        found = rereading(seq2seq, Names(seq2seq), why, scores)
+    except DecodeError:
+        raise
     except Exception as error:  # it could not be tried out, so the refusal stands
         raise refusal from error
     if found is None:
@@ -80,15 +96,20 @@ def _reread(seq2seq: Seq2Seq, refusal: DecodeError, why: str) -> Way:
 
 def _at_once(seq2seq: Seq2Seq, names: Names) -> Way:
     """Generate the code for a model that repeats one vector for all positions and feeds nothing back."""
-    (source,), (output,) = backend.ends(seq2seq.model)
+    (source,), outputs = backend.ends(seq2seq.model)
     repeats = any(backend.stock_class(layer) == "RepeatVector" for layer in backend.reached(seq2seq.model))
-    if len(output.shape) != 3 or not repeats:
+    if not repeats or not any(len(output.shape) == 3 for output in outputs):
         raise DecodeError(
             f"{seq2seq.name} cannot be decoded: its model has one input and no decoder, which would "
             "read its own output, or follow a RepeatVector; predict gives all that it has to say"
         )
+    scores = _scores(seq2seq, names)
+    number = 0 if scores is None else scores.place[0]
     entry = names.fresh("inference_model")
     imports = names.imports("tf", "keras")
-    code = _AT_ONCE.format(imports=imports, inference_model=entry, model=names.layer(seq2seq.model)).lstrip("\n")
+    code = _AT_ONCE.format(imports=imports, inference_model=entry, model=names.layer(seq2seq.model), number=number)
+    code = code.lstrip("\n")
     note = "decoded at once for all positions, as nothing is fed back into the decoder"
-    return Way(lambda longest, end: code, source, "sources", entry, longest=output.shape[1], note=note)
+    if scores is not None and len(outputs) > 1:
+        note += f"; {told(scores)}"
+    return Way(lambda longest, end: code, source, "sources", entry, longest=outputs[number].shape[1], note=note)

@@ -1,16 +1,18 @@
-"""The coverage penalty: outputs of a beam are ranked lower for each part of the source that attention passed over."""
+"""The coverage penalty: outputs that a beam met are ranked lower for each part of the source that was passed over."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from s2s_magic.decoded import Alignment
+from s2s_magic.decoding.constraints import IMPOSSIBLE
+from s2s_magic.decoding.hypotheses import Met
 
 Row = list[tuple[Any, ...]]
-"""The outputs of one source, best first: ids, log-probability and score."""
+"""The outputs of one source: ids, log-probability and score."""
 _LEAST = 1e-9
 """The least coverage of a position, so that one that was not looked at at all costs a finite amount."""
 
@@ -24,22 +26,43 @@ def coverage(alignments: Sequence[Alignment]) -> float:
     return float(np.mean([np.log(np.clip(one, _LEAST, 1.0)).sum() for one in sums]))
 
 
+def with_met(rows: Iterable[Row], met: Met) -> Iterator[Row]:
+    """Add to what a beam ended with, for each source, all outputs that it met: each hypothesis, ended at each step.
+
+    So an output is not lost that had to leave the beam for more probable ones before its coverage was looked at.
+    """
+    ids, parents, log_probs, scores = (np.asarray(table) for table in met)
+    for number, row in enumerate(rows):
+        found = {tuple(said): (said, *rated) for said, *rated in row}
+        said = np.zeros((ids.shape[2], 0), ids.dtype)
+        for time in range(len(ids)):
+            for place in np.flatnonzero(log_probs[time, number] > IMPOSSIBLE):
+                rated = float(log_probs[time, number, place]), float(scores[time, number, place])
+                found.setdefault(tuple(said[place].tolist()), (said[place].tolist(), *rated))
+            said = np.concatenate([said[parents[time, number]], ids[time, number][:, None]], axis=1)
+        yield list(found.values())
+
+
 def ranked(
     rows: Sequence[Row], weight: float, wanted: int, attended: Callable[[Any], list[list[Alignment]]]
 ) -> list[Row]:
     """Return the ``wanted`` best outputs of each source by their scores and ``weight`` times their coverage.
 
-    ``attended`` maps an output of each source to its alignments.
+    ``attended`` maps an output of each source to its alignments; None in the place of one, to none. Coverage is at most
+    0, so outputs are looked at by falling scores, until no other one can be among the best.
     """
-    added: list[list[float]] = [[] for _ in rows]
-    for place in range(max(map(len, rows), default=0)):
-        # a source with fewer outputs has its last one looked at again
-        found = attended([row[min(place, len(row) - 1)][0] for row in rows])
-        for row, sums, alignments in zip(rows, added, found, strict=True):
-            if place < len(row):
-                sums.append(weight * coverage(alignments))
-    scored = [
-        [(*rest, score + more) for (*rest, score), more in zip(row, sums, strict=True)]
-        for row, sums in zip(rows, added, strict=True)
-    ]
-    return [sorted(row, key=lambda one: -one[-1])[:wanted] for row in scored]
+    waiting = [sorted(row, key=lambda one: one[-1]) for row in rows]
+    best: list[Row] = [[] for _ in rows]
+    while True:
+        looked = [
+            left.pop() if left and (len(found) < wanted or left[-1][-1] > found[-1][-1]) else None
+            for left, found in zip(waiting, best, strict=True)
+        ]
+        if all(one is None for one in looked):
+            return best
+        told = attended([None if one is None else one[0] for one in looked])
+        for place, (one, alignments) in enumerate(zip(looked, told, strict=True)):
+            if one is not None:
+                *rest, score = one
+                counted = [*best[place], (*rest, score + weight * coverage(alignments))]
+                best[place] = sorted(counted, key=lambda each: -each[-1])[:wanted]

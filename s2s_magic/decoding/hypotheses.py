@@ -12,6 +12,23 @@ from s2s_magic.decoding.search import Step
 from s2s_magic.decoding.settings import SearchSettings
 
 
+class Met(NamedTuple):
+    """What a beam was at each step, tensors (steps, batch, hypotheses): how to read its outputs, in or out of it.
+
+    Attributes
+    ----------
+    ids, parents : tensor
+        int32: the last ids of the hypotheses after a step, and which hypotheses before it they continue.
+    log_probs, scores : tensor
+        float32: those of the hypotheses before the step, if the end id is their next one.
+    """
+
+    ids: Any
+    parents: Any
+    log_probs: Any
+    scores: Any
+
+
 class Hypotheses(NamedTuple):
     """What a search found, best first.
 
@@ -25,12 +42,15 @@ class Hypotheses(NamedTuple):
         float32 of shape (batch, hypotheses): the sum of the natural logarithms of the ids' probabilities.
     scores : tensor
         float32 of shape (batch, hypotheses): what they are ranked by.
+    met : Met or None
+        What the beam was at each step, if the search was asked for it.
     """
 
     ids: Any
     lengths: Any
     log_probs: Any
     scores: Any
+    met: Any = None
 
 
 class _Beams(NamedTuple):
@@ -71,6 +91,7 @@ def search(
     wanted: int = 1,
     alike: bool = False,
     constant: int = 0,
+    all_met: bool = False,
 ) -> Hypotheses:
     """Continue ``width`` hypotheses for each row until they, or the best of them, have ended.
 
@@ -101,6 +122,8 @@ def search(
         Whether all hypotheses of a row count from the start, as for samples; of a beam, only one does.
     constant
         How many of the last tensors of the state no step changes: they are the same for all hypotheses of a row.
+    all_met
+        Return what the beam was at each step too.
     """
     changing = len(state) - constant
     first = 0.0 if alike else NEVER
@@ -113,11 +136,20 @@ def search(
         finished=tf.fill([tf.size(rows), width], False),
     )
 
-    def body(time: Any, rows: Any, found: _Beams, beams: _Beams, *state: Any) -> Any:
+    def body(time: Any, rows: Any, met: Sequence[Any], found: _Beams, beams: _Beams, *state: Any) -> Any:
         log_probs, after = step(tf.reshape(beams.ids, [-1]), state)
         classes = log_probs.shape[-1] or tf.shape(log_probs)[-1]
         log_probs = allowed(tf.cast(log_probs, tf.float32), tf.reshape(beams.said, [-1, longest]), time)
-        parents, ids, totals = advance(tf.reshape(log_probs, [-1, width, classes]), beams, time)
+        log_probs = tf.reshape(log_probs, [-1, width, classes])
+        parents, ids, totals = advance(log_probs, beams, time)
+        if all_met:
+            stopped = tf.maximum(beams.log_probs + (log_probs[:, :, end] if end >= 0 else NEVER), NEVER)
+            stopped = tf.where(beams.finished, NEVER, stopped)
+            seen = Met(ids, parents, stopped, rank(stopped, beams.lengths + 1))
+            met = [
+                table.write(time, tf.tensor_scatter_nd_update(none, rows[:, None], one))
+                for table, none, one in zip(met, nothing, seen, strict=True)
+            ]
 
         def of_parents(value: Any) -> Any:
             return tf.gather(value, parents, batch_dims=1)
@@ -138,20 +170,23 @@ def search(
         done = tf.reduce_all(beams.finished, axis=1)
         if not alike:
             done |= _settled(beams, rank, wanted, longest)
-        return time + 1, *tf.cond(
+        rows, *left = tf.cond(
             tf.reduce_any(done),
             lambda: _without(done, rows, found, beams, after, width),
             lambda: (rows, found, beams, *after),
         )
+        return time + 1, rows, met, *left
 
+    nothing = [tf.fill([tf.size(start), width], empty) for empty in (Met(end, 0, NEVER, NEVER) if all_met else ())]
+    tables = [tf.TensorArray(one.dtype, 0, dynamic_size=True, element_shape=[None, width]) for one in nothing]
     tiled = [tf.repeat(one, width, axis=0) for one in state]
     loose = _Beams(*(tf.TensorShape([None] * len(one.shape)) for one in beams))
-    _, rows, found, beams, *_ = tf.while_loop(
+    _, rows, tables, found, beams, *_ = tf.while_loop(
         lambda time, rows, *_: (time < longest) & (tf.size(rows) > 0),
         body,
-        [tf.constant(0), rows, beams, beams, *tiled],
+        [tf.constant(0), rows, tables, beams, beams, *tiled],
         shape_invariants=[
-            *(tf.TensorShape([]), tf.TensorShape([None]), loose, loose),
+            *(tf.TensorShape([]), tf.TensorShape([None]), [tf.TensorShape([]) for _ in tables], loose, loose),
             *(tf.TensorShape([None, *one.shape[1:]]) for one in state),
         ],
         parallel_iterations=1,
@@ -159,9 +194,12 @@ def search(
     beams = _put(rows, beams, found)
     scores = rank(beams.log_probs, beams.lengths)
     order = tf.argsort(scores, direction="DESCENDING", stable=True)
-    best = [tf.gather(one, order, batch_dims=1) for one in (beams.said, beams.lengths, beams.log_probs, scores)]
+    said, lengths, log_probs, scores = (
+        tf.gather(one, order, batch_dims=1) for one in (beams.said, beams.lengths, beams.log_probs, scores)
+    )
     steps = tf.reduce_max(tf.concat([[0], tf.reshape(beams.lengths, [-1])], axis=0))
-    return Hypotheses(best[0][:, :, :steps], *best[1:])
+    met = Met(*(table.stack() for table in tables)) if all_met else None
+    return Hypotheses(said[:, :, :steps], lengths, log_probs, scores, met)
 
 
 def _settled(beams: _Beams, rank: Rank, wanted: int, longest: Any) -> Any:

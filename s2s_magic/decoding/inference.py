@@ -18,7 +18,7 @@ from s2s_magic.decoded import Decodings, Hypothesis, beside_sources
 from s2s_magic.decoding.alignments import alignments
 from s2s_magic.decoding.code import way_to_decode
 from s2s_magic.decoding.constraints import IMPOSSIBLE
-from s2s_magic.decoding.coverage import ranked
+from s2s_magic.decoding.coverage import ranked, with_met
 from s2s_magic.decoding.hypotheses import Hypotheses
 from s2s_magic.decoding.model_settings import fitted_to
 from s2s_magic.decoding.recipe import DecodingModel, Way
@@ -75,7 +75,7 @@ def decoded(seq2seq: Seq2Seq, sources: Any, ready: Prepared) -> Decodings:
     """Run a decoding that `prepared` got ready for the same sources."""
     plan, source, settings, longest, inference = ready
     covers = settings.coverage_penalty > 0
-    searched = replace(settings, n_best=settings.beam, coverage_penalty=0.0) if covers else settings
+    searched = replace(settings, n_best=settings.beam, coverage_penalty=1.0) if covers else settings
     run_batch = runner(inference, longest, searched)
     found: list[Any] = [None] * len(source.lengths)
     for numbers, batch in batches(source, max(1, min(BATCH, MOST_ROWS // settings.width))):
@@ -85,7 +85,8 @@ def decoded(seq2seq: Seq2Seq, sources: Any, ready: Prepared) -> Decodings:
             if plan.way.stopped is None:
                 raise
             raise DecodeError(f"{seq2seq.name} {plan.way.stopped(error)}") from error
-        for number, row in zip(numbers, _rows(parts, searched.n_best, longest, plan.ids.end), strict=True):
+        rows = _rows(parts, searched.n_best, longest, plan.ids.end)
+        for number, row in zip(numbers, with_met(rows, parts.met) if covers else rows, strict=True):
             found[number] = row
     ids = plan.ids
     attended = partial(alignments, seq2seq, plan.way, source, start=ids.start or 0, end=ids.end, most=longest)

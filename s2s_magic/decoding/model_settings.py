@@ -22,9 +22,7 @@ def fitted_to(seq2seq: Seq2Seq, way: Way, settings: SearchSettings, longest: int
     DecodeError
         Naming the option that does not fit the model.
     """
-    classes = _classes(seq2seq)
-    if classes is not None and settings.beam > classes:
-        raise DecodeError(f"beam is {settings.beam}; expected at most the {classes} symbols of {seq2seq.name}", "beam")
+    classes = classes_of(seq2seq, way)
     if not settings.is_greedy and way.steps is None:
         raise DecodeError(f"{seq2seq.name} is {way.note or 'decoded as a whole'}: it cannot be searched in another way")
     if settings.min_length >= longest:
@@ -44,7 +42,10 @@ def fitted_to(seq2seq: Seq2Seq, way: Way, settings: SearchSettings, longest: int
     return replace(settings, prefix=prefix)
 
 
-def _classes(seq2seq: Seq2Seq) -> int | None:
+def classes_of(seq2seq: Seq2Seq, way: Way) -> int | None:
+    """Return the number of symbols that a model has scores for; None if it is not known."""
+    if way.classes is not None:
+        return way.classes
     outputs = backend.ends(seq2seq.model)[1]
     return int(outputs[0].shape[-1]) if outputs and outputs[0].shape and outputs[0].shape[-1] else None
 

@@ -15,6 +15,7 @@ import tensorflow as tf
 from s2s_magic.data import sequences
 from s2s_magic.data.sequences import Numbers, Rows
 from s2s_magic.decoding.inference import BATCH, Prepared, batches
+from s2s_magic.decoding.model_settings import classes_of
 from s2s_magic.decoding.search import Steps
 from s2s_magic.decoding.sources import Sources, read
 from s2s_magic.errors import DecodeError
@@ -105,7 +106,7 @@ def _targets(seq2seq: Seq2Seq, ready: Prepared, value: Any) -> Rows:
     else:
         one_hot = isinstance(value, np.ndarray) and value.ndim == 3
         found = sequences.ids(np.argmax(value, axis=-1) if one_hot else value)
-    classes = ready.inference.trained.outputs[0].shape[-1]
+    classes = classes_of(seq2seq, ready.plan.way)
     outside = (found.values < 0) | (found.values >= (classes or np.inf))
     if outside.any():
         row, place = found.place(int(np.argmax(outside)))

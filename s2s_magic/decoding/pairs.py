@@ -118,15 +118,14 @@ def _over_pair(names: Names, encoder: Any, decoder: Any, place: int) -> Way:
     )
 
 
-def stepwise(seq2seq: Seq2Seq, names: Names) -> Way:
-    """Generate a pair over the wires of the trained model.
+def stepwise(seq2seq: Seq2Seq, names: Names, output: Any) -> Way:
+    """Generate a pair over the wires of the trained model, whose scores are an output of it.
 
     Raises
     ------
     DecodeError
         When the model cannot be decoded step by step; the message names the layer that prevents it.
     """
-    output = backend.ends(seq2seq.model)[1][0]
     step = Writer(seq2seq.name, names).write(output)
     fed = step.fed
     if fed is None or not (step.memory or any(state.first is not None for state in step.states)):
@@ -178,6 +177,7 @@ def stepwise(seq2seq: Seq2Seq, names: Names) -> Way:
         source,
         steps=lambda made: loop.steps(made[loop.encoder], made[loop.decoder]),
         words=words,
+        classes=output.shape[2],
     )
 
 

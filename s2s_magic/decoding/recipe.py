@@ -43,6 +43,8 @@ class Way:
         The layer whose vocabulary the decoded ids belong to, if the model reads text itself.
     end
         The id that ends a row, if the user's own code sets it; else None.
+    classes
+        The number of symbols that it has scores for; None for that of the model's first output.
     longest
         The most ids in a row, if the user's own code sets it; else None.
     note
@@ -60,6 +62,7 @@ class Way:
     attending: Callable[[Mapping[str, Any]], TellsWeights] | None = None
     words: Any = None
     end: int | None = None
+    classes: int | None = None
     longest: int | None = None
     note: str = ""
     stopped: Callable[[Exception], str] | None = None

@@ -81,6 +81,7 @@ def searching(
             wanted=settings.n_best,
             alike=settings.sample,
             constant=steps.constant,
+            all_met=settings.coverage_penalty > 0,
         )
 
     return searched

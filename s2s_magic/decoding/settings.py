@@ -29,8 +29,9 @@ class SearchSettings:
         Exponent of the length penalty ``((5 + length) / 6) ** length_penalty``, by which log-probabilities are divided.
         Wu et al., 2016, https://arxiv.org/abs/1609.08144.
     coverage_penalty
-        Of a beam's outputs: the weight of how well attention covered the source, which is added to their scores.
-        Wu et al., 2016; the search itself does not look at it.
+        The weight of how well attention covered the source, which is added to the scores of all outputs that a beam
+        met: each of its hypotheses, ended at each step. Wu et al., 2016; which hypotheses are continued is chosen
+        without it, as they have not read the whole source yet.
     min_length
         The least number of ids before the end id.
     no_repeat_ngram

@@ -62,7 +62,7 @@ def tell(
     if options.get("sample"):
         raise DecodeError("what is drawn is not told step by step: leave 'sample' out")
     if options.get("coverage_penalty"):
-        raise DecodeError("coverage_penalty has no place here: it ranks outputs that the told search has found")
+        raise DecodeError("coverage_penalty has no place here: it ranks outputs once the told search is over")
     ready = prepared(seq2seq, [source], **options)
     assert ready is not None
     outputs = decoded(seq2seq, [source], ready)

@@ -86,7 +86,7 @@ SEARCH_KEYS: Mapping[str, Key] = {
     "beam": Key("beam search with so many hypotheses; greedy search unless given", "5", _ANY_NUMBER),
     "length_penalty": Key("divide a beam's log-probabilities by ((5 + length) / 6) ** A", "0.6", _ANY_NUMBER),
     "coverage_penalty": Key(
-        "rank a beam's outputs also by B times how well attention covered the source", "0.2", _ANY_NUMBER
+        "rank all outputs that a beam met also by B times how well attention covered the source", "0.2", _ANY_NUMBER
     ),
     "min_length": Key("the least number of ids before the end", "2", _ANY_NUMBER),
     "no_repeat_ngram": Key("say no sequence of N ids twice", "3", _ANY_NUMBER),
