@@ -45,6 +45,12 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     return compare
 
 
+@pytest.fixture
+def beams_of_any_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a beam hold all hypotheses, so that it is an exhaustive search; users' are as wide as their vocabulary."""
+    monkeypatch.setattr("s2s_magic.decoding.model_settings.check_width", lambda *_: None)
+
+
 def pywrap_tfe() -> Any:
     """Return the TensorFlow module that knows which gradient tapes are active."""
     from tensorflow.python import pywrap_tfe

@@ -89,6 +89,7 @@ def all_outputs(model, source, kind, longest):
 OF_4 = "start: 1\nend: 2\nmax_length: 3\n"
 
 
+@pytest.mark.usefixtures("beams_of_any_width")
 @pytest.mark.parametrize("kind", ["luong", "bahdanau"])
 def test_a_beam_of_all_hypotheses_finds_the_best_covered_of_all_outputs(kind):
     model = shaken(api.build(text(kind, more=OF_4).replace("vocab: 9", "vocab: 4")))

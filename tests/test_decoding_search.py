@@ -56,6 +56,7 @@ def test_every_result_has_the_log_probability_that_the_training_model_gives_it(m
         assert found.ids == [list(hypotheses[0].ids) for hypotheses in found.n_best] == list(found)
 
 
+@pytest.mark.usefixtures("beams_of_any_width")
 def test_the_most_probable_outputs_of_all_are_among_those_of_a_wide_enough_beam(model):
     """A beam of the vocabulary's width finds the best of all outputs here, and one of all hypotheses, all of them."""
     found = api.decode(model, SOURCES, beam=5, n_best=5)
@@ -134,6 +135,7 @@ def test_limits_hold_in_every_search(model, way):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        ({"beam": 6}, "beam is 6; expected at most the 5 symbols of model"),
         ({"beam": 1001}, "beam is 1001; expected a whole number from 1 to 1000"),
         ({"beam": 0}, "beam is 0; expected a whole number from 1 to 1000"),
         ({"beam": True}, "beam is True; expected a whole number"),

@@ -220,7 +220,7 @@ def test_a_score_changes_nothing_of_the_model_and_no_random_numbers():
         ("source: H\ntarget: Y\nmetrics: exact", (1, 9), "is id 99, outside the vocabulary of 12"),
         ("source: X\ntarget: H", (2, 9), "H for the target: row 0, position 0 (both from 0) is id 99"),
         ("source: X\ntarget: Y\nbeam: 0", (3, 7), "beam is 0; expected a whole number from 1"),
-        ("source: X\ntarget: Y\nbeam: 9999", (3, 7), "beam is 9999; expected a whole number from 1 to 1000"),
+        ("source: X\ntarget: Y\nbeam: 99", (3, 7), "beam is 99; expected at most the 12 symbols"),
         ("source: X\ntarget: Y\nlength_penalty: 1", (3, 17), "with a beam of 1 there is nothing to rank"),
         ("source: X\ntarget: Y\nmax_length: 0", (3, 13), "max_length is 0; expected a whole number"),
         ("source: X\ntarget: Y\nprefix: [99]", (3, 9), "prefix has the id 99"),

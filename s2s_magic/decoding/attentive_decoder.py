@@ -23,7 +23,7 @@ _TEMPLATE = """\
     inputs={encoder_input},
     outputs=[{outputs}],
 )
-{embedding_model}
+{models}
 # The decoder once more, over the same cell and the same output layer. The greedy sampler feeds it the most
 # probable id of the step before. Keras looks into a layer's attributes and not into its sampler, so the
 # embedding is made known as an attribute.
@@ -62,7 +62,9 @@ def attends(settings: Mapping[str, Any]) -> bool:
     return any(settings.get("given_memories") or ())
 
 
-def attentive_decoder(names: Names, decoder: Any, settings: Mapping[str, Any], embedding: tuple[str, str, str]) -> Way:
+def attentive_decoder(
+    names: Names, decoder: Any, settings: Mapping[str, Any], embedding: tuple[str, str, str], output_layer: str
+) -> Way:
     """Generate a copy of a trained decoder with a greedy sampler, over the memories that it was given.
 
     Parameters
@@ -74,23 +76,25 @@ def attentive_decoder(names: Names, decoder: Any, settings: Mapping[str, Any], e
     settings
         The keyword arguments of its call.
     embedding
-        The object that makes its input of ids, the function, and the code that creates it.
+        The object that makes its input of ids, the function, and the code that creates models it needs.
+    output_layer
+        The layer that makes its scores.
     """
     state, memories = settings["initial_state"], settings["given_memories"]
     wires = tf.nest.flatten([state, memories])
     encoder_input = names.input_behind(wires, "what the decoder starts from and attends to")
     new = {role: names.fresh(name) for role, name in _NEW_NAMES.items()}
-    tracked, function, embedding_model = embedding
+    tracked, function, models = embedding
     code = partial(
         _TEMPLATE.format,
-        imports=names.imports("keras", "seq2seq"),
+        imports=names.imports(*(["tf"] if "tf." in models else []), "keras", "seq2seq"),
         encoder_input=names.tensor(encoder_input),
         outputs=", ".join(map(names.tensor, wires)),
-        embedding_model=embedding_model,
+        models=models,
         embedding_fn=function,
         embedding=tracked,
         cell=names.layer(decoder.cell, decoder, "cell"),
-        output_layer=names.layer(decoder.output_layer, decoder, "output_layer"),
+        output_layer=output_layer,
         state=names.structure(state),
         **new,
     )

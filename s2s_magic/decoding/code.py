@@ -12,10 +12,11 @@ from s2s_magic.decoding.pairs import stepwise, written_pair
 from s2s_magic.decoding.recipe import Way
 from s2s_magic.decoding.scores_output import scores_among, told
 from s2s_magic.decoding.spelling import Names
-from s2s_magic.decoding.tfa_decoders import greedy_decoder, trained_call, written_decoder
+from s2s_magic.decoding.tfa_decoders import greedy_decoder, scores_of, trained_call, written_decoder
 from s2s_magic.decoding.whole_model import rereading
 from s2s_magic.errors import DecodeError
 from s2s_magic.handle import Seq2Seq
+from s2s_magic.ledger import Called
 
 _AT_ONCE = """\
 {imports}
@@ -58,9 +59,9 @@ def way_to_decode(seq2seq: Seq2Seq) -> Way:
             "models over its layers: an encoder, and a step of the decoder whose states are inputs and outputs"
         )
         return _reread(seq2seq, refusal, f"its model is of class {kind}, without wires to follow")
-    if trained is not None:
-        return greedy_decoder(seq2seq, names, trained)
     inputs, outputs = backend.ends(model)
+    if trained is not None:
+        return _greedy(seq2seq, names, trained)
     if len(inputs) == 1:
         return _at_once(seq2seq, names)
     scores = _scores(seq2seq, names)
@@ -71,6 +72,21 @@ def way_to_decode(seq2seq: Seq2Seq) -> Way:
         why = str(refusal).partition(" cannot be decoded: ")[2]
         return _reread(seq2seq, refusal, "; ".join(filter(None, [why, note])), scores)
     return replace(way, note=note)
+
+
+def _greedy(seq2seq: Seq2Seq, names: Names, trained: Called) -> Way:
+    """Return how to decode by a decoder of TFA's API, and by what follows it on the way to the scores."""
+    inputs, outputs = backend.ends(seq2seq.model)
+    behind = [number for number in scores_of(seq2seq, trained) if len(outputs[number].shape) == 3]
+    found = _scores(seq2seq, names) if len(behind) > 1 else None
+    number = found.place[0] if found is not None else behind[0] if behind else None
+    try:
+        return greedy_decoder(seq2seq, names, trained, None if number is None else outputs[number])
+    except DecodeError as refusal:
+        if len(inputs) != 2:
+            raise
+        scores = found or _scores(seq2seq, names)
+        return _reread(seq2seq, refusal, str(refusal).partition(" cannot be decoded: ")[2], scores)
 
 
 def _scores(seq2seq: Seq2Seq, names: Names) -> Output | None:

@@ -23,6 +23,7 @@ def fitted_to(seq2seq: Seq2Seq, way: Way, settings: SearchSettings, longest: int
         Naming the option that does not fit the model.
     """
     classes = classes_of(seq2seq, way)
+    check_width(seq2seq, settings, classes)
     if not settings.is_greedy and way.steps is None:
         raise DecodeError(f"{seq2seq.name} is {way.note or 'decoded as a whole'}: it cannot be searched in another way")
     if settings.min_length >= longest:
@@ -40,6 +41,18 @@ def fitted_to(seq2seq: Seq2Seq, way: Way, settings: SearchSettings, longest: int
     if len(prefix) > longest:
         raise DecodeError(f"prefix has {len(prefix)} ids, and max_length is {longest}", "prefix")
     return replace(settings, prefix=prefix)
+
+
+def check_width(seq2seq: Seq2Seq, settings: SearchSettings, classes: int | None) -> None:
+    """Refuse a beam that is wider than there are symbols: after the first step it would hold what is impossible.
+
+    Raises
+    ------
+    DecodeError
+        Naming the option.
+    """
+    if classes is not None and settings.beam > classes:
+        raise DecodeError(f"beam is {settings.beam}; expected at most the {classes} symbols of {seq2seq.name}", "beam")
 
 
 def classes_of(seq2seq: Seq2Seq, way: Way) -> int | None:

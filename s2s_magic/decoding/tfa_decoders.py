@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from s2s_magic import backend
+from s2s_magic.decoding.after_decoder import scores_layer
 from s2s_magic.decoding.attentive_decoder import attends, attentive_decoder
 from s2s_magic.decoding.fast_decoder import decoder_steps
 from s2s_magic.decoding.positions import UNKNOWN, looks_around
@@ -23,7 +24,7 @@ _TEMPLATE = """\
 {imports}
 # The encoder, from its input to the states that the decoder starts from: these wires exist already.
 {encoder_model} = keras.models.Model(inputs={encoder_input}, outputs={state})
-{embedding_model}
+{models}
 # The decoder once more, over the same cell and the same output layer. The greedy sampler feeds it the most
 # probable id of the step before. Keras looks into a layer's attributes and not into its sampler, so the
 # embedding is made known as an attribute.
@@ -139,8 +140,29 @@ def _over_decoder(seq2seq: Seq2Seq, names: Names, call: Called, decoder: Any) ->
     )
 
 
-def greedy_decoder(seq2seq: Seq2Seq, names: Names, call: Called) -> Way:
+def scores_of(seq2seq: Seq2Seq, call: Called) -> list[int]:
+    """Return which of the model's outputs were made from what a call of a decoder returned as outputs."""
+    begin = _outputs(seq2seq, call)
+    tensors = backend.ends(seq2seq.model)[1]
+    return [number for number, tensor in enumerate(tensors) if backend.leads_to(begin, [tensor], ())]
+
+
+def _outputs(seq2seq: Seq2Seq, call: Called) -> Any:
+    decoder = seq2seq.live.layers[call.object]
+    return backend.outputs_of(decoder, number_in_graph(seq2seq.ledger, call))[0]
+
+
+def greedy_decoder(seq2seq: Seq2Seq, names: Names, call: Called, scores: Any = None) -> Way:
     """Generate a copy of the trained decoder with TFA's ``GreedyEmbeddingSampler``.
+
+    Parameters
+    ----------
+    seq2seq, names
+        The model, and what finds the names of its code.
+    call
+        That of its decoder.
+    scores
+        The model's scores, a symbolic tensor; None if they are the decoder's own.
 
     Raises
     ------
@@ -159,20 +181,24 @@ def greedy_decoder(seq2seq: Seq2Seq, names: Names, call: Called) -> Way:
     if state is None:
         raise DecodeError(f"{call.layer} is called without initial_state, so nothing of the source reaches it")
     embedding, embedding_fn, embedding_model = _embedding(seq2seq, names, arguments[0])
+    output_layer, made = names.layer(decoder.output_layer, decoder, "output_layer"), ""
+    if scores is not None:
+        output_layer, made = scores_layer(seq2seq, names, decoder, _outputs(seq2seq, call), scores)
+    models = embedding_model + made
     if attends(settings):
-        return attentive_decoder(names, decoder, settings, (embedding, embedding_fn, embedding_model))
+        return attentive_decoder(names, decoder, settings, (embedding, embedding_fn, models), output_layer)
     encoder_input = names.input_behind(tf.nest.flatten(state), "the initial state")
     new = {role: names.fresh(name) for role, name in _NEW_NAMES.items()}
     code = partial(
         _TEMPLATE.format,
-        imports=names.imports("tfa", "keras"),
+        imports=names.imports(*(["tf"] if made else []), "tfa", "keras"),
         encoder_input=names.tensor(encoder_input),
         state=names.structure(state),
-        embedding_model=embedding_model,
+        models=models,
         embedding_fn=embedding_fn,
         embedding=embedding,
         cell=names.layer(decoder.cell, decoder, "cell"),
-        output_layer=names.layer(decoder.output_layer, decoder, "output_layer"),
+        output_layer=output_layer,
         dtype=backend.dtype_of(encoder_input),
         **new,
     )
