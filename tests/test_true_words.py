@@ -206,3 +206,50 @@ model = keras.Model(x, twice(x))
 """
     texts = [finding.text for finding in find(traced(code).ledger) if finding.kind == "name"]
     assert [text.partition("; ")[2] for text in texts] == ["twice owns them."]
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("h = again(again(x))\n", "Every call uses the same variables, and every call sends its part of the gradient"),
+        ("h = again(x)\nlost = again(h)\n", "Every call uses the same variables."),
+        ("h = again(again(x))\nagain.trainable = False\n", "Every call uses the same variables."),
+    ],
+)
+def test_every_call_is_said_to_send_gradient_only_where_it_does(code: str, words: str) -> None:
+    seen = traced(f"x = keras.Input([6])\nagain = layers.Dense(6)\n{code}model = keras.Model(x, layers.Dense(1)(h))")
+    assert words in said(seen, "again")
+
+
+def test_a_model_is_not_said_to_be_called_by_the_layers_it_holds() -> None:
+    seen = traced(
+        "x = keras.Input([6])\nwide, last = layers.Dense(4), layers.Dense(1)\nboth = keras.Sequential([wide, last])\n"
+        "model = keras.Model(x, last(wide(x)))"
+    )
+    for name in ("model", "both"):
+        assert "call it inside" not in said(seen, name)
+        assert "calls it inside" not in said(seen, name)
+
+
+def test_what_a_training_step_of_its_own_leaves_out_is_not_said_to_be_trained() -> None:
+    seen = traced("""\
+class Part(keras.Model):
+    def train_step(self, data):
+        inputs, target = data
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.square(self(inputs, training=True) - target))
+        variables = self.layers[-1].trainable_variables
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
+        return {"loss": loss}
+x = keras.Input([6])
+kept, moved = layers.Dense(4), layers.Dense(1)
+h = kept(x)
+model = Part(x, moved(h))
+model.compile("sgd", "mse")
+""")
+    assert "Whether the 2 trainable variables of kept are changed in fit is decided by" in said(seen, "h")
+    api.fit(seen, "source: X\ntarget: Y", {"X": X, "Y": Y}, progress=lambda shown: None)
+    for name in ("kept", "kept.kernel"):
+        assert "the next one trains it" not in said(seen, name)
+        assert "or the model's own training step leaves it out" in said(seen, name)
+    assert "moved.kernel was trained" in said(seen, "moved")

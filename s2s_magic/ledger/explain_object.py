@@ -9,6 +9,7 @@ from math import isclose
 from s2s_magic.ledger.anatomy import part_names, part_said
 from s2s_magic.ledger.calls import AnyEvent, Called
 from s2s_magic.ledger.explanation import Explanation, holding, measured, owned_and_held, ownership
+from s2s_magic.ledger.gradient import trained_by_all_calls
 from s2s_magic.ledger.ledger import Ledger
 from s2s_magic.ledger.records import Layer, Variable
 from s2s_magic.ledger.roles import ModelRecord
@@ -73,7 +74,10 @@ def _layer_story(ledger: Ledger, key: str, layer: Layer, asked: str) -> Iterator
         where = listing([f"{at(call)}{_given(call)}" for call in calls])
         yield f"It is called {times(len(calls))}: {where}."
         if len(calls) > 1 and layer.own_weights:
-            yield "Every call uses the same variables, and every call sends its part of the gradient to them."
+            sends = (
+                ", and every call sends its part of the gradient to them" if trained_by_all_calls(ledger, key) else ""
+            )
+            yield f"Every call uses the same variables{sends}."
     elif layer.ghost:
         return
     elif beside := ledger.calls_beside.get(key):
@@ -91,10 +95,14 @@ def _layer_story(ledger: Ledger, key: str, layer: Layer, asked: str) -> Iterator
 
 
 def _uses_inside(ledger: Ledger, key: str) -> list[Called]:
-    """List the calls of the objects that hold a layer: of its nearest holder, and of others that list its variables."""
-    variables = [ledger.variables[v] for v in ledger.layers[key].own_weights if v in ledger.variables]
+    """List the calls of the objects that hold a layer: of its nearest holder, and of others that hold it as well."""
+    layer = ledger.layers[key]
+    variables = [ledger.variables[v] for v in layer.own_weights if v in ledger.variables]
+    paths = tuple(ledger.paths_of(layer))
     found = {call.index: call for call in calls_using(ledger, key)}
-    found |= {call.index: call for variable in variables for call in uses_of(ledger, variable)}
+    for call in (call for variable in variables for call in uses_of(ledger, variable)):
+        if any(path.startswith((f"{call.layer}.", f"{call.layer}[")) for path in paths):
+            found[call.index] = call
     return [found[index] for index in sorted(found)]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from s2s_magic.ledger.anatomy import part_said
 from s2s_magic.ledger.calls import AnyEvent, Called, Constructed, Wire
 from s2s_magic.ledger.explanation import Explanation, measured, ownership
-from s2s_magic.ledger.gradient import ways, why_none_through
+from s2s_magic.ledger.gradient import held_and_trained, trained_by_all_calls, ways, why_none_through
 from s2s_magic.ledger.ledger import Ledger
 from s2s_magic.ledger.roles import ModelRecord
 from s2s_magic.ledger.wires import events_behind, route_to_output
@@ -56,7 +56,11 @@ def _origin(ledger: Ledger, event: AnyEvent) -> Iterator[str]:
     others = [call for call in ledger.calls[event.object] if call.index != event.index]
     if others and layer.own_weights:
         which = listing([f"call {call.call} in {at(call)}" for call in others])
-        by = f", trained by {'both' if len(others) == 1 else 'all'}" if _trained_by_all_calls(ledger, event) else ""
+        by = (
+            f", trained by {'both' if len(others) == 1 else 'all'}"
+            if trained_by_all_calls(ledger, event.object)
+            else ""
+        )
         yield f"The same object is also used by {which}: the same weights{by}."
 
 
@@ -70,13 +74,6 @@ def _input(ledger: Ledger, event: Constructed) -> Iterator[str]:
         whose, when = listing(of), f"{listing(of)} {'is' if len(of) == 1 else 'are'} called or fitted"
     yield f"It is an input of {whose}, declared in {at(event)}: {one_line(event.source)}."
     yield f"Data enter here when {when}."
-
-
-def _trained_by_all_calls(ledger: Ledger, event: Called) -> bool:
-    """Return whether a fit trains variables of the call's object, by a gradient through each of its calls."""
-    found = ways(ledger)
-    reached = found is not None and all(call.index in found.reached for call in ledger.calls[event.object])
-    return reached and bool(_held_and_trained(ledger, event)[1])
 
 
 def created_and_used(ledger: Ledger, event: Called) -> Iterator[str]:
@@ -138,17 +135,16 @@ def _of_loss(model: ModelRecord, wire: Wire) -> str:
     return ": the loss is computed from it" if weights[places.index(wire.origin)] else ""
 
 
-def _held_and_trained(ledger: Ledger, event: Called) -> tuple[list[str], list[str]]:
-    """Return the keys of the variables that a call's object holds, and of those that a fit trains."""
-    model = ledger.main_model
-    held = [key for key in ledger.layers[event.object].own_weights if key in ledger.variables]
-    fitting = model.trained if model is not None and model.trained is not None else None
-    return held, [key for key in held if (ledger.variables[key].trainable if fitting is None else key in fitting)]
-
-
 def _gradient(ledger: Ledger, event: Called) -> Iterator[str]:
-    held, trained = _held_and_trained(ledger, event)
-    if trained:
+    held, trained = held_and_trained(ledger, event.object)
+    model = ledger.main_model
+    if trained and model is not None and model.compiled is not None and model.losses is None:
+        which = counted(len(trained), "trainable variable")
+        yield (
+            f"Whether the {which} of {event.layer} {'is' if len(trained) == 1 else 'are'} changed in fit is decided by "
+            f"the training step or loss of {model.name}'s own class."
+        )
+    elif trained:
         yield (
             "In fit, the gradient of the loss comes back the same way, "
             f"into {counted(len(trained), 'trainable variable')} of {event.layer}, "
