@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -253,3 +254,40 @@ model.compile("sgd", "mse")
         assert "the next one trains it" not in said(seen, name)
         assert "or the model's own training step leaves it out" in said(seen, name)
     assert "moved.kernel was trained" in said(seen, "moved")
+
+
+@only_keras3("Keras 2 has no LoRA")
+def test_lora_after_a_fit_without_compile_is_found_to_be_ignored_by_the_next_fit() -> None:
+    seen = traced(
+        "x = keras.Input([6])\nadapted = layers.Dense(4)\nmodel = keras.Model(x, layers.Dense(1)(adapted(x)))\n"
+        "model.compile('sgd', 'mse')"
+    )
+    fit = partial(api.fit, seen, "source: X\ntarget: Y", {"X": X, "Y": Y}, progress=lambda shown: None)
+    fit()
+    adapted = seen.namespace["adapted"]
+    adapted.enable_lora(2)
+    before = [adapted._kernel.numpy(), adapted.lora_kernel_a.numpy(), adapted.lora_kernel_b.numpy()]
+    with pytest.warns(UserWarning, match="compile"):
+        fit()
+    after = [adapted._kernel.numpy(), adapted.lora_kernel_a.numpy(), adapted.lora_kernel_b.numpy()]
+    assert [bool((one != other).any()) for one, other in zip(before, after, strict=True)] == [True, False, False]
+    still, ignored = findings(seen, "changed since compile")
+    assert still.startswith("adapted.kernel was trainable when a fit traced the training step of model and is not now.")
+    assert "a fit of model still trains it; run model.compile(...) again to freeze it." in still
+    assert ignored.startswith(
+        "adapted.lora_kernel_a and adapted.lora_kernel_b were not there, or not trainable, when a"
+    )
+    assert "a fit of model does not train them; run model.compile(...) again to train them." in ignored
+    assert "so that a fit still trains it" in said(seen, "adapted.kernel")
+    seen.model.compile("sgd", "mse")
+    seen.refresh()
+    assert findings(seen, "changed since compile") == []
+
+
+def test_the_graph_that_a_sequential_model_makes_for_itself_is_no_object_of_the_program() -> None:
+    seen = traced(
+        "chain = keras.Sequential([keras.Input([6]), layers.Dense(4)])\nx = keras.Input([6])\n"
+        "model = keras.Model(x, layers.Dense(1)(chain(x)))"
+    )
+    written = [layer for layer in seen.ledger.layers.values() if layer.class_name not in ("InputLayer", "Dense")]
+    assert [layer.name for layer in written] == ["chain", "model"]

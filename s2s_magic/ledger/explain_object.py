@@ -234,8 +234,13 @@ def whether_trained(ledger: Ledger, key: str, variable: Variable) -> str:
             )
         if variable.trainable and key not in main.trained:
             return (
-                f"Its owner lists it as trainable now; it was frozen when {main.name} was compiled, so that a fit "
+                f"Its owner lists it as trainable now, and did not when {main.name} was compiled, so that a fit "
                 "leaves it as it is until it is compiled again."
+            )
+        if key in main.trained and not variable.trainable:
+            return (
+                f"Its owner lists it as not trainable now, and did not when {main.name} was compiled, so that a fit "
+                "still trains it until it is compiled again."
             )
     if variable.frozen_by is not None:
         return f"It is frozen by {variable.frozen_by}.trainable = False."
