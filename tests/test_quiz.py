@@ -135,7 +135,7 @@ def check_trained(code) -> None:
         if not is_there(variable, weights):
             expected = "No: the model does not have it"
         elif not is_there(variable, meant):
-            expected = "No: it is state"
+            expected = "No: its owner lists it as not trainable"
         elif not is_there(variable, listed):
             expected = "No: it is frozen"
         else:

@@ -267,7 +267,7 @@ FATES: dict[str, Fate] = {
         "        return value\n"
         + chain("counted, head = Counted(), layers.Dense(1)\nh = counted(x)"),
         {"counted.seen": "own update", "counted.idle": "did not move", "head": "trained"},
-        says={"counted.idle": "its layer's own state"},
+        says={"counted.idle": "listed by its owner as not trainable"},
     ),
     "states of a recurrent layer": Fate(
         "x = keras.Input(batch_shape=[8, 6, 1])\n"

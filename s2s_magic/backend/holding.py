@@ -47,6 +47,11 @@ def children(layer: Any) -> list[tuple[str, Any]]:
     return list(found.values())
 
 
+def inner_graph(layer: Any) -> Any:
+    """Return the functional model that a `Sequential` of Keras 3 makes for itself and runs; None if there is none."""
+    return vars(layer).get("_functional") if isinstance(layer, backend.Sequential) else None
+
+
 def tracked(layer: Any) -> Iterator[Any]:
     """Yield the layers that Keras counts as directly within a layer, by attributes or on wires."""
     return (part for part in backend.flattened(layer, direct=True) if backend.is_layer(part))

@@ -102,10 +102,9 @@ def _owner_question(asked: Asked, call: Called, key: str) -> Question | None:
 def on_calls_again(asked: Asked) -> Iterator[Candidate]:
     """Ask how many variables there are when a layer is called more than once."""
     for key, calls in asked.ledger.calls.items():
-        wired = [call for call in calls if call.via is None]
         layer = asked.ledger.layers[key]
-        if len(wired) > 1 and layer.is_written and layer.own_weights:
-            yield Candidate(True, layer.name, partial(_again_question, asked, key, wired))
+        if len(calls) > 1 and layer.is_written and layer.own_weights:
+            yield Candidate(True, layer.name, partial(_again_question, asked, key, calls))
 
 
 def _again_question(asked: Asked, key: str, calls: Sequence[Called]) -> Question | None:

@@ -17,7 +17,7 @@ from s2s_magic.ledger.words import at_step, counted, full_name, listing, them
 
 YES, FROZEN = "Yes: the gradient of the loss comes back to it", "No: it is frozen"
 OUTSIDE, LOST = "No: the model does not have it", "No: no gradient comes back to it"
-STATE, BEFORE = "No: it is state, which the layer itself changes", "No: it was frozen when the model was compiled"
+STATE, BEFORE = "No: its owner lists it as not trainable", "No: it was frozen when the model was compiled"
 
 
 def on_training(asked: Asked) -> Iterator[Candidate]:

@@ -101,7 +101,7 @@ class Called(Event):
 
     ``folded`` counts the deeper calls that Keras made inside it; ``phase`` is "wiring" when the tensors were symbolic
     and "data" when they had values; ``trainable_params`` is the total over the whole ledger after this event. ``via``
-    names the method in which Keras itself created variables, such as ``fit``: such an event is not a real call.
+    names the method that created variables, such as ``fit``, ``build`` or ``enable_lora``: such an event is no call.
     ``inside`` are keys of layer objects that it used without holding them, as a decoder uses its sampler's embedding;
     what they own is among ``reused`` or ``created``, and so are variables that were handed to it. ``stops`` says where
     inside the call a gradient ends, found by differentiating the call; None where only the operation's name and the

@@ -172,14 +172,14 @@ def _held(
     go by, by key, where they are not their own.
     """
     names = names or {}
-    calls = Counter(
-        key for event in ledger.events[since:] if isinstance(event, Called) for key in (*event.created, *event.reused)
-    )
+    events = [event for event in ledger.events[since:] if isinstance(event, Called)]
+    touched = {key for event in events for key in (*event.created, *event.reused)}
+    calls = Counter(key for event in events if event.via is None for key in (*event.created, *event.reused))
     seen: Counter[str] = Counter()
     held = {}
     for key, variable in ledger.variables.items():
         name = full_name(variable)
-        if calls[key] or not since:
+        if key in touched or not since:
             owner = names.get(variable.object or "", variable.owner)
             held[owner, name[len(variable.owner) + 1 :], seen[name]] = Held(
                 shape=variable.shape,

@@ -7,7 +7,7 @@ optimizer accepts only the variables that it was built for.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 
 from s2s_magic.ledger.calls import Called
 from s2s_magic.ledger.gradient import ways, why_none
@@ -49,12 +49,14 @@ def _missing(trace: Trace, model: ModelRecord) -> Iterator[Finding]:
 def _changed(trace: Trace, model: ModelRecord) -> Iterator[Finding]:
     listed = set(model.listed if model.listed is not None else model.trained or ())
     told: set[str] = set()
+    meant: set[str] = set()
     for key in sorted(model.changed, key=lambda key: -len(trace.layers[key].own_weights)):
         layer, saw = trace.layers[key], model.changed[key]
         ours = set(model.trained or ()) if saw else listed
         theirs = listed if saw else set(model.trained or ())
         affected = [v for v in layer.own_weights if v in ours and v not in theirs and v not in told]
         if not affected or _meant_for_another(trace, model, key):
+            meant.update(affected)
             continue
         told.update(affected)
         doing = "still trains" if saw else "still does not train"
@@ -77,6 +79,30 @@ def _changed(trace: Trace, model: ModelRecord) -> Iterator[Finding]:
             f"{doing} {sizes}; {again}.",
             event=layer.constructed,
         )
+    if model.switches_read == "step":
+        yield from _changed_by_themselves(trace, model, listed, told | meant)
+
+
+def _changed_by_themselves(trace: Trace, model: ModelRecord, listed: Set[str], known: Set[str]) -> Iterator[Finding]:
+    """Report variables that no layer's switch changed: by their own switch, or made since, as LoRA does both."""
+    trained = set(model.trained or ())
+    for keys, then, now, doing, wish in (
+        (trained - listed, "trainable", "not", "still trains", "to freeze"),
+        (listed - trained, "not there, or not trainable,", "trainable", "does not train", "to train"),
+    ):
+        by_owner: dict[str, list[Variable]] = {}
+        for key in sorted(keys - known, key=list(trace.variables).index):
+            by_owner.setdefault(trace.variables[key].owner, []).append(trace.variables[key])
+        for owner, variables in by_owner.items():
+            was, are, it = ("was", "is", "it") if len(variables) == 1 else ("were", "are", "them")
+            yield Finding(
+                kind="changed since compile",
+                about=owner,
+                text=f"{listing([full_name(v) for v in variables])} {was} {then} when a fit traced the training step "
+                f"of {model.name} and {are} {now} now. Keras goes on with that step until the next compile: a fit of "
+                f"{model.name} {doing} {it}; run {model.name}.compile(...) again {wish} {it}.",
+                event=variables[0].created_by,
+            )
 
 
 def _meant_for_another(trace: Trace, model: ModelRecord, key: str) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import isclose
 
 from s2s_magic.ledger.anatomy import part_names, part_said
-from s2s_magic.ledger.calls import Called
+from s2s_magic.ledger.calls import AnyEvent, Called
 from s2s_magic.ledger.explanation import Explanation, holding, measured, owned_and_held, ownership
+from s2s_magic.ledger.gradient import trained_by_all_calls
 from s2s_magic.ledger.ledger import Ledger
 from s2s_magic.ledger.records import Layer, Variable
 from s2s_magic.ledger.roles import ModelRecord
@@ -53,7 +54,7 @@ def _sized(words: str, variables: list[Variable]) -> str:
 
 
 def _layer_story(ledger: Ledger, key: str, layer: Layer, asked: str) -> Iterator[str]:
-    born = "older than this trace"
+    born = "constructed outside the traced cells"
     if layer.constructed is not None:
         constructed = ledger.events[layer.constructed]
         doing = "made by a call" if isinstance(constructed, Called) else "constructed"
@@ -65,21 +66,25 @@ def _layer_story(ledger: Ledger, key: str, layer: Layer, asked: str) -> Iterator
         yield f"The same name was given to other objects too: {listing(others)}."
     yield ownership(ledger, key)
     if layer.parent is not None:
-        yield f"It is held by {ledger.layers[layer.parent].name} (as {', '.join(ledger.paths_of(layer))})."
+        paths = ledger.paths_of(layer)
+        by = f"by {ledger.layers[layer.parent].name} (as {paths[0]})" if len(paths) == 1 else f"as {listing(paths)}"
+        yield f"It is held {by}."
     calls = ledger.calls.get(key, ())
-    used = calls_using(ledger, key)
     if calls:
         where = listing([f"{at(call)}{_given(call)}" for call in calls])
         yield f"It is called {times(len(calls))}: {where}."
         if len(calls) > 1 and layer.own_weights:
-            yield "Every call uses the same variables, and every call sends its part of the gradient to them."
+            sends = (
+                ", and every call sends its part of the gradient to them" if trained_by_all_calls(ledger, key) else ""
+            )
+            yield f"Every call uses the same variables{sends}."
     elif layer.ghost:
         return
     elif beside := ledger.calls_beside.get(key):
-        yield f"It is never called by the cell itself; {beside[0].layer} calls it inside ({at(beside[0])})."
+        yield _called_inside(beside)
         return
-    elif used:
-        yield f"It is never called by the cell itself; {used[0].layer} calls it inside ({at(used[0])})."
+    elif used := _uses_inside(ledger, key):
+        yield _called_inside(used)
     elif wired := [model for model in ledger.models if any(key in (e.source, e.target) for e in model.links)]:
         yield _between(ledger, wired[-1], key)
     elif layer.name not in {record.name for record in ledger.models}:
@@ -87,6 +92,24 @@ def _layer_story(ledger: Ledger, key: str, layer: Layer, asked: str) -> Iterator
     if calls and (beside := ledger.calls_beside.get(key)):
         places = listing([f"{call.layer} ({at(call)})" for call in beside])
         yield f"It is used again by {places}: the same weights."
+
+
+def _uses_inside(ledger: Ledger, key: str) -> list[Called]:
+    """List the calls of the objects that hold a layer: of its nearest holder, and of others that hold it as well."""
+    layer = ledger.layers[key]
+    variables = [ledger.variables[v] for v in layer.own_weights if v in ledger.variables]
+    paths = tuple(ledger.paths_of(layer))
+    found = {call.index: call for call in calls_using(ledger, key)}
+    for call in (call for variable in variables for call in uses_of(ledger, variable)):
+        if any(path.startswith((f"{call.layer}.", f"{call.layer}[")) for path in paths):
+            found[call.index] = call
+    return [found[index] for index in sorted(found)]
+
+
+def _called_inside(calls: Sequence[Called]) -> str:
+    by = list(dict.fromkeys(f"{call.layer} ({at(call)})" for call in calls))
+    inside = f"{listing(by)} call it inside" if len(by) > 1 else f"{calls[0].layer} calls it inside ({at(calls[0])})"
+    return f"It is never called by the cell itself; {inside}."
 
 
 def _between(ledger: Ledger, model: ModelRecord, key: str) -> str:
@@ -178,14 +201,11 @@ def _variable_story(ledger: Ledger, key: str, variable: Variable) -> Iterator[st
     )
     event = ledger.events[variable.created_by] if variable.created_by is not None else None
     if event is None and variable.object is None:
-        yield "No layer's call made it: the code did so itself, or it is older than this trace."
+        yield "No layer's call made it: the code did so itself, or it was made outside the traced cells."
     elif event is None:
-        yield "It is older than this trace."
+        yield "It was made outside the traced cells."
     else:
-        doing = (
-            f"call {event.call} of {event.layer}" if isinstance(event, Called) else f"the construction of {event.layer}"
-        )
-        yield f"It was created in {at(event)} by {doing}: {one_line(event.source)}."
+        yield f"It was created in {at(event)} by {_doing(event)}: {one_line(event.source)}."
     uses = uses_of(ledger, variable)
     if len(uses) > 1:
         where = listing([f"{call.layer} in {at(call)}" for call in uses])
@@ -193,6 +213,12 @@ def _variable_story(ledger: Ledger, key: str, variable: Variable) -> Iterator[st
     if len(variable.paths) > 1:
         yield f"It is also reached as {listing(list(variable.paths[1:]))}."
     yield whether_trained(ledger, key, variable)
+
+
+def _doing(event: AnyEvent) -> str:
+    if not isinstance(event, Called):
+        return f"the construction of {event.layer}"
+    return f"call {event.call} of {event.layer}" if event.via is None else f"{event.layer}.{event.via}"
 
 
 def whether_trained(ledger: Ledger, key: str, variable: Variable) -> str:
@@ -208,14 +234,19 @@ def whether_trained(ledger: Ledger, key: str, variable: Variable) -> str:
             )
         if variable.trainable and key not in main.trained:
             return (
-                f"Its owner lists it as trainable now; it was frozen when {main.name} was compiled, so that a fit "
+                f"Its owner lists it as trainable now, and did not when {main.name} was compiled, so that a fit "
                 "leaves it as it is until it is compiled again."
+            )
+        if key in main.trained and not variable.trainable:
+            return (
+                f"Its owner lists it as not trainable now, and did not when {main.name} was compiled, so that a fit "
+                "still trains it until it is compiled again."
             )
     if variable.frozen_by is not None:
         return f"It is frozen by {variable.frozen_by}.trainable = False."
     if variable.trainable:
         return "Its owner lists it as trainable."
-    return "Its owner lists it as not trainable: it is state, changed by the layer itself and not by the optimizer."
+    return "Its owner lists it as not trainable: no optimizer changes it, and only the layer itself may."
 
 
 def explain_variable(ledger: Ledger, key: str, present: float | None) -> Explanation:

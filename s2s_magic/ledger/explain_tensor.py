@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from s2s_magic.ledger.anatomy import part_said
 from s2s_magic.ledger.calls import AnyEvent, Called, Constructed, Wire
 from s2s_magic.ledger.explanation import Explanation, measured, ownership
-from s2s_magic.ledger.gradient import ways, why_none_through
+from s2s_magic.ledger.gradient import held_and_trained, trained_by_all_calls, ways, why_none_through
 from s2s_magic.ledger.ledger import Ledger
 from s2s_magic.ledger.roles import ModelRecord
-from s2s_magic.ledger.wires import route_to_output
-from s2s_magic.ledger.words import at, counted, full_name, listing, one_line, shape_text, with_article
+from s2s_magic.ledger.wires import events_behind, route_to_output
+from s2s_magic.ledger.words import at, counted, full_name, listing, one_line, plural, shape_text, with_article
 
 
 def explain_tensor(ledger: Ledger, event: AnyEvent, name: str) -> Explanation:
@@ -37,8 +37,7 @@ def explain_tensor(ledger: Ledger, event: AnyEvent, name: str) -> Explanation:
 
 def _origin(ledger: Ledger, event: AnyEvent) -> Iterator[str]:
     if isinstance(event, Constructed):
-        yield f"It is an input of the model, declared in {at(event)}: {one_line(event.source)}."
-        yield "Data enter here when fit or predict runs."
+        yield from _input(ledger, event)
         return
     layer = ledger.layers[event.object]
     if layer.implicit:
@@ -57,7 +56,24 @@ def _origin(ledger: Ledger, event: AnyEvent) -> Iterator[str]:
     others = [call for call in ledger.calls[event.object] if call.index != event.index]
     if others and layer.own_weights:
         which = listing([f"call {call.call} in {at(call)}" for call in others])
-        yield f"The same object is also used by {which}: the same weights, trained by both."
+        by = (
+            f", trained by {'both' if len(others) == 1 else 'all'}"
+            if trained_by_all_calls(ledger, event.object)
+            else ""
+        )
+        yield f"The same object is also used by {which}: the same weights{by}."
+
+
+def _input(ledger: Ledger, event: Constructed) -> Iterator[str]:
+    """Say whose input it is: the main model's, or that of another model, whose data come from where it is called."""
+    main, place = ledger.main_model, event.wires[0].origin
+    of = [model.name for model in ledger.models if place in {wire.origin for wire in model.inputs}]
+    inner = bool(of) and main is not None and main.name not in of
+    whose, when = "the model", "fit or predict runs"
+    if inner:
+        whose, when = listing(of), f"{listing(of)} {'is' if len(of) == 1 else 'are'} called or fitted"
+    yield f"It is an input of {whose}, declared in {at(event)}: {one_line(event.source)}."
+    yield f"Data enter here when {when}."
 
 
 def created_and_used(ledger: Ledger, event: Called) -> Iterator[str]:
@@ -82,24 +98,34 @@ def way_out(ledger: Ledger, event: AnyEvent, number: int) -> Iterator[str]:
         yield "The cell made no model, so nothing is trained yet."
         return
     start = event.wires[number]
-    route = route_to_output(ledger, start, model.outputs)
+    routes = list(_routes(ledger, start, model))
     why = why_none_through(ledger, start)
-    if route is None:
+    if not routes:
         yield from _dead_end(ledger, event, model, why)
         return
-    stations = [f"{ledger.events[index].layer} ({at(ledger.events[index])})" for index in route]
-    ends = " and ".join(wire.name or "its output" for wire in model.outputs)
-    yield (
-        f"From here the wires go on to the output of {model.name}: {' → '.join([*stations, ends])}."
-        if route
-        else f"It is itself an output of {model.name}{_of_loss(model, start)}."
-    )
+    onward = [route for route in routes if route]
+    if len(onward) < len(routes):
+        yield f"It is itself an output of {model.name}{_of_loss(model, start)}."
+    if onward:
+        count = len(model.outputs)
+        to = f"the {plural('output', count)}" if len(onward) == count else f"{len(onward)} of the {count} outputs"
+        yield f"From here the wires go on to {to} of {model.name}: {listing(onward, most=3)}."
     if not isinstance(event, Called):
         yield "An input owns nothing; the layers it is wired into are in the model because the wires lead back to them."
     elif why is not None:
         yield f"No gradient comes back through it: {why}."
     else:
         yield from _gradient(ledger, event)
+
+
+def _routes(ledger: Ledger, start: Wire, model: ModelRecord) -> Iterator[str]:
+    """Yield a path from a wire to each output that it leads to; an empty one for an output that it is itself."""
+    for number, wire in enumerate(model.outputs, 1):
+        route = route_to_output(ledger, start, [wire])
+        if route is not None:
+            end = wire.name or ("its output" if len(model.outputs) == 1 else f"output {number}")
+            stations = [f"{ledger.events[index].layer} ({at(ledger.events[index])})" for index in route]
+            yield " → ".join([*stations, end]) if route else ""
 
 
 def _of_loss(model: ModelRecord, wire: Wire) -> str:
@@ -110,11 +136,15 @@ def _of_loss(model: ModelRecord, wire: Wire) -> str:
 
 
 def _gradient(ledger: Ledger, event: Called) -> Iterator[str]:
+    held, trained = held_and_trained(ledger, event.object)
     model = ledger.main_model
-    held = [key for key in ledger.layers[event.object].own_weights if key in ledger.variables]
-    fitting = model.trained if model is not None and model.trained is not None else None
-    trained = [key for key in held if (ledger.variables[key].trainable if fitting is None else key in fitting)]
-    if trained:
+    if trained and model is not None and model.compiled is not None and model.losses is None:
+        which = counted(len(trained), "trainable variable")
+        yield (
+            f"Whether the {which} of {event.layer} {'is' if len(trained) == 1 else 'are'} changed in fit is decided by "
+            f"the training step or loss of {model.name}'s own class."
+        )
+    elif trained:
         yield (
             "In fit, the gradient of the loss comes back the same way, "
             f"into {counted(len(trained), 'trainable variable')} of {event.layer}, "
@@ -125,22 +155,38 @@ def _gradient(ledger: Ledger, event: Called) -> Iterator[str]:
 
 
 def _dead_end(ledger: Ledger, event: AnyEvent, model: ModelRecord, why: str | None) -> Iterator[str]:
-    if why is None and model.outputs:
+    found = ways(ledger)
+    if why is None and found is not None:
+        inside = _inside_of(ledger, event, model)
         yield (
-            f"No wire leads from it to the outputs of {model.name}, but a loss is added of what is made of it "
+            f"It is on the wires of {inside.layer}, which {model.name} calls in {at(inside)}: the gradient of the loss "
+            "comes back through that call."
+            if inside is not None
+            else f"No wire leads from it to the outputs of {model.name}, but a loss is added of what is made of it "
             "(add_loss): the gradient of that loss comes back through it."
         )
         if isinstance(event, Called):
             yield from _gradient(ledger, event)
         return
     yield f"No wire leads from it to the outputs of {model.name}: no gradient comes back through it."
-    found = ways(ledger)
     if not isinstance(event, Called) or found is None:
         return
     others = [t.name for t in event.outputs if t.name and t.name in _used_names(ledger, event, model)]
     if others and event.index in found.reached:
         also = f"The same call also gave {listing(others)}, whose wires do lead there"
         yield f"{also}, so {event.layer} is trained all the same."
+
+
+def _inside_of(ledger: Ledger, event: AnyEvent, model: ModelRecord) -> Called | None:
+    """Find the call by which a model uses another one that has an event on its wires."""
+    found = ways(ledger, model)
+    for inner in ledger.models:
+        calls = ledger.calls.get(inner.object, ()) if inner is not model else ()
+        used = next((call for call in calls if found is not None and call.index in found.reached), None)
+        on_wires = events_behind(ledger, inner.outputs, lambda event: event.inputs) if used is not None else []
+        if any(one is event for one in on_wires):
+            return used
+    return None
 
 
 def _used_names(ledger: Ledger, event: AnyEvent, model: ModelRecord) -> set[str]:

@@ -72,7 +72,8 @@ def measured(trace: Trace, keys: Sequence[str]) -> Iterator[str]:
     if trace.training is None:
         return
     main = trace.main_model
-    now = set(main.trained or ()) if main is not None else set()
+    stock = main is not None and main.losses is not None  # a step of the model's own may leave any variable out
+    now = set(main.trained or ()) if main is not None and stock else set()
     seen = {key: trace.training.variables[key] for key in keys if key in trace.training.variables}
     thawed = {key for key, each in seen.items() if each.verdict == "frozen" and key in now and key in trace.variables}
     if len(seen) > MOST_TOLD:

@@ -154,10 +154,11 @@ def _named_otherwise(trace: Trace) -> Iterator[Finding]:
             )
     for name, variables in same.items():
         if len(variables) > 1:
+            owners = list(dict.fromkeys(v.owner for v in variables))
+            own = f"{owners[0]} owns them" if len(owners) == 1 else f"their owners are {', '.join(owners)}"
             yield Finding(
                 kind="name",
                 about=name,
-                text=f"{counted(len(variables), 'variable')} are called {name!r} by Keras; their owners are "
-                f"{', '.join(dict.fromkeys(v.owner for v in variables))}.",
+                text=f"{counted(len(variables), 'variable')} are called {name!r} by Keras; {own}.",
                 event=variables[1].created_by,
             )

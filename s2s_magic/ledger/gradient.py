@@ -75,6 +75,21 @@ def _added(trace: Trace, model: ModelRecord) -> Iterator[Wire]:
             yield wire.model_copy(update={"dtype": "float32"})  # the loss is a number, whatever the output is
 
 
+def held_and_trained(trace: Trace, key: str) -> tuple[list[str], list[str]]:
+    """Return the keys of the variables that a layer object holds, and of those among them that a fit trains."""
+    model = trace.main_model
+    held = [name for name in trace.layers[key].own_weights if name in trace.variables]
+    fitting = model.trained if model is not None and model.trained is not None else None
+    return held, [name for name in held if (trace.variables[name].trainable if fitting is None else name in fitting)]
+
+
+def trained_by_all_calls(trace: Trace, key: str) -> bool:
+    """Return whether a fit trains variables of a layer object, by a gradient through each of its calls."""
+    found = ways(trace)
+    reached = found is not None and all(call.index in found.reached for call in trace.calls.get(key, ()))
+    return reached and bool(held_and_trained(trace, key)[1])
+
+
 def why_none(trace: Trace, key: str, found: Ways | None = None) -> str | None:
     """Say why no gradient of the loss reaches a variable: where it ends, and in which line.
 

@@ -88,7 +88,7 @@ class Layer(Record):
     aliases
         Other names that the user has for the same object.
     constructed
-        The event that made it; None for an object older than the trace.
+        The event that made it; None for an object made outside the traced cells.
     parent, attribute
         The object that holds it, and as which attribute (``decoder``, ``cell``); None if nothing holds it.
     held_by
@@ -160,7 +160,7 @@ class Variable(Record):
     frozen_by
         Path of the outermost object whose ``trainable`` is False, which froze it.
     created_by
-        The event that created it; None if older than the trace.
+        The event that created it; None if made outside the traced cells.
     held_by
         Keys of the outermost layer objects (the rows of ``model.summary()``) that list it.
     in_models

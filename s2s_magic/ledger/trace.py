@@ -54,10 +54,10 @@ class Trace:
 
     @cached_property
     def calls(self) -> Mapping[str, Sequence[Called]]:
-        """The calls of each layer object, in order, by its key."""
+        """The calls of each layer object, in order, by its key; a method that made variables, as ``build``, is none."""
         calls: dict[str, list[Called]] = {}
         for event in self.events:
-            if isinstance(event, Called):
+            if isinstance(event, Called) and event.via is None:
                 calls.setdefault(event.object, []).append(event)
         return calls
 

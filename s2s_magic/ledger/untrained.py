@@ -80,8 +80,8 @@ def _untracked(trace: Trace) -> Iterator[Finding]:
             yield Finding(
                 kind="untracked",
                 about=full_name(variable),
-                text=f"{full_name(variable)} ({variable.params:,} numbers) is used, but no layer of a model lists it: "
-                "the optimizer never sees it, and it is not saved with the model.",
+                text=f"{full_name(variable)} ({counted(variable.params, 'number')}) is used, but no layer of a model "
+                "lists it: the optimizer never sees it, and it is not saved with the model.",
                 event=variable.created_by,
             )
 

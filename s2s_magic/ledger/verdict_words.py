@@ -129,7 +129,7 @@ def _own_update(told: Told) -> str:
 
 def _still(told: Told) -> str:
     if not any(effect.given for effect in told.fits):
-        return "is its layer's own state, which no optimizer changes; it did not move"
+        return "is listed by its owner as not trainable: no optimizer was given it, and it did not move"
     back = "; steps moved it, and after the fit it stands where it stood before" if any(told.seen.update_norm) else ""
     return f"did not move, though it got a gradient ({_steps_and_norm(told)}{back})"
 

@@ -65,7 +65,9 @@ def assemble(
         set(old.examined),
     )
     owners = [raw.owner for raw in recorder.weights.known.values() if raw.owner is not None]
-    layers = all_layers([*live.layers.values(), *filter(backend.is_ready, [*recorder.layers.values(), *owners])])
+    seen = [layer for layer in (*recorder.layers.values(), *owners) if backend.is_ready(layer)]
+    graphs = {id(backend.inner_graph(layer)) for layer in seen}  # which no code made or can name
+    layers = all_layers([*live.layers.values(), *(layer for layer in seen if id(layer) not in graphs)])
     layer_keys = _layer_keys(live, layers)
     variable_keys = _variable_keys(live, recorder)
     # an interrupt may have come between an event and the end of its layer's constructor

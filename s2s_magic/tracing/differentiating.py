@@ -7,6 +7,7 @@ are examined: each is called once more on placeholders, in a graph that is throw
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from inspect import signature
 from typing import Any
 
@@ -64,7 +65,7 @@ def examined(ledger: Ledger, live: Live) -> Ledger:
     keys = {id(backend.bare(variable)): key for key, variable in live.variables.items()}
     made = {index: tensor for (index, _), tensor in live.tensors.items()}
     # by operation: the same one is often called with similar arguments
-    known: dict[Any, tuple[tuple[Stop, ...] | None, bool]] = {}
+    known: dict[Any, Found] = {}
     events = list(ledger.events)
     for event in asked:
         layer = live.layers[event.object]
@@ -76,13 +77,40 @@ def examined(ledger: Ledger, live: Live) -> Ledger:
             alike = _alike(event, layer, (args, kwargs))
             if alike is None or alike not in known:
                 known[alike] = _stops(event, layer, (args, kwargs), live, keys)
-            update["stops"], adds_loss = known[alike]
-            if adds_loss:  # which Keras 3 forgets when it calls a layer on symbols
+            found = known[alike]
+            update["stops"] = found.stops
+            if found.adds_loss:  # which Keras 3 forgets when it calls a layer on symbols
                 update["adds_loss"] = True
+            update |= _beside(event, found.beside, live)
         if update:
             events[event.index] = event.model_copy(update=update)
         live.examined.add(event.index)
     return ledger.changed(events=events)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a call on placeholders shows: as in `Called`, and handles of variables that its layer does not list."""
+
+    stops: tuple[Stop, ...] | None = None
+    adds_loss: bool = False
+    beside: tuple[Any, ...] = ()
+
+
+def _beside(event: Called, handles: Sequence[Any], live: Live) -> dict[str, Any]:
+    """Return what an event uses inside beside what its layer holds: Keras 3 may wire a call without running it."""
+    read = set(map(id, handles))
+    if not read or event.inside:
+        return {}
+    keys = {id(backend.bare(variable)): key for key, variable in live.variables.items()}
+    inside, reused = [], []
+    for key, layer in live.layers.items():
+        for variable in backend.direct_weights(layer):
+            if id(getattr(backend.in_tensorflow(variable), "handle", None)) in read:
+                inside.append(key)
+                reused.append(keys.get(id(backend.bare(variable))))
+    more = [key for key in reused if key is not None and key not in (*event.created, *event.reused)]
+    return {"inside": tuple(dict.fromkeys(inside)), "reused": (*event.reused, *more)} if inside else {}
 
 
 def _worth_asking(layer: Any) -> bool:
@@ -114,10 +142,8 @@ def _alike(event: Called, layer: Any, arguments: Any) -> Any:
     return backend.operation(layer), given, wires, tuple(tensor.dtype for tensor in event.outputs)
 
 
-def _stops(
-    event: Called, layer: Any, arguments: tuple[Any, dict[str, Any]], live: Live, keys: dict[int, str]
-) -> tuple[tuple[Stop, ...] | None, bool]:
-    """Find where a gradient ends in one call, None if that cannot be determined; and whether the call adds a loss."""
+def _stops(event: Called, layer: Any, arguments: tuple[Any, dict[str, Any]], live: Live, keys: dict[int, str]) -> Found:
+    """Find where a gradient ends in one call, and what else calling it on placeholders shows."""
     args, kwargs = arguments
     symbols = {id(leaf): leaf for leaf in tf.nest.flatten((args, kwargs)) if backend.is_keras_tensor(leaf)}
     numbers: dict[int, list[int]] = {}
@@ -125,7 +151,7 @@ def _stops(
         if wire.from_event is not None:
             numbers.setdefault(id(live.tensors.get((wire.from_event, wire.output))), []).append(number)
     if any(backend.layout_of(symbol) != "dense" for symbol in symbols.values()):
-        return None, False
+        return Found()
     weights = [backend.bare(variable) for variable in backend.weights(layer)[0]]
     try:
         with Changes() as changes, changes, changes:
@@ -134,7 +160,7 @@ def _stops(
     except MemoryError:
         raise
     except Exception:  # the user's code may refuse a call it did not make; then nothing is known about it
-        return None, False
+        return Found()
     found = []
     for identity, source in probe.cut_inputs():
         for number in numbers.get(identity, ()):
@@ -143,7 +169,7 @@ def _stops(
     for variable, source in probe.cut_weights():
         for operation, line in _told(probe.enders(source), live, event.line):
             found.append(Stop(variable=keys.get(id(variable)), operation=operation, line=line))
-    return tuple(dict.fromkeys(found)), probe.adds_loss
+    return Found(tuple(dict.fromkeys(found)), probe.adds_loss, tuple(probe.beside(backend.weights(layer))))
 
 
 def _told(operations: Sequence[Any], live: Live, line: int) -> Iterator[tuple[str | None, int | None]]:
@@ -219,6 +245,11 @@ class Probe:
             source = inner.get(id(backend.in_tensorflow(variable).handle))
             if source is not None and (gradient is None or id(source) not in self._reached):
                 yield variable, source
+
+    def beside(self, listed: Sequence[Sequence[Any]]) -> Iterator[Any]:
+        """Yield the handles of the variables that the call reads and that are not among those listed."""
+        known = {id(getattr(backend.in_tensorflow(v), "handle", None)) for variables in listed for v in variables}
+        yield from (outer for outer, _ in self._graph.captures if outer.dtype == tf.resource and id(outer) not in known)
 
     def enders(self, source: Any) -> list[Any]:
         """List the operations that end the paths from a tensor to the results, the first on each path."""

@@ -22,6 +22,7 @@ def refresh(ledger: Ledger, live: Live) -> Ledger:
     updated.
     """
     ledger = examined(_with_late_variables(_with_late_layers(ledger, live), live), live)
+    ledger = _with_late_variables(ledger, live)  # of a layer that was first called when a call was examined
     now = standing(ledger, live)
     live.models = now.models
     parents = _parents(ledger, now.holders)

@@ -104,7 +104,7 @@ def _places(change: Change, comparison: Comparison) -> str:
     places = [place for place in dict.fromkeys((change.second, change.first)) if place is not None]
     if len(places) < 2:
         there = f" in {comparison.first}" if comparison.of is not None and change.second is None else ""
-        return "".join([*places, there]) or "older than the trace"
+        return "".join([*places, there]) or "outside the traced cells"
     if comparison.of is not None:
         return f"{places[0]}, was {places[1]}"
     return f"{change.first} in {comparison.first} and {change.second} in {comparison.second}"

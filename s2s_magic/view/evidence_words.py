@@ -60,7 +60,7 @@ def measured(report: Report, evidence: Evidence, *, lines: bool = False) -> Tabl
         if key in report.variables:
             variable = report.variables[key]
             step = where(report, [variable.born]) if lines and variable.born >= 0 else f"step {variable.born}"
-            made_in = step if variable.born >= 0 else "earlier"
+            made_in = step if variable.born >= 0 else "elsewhere"
             numbers = [series[-1:] for series in (seen.update_norm, seen.update_ratio, seen.distance)]
             last = [number_text(*number) if number else "–" for number in numbers]
             moved = (_rows_moved(report, key, seen),) if by_rows else ()

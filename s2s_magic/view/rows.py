@@ -64,7 +64,7 @@ def uses_of(events: Sequence[Constructed | Called]) -> dict[str, list[int]]:
     """List the calls that used each layer object and each variable, by key."""
     uses: dict[str, list[int]] = defaultdict(list)
     for event in events:
-        if isinstance(event, Called):
+        if isinstance(event, Called) and event.via is None:
             for key in (event.object, *event.created, *event.reused):
                 uses[key].append(event.index)
     return uses

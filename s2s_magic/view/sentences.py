@@ -46,8 +46,11 @@ def _wired(
     layers = [ledger.layers[key] for key in model.layers]
     found = [layer.name for layer in layers if layer.is_written]
     size = sum(variable.params for variable in (*new, *old))
+    back = f"{event.layer} follows the wires back from {ends} to its inputs and"
+    if not found and not new and not old:
+        return f"{back} finds operations only: no variables."
     return (
-        f"{event.layer} follows the wires back from {ends} to its inputs and finds "
+        f"{back} finds "
         f"{'the layer object' if len(found) == 1 else 'the layer objects'} {abridged(found, 8)}; with "
         f"{'it' if len(found) == 1 else 'them'} come {counted(len(new) + len(old), 'variable')} ({size:,} parameters). "
         + (f"It makes {_made(new, event.layer)}." if new else "It makes none of its own.")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 
+from s2s_magic.ledger import Called, Ledger
+from s2s_magic.ledger.wires import events_behind
 from s2s_magic.ledger.words import abridged, counted
 from s2s_magic.view.report import Report
 
@@ -49,12 +51,35 @@ def _few(report: Report, keys: list[str]) -> str:
 
 
 def _shared(report: Report) -> Iterator[str]:
-    """Yield what says which owners' variables several calls use."""
+    """Yield what says which owners' variables several calls on the wires use; calls with data do not count."""
     calls: dict[str, set[int]] = defaultdict(set)
     names = {}
     for row in report.variables.values():
-        calls[row.owner] |= set(row.steps)
+        calls[row.owner] |= {step for step in row.steps if _in_graph(report.ledger, step)}
         names[row.owner] = row.owner_name
-    shared = [f"{names[owner]} shared by {len(steps)} calls" for owner, steps in calls.items() if len(steps) > 1]
+    inside = {
+        model.object: {event.index for event in events_behind(report.ledger, model.outputs, lambda event: event.inputs)}
+        for model in report.ledger.models
+        if any(call.in_graph for call in report.ledger.calls.get(model.object, ()))
+    }
+    counts = {owner: _uses(report.ledger, steps, inside) for owner, steps in calls.items()}
+    shared = [f"{names[owner]} shared by {count} calls" for owner, count in counts.items() if count > 1]
     if shared:
         yield abridged(shared, most=NAMED)
+
+
+def _in_graph(ledger: Ledger, step: int) -> bool:
+    event = ledger.events[step]
+    return isinstance(event, Called) and event.in_graph
+
+
+def _uses(ledger: Ledger, steps: Set[int], inside: Mapping[str, Set[int]]) -> int:
+    """Count how often calls use the same variables; a call of a model stands for the calls on the model's own wires.
+
+    ``inside`` has the events on the wires of each model that is itself called.
+    """
+
+    def count(among: Set[int]) -> int:
+        return sum(max(1, count(steps & inside.get(ledger.events[step].object, frozenset()))) for step in among)
+
+    return count(steps - frozenset().union(*inside.values()))
