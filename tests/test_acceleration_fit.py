@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,11 @@ import s2s_magic
 from addons import run_plainly
 from kerases import KERAS3
 from models import by_hand
-from s2s_magic.acceleration import accelerate
+from s2s_magic import api
+from s2s_magic.acceleration import ACCELERATED, accelerate
 from s2s_magic.data.batches import Lengths, Shifted, Table, batches
 from s2s_magic.data.sequences import Rows
+from s2s_magic.kernels import gru
 
 
 def data(vocab: int, rows: int = 80, ragged: bool = False) -> tuple[list[Any], Any]:
@@ -279,3 +282,39 @@ model.compile("adam", "sparse_categorical_crossentropy")
         said = list(model.evidence.runs[-1].accelerated.values())
         assert said.count("accelerated") == (4 if switch == "on" else 0), "both layers, loss and optimizer"
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+
+
+def _graphs() -> list[Any]:
+    keras.backend.clear_session()
+    gc.collect()
+    return [each for each in gc.get_objects() if type(each).__name__ == "FuncGraph" and "train_function" in each.name]
+
+
+@pytest.mark.parametrize("more", ["", "attention: luong\ncode: keras\n", "attention: bahdanau\ninput_feeding: true\n"])
+def test_no_graph_of_a_fit_is_kept_when_its_model_is_gone(more: str) -> None:
+    def fit() -> None:
+        model = api.build(f"vocab: 9\nembed: 3\nencoder: gru(4)\ndecoder: gru(4)\nmax_length: 3\n{more}")
+        rows = np.array([[3, 4, 5], [5, 6, 7]])
+        api.fit(model, "source: X\ntarget: X\nbatch: 2\n", {"X": rows}, progress=lambda _: None)
+        assert ACCELERATED in model.evidence.runs[-1].accelerated.values()
+
+    before = len(_graphs())
+    fit()
+    assert len(_graphs()) <= before
+
+
+def test_a_gradient_written_out_can_be_taken_of_a_function_that_was_traced_before() -> None:
+    values = [tf.random.stateless_normal(shape, [1, 2]) for shape in ((2, 3, 4), (4, 12), (4, 12), (2, 12))]
+    traced = tf.function(lambda *values: gru(*values)[0])
+    direct = [gru(*values)[0], *_slopes(lambda *given: gru(*given)[0], values)]
+    traced(*values)
+    gc.collect()
+    for one, other in zip([traced(*values), *_slopes(traced, values)], direct, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def _slopes(function: Any, values: list[Any]) -> list[Any]:
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        total = tf.reduce_sum(tf.square(function(*values)))
+    return list(tape.gradient(total, values))

@@ -23,7 +23,7 @@ ARROWS = {
     "source": "spec",
     "backend": "kinds",
     "addons": "backend",
-    "kernels": "",
+    "kernels": "backend",
     "ledger": "kinds",
     "view": "ledger",
     "tracing": "addons backend ledger cells compatibility",

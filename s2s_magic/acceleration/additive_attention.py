@@ -10,7 +10,7 @@ from tensorflow import keras
 from s2s_magic import backend
 from s2s_magic.acceleration.overriding import override
 from s2s_magic.acceleration.understood import strangeness
-from s2s_magic.kernels import additive_scores
+from s2s_magic.kernels.additive_scores import additive_scores
 from s2s_magic.undoing import Changes
 
 _TYPES = ("float32", "float64")

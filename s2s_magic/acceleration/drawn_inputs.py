@@ -12,6 +12,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from s2s_magic import backend
 from s2s_magic.acceleration.keras_cells import cells_of
 from s2s_magic.acceleration.understood import strangeness
 from s2s_magic.kernels.attending import Drawing
@@ -78,7 +79,7 @@ def drawn_with(decoder: Any, inputs: Any, first: Any) -> Drawing:
     return Drawing(first, following, lambda ids: inputs_read(sampler.embedding_fn, inputs, ids))
 
 
-@tf.custom_gradient  # type: ignore[untyped-decorator]
+@backend.custom_gradient
 def _of_dense_gradient(x: Any) -> Any:
     """Return a tensor whose gradient is dense, as that of a loop is: Keras 3's Adam squares sparse rows one by one."""
     return tf.identity(x), tf.convert_to_tensor

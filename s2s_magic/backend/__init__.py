@@ -14,6 +14,7 @@ from s2s_magic.errors import WITHOUT_TENSORFLOW, SetupError, first_line_of
 
 if TYPE_CHECKING:
     from s2s_magic.backend.common import *  # noqa: F403
+    from s2s_magic.backend.custom_gradients import *  # noqa: F403
     from s2s_magic.backend.graphs import *  # noqa: F403
     from s2s_magic.backend.holding import *  # noqa: F403
     from s2s_magic.backend.keras2.arithmetic import *  # noqa: F403
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from s2s_magic.backend.recurrence import *  # noqa: F403
     from s2s_magic.backend.stepping import *  # noqa: F403
 
-SHARED = ("holding", "graphs", "originals", "randomness", "recurrence", "stepping", "common")
+SHARED = ("holding", "graphs", "originals", "randomness", "recurrence", "stepping", "common", "custom_gradients")
 """The modules for every Keras, written in terms of those packages."""
 
 

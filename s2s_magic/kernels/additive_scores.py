@@ -15,6 +15,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from s2s_magic import backend
 from s2s_magic.kernels.scan import twice_differentiable
 
 
@@ -39,7 +40,7 @@ def additive_scores(query: Any, key: Any, weights: Any) -> Any:
     def plain(query: Any, key: Any, weights: Any) -> Any:
         return [tf.reduce_sum(weights * tf.tanh(query[:, :, None] + key[:, None]), axis=-1)]
 
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    @backend.custom_gradient
     def fast(query: Any, key: Any, weights: Any) -> Any:
         squashed = tf.tanh(query[:, :, None] + key[:, None])
         shape, depth = tf.shape(squashed), tf.shape(squashed)[-1]

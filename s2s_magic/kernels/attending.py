@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from s2s_magic import backend
 from s2s_magic.kernels.driver import ROWS, Cell
 from s2s_magic.kernels.scan import (
     UNROLLED,
@@ -164,7 +165,7 @@ def attend(
     def plain(*values: Any) -> Any:
         return _plain(cell, given.of(values), mask, squashed)
 
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    @backend.custom_gradient
     def fast(*values: Any) -> Any:
         values, found = values[:count], values[count:]
         now = given.of(values)

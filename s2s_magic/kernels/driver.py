@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
+from s2s_magic import backend
 from s2s_magic.kernels.scan import UNROLLED, scan, sequence, side_by_side, stacked, step_count, twice_differentiable
 
 COLUMNS, ROWS = 0, 1
@@ -135,7 +136,7 @@ def run(
     def plain(x: Any, kernel: Any, recurrent: Any, *more: Any) -> Any:
         return _plain(cell, x, kernel, recurrent, *parted(more), mask, sequences)
 
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    @backend.custom_gradient
     def fast(x: Any, kernel: Any, recurrent: Any, *more: Any) -> Any:
         outputs, gradient = _forward(cell, x, kernel, recurrent, *parted(more), mask, sequences, unrolled)
         return outputs, twice_differentiable(gradient, plain, [x, kernel, recurrent, *more])

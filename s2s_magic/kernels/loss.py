@@ -17,6 +17,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from s2s_magic import backend
 from s2s_magic.kernels.scan import twice_differentiable
 
 BLOCK_BYTES = 24 << 20
@@ -59,7 +60,7 @@ def projected_cross_entropy(
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
         return [tf.reduce_sum(weights * losses)]
 
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    @backend.custom_gradient
     def blockwise(rows: Any, kernel: Any, *more: Any) -> Any:
         b = more[0] if more else None
         total, *gradients = _blocks(rows, kernel, b, labels, weights, with_gradient)

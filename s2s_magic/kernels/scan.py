@@ -12,6 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from s2s_magic import backend
 from s2s_magic.undoing import Changes
 
 UNROLLED = 32
@@ -175,7 +176,7 @@ def twice_differentiable(
     def outer(*upstream: Any) -> Any:
         count = len(upstream)
 
-        @tf.custom_gradient  # type: ignore[untyped-decorator]
+        @backend.custom_gradient
         def inner(*values: Any) -> Any:
             def second(*above: Any) -> Any:
                 with Changes() as around, around, around:
