@@ -128,8 +128,8 @@ PROGRAMS = {
         "inputs: {title: title_data, body: body_data, tags: tag_data}\n"
         "target: {priority: priority_data, department: department_data}\nbatch: 10\n" + TWICE,
         sources="title_data",
-        refused="m cannot be decoded: none of its outputs has scores (rows, steps, symbols) that depend on source and on "
-        "ids",
+        refused="m cannot be decoded: none of its outputs has scores (rows, steps, symbols) that depend on source and "
+        "on ids",
     ),
     "workshop_factory": Course(
         "source: questions\ndecoder_input: replies_in\ntarget: replies\nbatch: 14\n" + TWICE,
