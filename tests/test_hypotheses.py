@@ -48,7 +48,7 @@ def searched(table, how, start=1, *, seed=0, wanted=None):
     )
     said = []
     for row in range(rows):
-        ids, lengths, totals, scores = (part[row].numpy() for part in found)
+        ids, lengths, totals, scores = (part[row].numpy() for part in found[:4])
         kept = zip(ids, lengths, totals, scores, strict=True)
         said.append([(tuple(i[:n].tolist()), float(t), float(s)) for i, n, t, s in kept if t > -1e30])
     return said
