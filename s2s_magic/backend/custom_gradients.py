@@ -40,7 +40,7 @@ def custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _move_to_graph(graph: Any, name: str) -> None:
     """Let a graph hold a gradient that is registered under a name, instead of the registry."""
-    registered = ops.gradient_registry._registry
+    registered = ops._gradient_registry._registry
     entry, held = registered[name], weakref.ref(graph)
     if not hasattr(graph, _KEPT):
         setattr(graph, _KEPT, {})
