@@ -96,6 +96,10 @@ def test_of_several_outputs_the_scores_are_the_one_with_a_loss() -> None:
     seq2seq.model.compile(loss=[None, "sparse_categorical_crossentropy"])
     found = api.decode(seq2seq, X, start=1, end=END, max_length=LONGEST)
     assert list(found) == [fed(seq2seq, row, 1) for row in X]
+    assert "its scores are its output" in "".join(seq2seq.inference.notes)
+    assert len(api.decode(seq2seq, X, start=1, end=END, max_length=LONGEST, beam=IDS)) == len(X)  # of 12, not of 5
+    with pytest.raises(DecodeError, match="beam is 13; expected at most the 12 symbols"):
+        api.decode(seq2seq, X, start=1, end=END, beam=IDS + 1)
 
 
 LOOKING = f"{DENSE}(L.Concatenate()([said.rnn_output, L.Attention()([said.rnn_output, read])]))"

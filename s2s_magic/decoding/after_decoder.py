@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from s2s_magic import backend
+from s2s_magic.decoding.causality import is_by_position
 from s2s_magic.decoding.positions import looks_around
 from s2s_magic.decoding.spelling import Names
 from s2s_magic.errors import DecodeError
@@ -30,8 +30,6 @@ class {kind}(keras.layers.Layer):
         return tf.TensorShape([None, {classes}])
 
 """
-_CLOSE = 1e-4
-"""The largest difference, as a part of the largest score, of what is the same but for rounding."""
 _TRAINING_ALONE = ("Dropout", "SpatialDropout1D", "GaussianNoise", "GaussianDropout", "AlphaDropout")
 _SOFTMAX = ("nn.softmax", "nn.log_softmax", "softmax", "log_softmax")
 
@@ -85,38 +83,32 @@ def _between(seq2seq: Seq2Seq, names: Names, begin: Any, scores: Any) -> list[_C
             continue
         call = (backend.history(tensor)[0], *backend.call_of(tensor))
         wires = [leaf for leaf in tf.nest.flatten(call[1:]) if backend.is_keras_tensor(leaf)]
-        place = f"{seq2seq.name} cannot be decoded: {names.shown(call[0])} stands between the decoder and the scores, "
         if not all(backend.leads_to(begin, [wire], ()) for wire in wires):
-            raise DecodeError(f"{place}and reads more than the decoder's outputs")
-        if looks_around(*call) and not _is_by_position(begin, scores):
-            raise DecodeError(f"{place}and looks at more than one position")
+            raise _refused(seq2seq, names, call, "and reads more than the decoder's outputs")
         found.append(call)
+    unknown = [call for call in found if looks_around(*call)]
+    if unknown and not is_by_position(begin, scores):  # all together: one may undo what another does
+        raise _refused(seq2seq, names, unknown[0], "and looks at more than one position")
     return found
 
 
-def _is_by_position(begin: Any, scores: Any) -> bool:
-    """Try out whether the scores at a position are made of the decoder's output at that position alone."""
-    model = tf.keras.models.Model(begin, scores)
-    rows = np.random.default_rng(0).normal(size=(4, 6, begin.shape[-1])).astype(backend.dtype_of(begin))
-    try:
-        whole = np.asarray(model(tf.constant(rows), training=False), float)
-        steps = [np.asarray(model(tf.constant(rows[:2, [step]]), training=False), float) for step in range(6)]
-    except (tf.errors.OpError, ValueError):  # of a number of steps, or rows, that it does not take
-        return False
-    return bool(np.abs(np.concatenate(steps, 1) - whole[:2]).max() <= _CLOSE * np.abs(whole).max())
+def _refused(seq2seq: Seq2Seq, names: Names, call: _Call, why: str) -> DecodeError:
+    return DecodeError(
+        f"{seq2seq.name} cannot be decoded: {names.shown(call[0])} stands between the decoder and the scores, {why}"
+    )
 
 
 def _kind(call: _Call) -> str:
     """Return ``"softmax"``, or ``"none"`` for a call that changes nothing outside of training; else an empty text."""
     layer = call[0]
     operation = (backend.operation(layer) or "").removeprefix("tf.").removeprefix("keras.ops.")
-    if operation in _SOFTMAX or backend.stock_class(layer) == "Softmax" or _has_softmax(layer, "Activation"):
+    kind = backend.stock_class(layer)
+    if operation in _SOFTMAX or kind == "Softmax" or (kind == "Activation" and _has_softmax(layer)):
         return "softmax"
-    return "none" if operation == "identity" or backend.stock_class(layer) in _TRAINING_ALONE else ""
+    return "none" if operation == "identity" or kind in _TRAINING_ALONE else ""
 
 
-def _has_softmax(layer: Any, kind: str = "") -> bool:
-    """Return whether a layer, of this kind if one is given, ends with a softmax."""
-    names = [getattr(tf.keras.activations, name, None) for name in ("softmax", "log_softmax")]
-    right = not kind or backend.stock_class(layer) == kind
-    return right and getattr(layer, "activation", None) in [one for one in names if one is not None]
+def _has_softmax(layer: Any) -> bool:
+    """Return whether a layer ends with a softmax."""
+    known = [getattr(tf.keras.activations, name, None) for name in ("softmax", "log_softmax")]
+    return getattr(layer, "activation", None) in [one for one in known if one is not None]

@@ -69,8 +69,7 @@ def way_to_decode(seq2seq: Seq2Seq) -> Way:
     try:
         way = stepwise(seq2seq, names, outputs[0 if scores is None else scores.place[0]])
     except DecodeError as refusal:
-        why = str(refusal).partition(" cannot be decoded: ")[2]
-        return _reread(seq2seq, refusal, "; ".join(filter(None, [why, note])), scores)
+        return _reread(seq2seq, refusal, "; ".join(filter(None, [_reason(refusal), note])), scores)
     return replace(way, note=note)
 
 
@@ -81,12 +80,14 @@ def _greedy(seq2seq: Seq2Seq, names: Names, trained: Called) -> Way:
     found = _scores(seq2seq, names) if len(behind) > 1 else None
     number = found.place[0] if found is not None else behind[0] if behind else None
     try:
-        return greedy_decoder(seq2seq, names, trained, None if number is None else outputs[number])
+        way = greedy_decoder(seq2seq, names, trained, None if number is None else outputs[number])
     except DecodeError as refusal:
         if len(inputs) != 2:
             raise
         scores = found or _scores(seq2seq, names)
-        return _reread(seq2seq, refusal, str(refusal).partition(" cannot be decoded: ")[2], scores)
+        return _reread(seq2seq, refusal, _reason(refusal), scores)
+    classes = None if number is None else outputs[number].shape[2]
+    return replace(way, classes=classes, note="" if found is None else told(found))
 
 
 def _scores(seq2seq: Seq2Seq, names: Names) -> Output | None:
@@ -95,6 +96,10 @@ def _scores(seq2seq: Seq2Seq, names: Names) -> Output | None:
     if len(backend.ends(seq2seq.model)[1]) == 1:
         return found[0] if found else None
     return found[scores_among(seq2seq, found, lambda: wired(seq2seq, names, found))]
+
+
+def _reason(refusal: DecodeError) -> str:
+    return str(refusal).partition(" cannot be decoded: ")[2]
 
 
 def _reread(seq2seq: Seq2Seq, refusal: DecodeError, why: str, scores: Output | None = None) -> Way:
