@@ -106,7 +106,7 @@ class Decodings(list[Any]):
         self,
         n_best: Sequence[Sequence[Hypothesis]],
         table: Callable[[Decodings], Decoded],
-        attended: Callable[[list[list[int]]], list[list[Alignment]]],
+        attended: Callable[[list[tuple[int, list[int]]]], list[list[Alignment]]],
     ) -> None:
         super().__init__(found[0].output for found in n_best)
         self.n_best = [list(found) for found in n_best]
@@ -136,7 +136,7 @@ class Decodings(list[Any]):
         DecodeError
             When the model has no attention layer of Keras.
         """
-        return self._attended(self.ids)
+        return self._attended(list(enumerate(self.ids)))
 
     def table(self) -> Decoded:
         """Return the outputs beside their sources."""

@@ -11,7 +11,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from s2s_magic import api
 from s2s_magic.decoded import Alignment
 from s2s_magic.errors import DecodeError
-from test_attention_spec import PARTS, SOURCES, text
+from test_attention_spec import PADDED, PARTS, SOURCES, text
 from test_decoding import shaken
 from test_decoding_written import TEXTS
 
@@ -47,6 +47,21 @@ def test_weights_are_those_that_can_be_computed_by_hand(kind):
         assert alignment.layer == "attention"
         assert alignment.source == tuple(map(str, source))
         assert alignment.target == (*map(str, ids), *(["end"] if len(ids) < 5 else []))
+
+
+@pytest.mark.parametrize("more", ["", "input_feeding: true\n"])
+def test_many_sources_are_looked_at_together_as_they_are_alone(more):
+    model = shaken(api.build(text("luong", more=PADDED + more)))
+    sources = [SOURCES[number % len(SOURCES)][: 2 + number % 3] for number in range(150)]
+    together = api.decode(model, sources)
+    alone = {}
+    for source, ids, (found,) in zip(sources, together.ids, together.alignments, strict=True):
+        if (key := tuple(source)) not in alone:
+            alone[key] = api.decode(model, [source]).alignments[0][0]
+        assert (found.source, found.target) == (alone[key].source, alone[key].target)
+        assert found.source == tuple(map(str, source))
+        assert len(found.weights) == len(ids) + (len(ids) < 5)
+        np.testing.assert_allclose(found.weights, alone[key].weights, atol=1e-5)
 
 
 def covered(model, source, ids, kind, longest):

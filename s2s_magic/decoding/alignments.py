@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from s2s_magic.undoing import Changes
 
 SCORING = ("Attention", "AdditiveAttention", "MultiHeadAttention")
 """Keras's layers that return their weights when they are asked to."""
+TOGETHER = 64
+"""The most outputs whose alignments are computed at once."""
 
 
 class Attending:
@@ -65,18 +68,18 @@ class Attending:
         ours = ("training", "return_attention_scores")
         return [list(arguments), {name: value for name, value in settings.items() if name not in ours}]
 
-    def weights(self, source: Any, fed: Sequence[int]) -> list[Any]:
-        """Return the weights of each attention layer, of shape (steps, positions), for one source and what is fed."""
-        ids = np.array([fed], np.int32)
-        made = tf.nest.flatten(self._probe([source, ids] if self._source_first else [ids, source], training=False))
+    def weights(self, sources: Any, fed: Any) -> list[Any]:
+        """Return the weights of each attention layer, (rows, steps, positions), for sources and a matrix of fed ids."""
+        ids = np.asarray(fed, np.int32)
+        made = tf.nest.flatten(self._probe([sources, ids] if self._source_first else [ids, sources], training=False))
         values = iter(made)
         filled = tf.nest.map_structure(lambda one: next(values) if backend.is_keras_tensor(one) else one, self._given)
         found = []
         for call, (arguments, settings) in zip(self._calls, filled, strict=True):
             layer = self._seq2seq.live.layers[call.object]
             _, scores = layer(*arguments, **settings, training=False, return_attention_scores=True)
-            scores = np.asarray(tf.cast(scores, tf.float32))[0]
-            found.append(scores.mean(axis=0) if scores.ndim == 3 else scores)
+            scores = np.asarray(tf.cast(scores, tf.float32))
+            found.append(scores.mean(axis=1) if scores.ndim == 4 else scores)
         return found
 
 
@@ -84,13 +87,15 @@ def alignments(
     seq2seq: Seq2Seq,
     way: Way,
     source: Sources,
-    ids: Sequence[Sequence[int] | None],
+    outputs: Sequence[tuple[int, Sequence[int]]],
     *,
     start: int,
     end: int | None,
     most: int,
 ) -> list[list[Alignment]]:
-    """Return for each source the alignments of its output, one for each attention layer.
+    """Return for each output its alignments, one for each attention layer.
+
+    Outputs of one length whose sources have one length are computed together, so that none is padded.
 
     Parameters
     ----------
@@ -98,34 +103,40 @@ def alignments(
         The model, and how it is decoded.
     source
         The rows.
-    ids
-        The output of each, without the end id; None for one whose alignments are not asked for, which has none.
+    outputs
+        The number of a row, and an output of it, without the end id; a row may have several.
     start, end
         The ids that were fed first, and that ended outputs.
     most
         The most ids in an output: one that has as many did not end.
     """
     made = None if seq2seq.inference is None else seq2seq.inference.namespace
-    found: list[list[Alignment]] = []
+    ended = [[*said, end] if end is not None and len(said) < most else list(said) for _, said in outputs]
+    found: list[list[Alignment]] = [[] for _ in outputs]
     with Changes() as changes, changes, changes:
         backend.keep_as_it_runs(changes, seq2seq.model)
         attending = Attending(seq2seq, way) if way.attending is None else way.attending(made or {})
-        for number, said in enumerate(ids):
-            if said is None:
-                found.append([])
-                continue
-            row = source.take([number])
-            ended = [*said, end] if end is not None and len(said) < most else list(said)
-            weights = attending.weights(row, [start, *ended[:-1]])
-            read = tokens_of(seq2seq, "source", np.asarray(row)[0])
-            wrote = tokens_of(seq2seq, "target", said) + (["end"] if len(ended) > len(said) else [])
-            found.append(
-                [
-                    Alignment(name, tuple(read), tuple(wrote), tuple(map(tuple, each.tolist())))
+        sizes = [(int(source.lengths[number]), len(wrote)) for (number, _), wrote in zip(outputs, ended, strict=True)]
+        for places in _of_one_size(sizes):
+            rows = source.take([outputs[place][0] for place in places])
+            weights = attending.weights(rows, [[start, *ended[place][:-1]] for place in places])
+            for row, place in enumerate(places):
+                read = tokens_of(seq2seq, "source", np.asarray(rows)[row])
+                said = outputs[place][1]
+                wrote = tokens_of(seq2seq, "target", said) + (["end"] if len(ended[place]) > len(said) else [])
+                found[place] = [
+                    Alignment(name, tuple(read), tuple(wrote), tuple(map(tuple, each[row].tolist())))
                     for name, each in zip(attending.names, weights, strict=True)
                 ]
-            )
     return found
+
+
+def _of_one_size(sizes: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
+    """Yield the places of equal sizes, at most `TOGETHER` at once; those of outputs without a step have no weights."""
+    order = sorted((place for place, (_, steps) in enumerate(sizes) if steps), key=lambda place: sizes[place])
+    for _, group in groupby(order, key=lambda place: sizes[place]):
+        alike = list(group)
+        yield from (alike[at : at + TOGETHER] for at in range(0, len(alike), TOGETHER))
 
 
 def tokens_of(seq2seq: Seq2Seq, side: str, ids: Any) -> list[str]:

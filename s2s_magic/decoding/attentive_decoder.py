@@ -119,15 +119,15 @@ class _Attending:
         self._encoder, self._decoder, self._structure = encoder, decoder, structure
         self.names = names
 
-    def weights(self, source: Any, fed: Sequence[int]) -> list[Any]:
-        """Return the weights of each mechanism, of shape (steps, positions), for one source and what is fed."""
-        state, advance = _started(self._encoder, self._decoder, self._structure, source)
+    def weights(self, sources: Any, fed: Any) -> list[Any]:
+        """Return the weights of each mechanism, (rows, steps, positions), for sources and the ids that are fed."""
+        state, advance = _started(self._encoder, self._decoder, self._structure, sources)
         found = []
-        for number in fed:
-            read = tf.identity(self._decoder.sampler.embedding_fn(tf.constant([number])))
+        for ids in np.asarray(fed, np.int32).T:
+            read = tf.identity(self._decoder.sampler.embedding_fn(tf.constant(ids)))
             _, state, alignments = advance(read, state)
-            found.append([np.asarray(tf.cast(one, tf.float32))[0] for one in alignments])
-        return [np.stack(each) for each in zip(*found, strict=True)]
+            found.append([np.asarray(tf.cast(one, tf.float32)) for one in alignments])
+        return [np.stack(each, axis=1) for each in zip(*found, strict=True)]
 
 
 def _steps(encoder: Any, decoder: Any, structure: Any) -> Steps:

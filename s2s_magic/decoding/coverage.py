@@ -15,6 +15,8 @@ Row = list[tuple[Any, ...]]
 """The outputs of one source: ids, log-probability and score."""
 _LEAST = 1e-9
 """The least coverage of a position, so that one that was not looked at at all costs a finite amount."""
+AT_ONCE = 8
+"""How many outputs of a source are looked at in one go: what is computed together costs less than what it spares."""
 
 
 def coverage(alignments: Sequence[Alignment]) -> float:
@@ -44,25 +46,28 @@ def with_met(rows: Iterable[Row], met: Met) -> Iterator[Row]:
 
 
 def ranked(
-    rows: Sequence[Row], weight: float, wanted: int, attended: Callable[[Any], list[list[Alignment]]]
+    rows: Sequence[Row],
+    weight: float,
+    wanted: int,
+    attended: Callable[[list[tuple[int, Sequence[int]]]], list[list[Alignment]]],
 ) -> list[Row]:
     """Return the ``wanted`` best outputs of each source by their scores and ``weight`` times their coverage.
 
-    ``attended`` maps an output of each source to its alignments; None in the place of one, to none. Coverage is at most
-    0, so outputs are looked at by falling scores, until no other one can be among the best.
+    ``attended`` maps the numbers of sources and outputs of them to the outputs' alignments. Coverage is at most 0, so
+    outputs are looked at by falling scores, some of each source at a time, until no other can be among the best.
     """
     waiting = [sorted(row, key=lambda one: one[-1]) for row in rows]
     best: list[Row] = [[] for _ in rows]
     while True:
         looked = [
-            left.pop() if left and (len(found) < wanted or left[-1][-1] > found[-1][-1]) else None
-            for left, found in zip(waiting, best, strict=True)
+            (number, left.pop())
+            for number, (left, found) in enumerate(zip(waiting, best, strict=True))
+            for _ in range(AT_ONCE)
+            if left and (len(found) < wanted or left[-1][-1] > found[-1][-1])
         ]
-        if all(one is None for one in looked):
+        if not looked:
             return best
-        told = attended([None if one is None else one[0] for one in looked])
-        for place, (one, alignments) in enumerate(zip(looked, told, strict=True)):
-            if one is not None:
-                *rest, score = one
-                counted = [*best[place], (*rest, score + weight * coverage(alignments))]
-                best[place] = sorted(counted, key=lambda each: -each[-1])[:wanted]
+        told = attended([(number, one[0]) for number, one in looked])
+        for (number, (*rest, score)), alignments in zip(looked, told, strict=True):
+            best[number].append((*rest, score + weight * coverage(alignments)))
+        best = [sorted(found, key=lambda one: -one[-1])[:wanted] for found in best]

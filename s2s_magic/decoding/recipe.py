@@ -16,8 +16,11 @@ class TellsWeights(Protocol):
 
     names: Sequence[str]
 
-    def weights(self, source: Any, fed: Sequence[int]) -> list[Any]:
-        """Return the weights of each attention, of shape (steps, positions), for one source and what is fed."""
+    def weights(self, sources: Any, fed: Any) -> list[Any]:
+        """Return the weights of each attention, (rows, steps, positions), for sources and the ids that are fed.
+
+        The ids are a matrix, of shape (rows, steps).
+        """
 
 
 @dataclass(frozen=True)
