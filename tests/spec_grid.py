@@ -23,8 +23,8 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "both ways": (False, True),
     "decoder": ("same", "same", "bridged", "zeros"),
     "attention": ("none", "luong", "luong(8, scale=true)", "bahdanau", "bahdanau(5)"),
-    "feeding": ("", "", "luong(8, scale=true)", "bahdanau(5, normalize=true)", "[luong, bahdanau(5)]"),
-    "scheduled": ("", "", "", "0.5", "0.25, inverse_sigmoid, steps=2", "0.9, exponential", "0.1, constant"),
+    "feeding": ("", "", "", "", "", "luong(8, scale=true)", "bahdanau(5, normalize=true)", "[luong, bahdanau(5)]"),
+    "scheduled": (*[""] * 12, "0.5", "0.25, inverse_sigmoid, steps=2", "0.9, exponential", "0.1, constant"),
     "monotonic": (False, True),
     "residual": (False, True),
     "layer_norm": (False, True),
@@ -49,17 +49,30 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 }
 
 
-_OF_SEQUENCES = ("residual", "layer_norm", "tie_output", "dropout")
-
-
 def grid(number: int, seed: int = 0) -> list[str]:
     """Return different specs, drawn at random so that any two settings meet."""
     draw, found = random.Random(seed), dict.fromkeys(())
     while len(found) < number:
-        text = _written({name: draw.choice(values) for name, values in CHOICES.items()})
+        text = _written(_going_together({name: draw.choice(values) for name, values in CHOICES.items()}))
         if text:
             found[text] = None
     return list(found)
+
+
+def _going_together(given: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what a decoder that runs step by step has no place for."""
+    left_out: dict[str, Any] = {}
+    if given["feeding"] or given["scheduled"] or given["tfa"]:
+        left_out |= {
+            "residual": False,
+            "layer_norm": False,
+            "precision": given["precision"].replace("mixed_bfloat16", ""),
+        }
+    if given["scheduled"] or (given["tfa"] and not given["feeding"]):
+        left_out |= {"tie_output": False, "dropout": ""}
+    if given["scheduled"] or given["tfa"]:
+        left_out |= {"attention": "none"}  # without input feeding, which has mechanisms of its own
+    return given | left_out
 
 
 def _written(given: dict[str, Any]) -> str:
@@ -102,12 +115,7 @@ def _written(given: dict[str, Any]) -> str:
     ]
     text = "\n".join(filter(None, lines)) + "\n"
     contradicts = (
-        (
-            bool(given["feeding"] or given["scheduled"] or given["tfa"])
-            and (any(f"\n{key}:" in text for key in _OF_SEQUENCES) or given["precision"] == "mixed_bfloat16")
-        )
-        or ((given["tfa"] or given["scheduled"]) and "\nattention:" in text and not given["feeding"])
-        or (given["residual"] and max(layers, number) == 1)
+        (given["residual"] and max(layers, number) == 1)
         or ("output" in given["freeze"] and given["tie_output"])
         or ("attention" in given["freeze"] and attention == "none")
         or ("bridge" in given["freeze"] and given["decoder"] != "bridged")

@@ -9,6 +9,7 @@ from tensorflow import keras
 
 from kerases import KERAS3
 from s2s_magic import api
+from s2s_magic.acceleration import ACCELERATED
 from s2s_magic.errors import SpecError
 from s2s_magic.source import Dialect, generate
 from s2s_magic.spec import parse_spec
@@ -32,16 +33,21 @@ FED = np.c_[np.zeros([16, 1], int), Y[:, :-1]]
 class Loop(keras.Model):
     """Luong's attention with input feeding, one step after the other, written with Keras's layers alone."""
 
-    def __init__(self, added):
+    def __init__(self, added, tied):
         super().__init__()
-        self.embed = keras.layers.Embedding(9, 4)
+        self.embed = keras.layers.Embedding(9, 6 if tied else 4)
         self.encoder = keras.layers.LSTM(6, return_sequences=True, return_state=True)
         self.memory = keras.layers.Dense(5 if added else 6, use_bias=False)
         self.cell = keras.layers.LSTMCell(6)
         self.query = keras.layers.Dense(5, use_bias=False)
         self.sum = self.add_weight(shape=[5], initializer="glorot_uniform", name="v") if added else None
         self.join = keras.layers.Dense(6, activation="tanh", use_bias=False)
-        self.out = keras.layers.Dense(9, activation="softmax")
+        self.out = None if tied else keras.layers.Dense(9, activation="softmax")
+
+    def scores(self, attended):
+        if self.out is None:
+            return tf.nn.softmax(tf.matmul(attended, self.embed.embeddings, transpose_b=True))
+        return self.out(attended)
 
     def steps(self, source, fed):
         read, *state = self.encoder(self.embed(source))
@@ -54,7 +60,7 @@ class Loop(keras.Model):
                 scores = tf.reduce_sum(self.sum * tf.tanh(keys + self.query(made)[:, None]), -1)
             weights = tf.nn.softmax(scores)
             attended = self.join(tf.concat([made, tf.einsum("bm,bmu->bu", weights, read)], -1))
-            said.append(self.out(attended))
+            said.append(self.scores(attended))
             looked.append(weights)
         return tf.stack(said, 1), tf.stack(looked, 1)
 
@@ -64,10 +70,11 @@ class Loop(keras.Model):
 
 def same(kind, wide=False):
     """Return a spec's model, and the same written by hand with equal weights, which may be drawn from a wide range."""
-    ours = api.build(BASE.format(kind=kind))
+    tied = "tie_output" in kind
+    ours = api.build(BASE.format(kind=kind).replace("embed: 4", "embed: 6" if tied else "embed: 4"))
     if wide:
         shaken(ours)
-    theirs = Loop(added=kind.startswith("bahdanau"))
+    theirs = Loop(added=kind.startswith("bahdanau"), tied=tied)
     theirs([X, FED])
     mine = {variable.owner: [] for variable in ours.ledger.variables.values()}
     for key, variable in ours.ledger.variables.items():
@@ -89,7 +96,7 @@ def same(kind, wide=False):
     return ours, theirs
 
 
-@pytest.mark.parametrize("kind", ["luong", "bahdanau(5)"])
+@pytest.mark.parametrize("kind", ["luong", "bahdanau(5)", "luong\ntie_output: true", "bahdanau(5)\ntie_output: true"])
 def test_losses_are_those_of_a_loop_written_by_hand(kind):
     ours, theirs = same(kind)
     theirs.compile("adam", "sparse_categorical_crossentropy")
@@ -121,6 +128,26 @@ def test_it_is_built_fitted_decoded_and_saved(kind, tmp_path):
             assert (totals <= 1 + 1e-5).all()
             if "monotonic" not in kind:
                 np.testing.assert_allclose(totals, 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("lines", ["dropout: 0.3", "dropout: {outputs: 0.3}\ntie_output: true", "tie_output: true"])
+def test_what_a_cell_attended_to_is_scored_outside_of_its_decoder(lines, tmp_path):
+    text = BASE.format(kind=f"luong\n{lines}").replace("vocab: 9\nembed: 4", "vocab: 12\nembed: 6") + PADDED
+    model = check(text, tmp_path)
+    assert model.namespace["decoder"].output_layer is None
+    assert ("output_layer" in model.namespace) == ("tie_output" not in lines)
+    given = [X, FED, np.full(16, 4)]
+    moving = [np.asarray(model.model(given, training=True)) for _ in range(2)]
+    assert (np.abs(moving[0] - moving[1]).max() > 0) == ("dropout" in lines)
+    losses = []
+    for accelerate in ("true", "false"):
+        model = shaken(api.build(text))
+        body = f"source: S\ntarget: T\nepochs: 2\nbatch: 8\nshuffle: false\nseed: 2\naccelerate: {accelerate}\n"
+        api.fit(model, body, {"S": X, "T": Y}, progress=lambda _: None)
+        losses.append(model.history["loss"])
+        assert (model.evidence.runs[-1].accelerated.get("decoder") == ACCELERATED) == (accelerate == "true")
+    assert np.isfinite(losses).all()
+    assert np.allclose(*losses, rtol=1e-5) or "dropout" in lines
 
 
 def test_padding_is_not_attended_to():
@@ -180,6 +207,10 @@ def test_a_model_with_a_wrapper_written_by_hand_is_decoded(mask, kept):
             "attention: luong\ncode: keras",
             "line 7, column 7: input_feeding is written with a decoder that runs step by step",
         ),
+        (
+            "attention: luong\ndropout: 0.2\nfeeding: scheduled(0.2)",
+            "line 7, column 10: 'dropout' is written with layers over whole sequences, and feeding with a decoder",
+        ),
         ("attention: [luong(5)]", "luong multiplies the decoder's outputs, of 6 units"),
         ("attention: [luong(6, scale=true), lung]", "unknown kind 'lung'"),
     ],
@@ -211,3 +242,8 @@ def test_what_needs_input_feeding_says_so(lines, words):
 def test_the_source_is_the_golden_file(operations, golden):
     spec = parse_spec(BASE.format(kind="[luong(6, scale=true), bahdanau(5, normalize=true)]") + PADDED)
     golden(f"source/input_feeding_{operations}.txt", generate(spec, Dialect("tfa", operations, addons=False)))
+
+
+def test_the_source_with_dropout_and_a_tied_table_is_the_golden_file(golden):
+    text = BASE.format(kind="luong\ndropout: 0.2\ntie_output: true").replace("embed: 4", "embed: 6") + PADDED
+    golden("source/input_feeding_tied.txt", generate(parse_spec(text), Dialect("tfa", "tf", addons=False)))

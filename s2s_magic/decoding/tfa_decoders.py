@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import tensorflow as tf
+from tensorflow import keras
 
 from s2s_magic import backend
 from s2s_magic.decoding.after_decoder import scores_layer
@@ -219,7 +220,7 @@ def _embedding(seq2seq: Seq2Seq, names: Names, tensor: Any) -> tuple[str, str, s
                 f"{seq2seq.name} cannot be decoded: {names.shown(layer)} stands between the ids and the decoder, "
                 f"{UNKNOWN}"
             )
-    embeddings = [layer for layer, _, _ in path if backend.kind_of(layer) == "embedding"]
+    embeddings = [layer for layer, _, _ in path if isinstance(layer, keras.layers.Embedding)]
     if len(path) == 1 and embeddings:
         name = names.layer(embeddings[0])
         return name, name, ""

@@ -171,17 +171,17 @@ def _embeddings(spec: Spec) -> str:
 
 
 def _decoder_parts(spec: Spec, dialect: Dialect) -> str:
-    size, dropped = _size_name(spec, "vocab", "target"), _output_dropout(spec)
+    size = _size_name(spec, "vocab", "target")
     if dialect.decoder == "keras":
         lines = [
             PARTS if not spec.tie_output else TIED_PARTS,
             *decoder_layers(spec),
             *attention_layers(spec),
-            *([f"output_dropout = keras.layers.Dropout({dropped})"] if dropped else []),
-            *([_output_layer(spec, size)] if not spec.tie_output else []),
+            *_scoring_layers(spec, size),
         ]
     else:
-        feeds = "the sampler feeds it the true ids, the output layer scores the next one."
+        scorer = "embedding" if spec.tie_output else "output layer"
+        feeds = f"the sampler feeds it the true ids, the {scorer} scores the next one."
         sampler = [f"sampler = {dialect.sampler}.TrainingSampler()"]
         if spec.feeding is not None:
             feeds = "the sampler feeds it true or drawn ids, the output layer scores the next."
@@ -191,13 +191,35 @@ def _decoder_parts(spec: Spec, dialect: Dialect) -> str:
             *sampler,
             *cell_lines(spec.decoder),
             *(attention_cell(spec) if spec.input_feeding else []),
-            f"output_layer = keras.layers.Dense({size})",
+            *(_scoring_layers(spec, size) if _scores_outside(spec) else [f"output_layer = keras.layers.Dense({size})"]),
         ]
     return "\n".join(lines)
 
 
+def _scores_outside(spec: Spec) -> bool:
+    """Return whether scores are made of what a decoder of TFA's API returns, and not by a layer within it."""
+    return spec.tie_output or bool(_output_dropout(spec))
+
+
+def _scoring_layers(spec: Spec, size: str) -> list[str]:
+    """Write the layers that make probabilities of what a decoder's layers, or one of TFA's API, return."""
+    dropped = _output_dropout(spec)
+    return [
+        *([f"output_dropout = keras.layers.Dropout({dropped})"] if dropped else []),
+        *([_output_layer(spec, size)] if not spec.tie_output else []),
+    ]
+
+
+def _scored(spec: Spec, last: str) -> str:
+    """Write how the layers of `_scoring_layers`, or the embedding, make probabilities of what is read last."""
+    read = f"output_dropout({last})" if _output_dropout(spec) else last
+    if spec.tie_output:
+        return f"Y_proba = {'embeddings' if spec.shared else 'target_embeddings'}({read}, scores=True)"
+    return f"Y_proba = output_layer({read})"
+
+
 def _output_layer(spec: Spec, size: str) -> str:
-    """Write the output layer of a decoder of Keras's own layers; a softmax needs the digits of float32."""
+    """Write the output layer outside of a decoder; a softmax needs the digits of float32."""
     wide = {"dtype": '"float32"'} if spec.mixes_precision else {}
     return statement(call("keras.layers.Dense", size, activation='"softmax"', **wide), to="output_layer")
 
@@ -210,23 +232,20 @@ def _decoder(spec: Spec, dialect: Dialect) -> str:
     if dialect.decoder == "keras":
         comment = "# Decoder: a step for each target id, and a probability for each id that may follow."
         attending, last = attention_calls(spec, dialect)
-        last = f"output_dropout({last})" if _output_dropout(spec) else last
-        scored = f"Y_proba = output_layer({last})"
-        if spec.tie_output:
-            scored = f"Y_proba = {'embeddings' if spec.shared else 'target_embeddings'}({last}, scores=True)"
-        return "\n".join([comment, *decoder_calls(spec), *attending, scored])
+        return "\n".join([comment, *decoder_calls(spec), *attending, _scored(spec, last)])
     cell = "attention_cell" if spec.input_feeding else "decoder_cell"
     state = "attention_state" if spec.input_feeding else initial_state(spec)
-    made = call(dialect.basic_decoder, cell, "sampler", output_layer="output_layer")
+    outside = _scores_outside(spec)
+    made = call(dialect.basic_decoder, cell, "sampler", **({} if outside else {"output_layer": "output_layer"}))
     given = {"initial_state": state, "sequence_length": "sequence_lengths"}
     if spec.feeding is not None:
         given["sampling_probability"] = "feeding_rate(decoder_inputs)"
-    called = call("decoder", "decoder_embeddings", **given)
+    called, read = call("decoder", "decoder_embeddings", **given), "final_outputs.rnn_output"
     lines = [
         "# Decoder: a step of the cell for each target id, and a probability for each id that may follow.",
         *([attention_state(spec)] if spec.input_feeding else []),
         statement(made, to="decoder"),
         statement(called, to="final_outputs, final_state, final_sequence_lengths"),
-        f"Y_proba = {dialect['softmax']}(final_outputs.rnn_output)",
+        _scored(spec, read) if outside else f"Y_proba = {dialect['softmax']}({read})",
     ]
     return "\n".join(lines)

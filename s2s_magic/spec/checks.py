@@ -95,9 +95,10 @@ def _check_feeding(spec: Spec, faults: Faults) -> None:
     if spec.of_keras_alone:
         key = spec.of_keras_alone[0]
         more = ", or give 'input_feeding: true' as well" if key == "attention" else ""
+        way = ways[-1] if key in ("dropout", "tie_output") else ways[0]
         faults.add(
             spec.place_of(key),
-            f"'{key}' is written with layers over whole sequences, and {ways[0]} with a decoder that runs step by "
+            f"'{key}' is written with layers over whole sequences, and {way} with a decoder that runs step by "
             f"step: leave one of them out{more}",
         )
     elif spec.code == "keras":

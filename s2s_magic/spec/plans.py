@@ -162,7 +162,10 @@ class Spec(Placed):
     def of_keras_alone(self) -> tuple[str, ...]:
         """The keys that were written and that a decoder of TFA's API has no place for."""
         keys = ("attention", "residual", "layer_norm", "dropout", "tie_output")
-        found = [key for key in keys if getattr(self, key) and not (key == "attention" and self.input_feeding)]
+        placed = {"attention"} if self.input_feeding else set()
+        if self.input_feeding and self.feeding is None:  # what a cell with attention gives can be scored outside of it
+            placed |= {"dropout", "tie_output"}
+        found = [key for key in keys if getattr(self, key) and key not in placed]
         return (*found, *(["precision"] if self.mixes_precision else []))
 
     @property
