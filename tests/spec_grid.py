@@ -86,7 +86,8 @@ def _written(given: dict[str, Any]) -> str:
     elif given["decoder"] == "zeros":
         number = layers + 1
     bridge = {"same": "", "bridged": "bridge: dense", "zeros": "bridge: zero"}[given["decoder"]]
-    size = 8 if given["tie_output"] else 5
+    mechanisms = 2 if given["feeding"].startswith("[") else 1
+    size = 8 * mechanisms if given["tie_output"] else 5
     attention = given["feeding"] or given["attention"]
     vocab = "{source: 11, target: 12}" if given["apart"] or given["tokens"].startswith("{") else "12"
     tokens = f"tokens: {given['tokens']}" if given["tokens"] else ""

@@ -211,6 +211,11 @@ def test_a_model_with_a_wrapper_written_by_hand_is_decoded(mask, kept):
             "attention: luong\ndropout: 0.2\nfeeding: scheduled(0.2)",
             "line 7, column 10: 'dropout' is written with layers over whole sequences, and feeding with a decoder",
         ),
+        (
+            "attention: [luong, bahdanau]\ntie_output: true",
+            "line 7, column 13: the table of the embeddings, of size 4, is multiplied with what 2 attention mechanisms "
+            "give, of 12 units: give 'embed: 12'",
+        ),
         ("attention: [luong(5)]", "luong multiplies the decoder's outputs, of 6 units"),
         ("attention: [luong(6, scale=true), lung]", "unknown kind 'lung'"),
     ],

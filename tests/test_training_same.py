@@ -42,6 +42,27 @@ import tensorflow_addons as tfa
 pairs = [(keras.optimizers.legacy.Adam(1e-2), [emb, lstm]), (keras.optimizers.legacy.SGD(0.5), head)]
 model.compile(tfa.optimizers.MultiOptimizer(pairs), "{LOSS}")
 """
+LOOP = """\
+class Loop(L.Layer):
+    def __init__(self):
+        super().__init__()
+        self.cell = L.LSTMCell(8, dropout=0.5, recurrent_dropout=0.3)
+
+    def build(self, shape):
+        self.cell.build((shape[0], shape[-1]))
+        super().build(shape)
+
+    def call(self, x, training=None):
+        FORGET
+        state, outputs = [x[:, 0] * 0, x[:, 0] * 0], []
+        for step in range(6):
+            output, state = self.cell(x[:, step], state, training=training)
+            outputs.append(output)
+        return K.stack(outputs, 1)
+loop = Loop()
+"""
+"""A layer that runs a cell by itself; the cell keeps its dropout masks until it is told to forget them."""
+FORGET = "self.cell.reset_dropout_mask(); self.cell.reset_recurrent_dropout_mask()"
 OWN_STEP = """\
 class Own(keras.Model):
     def train_step(self, data):
@@ -267,3 +288,19 @@ def test_many_fits_keep_one_graph_and_trace_nothing_anew():
             api.fit(model, each, NAMES, progress=quiet)
         counts.append(graphs())
     assert counts[1:] == counts[:1] * 2, "fits that differ in size, length and validation"
+
+
+@pytest.mark.parametrize("forget", [FORGET, *([] if KERAS3 else ["pass"])])  # Keras 3 traces such a cell once alone
+def test_cells_keep_no_dropout_of_what_a_fit_measures(forget):
+    """The shares of calls are measured by running the model as it is, with a batch of the fit."""
+    code = LOOP.replace("FORGET", forget).replace("K.stack", "keras.ops.stack" if KERAS3 else "tf.stack")
+    code += TAGGER.replace("head(lstm(emb(x)))", "head(loop(emb(x)) + L.Dense(8)(emb(x)))") + COMPILED
+    model = assert_fits_alike(code, between=lambda model: model(X[:1]))
+    before = [id(value) for name, value in vars(model.namespace["loop"].cell).items() if "dropout_mask" in name]
+    for rows in (16, 5):  # beside the one row of the calls between
+        names = {"X": X[: 2 * rows], "Y": Y[: 2 * rows]}
+        api.fit(model, f"source: X\ntarget: Y\nbatch: {rows}\naccelerate: off\n", names, progress=quiet)
+        assert len(model.evidence.by_call) == 2
+        assert np.asarray(model.model(X[:1])).shape == (1, 6, 20)
+    after = [id(value) for name, value in vars(model.namespace["loop"].cell).items() if "dropout_mask" in name]
+    assert KERAS3 or after == before

@@ -30,9 +30,16 @@ def keep_random_states(changes: Changes) -> None:
 
 
 def keep_as_it_runs(changes: Changes, model: Any) -> None:
-    """Restore, when changes are undone, what running a model changes: its own states, and all random states."""
+    """Restore, when changes are undone, what running a model changes: its own states, and all random states.
+
+    A cell that is not run by a layer of Keras keeps its dropout masks until it is told to forget them. Until changes
+    are undone it has none, and so it takes batches of any size; then it has those that it had.
+    """
     keep_random_states(changes)
     changes.undo_by(backend.values_of(backend.running_state(model)))
+    for layer in backend.reached(model):
+        for name, empty in backend.empty_masks(layer).items():
+            changes.replace(layer, name, empty)
 
 
 def keep_generator(changes: Changes, owner: object, name: str) -> None:

@@ -129,11 +129,13 @@ def _check_layers(spec: Spec, faults: Faults) -> None:
             "a layer adds what it reads from the second layer on, and encoder and decoder have one each: give several, "
             f"such as 'encoder: 2 * {spec.encoder}', or leave 'residual' out",
         )
-    if spec.tie_output and spec.embed.target != spec.decoder.units:
+    mechanisms = max(len(spec.attention), 1)  # each gives as many numbers as the decoder has units
+    if spec.tie_output and spec.embed.target != (read := spec.decoder.units * mechanisms):
+        what = "the decoder's outputs" if mechanisms == 1 else f"what {mechanisms} attention mechanisms give"
         faults.add(
             spec.place_of("tie_output"),
-            f"the table of the embeddings, of size {spec.embed.target}, is multiplied with the decoder's outputs, of "
-            f"{spec.decoder.units} units: give 'embed: {spec.decoder.units}', or leave 'tie_output' out",
+            f"the table of the embeddings, of size {spec.embed.target}, is multiplied with {what}, of {read} units: "
+            f"give 'embed: {read}', or leave 'tie_output' out",
         )
     if spec.code == "tfa" and spec.of_keras_alone:
         faults.add(

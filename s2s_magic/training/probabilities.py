@@ -48,8 +48,7 @@ def _by_numbers(model: Any, table: Table) -> bool:
     rows = table.select(np.zeros(model.inputs[0].shape[0] or 1, np.int64))
     inputs = tf.nest.map_structure(lambda value: value if tf.is_tensor(value) else tf.constant(value), rows.arrays()[0])
     with Changes() as changes, changes, changes:
-        backend.keep_random_states(changes)
-        changes.undo_by(backend.values_of(backend.running_state(model)))
+        backend.keep_as_it_runs(changes, model)
         output = tf.nest.flatten(model(inputs, training=False))[0]
     numbers = np.asarray(tf.cast(output, tf.float64))
     return bool((numbers >= 0).all() and (np.abs(numbers.sum(-1) - 1) < ROUNDING).all())

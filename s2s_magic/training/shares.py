@@ -90,8 +90,7 @@ def gradient_parts(seq2seq: Seq2Seq, batch: Sequence[Any]) -> dict[str, dict[int
     }
     running = _Running()
     with Changes() as changes, changes, changes:
-        backend.keep_random_states(changes)
-        changes.undo_by(backend.values_of(backend.running_state(model)))
+        backend.keep_as_it_runs(changes, model)
         tape = changes.enter(tf.GradientTape())
         tape.watch(list(zeros.values()))
         counts = [_use_own_copies(changes, one, zeros, running) for one in sharing]

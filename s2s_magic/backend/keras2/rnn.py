@@ -85,3 +85,10 @@ def _step_by_step(cells: list[Any], x: Any, training: Any, *, outside: bool) -> 
             if cell.dropout:
                 _mask(cell, first_input(cell, x), training, cell)
     return masks_of_steps(cells, x, lambda cell, like: _mask(cell, like, training, cell))
+
+
+def empty_masks(cell: Any) -> dict[str, Any]:
+    """Return the attributes in which a cell keeps its dropout masks from one call to the next, with none in them."""
+    names = ("_dropout_mask_cache", "_recurrent_dropout_mask_cache")
+    kept = {name: vars(cell)[name] for name in names if name in vars(cell)}
+    return {name: type(cache)(cache.default_factory) for name, cache in kept.items()}

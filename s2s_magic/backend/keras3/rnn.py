@@ -72,3 +72,8 @@ def _new_mask(cell: Any, like: Any) -> Any:
     mask = cell.get_dropout_mask(like)
     cell.reset_dropout_mask()
     return mask
+
+
+def empty_masks(cell: Any) -> dict[str, Any]:
+    """Return the attributes in which a cell keeps its dropout masks from one call to the next, with none in them."""
+    return dict.fromkeys(("_dropout_mask", "_recurrent_dropout_mask")) if hasattr(cell, "get_dropout_mask") else {}
