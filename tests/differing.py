@@ -81,9 +81,11 @@ def by_keras(program: Program, *, nudged: bool = False) -> State:
             if nudged:
                 _nudge(names["model"])
             history = []
-            for _ in range(FITS):
+            for number in range(FITS):
+                if number:
+                    exec(program.between, names)
                 keras.utils.set_random_seed(SEED)
-                history.append(eval(program.fit_code, names).history)
+                history.append(eval(program.fit_code(number), names).history)
         except Exception as error:
             raise Invalid(_in_one_line(error)) from error
         return _state(names["model"], history, {})
@@ -104,9 +106,11 @@ def by_us(program: Program, accelerate: bool) -> State:
         model = names["model"]
         told: dict[str, str] = {}
         epochs, history = 0, []
-        for _ in range(FITS):
+        for number in range(FITS):
+            if number:
+                exec(program.between, names)
             before = [v.numpy() for v in model.weights]
-            body = f"{program.body}seed: {SEED}\naccelerate: {'on' if accelerate else 'off'}\n"
+            body = f"{program.body(number)}seed: {SEED}\naccelerate: {'on' if accelerate else 'off'}\n"
             try:
                 s2s_magic.fit(traced, body, names, progress=lambda _: None)
             except Seq2SeqError as error:
@@ -206,8 +210,9 @@ class Outcome:
     def __str__(self) -> str:
         how = {True: "accelerated", False: "not accelerated", None: "by Keras"}[self.accelerated]
         program = self.program
-        twice = f"for _ in range({FITS}):\n    keras.utils.set_random_seed({SEED})\n    {program.fit_code}"
-        return f"{self.ended}, {how}: {self.details}\n{program.code}{twice}\n# in words:\n{program.body}"
+        seeded = [f"keras.utils.set_random_seed({SEED})\n{program.fit_code(number)}\n" for number in range(FITS)]
+        twice = f"{program.between}\n".join(seeded)
+        return f"{self.ended}, {how}: {self.details}\n{program.code}{twice}# in words:\n{program.body(0)}"
 
 
 def reported(outcomes: list[Outcome]) -> str:

@@ -18,7 +18,7 @@ model.compile({optimizer}, keras.losses.SparseCategoricalCrossentropy(from_logit
 
 def _tagger(body: str, *, optimizer: str = "keras.optimizers.SGD(0.1)", batch: int = 4, more: str = "") -> Program:
     code = IMPORTS + ADDONS + _TAGGED.format(body=body, optimizer=optimizer) + more
-    return Program(code=code, inputs=(("x", "X"),), targets=(("out", "Y"),), batch=batch)
+    return Program(code=code, inputs=(("x", "X"),), targets=(("out", "Y"),), batches=(batch, batch))
 
 
 def _dropping(layer: str) -> Program:

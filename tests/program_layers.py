@@ -209,6 +209,40 @@ def in_a_layer_of_ones_own(w: Writing) -> None:
     w.masked = False
 
 
+def run_by_hand(w: Writing) -> None:
+    """Write a layer class that runs a cell over the steps by itself; the cell remembers its dropout masks."""
+    w.note("a cell run by hand")
+    name, kind = w.name("Loop"), w.one_of("LSTM", "GRU", "SimpleRNN")
+    settings = [one for one in cell_settings(w, kind) if "dropout" not in one]
+    if w.chance(60):
+        w.note("dropout in a cell run by hand")
+        settings += w.one_of(["dropout=0.4"], ["recurrent_dropout=0.3"], ["dropout=0.4", "recurrent_dropout=0.3"])
+    forgets = KERAS3 or w.chance(50)  # Keras 3 would use a mask of another graph
+    w.add(
+        "\n".join(
+            [
+                f"class {name}(L.Layer):",
+                "    def __init__(self, **how):",
+                "        super().__init__(**how)",
+                f"        self.cell = L.{kind}Cell({', '.join([str(w.width), *settings])})",
+                "    def build(self, shape):",
+                "        self.cell.build((shape[0], shape[-1]))",
+                "        super().build(shape)",
+                "    def call(self, x, training=None):",
+                *(["        self.cell.reset_dropout_mask()"] if forgets else []),
+                *(["        self.cell.reset_recurrent_dropout_mask()"] if forgets else []),
+                f"        state, outputs = [0 * x[:, 0]] * {2 if kind == 'LSTM' else 1}, []",
+                f"        for step in range({STEPS}):",
+                "            output, state = self.cell(x[:, step], state, training=training)",
+                "            outputs.append(output)",
+                f"        return {OPS}.stack(outputs, 1)",
+            ]
+        )
+    )
+    w.layer("own", f"{name}()")
+    w.masked = False
+
+
 def subclassed(w: Writing) -> None:
     """Write a subclass of a recurrent layer or of a cell that computes something else."""
     w.note("a subclass of a recurrent layer")
@@ -337,6 +371,7 @@ SEQUENCE_LAYERS = (
     over_time,
     called_twice,
     in_a_layer_of_ones_own,
+    run_by_hand,
     subclassed,
     nested,
     attention,

@@ -36,8 +36,12 @@ class Program:
         For each input or output of the model, its name in the code and the name of its array.
     weights, class_weight
         The name of an array of sample weights, and the class weights as code; empty for none.
-    batch, epochs, shuffle
+    batches
+        The batch sizes of the two fits.
+    epochs, shuffle
         As for ``Model.fit``.
+    between
+        Code that is run between the fits.
     features
         Its special features, in words.
     dtype
@@ -49,27 +53,26 @@ class Program:
     targets: tuple[tuple[str, str], ...]
     weights: str = ""
     class_weight: str = ""
-    batch: int = BATCH
+    batches: tuple[int, int] = (BATCH, BATCH)
     epochs: int = 1
     shuffle: bool = True
     features: frozenset[str] = frozenset()
     dtype: str = "float32"
+    between: str = ""
 
-    @property
-    def fit_code(self) -> str:
-        """The code of one fit by Keras."""
+    def fit_code(self, number: int) -> str:
+        """Return the code of the first fit by Keras, number 0, or of the second."""
         x = ", ".join(array for _, array in self.inputs)
         y = ", ".join(array for _, array in self.targets)
         weights = f", sample_weight={self.weights}" if self.weights else ""
         classes = f", class_weight={self.class_weight}" if self.class_weight else ""
         return (
-            f"model.fit([{x}], [{y}]{weights}{classes}, batch_size={self.batch}, epochs={self.epochs}, "
+            f"model.fit([{x}], [{y}]{weights}{classes}, batch_size={self.batches[number]}, epochs={self.epochs}, "
             f"shuffle={self.shuffle}, verbose=0)"
         ).replace(f"[{y}]", y if len(self.targets) == 1 else f"[{y}]")
 
-    @property
-    def body(self) -> str:
-        """The body of the same fit for this package, without the seed."""
+    def body(self, number: int) -> str:
+        """Return the body of the same fit for this package, without the seed."""
         lines = [f"inputs: {{{', '.join(f'{name}: {array}' for name, array in self.inputs)}}}"]
         if len(self.targets) == 1:
             lines.append(f"target: {self.targets[0][1]}")
@@ -77,7 +80,7 @@ class Program:
             lines.append(f"target: {{{', '.join(f'{name}: {array}' for name, array in self.targets)}}}")
         lines += [f"weights: {self.weights}"] if self.weights else []
         lines += [f"class_weights: {self.class_weight}"] if self.class_weight else []
-        lines += [f"batch: {self.batch}", f"epochs: {self.epochs}", f"shuffle: {str(self.shuffle).lower()}"]
+        lines += [f"batch: {self.batches[number]}", f"epochs: {self.epochs}", f"shuffle: {str(self.shuffle).lower()}"]
         return "\n".join(lines) + "\n"
 
 

@@ -44,17 +44,24 @@ def programs(draw: Callable[[Any], Any]) -> Program:
     weights, classes = _weights(w, branch[1], [loss for _, loss, _ in ends])
     # If the last execution has fewer than `steps_per_execution` steps, Keras itself does not reproduce its results.
     whole = w.batch_known or "steps_per_execution" in w.features
+    batch = BATCH if whole or w.chance(70) else 3
+    second = batch if whole or w.chance(75) else w.one_of(2, 5, ROWS)
+    if second != batch:
+        w.note("another batch size in the second fit")
+    epochs, shuffle = 1 if w.chance(70) else 2, w.chance(60)
+    between = _between(w, [array for _, array in inputs], [array for _, array in targets])
     return Program(
         code=IMPORTS + settings_code + "\n".join(w.lines) + "\n",
         inputs=inputs,
         targets=tuple(targets),
         weights=weights,
         class_weight=classes,
-        batch=BATCH if whole or w.chance(70) else 3,
-        epochs=1 if w.chance(70) else 2,
-        shuffle=w.chance(60),
+        batches=(batch, second),
+        epochs=epochs,
+        shuffle=shuffle,
         features=frozenset(w.features),
         dtype=w.dtype,
+        between=between,
     )
 
 
@@ -128,6 +135,32 @@ def _compile(w: Writing, ends: list[tuple[str, str, list[str]]]) -> None:
         w.note("jit_compile on the model")
         how.append("jit_compile=True")
     w.add(f"model.compile({', '.join(how)})")
+
+
+def _between(w: Writing, inputs: list[str], targets: list[str]) -> str:
+    """Draw what is done to the model between two fits."""
+    if not w.chance(35):
+        return ""
+    x, y = (f"[{', '.join(names)}]" for names in (inputs, targets))
+    some = f"[{', '.join(f'{name}[:{BATCH if w.batch_known else 2}]' for name in inputs)}]"
+    compiling = next(line for line in w.lines if line.startswith("model.compile("))
+    chosen = w.one_of(*[name for name, _ in w.layers])
+    done = {
+        "a prediction": f"model.predict({x}, batch_size={BATCH}, verbose=0)",
+        "an evaluation": f"model.evaluate({x}, {y if len(targets) > 1 else targets[0]}, batch_size={BATCH}, verbose=0)",
+        "a call": f"model({some})",
+        "a call in training": f"model({some}, training=True)",
+        "a new compile": compiling,
+        "a layer frozen and compiled": f"{chosen}.trainable = False\n{compiling}",
+        "a layer frozen": f"{chosen}.trainable = False",
+        "another learning rate": "model.optimizer.learning_rate = 0.003",
+        "other weights": "model.set_weights([0.5 * one for one in model.get_weights()])",
+        "a call replaced": f"then = {chosen}.call\n"
+        f"{chosen}.call = lambda *a, **k: tf.nest.map_structure(lambda one: 2.0 * one, then(*a, **k))",
+    }
+    what = w.one_of(*done)
+    w.note(f"between fits: {what}")
+    return done[what]
 
 
 def _weights(w: Writing, sequence: bool, losses: list[str]) -> tuple[str, str]:
