@@ -11,7 +11,20 @@ from tensorflow import keras
 
 from kerases import makes_models_that_lack_inputs, only_keras3
 from models import by_hand
-from plainly import COMPILED, HEAD, NAMES, TAGGER, X, Y, assert_fits_alike, plain, quiet, traced
+from plainly import (
+    COMPILED,
+    HEAD,
+    NAMES,
+    TAGGER,
+    X,
+    Y,
+    assert_close,
+    assert_fits_alike,
+    plain,
+    quiet,
+    traced,
+    trained_state,
+)
 from s2s_magic import api, backend
 from s2s_magic.acceleration import accelerate
 from s2s_magic.errors import FitError
@@ -188,6 +201,41 @@ def test_what_is_switched_after_a_fit_is_found_and_fitted_as_by_keras(title: str
 )
 def test_what_keras_heeds_or_nobody_switched_is_no_drift(code: str) -> None:
     assert not drift(traced(code))
+
+
+@pytest.mark.parametrize("accelerate", ["on", "off"])
+@pytest.mark.parametrize("plainly_first", [False, True], ids=["", "a fit by Keras first"])
+def test_a_switch_is_heeded_by_the_step_that_keras_traces_for_batches_of_another_shape(
+    accelerate: str, plainly_first: bool
+) -> None:
+    """64 rows in batches of 16 or 8 have that shape, in batches of 10 any; from the second shape on, a step takes any.
+
+    Which fit trains the layer is for Keras's own numbers to say, and a warning says where that is not what is meant.
+    """
+    code = TAGGER + COMPILED
+    ours, theirs = traced(code), plain(code)
+    history: list[float] = []
+    if plainly_first:
+        for model in (ours.model, theirs):
+            model.fit(X, Y, batch_size=16, verbose=0, shuffle=False)
+    warned: list[bool] = []
+    moved: list[bool] = []
+    for batch, switch in ((16, True), (16, False), (8, False), (16, False), (10, False), (4, True), (16, True)):
+        before = theirs.layers[2].get_weights()[0]
+        for model in (ours.model, theirs):
+            model.layers[2].trainable = switch
+        body = f"source: X\ntarget: Y\nbatch: {batch}\nshuffle: false\naccelerate: {accelerate}\n"
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            api.fit(ours, body, NAMES, progress=quiet)
+        warned.append(any("lstm.trainable was" in str(each.message) for each in caught))
+        history += theirs.fit(X, Y, batch_size=batch, verbose=0, shuffle=False).history["loss"]
+        assert_close(trained_state(ours.model), trained_state(theirs))
+        moved.append(bool(np.any(theirs.layers[2].get_weights()[0] != before)) != switch)
+    np.testing.assert_allclose(ours.history["loss"], history, rtol=1e-5)
+    assert warned == moved
+    assert any(warned)
+    assert not all(warned[1:5])
 
 
 def test_a_switch_after_a_fit_of_ours_is_found_and_heeded_from_the_next_compile_on() -> None:

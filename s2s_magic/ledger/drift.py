@@ -71,7 +71,7 @@ def _changed(trace: Trace, model: ModelRecord) -> Iterator[Finding]:
         how = "Keras looks at compile time"
         if model.switches_read == "step":
             when = f"a fit traced the training step of {model.name}"
-            how = "Keras goes on with that step until the next compile"
+            how = "Keras goes on with that step until the next compile, for batches of the same shape"
         yield Finding(
             kind="changed since compile",
             about=layer.name,
@@ -99,8 +99,9 @@ def _changed_by_themselves(trace: Trace, model: ModelRecord, listed: Set[str], k
                 kind="changed since compile",
                 about=owner,
                 text=f"{listing([full_name(v) for v in variables])} {was} {then} when a fit traced the training step "
-                f"of {model.name} and {are} {now} now. Keras goes on with that step until the next compile: a fit of "
-                f"{model.name} {doing} {it}; run {model.name}.compile(...) again {wish} {it}.",
+                f"of {model.name} and {are} {now} now. Keras goes on with that step until the next compile, for "
+                f"batches of the same shape: a fit of {model.name} {doing} {it}; "
+                f"run {model.name}.compile(...) again {wish} {it}.",
                 event=variables[0].created_by,
             )
 

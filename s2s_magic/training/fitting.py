@@ -106,7 +106,7 @@ def fit(
                 lambda pairs: show(Progress(seq2seq.name, 1, plan.epochs, 0, 0, read=pairs)),
             )
             _settle_in_the_end(changes, course)
-            _fit(course, prepared, namespace, show, watch, save, begin)
+            _fit(changes, course, prepared, namespace, show, watch, save, begin)
     except KeyboardInterrupt as error:
         raise Interrupted(course.interrupted()) from error
     except OpError as error:
@@ -117,6 +117,7 @@ def fit(
 
 
 def _fit(
+    whole: Changes,
     course: Course,
     prepared: Prepared,
     namespace: Mapping[str, Any],
@@ -126,10 +127,6 @@ def _fit(
     begin: Snapshot | None,
 ) -> None:
     seq2seq, plan, model = course.seq2seq, course.plan, course.seq2seq.model
-    compile_for_fit(seq2seq, plan, prepared.train)
-    check_accumulates(model, plan)
-    check_averages(model, plan)
-    _heed(seq2seq)
     workers = joined()
     resumable = save is not None or begin is not None or workers is not None
 
@@ -149,6 +146,11 @@ def _fit(
             )
 
     given = begun_at(0)
+    backend.expect(whole, model, given.arguments)
+    compile_for_fit(seq2seq, plan, prepared.train)
+    check_accumulates(model, plan)
+    check_averages(model, plan)
+    _heed(seq2seq)
     build_on(seq2seq, given, plan.seed)
     if workers is not None:
         course.together = met(workers, seq2seq, plan, prepared.train, _first_batch(begun_at), begin)
@@ -157,7 +159,8 @@ def _fit(
     fixed = _fixed_lengths(prepared)
     write_out = plan.epochs * given.steps >= LONG
     updates = -(-given.steps // plan.accumulate)
-    how = (plan.accelerate, *sorted(fixed.items()), write_out, stride(updates), plan.accumulate)
+    trained = frozenset(map(id, backend.trained_by_fit(model)))
+    how = (plan.accelerate, *sorted(fixed.items()), write_out, stride(updates), plan.accumulate, trained)
     if resumable:  # the state of random numbers in traced steps cannot be stored
         seq2seq.steps = None
     kept = seq2seq.steps if seq2seq.steps is not None and seq2seq.steps.serve(model, noted, how) else None

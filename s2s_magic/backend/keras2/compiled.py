@@ -75,6 +75,10 @@ def keep_switches(changes: Changes, model: Any) -> None:
     """Set the switches to those that a fit uses until changes are undone; Keras 2 does so itself."""
 
 
+def expect(changes: Changes, model: Any, arguments: Mapping[str, Any]) -> None:
+    """Take account of what a fit with these arguments runs until changes are undone; nothing to Keras 2."""
+
+
 def trained_by_fit(model: Any) -> list[Any]:
     """Return the variables that `fit` would train now: by the switches at compile, if the model was compiled."""
     changed = {id(layer): saw for layer, saw in changed_since_compile(model)}

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from s2s_magic.backend import graphs, holding, stepping
-from s2s_magic.backend.keras3 import objects, parameters
+from s2s_magic.backend.keras3 import objects, parameters, traces
 from s2s_magic.undoing import Changes
 
 TRACES = ("train_function", "test_function", "predict_function")
@@ -25,11 +25,9 @@ _WRITES = re.compile(r"Assign(Add|Sub)?VariableOp|Resource(Scatter|Apply|SparseA
 
 _STEPS: weakref.WeakKeyDictionary[Any, tf.Variable] = weakref.WeakKeyDictionary()
 """The number of training steps of each model, as counted by `count_steps`."""
-_NOTED: weakref.WeakKeyDictionary[Any, tuple[Any, set[int]]] = weakref.WeakKeyDictionary()
-"""Each model's `compiled_as` and the ids of its trainable variables, when its counted step was last traced."""
 
-# Keras 3 reads the `trainable` switches when it traces a step, not when a model is compiled, and keeps the traced step
-# until the next `compile`.
+# Keras 3 reads the `trainable` switches when it traces a step, not when a model is compiled. It keeps the traced step
+# until the next `compile`, and traces another one for batches that the step does not take.
 
 
 def is_compiled(model: Any) -> bool:
@@ -93,6 +91,15 @@ def _below(layer: Any) -> list[Any]:
     return [variable for part in holding.reached(layer) for variable in parameters.meant_to_train(part)]
 
 
+def expect(changes: Changes, model: Any, arguments: Mapping[str, Any]) -> None:
+    """Take account, until changes are undone, of what a fit with these arguments runs: a traced step, or a new one.
+
+    Which variables it trains, and what it thus would ignore, is asked by `trained_by_fit`, `changed_since_compile` and
+    `keep_switches`.
+    """
+    traces.expect(changes, model, compiled_as(model), step_graphs(model), arguments)
+
+
 def trained_by_fit(model: Any) -> list[Any]:
     """Return the variables that `fit` would train now: those of the traced step, else by the switches."""
     traced, (trained, others) = _trained_by_trace(model), parameters.weights(model)
@@ -112,14 +119,16 @@ def keep_switches(changes: Changes, model: Any) -> None:
 
 
 def _trained_by_trace(model: Any) -> set[int] | None:
-    """Return the ids of the variables that the model's traced training step trains; None without such a step."""
+    """Return the ids of the variables that the model's traced training step trains; None without such a step.
+
+    In a fit, that is the step which takes the batches that are expected.
+    """
     if not is_compiled(model) or model.run_eagerly:
         return None
-    traced = step_graphs(model)
-    if not traced:
-        compiled, noted = _NOTED.get(model, (None, None))
-        return noted if compiled is compiled_as(model) else None
-    written = {id(handle) for handle in _written_by(traced[-1])}
+    step = traces.used(model, compiled_as(model), step_graphs(model))
+    if step is None or isinstance(step, set):
+        return step
+    written = {id(handle) for handle in _written_by(step)}
     meant = [variable for layer in holding.reached(model) for variable in parameters.meant_to_train(layer)]
     found = {id(variable) for variable in meant if id(getattr(variable._value, "handle", None)) in written}
     # a variable that the step does not write may have had no gradient
@@ -191,7 +200,7 @@ def count_steps(changes: Changes, model: Any) -> None:
     @functools.wraps(step)
     def train_step(*args: Any, **kwargs: Any) -> Any:
         if not tf.executing_eagerly():
-            _NOTED[model] = compiled_as(model), {id(variable) for variable in model.trainable_weights}
+            traces.note(model, compiled_as(model), args, {id(variable) for variable in model.trainable_weights})
         result = step(*args, **kwargs)
         counter.assign_add(1)
         return result
