@@ -87,6 +87,8 @@ BUILT = {
     "bahdanau": f"{PADDED}attention: bahdanau(6)\n",
     "fed": f"{PADDED}attention: bahdanau(6, normalize=true)\ninput_feeding: true\n",
     "fed monotonic": "encoder: lstm(6)\ndecoder: lstm(6)\nattention: luong(6)\ninput_feeding: true\nmonotonic: true\n",
+    "fed from zeros": "encoder: gru(6, dropout=0.2)\ndecoder: 2 * gru(6, dropout=0.2)\nbridge: zero\n"
+    "attention: luong(6)\ninput_feeding: true\ndropout: 0.1\n",
     "scheduled": "encoder: gru(6)\ndecoder: gru(6)\nfeeding: scheduled(0.25, linear, steps=10)\n",
     "tied": "encoder: gru(5)\ndecoder: gru(5)\ntie_output: true\n",
 }
@@ -251,6 +253,19 @@ def test_programs_have_the_losses_of_the_fits_and_decode_as_the_models(texts, tm
         written = write_program(model, tmp_path / tokens, source=NAMES["T"], target=NAMES["U"])
         programs.append((model, written, [*TEXTS[:4], "Ångström x"]))
     check_programs(programs)
+
+
+def test_a_program_of_a_model_with_word_vectors_for_each_side_has_its_tokens_twice(tmp_path):
+    (tmp_path / "vectors.txt").write_text("alpha 1 2 3 4 5\nahpla 5 4 3 2 1\n", "utf-8")
+    spec = (
+        "vocab: {source: T, target: U}\ntokens: word\ninit: vectors.txt\nembed: 5\nencoder: gru(6)\ndecoder: gru(6)\n"
+    )
+    model = s2s_magic.build(
+        spec.replace("vectors.txt", str(tmp_path / "vectors.txt")) + "code: keras\n", namespace=NAMES
+    )
+    s2s_magic.fit(model, "source: T\ntarget: U\nseed: 7\nshuffle: false", NAMES, progress=quiet)
+    program = write_program(model, tmp_path, source=NAMES["T"], target=NAMES["U"])
+    check_programs([(model, program, NAMES["T"][:2])])
 
 
 def test_programs_read_the_files_that_the_fit_named_and_have_settings_of_other_cells(tmp_path, monkeypatch):

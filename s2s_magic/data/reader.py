@@ -63,6 +63,12 @@ class Prepared:
     start: int | None
     longest: int | None
 
+    @property
+    def fixed_lengths(self) -> Mapping[int, int]:
+        """The lengths that are the same in all rows, those of the validation too; see `Table.fixed_lengths`."""
+        fixed = self.train.fixed_lengths
+        return fixed if self.validation is None or self.validation.fixed_lengths == fixed else {}
+
 
 @dataclass(frozen=True)
 class _Begun:

@@ -80,11 +80,13 @@ def onnx_files(model: Searched) -> dict[str, bytes]:
 
     signature = [tf.TensorSpec([None], tf.int32, name="ids"), *state]
     step_graph = tf.function(decoder_step, input_signature=signature, autograph=False)
+    trials = _trials(model, encoder_graph, step_graph)  # first: the converter frees functions that the graphs call
     made = {
         ENCODER: _converted(model, encoder_graph, [model.source]),
         STEP: _converted(model, step_graph, signature),
     }
-    _check(model, made, encoder_graph, step_graph)
+    for name, given, wanted in trials:
+        _check(model, made[name], given, wanted)
     return made
 
 
@@ -100,7 +102,8 @@ def _converted(model: Searched, graph: Any, signature: list[Any]) -> bytes:
     with Changes() as changes, changes, changes:
         for name in ("tf2onnx", "tensorflow"):
             _quieten(changes, logging.getLogger(name))
-        found = _or_refused(model, partial(tf2onnx.convert.from_function, graph, signature, opset=_OPSET))[0]
+        alone = _without_constants_outside(graph, signature)
+        found = _or_refused(model, partial(tf2onnx.convert.from_function, alone, signature, opset=_OPSET))[0]
         given = [each.name for each in found.graph.input]
         for spec in signature:  # what the graph does not read is left out of its inputs
             if spec.name not in given:
@@ -112,6 +115,28 @@ def _converted(model: Searched, graph: Any, signature: list[Any]) -> bytes:
         found.graph.input.extend(inputs)
         content: bytes = found.SerializeToString()
     return content
+
+
+def _without_constants_outside(graph: Any, signature: list[Any]) -> Any:
+    """Return a function with constants in place of tensors outside of it, which the converter takes for inputs."""
+    concrete = graph.get_concrete_function()
+    inner, outputs = concrete.graph, concrete.structured_outputs
+    if all(outer.dtype == tf.resource for outer, _ in inner.captures):
+        return graph
+
+    def alone(*given: Any) -> Any:
+        here = tf.compat.v1.get_default_graph()
+        for variable in inner.variables:
+            here.watch_variable(variable)
+        placed = {place.name: value for place, value in zip(concrete.inputs, given, strict=False)}
+        for outer, place in inner.captures:
+            resource = outer.dtype == tf.resource
+            placed[place.name] = here.capture(outer) if resource else tf.constant(outer.numpy(), outer.dtype)
+        wanted = [each.name for each in tf.nest.flatten(outputs)]
+        found = tf.graph_util.import_graph_def(inner.as_graph_def(), placed, wanted, name="")
+        return tf.nest.pack_sequence_as(outputs, found)
+
+    return tf.function(alone, input_signature=signature, autograph=False)
 
 
 def _quieten(changes: Changes, logger: logging.Logger) -> None:
@@ -129,16 +154,24 @@ def _or_refused(model: Searched, convert: Callable[[], Any]) -> Any:
         ) from error
 
 
-def _check(model: Searched, made: dict[str, bytes], encoder: Any, step: Any) -> None:
-    """Run both graphs on a few random rows, by TensorFlow and by ONNX Runtime, and compare all that they give."""
+_Trial = tuple[str, list[Any], dict[str, Any]]
+"""A file's name, the arrays given to its graph, and what TensorFlow gives for them."""
+
+
+def _trials(model: Searched, encoder: Any, step: Any) -> list[_Trial]:
+    """Run both graphs on a few random rows by TensorFlow."""
     numbers = np.random.default_rng(0)
+    found: list[_Trial] = []
     for rows, steps in ((3, model.steps or 4), (1, model.steps or 2)):
         source = numbers.integers(1, max(2, model.vocabulary or 2), (rows, steps)).astype(np.int32)
-        state = _compared(model, made[ENCODER], encoder, [source])
-        _compared(model, made[STEP], step, [np.full(rows, model.start, np.int32), *state])
+        begun = encoder(tf.constant(source))
+        given = [np.full(rows, model.start, np.int32), *(part.numpy() for _, part in sorted(begun.items()))]
+        found += [(ENCODER, [source], begun), (STEP, given, step(*map(tf.constant, given)))]
+    return found
 
 
-def _compared(model: Searched, content: bytes, graph: Any, given: list[Any]) -> list[Any]:
+def _check(model: Searched, content: bytes, given: list[Any], wanted: dict[str, Any]) -> None:
+    """Run a graph by ONNX Runtime, and compare all that it gives with what TensorFlow gave."""
     _, onnxruntime = converter()
 
     def run() -> Any:
@@ -146,7 +179,6 @@ def _compared(model: Searched, content: bytes, graph: Any, given: list[Any]) -> 
         names = [each.name for each in session.get_inputs()]
         return session.run(None, dict(zip(names, given, strict=True)))
 
-    wanted = graph(*map(tf.constant, given))
     found: list[Any] = _or_refused(model, run)
     for (name, one), other in zip(sorted(wanted.items()), found, strict=True):
         difference = np.abs(np.asarray(one, np.float64) - np.asarray(other, np.float64))
@@ -155,4 +187,3 @@ def _compared(model: Searched, content: bytes, graph: Any, given: list[Any]) -> 
                 f"{model.name} cannot be written as ONNX: its {name} differs by {difference.max():.2g} there; "
                 "--savedmodel exports it for TensorFlow"
             )
-    return found

@@ -109,10 +109,10 @@ def tokens_code(tokenizers: Mapping[str, AnyTokenizer], end: int | None) -> str:
         if isinstance(each, Subwords):
             lines.append(model_line(side, f'Path(__file__).with_suffix(".{side}.model")'))
         if side == "source" or target != source:
-            lines.append(f"{side}_tokens = {_literal(each)}")
-            lines.append(vocabulary_line(each, side, f"{side}_tokens"))
+            lines.append(f"tokens_of_{side} = {_literal(each)}")  # the code of a model may have a name source_tokens
+            lines.append(vocabulary_line(each, side, f"tokens_of_{side}"))
     if target is not None:
-        lines.append(spelling_line("source_tokens" if target == source else "target_tokens"))
+        lines.append(spelling_line("tokens_of_source" if target == source else "tokens_of_target"))
     if target == source:
         functions.append("read_target = read_source")
     else:

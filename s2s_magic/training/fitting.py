@@ -156,7 +156,7 @@ def _fit(
         course.together = met(workers, seq2seq, plan, prepared.train, _first_batch(begun_at), begin)
     course.noted = noted = watched(seq2seq)
     _remember(seq2seq, plan, prepared, noted)
-    fixed = _fixed_lengths(prepared)
+    fixed = prepared.fixed_lengths
     write_out = plan.epochs * given.steps >= LONG
     updates = -(-given.steps // plan.accumulate)
     trained = frozenset(map(id, backend.trained_by_fit(model)))
@@ -286,12 +286,6 @@ def _remember(seq2seq: Seq2Seq, plan: FitPlan, prepared: Prepared, noted: Watche
     seq2seq.tokenizers = prepared.tokenizers
     seq2seq.ids = seen_ids(seq2seq.ids, prepared.train, prepared.start)
     seq2seq.fitted = Fitted(starts=noted.starts, rows=before.rows, longest=longest, plan=plan)
-
-
-def _fixed_lengths(prepared: Prepared) -> Mapping[int, int]:
-    """Return the lengths that are the same in all rows, including the validation's; see `Table.fixed_lengths`."""
-    fixed = prepared.train.fixed_lengths
-    return fixed if prepared.validation is None or prepared.validation.fixed_lengths == fixed else {}
 
 
 def _accelerated(changes: Changes, seq2seq: Seq2Seq, fixed: Mapping[int, int], *, write_out: bool) -> Mapping[str, str]:
