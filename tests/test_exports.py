@@ -260,6 +260,7 @@ def test_a_program_of_a_model_with_word_vectors_for_each_side_has_its_tokens_twi
     spec = (
         "vocab: {source: T, target: U}\ntokens: word\ninit: vectors.txt\nembed: 5\nencoder: gru(6)\ndecoder: gru(6)\n"
     )
+    keras.utils.set_random_seed(7)
     model = s2s_magic.build(
         spec.replace("vectors.txt", str(tmp_path / "vectors.txt")) + "code: keras\n", namespace=NAMES
     )
