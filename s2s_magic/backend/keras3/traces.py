@@ -19,8 +19,8 @@ _Trace = tuple[_Batch, set[int]]
 
 _NOTED: weakref.WeakKeyDictionary[Any, tuple[Any, list[_Trace]]] = weakref.WeakKeyDictionary()
 """Each model's `compiled_as`, and what its counted step was traced with since then; the trace used last comes last."""
-_EXPECTED: weakref.WeakKeyDictionary[Any, tuple[_Batch, list[_Batch]]] = weakref.WeakKeyDictionary()
-"""The batches of the fit that a model is in, and those that steps of Keras's own take; see `expect`."""
+_EXPECTED: weakref.WeakKeyDictionary[Any, tuple[_Batch, Any, list[_Batch]]] = weakref.WeakKeyDictionary()
+"""The batches of the fit that a model is in, its `compiled_as`, and the batches that steps of Keras's own take."""
 
 
 def expect(changes: Changes, model: Any, compiled: Any, graphs: Sequence[Any], arguments: Mapping[str, Any]) -> None:
@@ -37,14 +37,25 @@ def expect(changes: Changes, model: Any, compiled: Any, graphs: Sequence[Any], a
         with Changes() as reading, reading, reading:
             backend.keep_random_states(reading)
             given = {name: arguments[name] for name in names if name in arguments}
+            given |= _some_rows(given)
             spec = private("trainers.data_adapters").get_data_adapter(**given).get_tf_dataset().element_spec
     else:
         return
     batch = _batch_of(spec)
-    _EXPECTED[model] = batch, [_taken_by(graph) for graph in graphs]
+    _EXPECTED[model] = batch, compiled, [_taken_by(graph) for graph in graphs]
     noted = _noted(model, compiled)
     if (used := _serving(noted, batch)) is not None:
         _NOTED[model] = compiled, [*(each for each in noted if each is not used), used]
+
+
+def _some_rows(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arrays of a fit with enough rows to tell the shapes: a whole batch, and the last one if it is less."""
+    rows, size = tf.nest.flatten(arguments["x"])[0].shape[0], arguments["batch_size"]
+    most = size + rows % size
+    arrays = {name: arguments[name] for name in ("x", "y", "sample_weight") if name in arguments}
+    if any(isinstance(one, tf.SparseTensor | tf.RaggedTensor) for one in tf.nest.flatten(arrays)):
+        return {}
+    return {name: tf.nest.map_structure(lambda one: one[:most], each) for name, each in arrays.items()}
 
 
 def note(model: Any, compiled: Any, data: Any, trained: set[int]) -> None:
@@ -53,7 +64,8 @@ def note(model: Any, compiled: Any, data: Any, trained: set[int]) -> None:
     TensorFlow traces a step for batches of another shape with any size in the places where they differ.
     """
     batch, noted = _batch_of(data), _noted(model, compiled)
-    _, of_keras = _EXPECTED.get(model, (batch, []))
+    _, then, of_keras = _EXPECTED.get(model, (batch, None, []))
+    of_keras = of_keras if then is compiled else []
     wider = (_common(other, batch) for other in (*of_keras, *(other for other, _ in noted)))
     _NOTED[model] = compiled, [*noted, (next((found for found in wider if found is not None), batch), trained)]
 
@@ -66,7 +78,7 @@ def used(model: Any, compiled: Any, graphs: Sequence[Any]) -> Any:
     noted = _noted(model, compiled)
     if model not in _EXPECTED:
         return graphs[-1] if graphs else noted[-1][1] if noted else None
-    batch, taken = _EXPECTED[model]
+    batch, _, taken = _EXPECTED[model]
     found = _serving([*zip(taken, graphs, strict=False), *noted], batch)
     return None if found is None else found[1]
 
