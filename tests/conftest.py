@@ -59,9 +59,13 @@ def pywrap_tfe() -> Any:
 
 
 def pytest_collection_finish() -> None:
-    """Exclude imported objects from garbage collection, which took a third of the time of tests with many traces."""
+    """Exclude imported objects from garbage collection, which took a third of the time of tests with many traces.
+
+    And collect less often: a traced graph is hundreds of thousands of objects that all stay.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 @pytest.hookimpl(wrapper=True)

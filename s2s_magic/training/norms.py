@@ -11,7 +11,16 @@ import tensorflow as tf
 
 from s2s_magic import backend
 from s2s_magic.data.sequences import Numbers
-from s2s_magic.training.squares import TRUSTED, half_squares, norms_of, numbers_of, real, rows_summed, squarable
+from s2s_magic.training.squares import (
+    TRUSTED,
+    half_squares,
+    half_squares_exactly,
+    norms_of,
+    numbers_of,
+    real,
+    rows_summed,
+    squarable,
+)
 from s2s_magic.undoing import Changes
 
 SAMPLES = 8
@@ -196,11 +205,13 @@ class Recorder:
                 for place, gradient in gradients.items()
                 if isinstance(gradient, tf.IndexedSlices)
             }
-            exact = self._spread(summed, self._half_squares(list(summed.values())))
-            is_summed = tf.constant([place in summed for place in range(len(self.variables))])
-            of_gradients = tf.where(finite, tf.where(is_summed, exact, squares), 0.0)
+            of_gradients = tf.where(finite, squares, 0.0)
+            if summed:
+                is_summed = tf.constant([place in summed for place in range(len(self.variables))])
+                exact = self._spread(summed, half_squares_exactly(list(summed.values())))
+                of_gradients = tf.where(finite & is_summed, exact, of_gradients)
             changes = [real(new) - old for new, old in zip(moving.values(), before, strict=True)]
-            updates = self._spread(moving, self._half_squares(changes))
+            updates = self._spread(moving, half_squares_exactly(changes))
             self._squares.assign_add(2.0 * tf.stack([of_gradients, updates]))
             self._unmeasured.assign(self._unmeasured & ~live)
             return tf.identity(self._samples.assign_add(tf.cast(finite, tf.int64)))
@@ -235,7 +246,7 @@ class Recorder:
         if not tensors:
             return tf.zeros([0], tf.float64)
         if self._compiled:
-            return tf.stack([tf.nn.l2_loss(tf.cast(tensor, tf.float64)) for tensor in tensors])
+            return half_squares_exactly(tensors)
         sums = half_squares(tensors)
         trusted = (sums > TRUSTED[0]) & (sums < TRUSTED[1])
 

@@ -39,6 +39,13 @@ def half_squares(tensors: Sequence[Any]) -> Any:
     return tf.stack([tf.cast(value, tf.float64) for value in sums])
 
 
+def half_squares_exactly(tensors: Sequence[Any]) -> Any:
+    """Return half the sum of squares of each tensor, computed and returned in float64."""
+    if not tensors:
+        return tf.zeros([0], tf.float64)
+    return tf.stack([tf.nn.l2_loss(tf.cast(tensor, tf.float64)) for tensor in tensors])
+
+
 def norms_of(values: Sequence[Any], origins: Sequence[Any] | None = None) -> Numbers:
     """Return the norms of variables or tensors, or their distances from ``origins``.
 
