@@ -5,12 +5,14 @@ from collections import Counter
 
 import pytest
 
+from kerases import KERAS3
 from models import ran, zoo
 
 pytest.importorskip("tensorflow")
 
 from s2s_magic import api
 from s2s_magic.ledger.explain import explain
+from s2s_magic.ledger.words import short_name
 from s2s_magic.view import report, to_html, to_svg, to_text
 from s2s_magic.view.report import OwnerRow
 
@@ -64,3 +66,32 @@ def test_a_decoder_owns_nothing_itself_and_holds_its_cell_and_its_output_layer()
     assert "embeddings: Embedding, the embedding of source and target, called 2 times, owns 180 parameters" in drawn
     for text in (to_text(report(seen.ledger)), to_html(report(seen.ledger), page=True), drawn):
         assert not re.search(r"\b(decoder|encoder) owns \d", text)
+
+
+REPLACED = """
+import numpy as np
+from tensorflow import keras
+x = keras.Input([4])
+first = keras.layers.Dense(3)
+y = first(x)
+model = keras.Model(x, y)
+model.compile("sgd", "mse")
+model.fit(np.ones([4, 4]), np.ones([4, 3]), verbose=0)
+"""
+REPLACED += 'model.quantize("int8")' if KERAS3 else 'first.kernel = first.add_weight("kernel", [4, 3])'
+
+
+def test_a_variable_that_its_layer_no_longer_lists_is_neither_owned_nor_called_never_trained() -> None:
+    seen = ran(REPLACED)
+    replaced, live = (variable for variable in seen.ledger.variables.values() if short_name(variable) == "kernel")
+    assert (replaced.dropped, live.dropped) == (True, False)
+    (finding,) = [finding for finding in seen.ledger.findings if finding.kind == "untracked"]
+    assert finding.text.startswith("first.kernel (12 numbers) was a weight of first, and no layer lists it any more")
+    assert not [finding for finding in seen.ledger.findings if finding.kind == "name"]
+    said = " ".join(explain(seen.ledger, "first").sentences)
+    assert f"first owns {3 if KERAS3 else 2} variables, {18 if KERAS3 else 15} parameters: " in said
+    assert "in line 10" in " ".join(explain(seen.ledger, "first.kernel").sentences)
+    assert "first listed it once, and no layer does any more" in " ".join(explain(seen.ledger, "v0").sentences)
+    text = to_text(report(seen.ledger))
+    assert "never trained" not in text
+    assert re.search(r"^first, before \(no longer its weights\) +12 ", text, re.MULTILINE)

@@ -86,9 +86,9 @@ def _exactly(ledger: Ledger, what: str) -> Subject | None:
         return "layer", next((key for key in layers if ledger.layers[key].name == what), layers[0])
     if any(tensor.name == what for event in ledger.events for tensor in event.outputs):
         return "tensor", what
-    for key, variable in ledger.variables.items():
-        if what in {key, full_name(variable), variable.name, *variable.paths}:
-            return "variable", key
+    variables = [key for key, v in ledger.variables.items() if what in {key, full_name(v), v.name, *v.paths}]
+    if variables:  # a layer that was given other weights has those
+        return "variable", next((key for key in variables if not ledger.variables[key].dropped), variables[0])
     return next(
         (("layer", key) for key, layer in ledger.layers.items() if what in (layer.name, layer.keras_name)), None
     )

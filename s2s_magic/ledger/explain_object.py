@@ -224,6 +224,8 @@ def _doing(event: AnyEvent) -> str:
 def whether_trained(ledger: Ledger, key: str, variable: Variable) -> str:
     """Say whether a fit of the main model trains a variable, by the switches that its compile saw."""
     main = ledger.main_model
+    if variable.dropped:
+        return f"{variable.owner} listed it once, and no layer does any more, so that no fit trains it."
     if not variable.tracked:
         return "No layer of a model lists it: the optimizer never sees it."
     if main is not None and main.trained is not None and main.name in variable.in_models:

@@ -135,7 +135,7 @@ def _ghost(trace: Trace) -> Iterator[Finding]:
 def _named_otherwise(trace: Trace) -> Iterator[Finding]:
     same: dict[str, list[Variable]] = defaultdict(list)
     told: set[str] = set()
-    for variable in trace.variables.values():
+    for variable in (variable for variable in trace.variables.values() if not variable.dropped):
         same[variable.name].append(variable)
         owner = trace.layers.get(variable.object or "")
         first = variable.name.split("/")[0]

@@ -167,6 +167,8 @@ class Variable(Record):
         Names of the models whose ``weights`` have it.
     tracked
         Whether a layer object that Keras sees lists it.
+    dropped
+        Whether a layer object listed it once, and none does any more, as when a layer was given other weights.
     initial_norm
         Euclidean norm at creation.
     regularized
@@ -188,6 +190,7 @@ class Variable(Record):
     held_by: tuple[str, ...] = ()
     in_models: tuple[str, ...] = ()
     tracked: bool = True
+    dropped: bool = False
     initial_norm: float | None = None
     regularized: bool = False
 

@@ -77,10 +77,10 @@ class Trace:
 
     @cached_property
     def owned(self) -> Mapping[str, Sequence[Variable]]:
-        """The variables that each layer object owns itself, by its key; including those that Keras does not list."""
+        """The variables that each layer object owns itself, by its key; including those that Keras never listed."""
         owned: dict[str, list[Variable]] = {}
         for variable in self.variables.values():
-            if variable.object is not None:
+            if variable.object is not None and not variable.dropped:
                 owned.setdefault(variable.object, []).append(variable)
         return owned
 

@@ -63,6 +63,7 @@ def assemble(
         filenames,
         dict(old.starts),
         set(old.examined),
+        set(old.listed),
     )
     owners = [raw.owner for raw in recorder.weights.known.values() if raw.owner is not None]
     seen = [layer for layer in (*recorder.layers.values(), *owners) if backend.is_ready(layer)]
@@ -91,6 +92,7 @@ def assemble(
         for identity, raw in recorder.weights.known.items()
         if raw.start is not None and variable_keys[identity] in new
     )
+    live.listed |= {variable_keys[identity] for identity, raw in recorder.weights.known.items() if raw.listed}
     ledger = Ledger(
         earlier.name,
         cells=[*earlier.cells, _mixed(_ended(cell, recorder, layer_keys, error), namespace, filenames)],

@@ -27,6 +27,8 @@ class Live:
         Initial values of variables, as tensors by ledger key, where they were seen and kept.
     examined
         Indexes of the calls already examined for where gradients end.
+    listed
+        Keys of the variables that a layer has listed at some time.
     """
 
     layers: dict[str, Any] = field(default_factory=dict)
@@ -36,6 +38,7 @@ class Live:
     filenames: dict[str, int] = field(default_factory=dict)
     starts: dict[str, Any] = field(default_factory=dict)
     examined: set[int] = field(default_factory=set)
+    listed: set[str] = field(default_factory=set)
 
 
 @dataclass

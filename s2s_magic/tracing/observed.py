@@ -28,7 +28,10 @@ class RawTensor:
 
 @dataclass(eq=False)
 class RawVariable:
-    """A variable, the layer that owns it, and its initial norm; also its initial value, if that is kept."""
+    """A variable, the layer that owns it, and its initial norm; also its initial value, if that is kept.
+
+    ``listed`` is whether a layer that was called has been seen to list it.
+    """
 
     variable: Any
     owner: Any
@@ -39,6 +42,7 @@ class RawVariable:
     start: Any = None
     names: Names = field(default_factory=list)
     trains: bool = False
+    listed: bool = False
 
 
 @dataclass(eq=False)

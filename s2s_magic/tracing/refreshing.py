@@ -33,6 +33,7 @@ def refresh(ledger: Ledger, live: Live) -> Ledger:
     models = model_records(ledger, now)
     main = ledger.changed(models=models).main_model
     regularized = {id(backend.bare(v)) for layer in live.layers.values() for v in backend.regularized(layer)}
+    live.listed |= {key for key, listed_by in now.listed_by.items() if listed_by}
     variables = {
         key: _variable_now(key, record, layers, now, main, regularized) for key, record in ledger.variables.items()
     }
@@ -170,6 +171,7 @@ def _variable_now(
             "held_by": tuple(layer for layer in listed_by if layer in now.rows),
             "in_models": models,
             "tracked": any(layers[layer].unseen_in is None for layer in listed_by),
+            "dropped": key in now.live.listed and not listed_by,
             "regularized": id(backend.bare(variable)) in regularized,
         }
     )

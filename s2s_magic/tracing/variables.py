@@ -108,6 +108,7 @@ class Weights:
         elif raw.owner is None:  # the user's own tf.Variable is now held by a layer
             raw.owner, raw.event = backend.direct_owner(event.layer, raw.variable), event
             event.created.append(raw)
+        raw.listed = True
         self._count(raw, trains)
         return raw
 

@@ -12,6 +12,7 @@ from s2s_magic.ledger.words import abridged, full_name, shape_text, short_name
 STILL_TRAINED = "trained until compiled again"
 STILL_FROZEN = "frozen until compiled again"
 """States of variables whose ``trainable`` switch was changed after the model was compiled."""
+_BEFORE = "?before "
 
 
 @dataclass(frozen=True)
@@ -114,12 +115,14 @@ def _role(ledger: Ledger, layer: Layer) -> str:
 
 
 def _owner_key(variable: Variable) -> str:
-    return variable.object or f"?{variable.owner}"
+    return _BEFORE + variable.owner if variable.dropped else variable.object or f"?{variable.owner}"
 
 
 def _state(ledger: Ledger, key: str, variable: Variable) -> str:
     """Say whether fitting the main model trains a variable, by the switches at its compile."""
     main = ledger.main_model
+    if variable.dropped:
+        return "no longer a weight"
     if not variable.tracked:
         return "untracked: never trained"
     if main is not None and main.name not in variable.in_models:
@@ -176,11 +179,12 @@ def owner_rows(
 
 
 def _nameless_owner(key: str, held: list[VariableRow]) -> OwnerRow:
-    """Return the row of an owner that is not a layer object, such as a closure or a plain object."""
+    """Return the row of an owner that is not a layer object, such as a closure or a plain object; or no longer owns."""
+    before = key.startswith(_BEFORE)
     return OwnerRow(
         key=key,
-        name=held[0].owner_name,
-        class_name="not a layer",
+        name=f"{held[0].owner_name}, before" if before else held[0].owner_name,
+        class_name="no longer its weights" if before else "not a layer",
         parent=None,
         role="",
         born=min(row.born for row in held),
