@@ -19,6 +19,7 @@ from forgetting import gradients_forgotten
 from kerases import KERAS3
 from programs import Program
 from s2s_magic.errors import Seq2SeqError
+from truths import untrue, updates, values
 
 SEED, FITS = 11, 2
 """Of each of the fits in a row.
@@ -53,6 +54,10 @@ class State:
 
 class Refused(Exception):
     """What this package said instead of fitting."""
+
+
+class Untrue(Exception):
+    """What was said of the fit, and is not so."""
 
 
 class Invalid(Exception):
@@ -109,7 +114,7 @@ def by_us(program: Program, accelerate: bool) -> State:
         for number in range(FITS):
             if number:
                 exec(program.between, names)
-            before = [v.numpy() for v in model.weights]
+            before, stood, updated = [v.numpy() for v in model.weights], values(traced), updates(model)
             body = f"{program.body(number)}seed: {SEED}\naccelerate: {'on' if accelerate else 'off'}\n"
             try:
                 s2s_magic.fit(traced, body, names, progress=lambda _: None)
@@ -120,6 +125,8 @@ def by_us(program: Program, accelerate: bool) -> State:
                     raise RuntimeError(f"refused in more than one line: {error}") from error
                 raise Refused(str(error)) from error
             told = dict(traced.evidence.runs[-1].accelerated) if traced.evidence else {}
+            if wrong := untrue(traced, model, stood, updated):
+                raise Untrue("; ".join(wrong[:6]))
             history.append({key: list(values[epochs:]) for key, values in traced.history.items()})
             epochs += program.epochs
         return _state(model, history, told)
@@ -199,7 +206,10 @@ def _in_one_line(error: BaseException) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one program ended: ``same``, ``differs``, ``refused``, ``fails`` or ``invalid``; and the details in words."""
+    """How one program ended, and the details in words.
+
+    Ends are ``same``, ``differs``, ``untrue`` (what is said of the fit), ``refused``, ``fails`` and ``invalid``.
+    """
 
     program: Program
     ended: str
@@ -255,6 +265,9 @@ def _compared(program: Program, ways: tuple[bool, ...]) -> list[Outcome]:
             ours = by_us(program, accelerate)
         except Refused as error:
             found.append(Outcome(program, "refused", str(error), accelerate))
+            continue
+        except Untrue as error:
+            found.append(Outcome(program, "untrue", str(error), accelerate))
             continue
         except Exception as error:
             found.append(Outcome(program, "fails", _in_one_line(error), accelerate))

@@ -47,14 +47,14 @@ def main() -> None:
                 found = compared(program)
                 outcomes += found
                 for outcome in found:
-                    if outcome.ended in ("differs", "fails"):
+                    if outcome.ended in ("differs", "untrue", "fails"):
                         print(f"\nprogram {number} {outcome}", flush=True)
             if number % 100 == 99:
                 print(f"up to program {number + 1}, {time.monotonic() - began:.0f} s: {reported(outcomes)}", flush=True)
     except KeyboardInterrupt:
         print(f"\nstopped in program {number}: to go on, --from {number}")
     _summary(outcomes)
-    sys.exit(any(outcome.ended in ("differs", "fails") for outcome in outcomes))
+    sys.exit(any(outcome.ended in ("differs", "untrue", "fails") for outcome in outcomes))
 
 
 def _summary(outcomes: list[Outcome]) -> None:
