@@ -49,7 +49,7 @@ def untrue(traced: Seq2Seq, model: Any, before: dict[str, Any], updated: int | N
     number = len(evidence.runs)
     now = updates(model)
     steps = now - updated if None not in (now, updated) else None
-    listed = {id(backend.bare(variable)) for variable in model.weights}
+    listed = _identities(model.weights)
     for key, variable in traced.live.variables.items():
         said = evidence.variables[key]
         (effect,) = [effect for effect in said.fits if effect.fit == number] or [None]
@@ -65,11 +65,39 @@ def untrue(traced: Seq2Seq, model: Any, before: dict[str, Any], updated: int | N
             found += [f"{name}: {each} ({effect.verdict})" for each in told]
         if not said.text.startswith(traced.ledger.variables[key].owner.split(" ")[0]):
             found.append(f"{name}: {said.text}")
+    found += _misplaced(traced, model)
     to_text(report(traced.ledger))
     for record in [*traced.ledger.layers.values(), *traced.ledger.variables]:
         name = record if isinstance(record, str) else record.name
         if isinstance(record, str) or record.is_written:
             explain(traced.ledger, name)
+    return found
+
+
+def _identities(variables: Any) -> set[int]:
+    return {id(backend.bare(variable)) for variable in variables}
+
+
+def _misplaced(traced: Seq2Seq, model: Any) -> list[str]:
+    """Say where the ledger gives a variable to an owner or a model that does not list it, or lists it otherwise."""
+    ledger, live, found = traced.ledger, traced.live, []
+    weights, trained = _identities(model.weights), _identities(model.trainable_weights)
+    (name,) = [record.name for record in ledger.models if live.layers[record.object] is model]
+    known = {id(backend.bare(variable)) for variable in live.variables.values()}
+    found += [f"nothing is said of {v.name}" for v in model.weights if id(backend.bare(v)) not in known]
+    for key, variable in live.variables.items():
+        said, identity = ledger.variables[key], id(backend.bare(variable))
+        if (name in said.in_models) != (identity in weights):
+            found.append(f"{said.owner}, {said.name}: it is {'' if identity in weights else 'not '}in {name}")
+        elif identity in weights and said.trainable != (identity in trained):
+            found.append(f"{said.owner}, {said.name}: trainable is {said.trainable}")
+        if said.object is not None and not said.dropped:
+            owner = live.layers[said.object]
+            if said.tracked and identity not in _identities(owner.weights):
+                found.append(f"{said.owner}, {said.name}: {owner.name} does not list it")
+            parts = [part for part in backend.flattened(owner) if part is not owner and backend.is_layer(part)]
+            if any(identity in _identities(part.weights) for part in parts):
+                found.append(f"{said.owner}, {said.name}: a layer within {owner.name} lists it")
     return found
 
 
