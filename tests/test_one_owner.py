@@ -94,4 +94,12 @@ def test_a_variable_that_its_layer_no_longer_lists_is_neither_owned_nor_called_n
     assert "first listed it once, and no layer does any more" in " ".join(explain(seen.ledger, "v0").sentences)
     text = to_text(report(seen.ledger))
     assert "never trained" not in text
+    assert seen.ledger.events[-1].trainable_params == (3 if KERAS3 else 15)
+    assert "no layer lists it any more" in said
+    rows = report(seen.ledger).variables
+    assert [len(rows[key].findings) for key in seen.ledger.variables if rows[key].name == "kernel"] == [1, 0]
+    page = to_html(report(seen.ledger), page=True)
+    assert "first, before" in page
+    assert "no longer a weight" in page
+    assert "first" in to_svg(seen.ledger)
     assert re.search(r"^first, before \(no longer its weights\) +12 ", text, re.MULTILINE)

@@ -14,7 +14,17 @@ from s2s_magic.ledger.ledger import Ledger
 from s2s_magic.ledger.records import Layer, Variable
 from s2s_magic.ledger.roles import ModelRecord
 from s2s_magic.ledger.wires import calls_using, uses_of
-from s2s_magic.ledger.words import at, counted, full_name, listing, one_line, shape_text, times, with_article
+from s2s_magic.ledger.words import (
+    at,
+    counted,
+    former_name,
+    full_name,
+    listing,
+    one_line,
+    shape_text,
+    times,
+    with_article,
+)
 
 _REMARKS = frozenset({
     *("ghost", "tied", "frozen", "no gradient", "untracked", "name"),
@@ -26,6 +36,7 @@ def explain_layer(ledger: Ledger, key: str, asked: str) -> Explanation:
     """Explain a layer object, a model among them; ``asked`` is the requested name."""
     layer = ledger.layers[key]
     about = {layer.name, *(full_name(ledger.variables[v]) for v in layer.own_weights if v in ledger.variables)}
+    about |= {former_name(v) for v in ledger.variables.values() if v.dropped and v.object == key}
     remarks = [finding.text for finding in ledger.findings if finding.about in about and finding.kind in _REMARKS]
     sentences = [
         *_layer_story(ledger, key, layer, asked),

@@ -11,7 +11,7 @@ from s2s_magic.ledger.gradient import ways, why_none
 from s2s_magic.ledger.records import Finding, Layer, Variable
 from s2s_magic.ledger.trace import Trace
 from s2s_magic.ledger.wires import uses_of
-from s2s_magic.ledger.words import at, counted, full_name, listing, them
+from s2s_magic.ledger.words import at, counted, former_name, full_name, listing, them
 
 
 def untrained(trace: Trace) -> Iterator[Finding]:
@@ -80,7 +80,7 @@ def _untracked(trace: Trace) -> Iterator[Finding]:
             name = f"{full_name(variable)} ({counted(variable.params, 'number')})"
             yield Finding(
                 kind="untracked",
-                about=full_name(variable),
+                about=former_name(variable) if variable.dropped else full_name(variable),
                 text=f"{name} was a weight of {variable.owner}, and no layer lists it any more: a fit does not train "
                 "it from then on, and it is not saved with the model."
                 if variable.dropped

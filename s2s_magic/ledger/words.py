@@ -57,6 +57,11 @@ def full_name(variable: Variable) -> str:
     return variable.owner if variable.object is None else f"{variable.owner}.{short_name(variable)}"
 
 
+def former_name(variable: Variable) -> str:
+    """Return the name of a variable that its layer no longer lists: the layer may have another one of that name."""
+    return f"{full_name(variable)}, before"
+
+
 def with_article(noun: str) -> str:
     """Return a class name with its article, as spoken: an LSTM, a Dense."""
     return f"{'an' if noun[:1].upper() in 'AEIOU' or noun[:2] in ('LS', 'RN') else 'a'} {noun}"

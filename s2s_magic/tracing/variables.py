@@ -82,7 +82,21 @@ class Weights:
             if id(raw) not in listed and raw.owner is not None and id(raw.owner) not in unseen:
                 trains = any(v is raw.variable for v in backend.weights(raw.owner)[0])
                 self._count(raw, trains)
+        if event.via is not None:
+            self._count_replaced()
         event.trainable = self.trainable
+
+    def _count_replaced(self) -> None:
+        """No longer count variables that their layers have replaced, as by ``add_weight`` or ``quantize``."""
+        owned: dict[int, tuple[Any, list[RawVariable]]] = {}
+        for raw in self.known.values():
+            if raw.trains and raw.listed and raw.owner is not None:
+                owned.setdefault(id(raw.owner), (raw.owner, []))[1].append(raw)
+        for owner, raws in owned.values():
+            listed = {id(backend.bare(variable)) for part in backend.weights(owner) for variable in part}
+            for raw in raws:
+                if id(backend.bare(raw.variable)) not in listed:
+                    self._count(raw, False)
 
     def _beside(self, event: RawEvent) -> list[RawVariable]:
         """Return the variables that an event uses though its layer does not list them; they do not count as trained."""

@@ -16,6 +16,7 @@ from s2s_magic.ledger import Ledger, Wire
 from s2s_magic.ledger.words import abridged, bytes_text, counted, plural, shape_text, steps_text, with_article
 from s2s_magic.view.escaping import in_a_line
 from s2s_magic.view.report import OwnerRow, Report
+from s2s_magic.view.rows import owner_key
 
 if TYPE_CHECKING:
     from s2s_magic.view.wiring.diagram import Graph, Link
@@ -42,7 +43,7 @@ class Thing:
 
 def layer_numbers(ledger: Ledger) -> dict[str, int]:
     """Return a number for each layer object of a ledger, by key, and after them for the owners that are none."""
-    keys = [*ledger.layers, *(f"?{variable.owner}" for variable in ledger.variables.values() if not variable.object)]
+    keys = [*ledger.layers, *map(owner_key, ledger.variables.values())]
     return {key: number for number, key in enumerate(dict.fromkeys(keys))}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from s2s_magic.ledger import Called, Constructed, Finding, Layer, Ledger, Variable
-from s2s_magic.ledger.words import abridged, full_name, shape_text, short_name
+from s2s_magic.ledger.words import abridged, former_name, full_name, shape_text, short_name
 
 STILL_TRAINED = "trained until compiled again"
 STILL_FROZEN = "frozen until compiled again"
@@ -83,9 +83,11 @@ def variable_row(ledger: Ledger, key: str, uses: dict[str, list[int]], marks: di
     """Return the row of a variable, with the calls that used it and the findings about any of its names."""
     variable = ledger.variables[key]
     names = (full_name(variable), variable.name, variable.frozen_by or "")
+    if variable.dropped:
+        names = (former_name(variable),)
     return VariableRow(
         key=key,
-        owner=_owner_key(variable),
+        owner=owner_key(variable),
         owner_name=variable.owner,
         name=short_name(variable),
         keras_name=variable.name,
@@ -114,7 +116,8 @@ def _role(ledger: Ledger, layer: Layer) -> str:
     return path if path != layer.name else ""
 
 
-def _owner_key(variable: Variable) -> str:
+def owner_key(variable: Variable) -> str:
+    """Return the key of the row that a variable is under: its owner's, or one of its own where no layer owns it."""
     return _BEFORE + variable.owner if variable.dropped else variable.object or f"?{variable.owner}"
 
 
