@@ -12,8 +12,7 @@ import tensorflow as tf
 from s2s_magic import backend
 from s2s_magic.data.sequences import Numbers
 from s2s_magic.training.squares import (
-    TRUSTED,
-    half_squares,
+    half_squares_at_any_scale,
     half_squares_exactly,
     norms_of,
     numbers_of,
@@ -189,7 +188,8 @@ class Recorder:
             self._connected[place] = True
             if isinstance(gradient, tf.IndexedSlices):
                 self.note_rows(self.variables[place])
-        squares = self._spread(gradients, self._half_squares([numbers_of(g) for g in gradients.values()]))
+        half_squares = half_squares_exactly if self._compiled else half_squares_at_any_scale
+        squares = self._spread(gradients, half_squares([numbers_of(g) for g in gradients.values()]))
         finite = tf.math.is_finite(squares)
         live = finite & (squares > 0)
         here = tf.constant([place in given for place in range(len(self.variables))])
@@ -240,28 +240,6 @@ class Recorder:
             return numbers
         where = np.array([[place] for place in places], np.int32).reshape(-1, 1)
         return tf.scatter_nd(where, numbers, [len(self.variables)])
-
-    def _half_squares(self, tensors: Sequence[Any]) -> Any:
-        """Return half the sum of squares of each tensor, in float64, without underflow or overflow."""
-        if not tensors:
-            return tf.zeros([0], tf.float64)
-        if self._compiled:
-            return half_squares_exactly(tensors)
-        sums = half_squares(tensors)
-        trusted = (sums > TRUSTED[0]) & (sums < TRUSTED[1])
-
-        def exactly() -> Any:
-            # slicing from the first number copies nothing, and an empty slice costs nothing
-            counts = [tensor.shape.num_elements() or tf.size(tensor, tf.int64) for tensor in tensors]
-            sizes = tf.where(trusted, tf.constant(0, tf.int64), tf.convert_to_tensor(counts, tf.int64))
-            start, flat = tf.constant([0], tf.int64), tf.constant([-1])
-            parts = [
-                tf.slice(tf.reshape(tensor, flat), start, size)
-                for tensor, size in zip(tensors, tf.split(sizes, len(tensors)), strict=True)
-            ]
-            return tf.where(trusted, sums, half_squares([tf.cast(part, tf.float64) for part in parts]))
-
-        return tf.cond(tf.reduce_all(trusted), lambda: sums, exactly)
 
     def begin_epoch(self) -> None:
         """Reset the counts of the epoch."""

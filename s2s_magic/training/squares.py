@@ -39,6 +39,27 @@ def half_squares(tensors: Sequence[Any]) -> Any:
     return tf.stack([tf.cast(value, tf.float64) for value in sums])
 
 
+def half_squares_at_any_scale(tensors: Sequence[Any]) -> Any:
+    """Return half the sum of squares of each tensor as float64, without underflow or overflow; not for XLA."""
+    if not tensors:
+        return tf.zeros([0], tf.float64)
+    sums = half_squares(tensors)
+    trusted = (sums > TRUSTED[0]) & (sums < TRUSTED[1])
+
+    def exactly() -> Any:
+        # slicing from the first number copies nothing, and an empty slice costs nothing
+        counts = [tensor.shape.num_elements() or tf.size(tensor, tf.int64) for tensor in tensors]
+        sizes = tf.where(trusted, tf.constant(0, tf.int64), tf.convert_to_tensor(counts, tf.int64))
+        start, flat = tf.constant([0], tf.int64), tf.constant([-1])
+        parts = [
+            tf.slice(tf.reshape(tensor, flat), start, size)
+            for tensor, size in zip(tensors, tf.split(sizes, len(tensors)), strict=True)
+        ]
+        return tf.where(trusted, sums, half_squares([tf.cast(part, tf.float64) for part in parts]))
+
+    return tf.cond(tf.reduce_all(trusted), lambda: sums, exactly)
+
+
 def half_squares_exactly(tensors: Sequence[Any]) -> Any:
     """Return half the sum of squares of each tensor, computed and returned in float64."""
     if not tensors:

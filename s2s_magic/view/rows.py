@@ -82,7 +82,7 @@ def marks_of(findings: Sequence[Finding]) -> dict[str, list[int]]:
 def variable_row(ledger: Ledger, key: str, uses: dict[str, list[int]], marks: dict[str, list[int]]) -> VariableRow:
     """Return the row of a variable, with the calls that used it and the findings about any of its names."""
     variable = ledger.variables[key]
-    names = (full_name(variable), variable.name, variable.frozen_by or "")
+    names: tuple[str, ...] = (full_name(variable), variable.name, variable.frozen_by or "")
     if variable.dropped:
         names = (former_name(variable),)
     return VariableRow(
