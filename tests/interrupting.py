@@ -28,6 +28,7 @@ from typing import Any
 import s2s_magic
 
 PACKAGE = Path(s2s_magic.__file__).parent
+_FOLDER = f"{PACKAGE}/"
 
 
 @dataclass(frozen=True, order=True)
@@ -131,8 +132,7 @@ def _noting(note: Callable[[tuple[str, int, str]], None], under: str) -> Iterato
 
     Python stops tracing once ``note`` raises, so that one call is interrupted once.
     """
-    start = f"{PACKAGE}/{under}"
-    cut = len(f"{PACKAGE}/")
+    start, cut = f"{_FOLDER}{under}", len(_FOLDER)
     if sys.version_info >= (3, 12):
         with _monitored(lambda code, line: note((code.co_filename[cut:], line, code.co_name)), start):
             yield
@@ -154,7 +154,6 @@ def _noting(note: Callable[[tuple[str, int, str]], None], under: str) -> Iterato
         sys.settrace(before)
 
 
-_FOLDER = f"{PACKAGE}/"
 _TOOL = 4
 """Of `sys.monitoring`: one that no debugger, coverage tool or profiler takes."""
 

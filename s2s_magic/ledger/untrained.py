@@ -77,15 +77,17 @@ def _untracked(trace: Trace) -> Iterator[Finding]:
     for variable in trace.variables.values():
         owner = trace.layers.get(variable.object or "")
         if not variable.tracked and (owner is None or owner.unseen_in is None):
-            name = f"{full_name(variable)} ({counted(variable.params, 'number')})"
+            about = full_name(variable)
+            said = "is used, but no layer of a model lists it: the optimizer never sees it"
+            if variable.dropped:
+                about = former_name(variable)
+                said = f"was a weight of {variable.owner}, and no layer lists it any more: a fit does not train it "
+                said += "from then on"
             yield Finding(
                 kind="untracked",
-                about=former_name(variable) if variable.dropped else full_name(variable),
-                text=f"{name} was a weight of {variable.owner}, and no layer lists it any more: a fit does not train "
-                "it from then on, and it is not saved with the model."
-                if variable.dropped
-                else f"{name} is used, but no layer of a model lists it: the optimizer never sees it, and it is not "
-                "saved with the model.",
+                about=about,
+                text=f"{full_name(variable)} ({counted(variable.params, 'number')}) {said}, and it is not saved with "
+                "the model.",
                 event=variable.created_by,
             )
 

@@ -92,7 +92,9 @@ def assemble(
         for identity, raw in recorder.weights.known.items()
         if raw.start is not None and variable_keys[identity] in new
     )
-    live.listed |= {variable_keys[identity] for identity, raw in recorder.weights.known.items() if raw.listed}
+    live.listed |= {
+        variable_keys[identity] for identity, raw in recorder.weights.known.items() if raw.lister is not None
+    }
     ledger = Ledger(
         earlier.name,
         cells=[*earlier.cells, _mixed(_ended(cell, recorder, layer_keys, error), namespace, filenames)],

@@ -30,7 +30,7 @@ class RawTensor:
 class RawVariable:
     """A variable, the layer that owns it, and its initial norm; also its initial value, if that is kept.
 
-    ``listed`` is whether a layer that was called has been seen to list it.
+    ``lister`` is the layer that was last seen to list it as an event ended: its owner, or one that holds it.
     """
 
     variable: Any
@@ -42,7 +42,7 @@ class RawVariable:
     start: Any = None
     names: Names = field(default_factory=list)
     trains: bool = False
-    listed: bool = False
+    lister: Any = None
 
 
 @dataclass(eq=False)

@@ -88,15 +88,12 @@ class Weights:
 
     def _count_replaced(self) -> None:
         """No longer count variables that their layers have replaced, as by ``add_weight`` or ``quantize``."""
-        owned: dict[int, tuple[Any, list[RawVariable]]] = {}
-        for raw in self.known.values():
-            if raw.trains and raw.listed and raw.owner is not None:
-                owned.setdefault(id(raw.owner), (raw.owner, []))[1].append(raw)
-        for owner, raws in owned.values():
-            listed = {id(backend.bare(variable)) for part in backend.weights(owner) for variable in part}
-            for raw in raws:
-                if id(backend.bare(raw.variable)) not in listed:
-                    self._count(raw, False)
+        counted = [raw for raw in self.known.values() if raw.trains and raw.lister is not None]
+        listers = {id(raw.lister): raw.lister for raw in counted}
+        listed = {id(backend.bare(v)) for layer in listers.values() for part in backend.weights(layer) for v in part}
+        for raw in counted:
+            if id(backend.bare(raw.variable)) not in listed:
+                self._count(raw, False)
 
     def _beside(self, event: RawEvent) -> list[RawVariable]:
         """Return the variables that an event uses though its layer does not list them; they do not count as trained."""
@@ -122,7 +119,7 @@ class Weights:
         elif raw.owner is None:  # the user's own tf.Variable is now held by a layer
             raw.owner, raw.event = backend.direct_owner(event.layer, raw.variable), event
             event.created.append(raw)
-        raw.listed = True
+        raw.lister = event.layer
         self._count(raw, trains)
         return raw
 
