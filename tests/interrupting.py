@@ -15,20 +15,18 @@ from __future__ import annotations
 
 import ast
 import sys
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any
 
 import s2s_magic
 
 PACKAGE = Path(s2s_magic.__file__).parent
-_FOLDER = f"{PACKAGE}/"
 
 
 @dataclass(frozen=True, order=True)
@@ -132,11 +130,8 @@ def _noting(note: Callable[[tuple[str, int, str]], None], under: str) -> Iterato
 
     Python stops tracing once ``note`` raises, so that one call is interrupted once.
     """
-    start, cut = f"{_FOLDER}{under}", len(_FOLDER)
-    if sys.version_info >= (3, 12):
-        with _monitored(lambda code, line: note((code.co_filename[cut:], line, code.co_name)), start):
-            yield
-        return
+    start = f"{PACKAGE}/{under}"
+    cut = len(f"{PACKAGE}/")
 
     def on_call(frame: FrameType, event: str, argument: object) -> Any:
         return on_line if frame.f_code.co_filename.startswith(start) else None
@@ -152,35 +147,3 @@ def _noting(note: Callable[[tuple[str, int, str]], None], under: str) -> Iterato
         yield
     finally:
         sys.settrace(before)
-
-
-_TOOL = 4
-"""Of `sys.monitoring`: one that no debugger, coverage tool or profiler takes."""
-
-
-@contextmanager
-def _monitored(note: Callable[[CodeType, int], None], start: str) -> Iterator[None]:
-    """Call ``note`` as each line of files that begin with ``start`` begins, in this thread, until it raises.
-
-    Other code runs at its own speed: each of its lines is met once.
-    """
-    monitoring, here, done = sys.monitoring, threading.get_ident(), False
-
-    def on_line(code: CodeType, line: int) -> Any:
-        nonlocal done
-        if not code.co_filename.startswith(_FOLDER):
-            return monitoring.DISABLE  # for ever
-        if not done and code.co_filename.startswith(start) and threading.get_ident() == here:
-            done = True
-            note(code, line)
-            done = False
-        return None
-
-    monitoring.use_tool_id(_TOOL, __name__)
-    monitoring.register_callback(_TOOL, monitoring.events.LINE, on_line)
-    monitoring.set_events(_TOOL, monitoring.events.LINE)
-    try:
-        yield
-    finally:
-        monitoring.set_events(_TOOL, monitoring.events.NO_EVENTS)
-        monitoring.free_tool_id(_TOOL)
