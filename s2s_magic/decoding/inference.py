@@ -65,6 +65,7 @@ def decode(
         search_options["seed"] = int(np.random.randint(2**31 - 1))
     with Changes() as changes, changes, changes:
         backend.keep_as_it_runs(changes, seq2seq.model)
+        backend.skip_gpu_forms(changes)
         ready = prepared(seq2seq, sources, max_length=max_length, start=start, end=end, **search_options)
         if ready is None:
             return Decodings([], partial(beside_sources, seq2seq, sources), lambda ids: [])

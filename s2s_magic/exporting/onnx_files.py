@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from s2s_magic import backend
 from s2s_magic.errors import SetupError, first_line_of
 from s2s_magic.exporting.greedy_graphs import Searched
 from s2s_magic.undoing import Changes
@@ -60,6 +61,12 @@ def onnx_files(model: Searched) -> dict[str, bytes]:
         When tf2onnx or ONNX Runtime is not installed, the model has no decoder step, an operation of it has no
         counterpart in ONNX, or the results of ONNX Runtime are not those of TensorFlow.
     """
+    with Changes() as changes, changes, changes:
+        backend.skip_gpu_forms(changes)
+        return _both_parts(model)
+
+
+def _both_parts(model: Searched) -> dict[str, bytes]:
     converter()
     if model.encoder is None or model.decoder_step is None:
         raise SetupError(

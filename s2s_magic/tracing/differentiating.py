@@ -228,7 +228,9 @@ class Probe:
             return tf.constant(0)
 
         specs = [tf.TensorSpec(symbol.shape, symbol.dtype) for symbol in symbols.values()]
-        self._graph = tf.function(call, autograph=False).get_concrete_function(*specs).graph
+        with Changes() as changes, changes, changes:
+            backend.skip_gpu_forms(changes)
+            self._graph = tf.function(call, autograph=False).get_concrete_function(*specs).graph
         self._reached = self._behind(self._ends)
 
     def cut_inputs(self) -> Iterator[tuple[int, Any]]:

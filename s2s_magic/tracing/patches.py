@@ -36,6 +36,7 @@ def recorded(recorder: Recorder, work: Callable[[], None]) -> None:
         changes.undo_by(recorder.stop)
         changes.undo_by(unhook)
         backend.take_symbols(changes)
+        backend.skip_gpu_forms(changes, only_scratch=True)
         backend.hear_variables(changes, recorder.creating)
         for place in backend.CONSTRUCTORS:
             _hook(place, _constructing(recorder, _now(place)))

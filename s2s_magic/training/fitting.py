@@ -96,6 +96,7 @@ def fit(
     try:
         with Changes() as changes, changes, changes:
             take(changes, seq2seq.name, seq2seq.model, alone=plan.seed is not None)
+            backend.skip_gpu_forms(changes)
             seq2seq.refresh()
             show = throttled(progress)
             prepared = prepare(

@@ -90,6 +90,7 @@ def forcing(seq2seq: Seq2Seq, plan: FitPlan, table: Table | Stream) -> Callable[
     graph = tf.function(run, input_signature=[inputs, ids, numbers])
     with Changes() as changes, changes, changes:
         backend.keep_as_it_runs(changes, seq2seq.model)
+        backend.skip_gpu_forms(changes)
         graph.get_concrete_function()
 
     def measured() -> Numbers:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
 
+from s2s_magic.backend import originals
+from s2s_magic.backend.keras2.private import private
 from s2s_magic.backend.recurrence import RecurrentCall, first_input, gate_count, masks_of_steps
+from s2s_magic.undoing import Changes
+
+_forms = private("layers.rnn.gru_lstm_utils")
+_register = _forms.function_register
+_SKIPPING: dict[object, bool] = {}
+"""Who traces without the forms for a GPU, and whether in Keras's scratch graphs alone; accessed only by single
+dictionary operations, which are atomic between threads."""
 
 
 def has_fused_kernel(layer: Any) -> bool:
@@ -92,3 +102,38 @@ def empty_masks(cell: Any) -> dict[str, Any]:
     names = ("_dropout_mask_cache", "_recurrent_dropout_mask_cache")
     kept = {name: vars(cell)[name] for name in names if name in vars(cell)}
     return {name: type(cache)(cache.default_factory) for name, cache in kept.items()}
+
+
+def skip_gpu_forms(changes: Changes, *, only_scratch: bool = False) -> None:
+    """Trace recurrent layers without their form for a GPU until changes are undone, if there is no GPU.
+
+    Each time that an LSTM or a GRU is traced, Keras 2 also traces a second form of it with its gradient, for cuDNN. It
+    is called by nothing: TensorFlow puts it in place of the first where there is a GPU.
+
+    Parameters
+    ----------
+    changes
+        Whose undoing ends it.
+    only_scratch
+        Skip them only in the graphs that Keras makes to find the shapes of outputs and throws away; a function that
+        the user's code traces gets both forms, as it may be saved for a machine with a GPU.
+    """
+    token = object()
+    changes.undo_by(partial(_no_longer_skip, token))
+    _SKIPPING[token] = only_scratch
+    if _forms.function_register is _register:
+        _forms.function_register = _registered_unless_skipped
+
+
+def _no_longer_skip(token: object) -> None:
+    _SKIPPING.pop(token, None)
+    if not _SKIPPING and _forms.function_register is _registered_unless_skipped:
+        _forms.function_register = _register
+
+
+def _registered_unless_skipped(function: Any, *args: Any, **kwargs: Any) -> Any:
+    scratch = str(getattr(tf.compat.v1.get_default_graph(), "name", "")).endswith("_scratch_graph")
+    skipped = (scratch or not all(_SKIPPING.copy().values())) and not originals.is_saving()
+    if skipped and not tf.config.list_logical_devices("GPU"):
+        return None
+    return _register(function, *args, **kwargs)

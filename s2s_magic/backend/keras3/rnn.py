@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from s2s_magic.backend.recurrence import RecurrentCall, masks_of_steps
+from s2s_magic.undoing import Changes
 
 
 def has_fused_kernel(layer: Any) -> bool:
@@ -77,3 +78,7 @@ def _new_mask(cell: Any, like: Any) -> Any:
 def empty_masks(cell: Any) -> dict[str, Any]:
     """Return the attributes in which a cell keeps its dropout masks from one call to the next, with none in them."""
     return dict.fromkeys(("_dropout_mask", "_recurrent_dropout_mask")) if hasattr(cell, "get_dropout_mask") else {}
+
+
+def skip_gpu_forms(changes: Changes, *, only_scratch: bool = False) -> None:
+    """Trace recurrent layers without a form for a GPU; Keras 3 traces none where it is not used."""
