@@ -104,6 +104,22 @@ def _memory_given_back() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _no_gpu_forms(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Spare Keras 2, in what tests fit plainly too, the second form of recurrent layers, which nothing calls here.
+
+    It took a third of the time of their fits. A file with ``GPU_FORMS`` set to true has Keras as it is, and so have
+    the notebooks and programs that run in processes of their own.
+    """
+    from s2s_magic import backend
+    from s2s_magic.undoing import Changes
+
+    with Changes() as changes, changes, changes:
+        if not getattr(request.module, "GPU_FORMS", False):
+            backend.skip_gpu_forms(changes)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _no_tape_left() -> Iterator[None]:
     """Fail a test that leaves a gradient tape active: it would record everything that later tests run."""

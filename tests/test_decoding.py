@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from models import by_hand
+from own_output import own_output
 from s2s_magic import api
 from s2s_magic.decoding import inference_model
 from s2s_magic.errors import DecodeError
@@ -44,22 +45,20 @@ def built(spec, seed=1):
     return shaken(api.build(spec), seed)
 
 
-def step_by_step(model, row, length, start, end=None):
-    """Decode one row with the training model, feeding back the most probable id."""
-    ids = [start]
-    for step in range(length):
-        given = [np.array([row]), np.array([ids]), np.array([step + 1])]
-        output = model.model(given[: len(model.model.inputs)])  # plain Keras layers need no lengths
-        ids.append(int(np.argmax(output[0, -1])))
-        if ids[-1] == end:
-            return ids[1:-1]
-    return ids[1:]
+def step_by_step(model, rows, length, start, end=None):
+    """Decode rows with the training model, feeding back the most probable id."""
+
+    def scores(sources, ids):
+        given = [sources, ids, np.full(len(ids), ids.shape[1])]
+        return model.model(given[: len(model.model.inputs)])  # plain Keras layers need no lengths
+
+    return own_output(scores, rows, length, start=start, end=end)
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 def test_greedy_decoding_is_the_training_model_fed_with_its_own_output(spec):
     model = built(spec)
-    expected = [step_by_step(model, row, 6, start=0) for row in X[:6]]
+    expected = step_by_step(model, X[:6], 6, start=0)
     assert api.decode(model, X[:6], max_length=6) == expected
     assert len(set(map(tuple, expected))) > 3, "sources matter"
 
@@ -68,7 +67,7 @@ def test_greedy_decoding_is_the_training_model_fed_with_its_own_output(spec):
 def test_rows_of_any_length_decode_as_each_would_alone_up_to_the_end_id(spec):
     model = built(spec + PADDED)
     model.layers["output_layer"].bias.assign([0, 0, 3] + [0] * 9)  # so that rows end, at different steps
-    expected = [step_by_step(model, row, 12, start=1, end=2) for row in RAGGED]
+    expected = step_by_step(model, RAGGED, 12, start=1, end=2)
     assert api.decode(model, RAGGED, max_length=12) == expected
     assert [api.decode(model, [row], max_length=12)[0] for row in RAGGED] == expected
     assert len(set(map(len, expected))) > 1
@@ -76,7 +75,7 @@ def test_rows_of_any_length_decode_as_each_would_alone_up_to_the_end_id(spec):
 
 def test_a_model_that_masks_nothing_never_reads_filling():
     model = built(SPECS["one embedding, LSTM"])
-    assert api.decode(model, RAGGED, max_length=4) == [step_by_step(model, row, 4, start=0) for row in RAGGED]
+    assert api.decode(model, RAGGED, max_length=4) == step_by_step(model, RAGGED, 4, start=0)
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
@@ -104,7 +103,7 @@ def test_the_notebooks_names_stay_as_they_are():
 
 def test_a_traced_model_decodes_by_its_own_names():
     model = fitted(shaken(api.trace(by_hand(12, 4, 8))), X, X)
-    assert api.decode(model, X[:4]) == [step_by_step(model, row, 5, start=0) for row in X[:4]]
+    assert api.decode(model, X[:4]) == step_by_step(model, X[:4], 5, start=0)
     code = inference_model(model).source
     assert "outputs=[memory, carry]" in code
     assert "writer_cell" in code
@@ -123,7 +122,7 @@ def test_what_has_no_name_is_reached_by_the_names_there_are():
     code = code.replace("E(12, 4)\n", "many = [keras.layers.Embedding(12, 4), keras.layers.Embedding(12, 4)]\n", 1)
     code = code.replace("words(source_ids)", "many[0](source_ids)").replace("words(target_ids)", "many[1](target_ids)")
     model = shaken(api.trace(code))
-    assert api.decode(model, X[:4], max_length=5) == [step_by_step(model, row, 5, start=0) for row in X[:4]]
+    assert api.decode(model, X[:4], max_length=5) == step_by_step(model, X[:4], 5, start=0)
     source = inference_model(model).source
     assert "writer.cell" in source
     assert "get_layer" in source
@@ -134,7 +133,7 @@ def test_layers_between_embedding_and_decoder_run_if_they_look_at_one_position()
         "words(target_ids)", "keras.layers.Dropout(0.5)(keras.layers.Dense(4)(words(target_ids)))"
     )
     model = shaken(api.trace(code))
-    assert api.decode(model, X[:4], max_length=5) == [step_by_step(model, row, 5, start=0) for row in X[:4]]
+    assert api.decode(model, X[:4], max_length=5) == step_by_step(model, X[:4], 5, start=0)
     code = by_hand(12, 4, 8).replace(
         "words(target_ids)", "keras.layers.LSTM(4, return_sequences=True)(words(target_ids))"
     )
@@ -255,4 +254,4 @@ def test_what_was_learned_since_is_what_decodes():
     before = api.decode(model, X[:4], max_length=5)
     shaken(model, seed=2)
     assert api.decode(model, X[:4], max_length=5) != before
-    assert api.decode(model, X[:4], max_length=5) == [step_by_step(model, row, 5, start=0) for row in X[:4]]
+    assert api.decode(model, X[:4], max_length=5) == step_by_step(model, X[:4], 5, start=0)

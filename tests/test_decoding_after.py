@@ -1,8 +1,11 @@
 """Decoding models whose scores come of more than a softmax over the outputs of a decoder of TFA's API."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
+from own_output import own_output
 from s2s_magic import api
 from s2s_magic.errors import DecodeError
 from s2s_magic.handle import Seq2Seq
@@ -61,20 +64,16 @@ def probabilities(scores: np.ndarray) -> np.ndarray:
     return raised / raised.sum()
 
 
-def chances(seq2seq: Seq2Seq, row: np.ndarray, said: list[int], output: int = 0) -> np.ndarray:
-    """Return the probabilities of the id after those said, by the training model as it was written."""
-    inputs = [np.array([row]), np.array([said]), np.array([len(said)])]
+def scores_of(seq2seq: Seq2Seq, output: int, sources: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Call the training model as it was written."""
+    inputs = [sources, ids, np.full(len(ids), ids.shape[1])]
     found = seq2seq.model([one.astype("int32") for one in inputs], training=False)
-    found = found[output] if isinstance(found, list | tuple) else found
-    return probabilities(np.asarray(found)[0, -1].astype(float))
+    return np.asarray(found[output] if isinstance(found, list | tuple) else found)
 
 
-def fed(seq2seq: Seq2Seq, row: np.ndarray, output: int = 0) -> list[int]:
+def fed(seq2seq: Seq2Seq, output: int = 0) -> list[list[int]]:
     """Return what the training model says when fed its own most probable ids."""
-    said = [1]
-    while len(said) <= LONGEST and (best := int(chances(seq2seq, row, said, output).argmax())) != END:
-        said.append(best)
-    return said[1:]
+    return own_output(partial(scores_of, seq2seq, output), X, LONGEST, start=1, end=END)
 
 
 @pytest.mark.parametrize("made", [MADE, ATTENDING], ids=["plain", "attending"])
@@ -83,11 +82,12 @@ def test_what_follows_the_decoder_is_part_of_each_step(title: str, made: str) ->
     own, scores = AFTER[title]
     seq2seq = traced(own, scores, made)
     found = api.decode(seq2seq, X, start=1, end=END, max_length=LONGEST)
-    assert list(found) == [fed(seq2seq, row) for row in X]
+    assert list(found) == fed(seq2seq)
     wide = api.decode(seq2seq, X[:2], start=1, end=END, max_length=LONGEST, beam=4)
     for row, said, total in zip(X, wide, wide.scores, strict=False):
         ids = [*said, END] if len(said) < LONGEST else said
-        each = [np.log(chances(seq2seq, row, [1, *ids[:at]])[id_]) for at, id_ in enumerate(ids)]
+        scores = scores_of(seq2seq, 0, row[None], np.array([[1, *ids[:-1]]]))[0].astype(float)
+        each = [np.log(probabilities(one)[id_]) for one, id_ in zip(scores, ids, strict=True)]
         assert total == pytest.approx(sum(each), rel=1e-4)
 
 
@@ -95,7 +95,7 @@ def test_of_several_outputs_the_scores_are_the_one_with_a_loss() -> None:
     seq2seq = traced("", f"{DENSE}(said.rnn_output)", outputs="[L.Dense(5)(said.rnn_output), scores]")
     seq2seq.model.compile(loss=[None, "sparse_categorical_crossentropy"])
     found = api.decode(seq2seq, X, start=1, end=END, max_length=LONGEST)
-    assert list(found) == [fed(seq2seq, row, 1) for row in X]
+    assert list(found) == fed(seq2seq, 1)
     assert "its scores are its output" in "".join(seq2seq.inference.notes)
     assert len(api.decode(seq2seq, X, start=1, end=END, max_length=LONGEST, beam=IDS)) == len(X)  # of 12, not of 5
     with pytest.raises(DecodeError, match="beam is 13; expected at most the 12 symbols"):

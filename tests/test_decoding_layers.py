@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from own_output import own_output
 from s2s_magic import api, backend
 from s2s_magic.decoding import inference_model
 from s2s_magic.errors import DecodeError, LookupFailed
@@ -151,15 +152,11 @@ def answering(model, rows, length):
 def step_by_step(model, rows, length, start=0, end=None):
     """Decode with the training model, feeding back the most probable id; pad rows if their length is fixed."""
     fixed = model.model.inputs[1].shape[1]
-    found = []
-    for row in rows:
-        ids = [start]
-        while len(ids) <= length and (end is None or ids[-1] != end):
-            given = ids if fixed is None else ids + [0] * (fixed - len(ids))
-            output = model.model([np.array([row]), np.array([given])]).numpy()
-            ids.append(int(np.argmax(output[0, len(ids) - 1])))
-        found.append([number for number in ids[1:] if number != end])
-    return found
+
+    def scores(sources, ids):
+        return model.model([sources, ids if fixed is None else np.pad(ids, [(0, 0), (0, fixed - ids.shape[1])])])
+
+    return own_output(scores, rows, length, start=start, end=end)
 
 
 @pytest.mark.parametrize("code", DECODERS.values(), ids=DECODERS)

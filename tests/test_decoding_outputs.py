@@ -5,6 +5,7 @@ import runpy
 import numpy as np
 import pytest
 
+from own_output import own_output
 from s2s_magic import api
 from s2s_magic.decoding.telling import tell
 from s2s_magic.errors import DecodeError
@@ -72,14 +73,7 @@ def at(value, place):
 
 def fed(model, place, rows=X[:5], length=6):
     """Feed a model with its own most probable ids."""
-    found = []
-    for row in rows:
-        ids = [0]
-        while len(ids) <= length:
-            scores = at(model.model((np.array([row]), np.array([ids]))), place)
-            ids.append(int(np.argmax(np.asarray(scores)[0, -1])))
-        found.append(ids[1:])
-    return found
+    return own_output(lambda sources, ids: at(model.model((sources, ids)), place), rows, length)
 
 
 def translator(returned, compiled="", place="[0]"):

@@ -1,10 +1,13 @@
 """Decoders that cannot be run for one id at a time: the whole model reads what was said, again at each step."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 import addons
 from kerases import KERAS3
+from own_output import own_output
 from s2s_magic import api
 from s2s_magic.errors import DecodeError
 from s2s_magic.ledger import Called
@@ -116,39 +119,28 @@ DECODERS = {
 }  # fmt: skip
 
 
-def own_output(model, rows, length, *, start=0):
-    """Feed a model with its own most probable ids, whatever the order and the structure of its inputs."""
-    found = []
-    for row in rows:
-        ids = [start]
-        while len(ids) <= length:
-            found_scores = model.model(inputs_of(model, row, ids))
-            ids.append(int(np.argmax(np.asarray(found_scores)[0, len(ids) - 1])))
-        found.append(ids[1:])
-    return found
-
-
 def telling(code, rows=X[:5], length=6):
     """Return a model whose outputs for the rows differ, and these outputs."""
     model = api.trace(code)
     for seed in range(30):
-        expected = own_output(shaken(model, seed), rows, length)
+        expected = own_output(partial(scores_of, shaken(model, seed)), rows, length)
         if len({tuple(row) for row in expected}) > 2:
             return model, expected
     raise AssertionError("all sources are answered alike, whatever the weights")
 
 
-def inputs_of(model, row, ids):
+def scores_of(model, sources, ids):
+    """Call a model with sources and ids, whatever the order and the structure of its inputs."""
     names = model.namespace
-    taken = {id(names["source"]): np.array([row]), id(names["target"]): np.array([padded(names["target"], ids)])}
+    taken = {id(names["source"]): sources, id(names["target"]): padded(names["target"], ids)}
     given = model.model.input
     if isinstance(given, dict):
-        return {name: taken[id(tensor)] for name, tensor in given.items()}
-    return [taken[id(tensor)] for tensor in given]
+        return model.model({name: taken[id(tensor)] for name, tensor in given.items()})
+    return model.model([taken[id(tensor)] for tensor in given])
 
 
 def padded(target, ids):
-    filled = ids if target.shape[1] is None else ids + [0] * (target.shape[1] - len(ids))
+    filled = ids if target.shape[1] is None else np.pad(ids, [(0, 0), (0, target.shape[1] - ids.shape[1])])
     return filled if len(target.shape) == 2 else np.eye(target.shape[2], dtype="float32")[filled]
 
 
@@ -237,8 +229,8 @@ def test_beams_and_samples_have_the_chances_that_the_training_model_gives():
     model, _ = telling(DECODERS["a Transformer"])
     for options in ({"beam": 4, "n_best": 4}, {"sample": True, "seed": 3, "n_best": 3}):
         for hypothesis in api.decode(model, X[:1], max_length=4, **options).n_best[0]:
-            given = inputs_of(model, X[0], [0, *hypothesis.ids[:-1]])
-            scores = np.asarray(model.model(given), np.float64)[0]
+            given = np.array([[0, *hypothesis.ids[:-1]]])
+            scores = np.asarray(scores_of(model, X[:1], given), np.float64)[0]
             chances = scores - np.log(np.exp(scores).sum(-1, keepdims=True))
             wanted = sum(chances[step, number] for step, number in enumerate(hypothesis.ids))
             assert hypothesis.log_probability == pytest.approx(wanted, abs=1e-3)
@@ -248,11 +240,12 @@ def test_a_beam_of_all_is_an_exhaustive_search():
     model, _ = telling(DECODERS["a Transformer"])
     best = api.decode(model, X[:1], max_length=2, beam=12, n_best=1).n_best[0][0]
     pairs = [(one, other) for one in range(12) for other in range(12)]
-    first = np.asarray(model.model(inputs_of(model, X[0], [0])), np.float64)[0, 0]
+    first = np.asarray(scores_of(model, X[:1], np.array([[0]])), np.float64)[0, 0]
+    begun = np.array([[0, one] for one in range(12)])
+    after = np.asarray(scores_of(model, np.repeat(X[:1], 12, axis=0), begun), np.float64)[:, 1]
     rated = {}
     for one, other in pairs:
-        second = np.asarray(model.model(inputs_of(model, X[0], [0, one])), np.float64)[0, 1]
-        chances = [scores - np.log(np.exp(scores).sum()) for scores in (first, second)]
+        chances = [scores - np.log(np.exp(scores).sum()) for scores in (first, after[one])]
         rated[one, other] = chances[0][one] + chances[1][other]
     assert best.ids == max(rated, key=rated.get)
 
@@ -260,7 +253,7 @@ def test_a_beam_of_all_is_an_exhaustive_search():
 def test_sources_may_differ_in_length_and_an_unknown_id_is_told():
     model, _ = telling(DECODERS["a Transformer"])
     rows = [[3, 4], [5, 6, 7, 8, 9, 9, 1], [2, 2]]
-    assert api.decode(model, rows, max_length=4) == own_output(model, rows, 4)
+    assert api.decode(model, rows, max_length=4) == own_output(partial(scores_of, model), rows, 4)
     with pytest.raises(DecodeError, match=r"^m\w* looks up 40 in a table of 12: an id of the sources, of start"):
         api.decode(model, [[3, 40]])
     with pytest.raises(DecodeError, match=r"looks up 40 in a table of 40: .* or a position"):

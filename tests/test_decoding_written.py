@@ -104,7 +104,7 @@ def ended(model, **settings):
 def test_a_decoder_of_addons_for_inference_decodes_with_its_own_ends(begin):
     start = {"start": 3} if begin == GIVEN else {}
     model = ended(api.trace(addons(begin=begin)), **start)
-    expected = [by_training_decoder(model, row, 6, start=3, end=5) for row in X[:6]]
+    expected = by_training_decoder(model, X[:6], 6, start=3, end=5)
     assert api.decode(model, X[:6], **start) == expected
     assert len(set(map(len, expected))) > 1
     assert api.decode(model, X[:6], max_length=2, **start) == [row[:2] for row in expected]
@@ -133,14 +133,14 @@ def test_a_decoder_that_may_run_for_ever_is_refused_and_one_over_other_layers_is
             )
         )
     )
-    assert api.decode(model, X[:4], max_length=5) == [by_training_decoder(model, row, 5, start=0) for row in X[:4]]
+    assert api.decode(model, X[:4], max_length=5) == by_training_decoder(model, X[:4], 5, start=0)
     assert "GreedyEmbeddingSampler(words)" in inference_model(model).source
 
 
 def test_a_decoder_trained_with_scheduled_sampling_is_made_greedy():
     code = by_hand(12, 4, 8).replace("TrainingSampler()", "ScheduledEmbeddingTrainingSampler(0.0, words)")
     model = shaken(api.trace(code))
-    assert api.decode(model, X[:4], max_length=5) == [by_training_decoder(model, row, 5, start=0) for row in X[:4]]
+    assert api.decode(model, X[:4], max_length=5) == by_training_decoder(model, X[:4], 5, start=0)
 
 
 TEXTS = """

@@ -11,6 +11,7 @@ from kerases import only_keras2
 from s2s_magic import api, backend
 from s2s_magic.undoing import Changes
 
+GPU_FORMS = True
 pytestmark = [
     only_keras2("it traces one form"),
     pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there is a GPU"),
@@ -58,6 +59,31 @@ def test_none_is_traced_in_building_fitting_and_decoding(counted, cell):
     assert counted == []
     tf.function(keras.layers.LSTM(4)).get_concrete_function(tf.TensorSpec([None, 5, 3]))
     assert counted, "afterwards, Keras registers them as before"
+
+
+FIT = """
+from tensorflow import keras
+keras.utils.set_random_seed(1)
+x = keras.Input([None], dtype="int32")
+h = keras.layers.Embedding(9, 4, mask_zero=True)(x)
+h = keras.layers.Bidirectional(keras.layers.LSTM(3, return_sequences=True, dropout=0.2))(h)
+model = keras.Model(x, keras.layers.Dense(9, activation="softmax")(keras.layers.GRU(4, return_sequences=True)(h)))
+model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+"""
+
+
+def test_a_fit_without_them_is_that_of_keras_with_them_to_the_last_bit():
+    rows = np.random.default_rng(0).integers(0, 9, (12, 5))
+    plain, names = {}, {}
+    exec(FIT, plain)
+    keras.utils.set_random_seed(2)
+    losses = plain["model"].fit(rows, rows, epochs=2, batch_size=4, verbose=0).history
+    model = api.trace(FIT, names)
+    body = "source: X\ntarget: X\nepochs: 2\nbatch: 4\nseed: 2\naccelerate: off"
+    api.fit(model, body, {"X": rows}, progress=lambda progress: None)
+    assert {name: list(values) for name, values in model.history.items()} == losses
+    for ours, theirs in zip(model.model.get_weights(), plain["model"].get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_a_function_of_the_user_has_both_forms():

@@ -52,7 +52,7 @@ context = L.Reshape([1, 4])(L.GlobalAveragePooling1D()(emb(encoder_inputs)))
 scores = L.Dense(4, activation="tanh")(L.Add()([emb(decoder_inputs), context]))
 chances = L.Dense(20, activation="softmax")(scores)
 model = keras.Model([encoder_inputs, decoder_inputs], chances)
-model.compile("adam", "{loss}")
+model.compile("adam", "{loss}", jit_compile=False)
 """
 
 RECURRENT_PAIR = """
@@ -63,14 +63,14 @@ _, h = L.SimpleRNN(4, return_state=True)(emb(encoder_inputs))
 scores = L.SimpleRNN(4, return_sequences=True)(emb(decoder_inputs), initial_state=[h])
 chances = L.Dense(20, activation="softmax")(scores)
 model = keras.Model([encoder_inputs, decoder_inputs], chances)
-model.compile("adam", "{loss}")
+model.compile("adam", "{loss}", jit_compile=False)
 """
 
 DENSE = """
 x = keras.Input([4])
 y = L.Dense(3, activation="softmax")(x)
 model = keras.Model(x, y)
-model.compile("sgd", "{loss}")
+model.compile("sgd", "{loss}", jit_compile=False)
 """
 
 TICKETS = """
@@ -131,7 +131,7 @@ class Translator(keras.Model):
         return self.head(self.decoder(self.emb(d) + h[:, None]))
 
 model = Translator()
-model.compile("adam", "sparse_categorical_crossentropy")
+model.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
 """
 
 ALONE = """
@@ -144,7 +144,7 @@ class Head(keras.Model):
         return self.dense(x)
 
 model = Head()
-model.compile("adam", "sparse_categorical_crossentropy")
+model.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
 """
 
 RAGGED_IN = """
@@ -162,13 +162,13 @@ model.compile("adam", "mse")
 SPARSE_IN = """
 x = keras.Input([4], sparse=True)
 model = keras.Model(x, L.Dense(3, activation="softmax")(x))
-model.compile("adam", "sparse_categorical_crossentropy")
+model.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
 """
 
 SCALAR = """
 x = keras.Input([1])
 model = keras.Model(x, L.Dense(1, activation="sigmoid")(x))
-model.compile("adam", "binary_crossentropy")
+model.compile("adam", "binary_crossentropy", jit_compile=False)
 """
 
 
@@ -257,7 +257,7 @@ TWINS = """
 x = keras.Input([4])
 one, other = L.Dense(3, activation="softmax")(x), L.Dense(3, activation="softmax")(L.Dense(2)(x))
 model = keras.Model(x, {outputs})
-model.compile("adam", {loss}, metrics={metrics}, loss_weights={weights})
+model.compile("adam", {loss}, metrics={metrics}, loss_weights={weights}, jit_compile=False)
 """
 IN_ORDER = {"outputs": "[one, other]", "weights": "[1.0, 0.3]", "metrics": "[['accuracy'], ['accuracy']]"}
 BY_NAME = {
@@ -302,7 +302,7 @@ def test_one_target_of_rows_goes_to_a_loss_of_ids_and_to_one_of_numbers():
 x = keras.Input([6], dtype="int32")
 h = L.Embedding(20, 4)(x)
 model = keras.Model(x, [L.Dense(20, activation="softmax", name="a")(h), L.Dense(1, name="b")(h)])
-model.compile("adam", ["sparse_categorical_crossentropy", "mae"])
+model.compile("adam", ["sparse_categorical_crossentropy", "mae"], jit_compile=False)
 """
     both = {"x": X, "y": [Y, Y]}
     check(code, "source: X\ntarget: Y", both if KERAS3 else {"x": X, "y": Y})
