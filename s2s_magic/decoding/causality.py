@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ _LONG = (24, 6, 3)
 _SAME, _CLOSE = 2e-6, 1e-4
 """The largest difference, as a part of the largest score, of what is the same but for rounding: in rows of the same
 shape, and of another one."""
+_AT_ONCE = 4_000_000
+"""How many scores are computed at once, 32 MB of them."""
 _TELLING = 50
 """An id must change the scores so many times as much, else nothing can be said of what later ones change."""
 
@@ -86,6 +89,7 @@ class _Trial:
         self._source = self._of(1 - place, SHORT)
         self._scores = self._scored(self._read, self._source)
         self._largest = float(np.abs(self._scores).max())
+        self._fixed = self._whole.inputs[place].shape[1]
 
     def _of(self, place: int, steps: int) -> Any:
         return drawn(self._whole.inputs[place], steps, self._whole.outputs[self._number].shape[2], self._numbers)
@@ -96,20 +100,13 @@ class _Trial:
 
     def is_causal(self) -> bool:
         """Return whether it is, and whether each row has scores of its own."""
-        scores, read, source, fixed = self._scores, self._read, self._source, self._whole.inputs[self._place].shape[1]
+        scores, read, source, fixed = self._scores, self._read, self._source, self._fixed
         if scores.shape[1] != read.shape[1] or not np.isfinite(scores).all():
             return False
         same, close = _SAME * self._largest, _CLOSE * self._largest
-        for position in range(read.shape[1]):
-            later = self._of(self._place, read.shape[1])
-            endings = [later[:, position:]]
-            if fixed is not None:  # which decoding fills up
-                endings.append(_padding(read[:, position:]))
-            for ending in endings:
-                changed = np.concatenate([read[:, :position], ending], axis=1)
-                apart = np.abs(self._scored(changed, source) - scores).max(axis=(0, 2))
-                if apart[:position].max(initial=0) > same or (position == 0 and apart.max() <= _TELLING * same):
-                    return False
+        for position, apart in self._changed_by_later_ids():
+            if apart[:position].max(initial=0) > same or (position == 0 and apart.max() <= _TELLING * same):
+                return False
         if np.abs(self._scored(read, source[::-1]) - scores).max() <= _TELLING * same:  # it does not read the source
             return False
         if np.abs(self._scored(read[:1], source[:1]) - scores[:1]).max() > close:
@@ -118,6 +115,30 @@ class _Trial:
             fewer = read.shape[1] - read.shape[1] // 3
             return bool(np.abs(self._scored(read[:, :fewer], source) - scores[:, :fewer]).max() <= close)
         return True
+
+    def _changed_by_later_ids(self) -> Iterator[tuple[int, Any]]:
+        """Yield each position, and how far the scores (steps,) are apart if the ids from it on are others.
+
+        Many rows are scored at once, and held against the unchanged ones at the same places of as large a batch, which
+        are rounded alike.
+        """
+        read, source = self._read, self._source
+        changes = [(position, rows) for position in range(read.shape[1]) for rows in self._endings(position)]
+        at_once = max(1, _AT_ONCE // self._scores.size)
+        for first in range(0, len(changes), at_once):
+            positions, some = zip(*changes[first : first + at_once], strict=True)
+            sources = np.concatenate([source] * len(some))
+            before = self._scored(np.concatenate([read] * len(some)), sources)
+            apart = np.abs(self._scored(np.concatenate(some), sources) - before)
+            apart = apart.reshape(len(some), len(read), *apart.shape[1:]).max(axis=(1, 3))
+            yield from zip(positions, apart, strict=True)
+
+    def _endings(self, position: int) -> list[Any]:
+        """Return the rows with other ids from a position on."""
+        endings = [self._of(self._place, self._read.shape[1])[:, position:]]
+        if self._fixed is not None:  # which decoding fills up
+            endings.append(_padding(self._read[:, position:]))
+        return [np.concatenate([self._read[:, :position], ending], axis=1) for ending in endings]
 
 
 def _padding(rows: Any) -> Any:
