@@ -22,8 +22,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # said by what stands in for it, if asked for another part than seq2seq
 ADDONS_MISSING = "TensorFlow Addons is not installed"
 GOLDEN = Path(__file__).parent / "golden"
-PLAIN = ("test_files", "test_spec_hostile")
-"""Files of long tests that import no Keras, or none that matters."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -146,12 +144,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     First of all hooks: pytest-xdist's own reads the marks that are there when it is called.
 
     With ``S2S_MAGIC_AGAIN`` set, as where all tests have run with another Python before, those of the pages in a
-    browser, of the built site, and of `PLAIN` are left out: they are the same on every Keras.
+    browser, of the built site, and those marked ``once`` are left out: they are the same on every Keras.
     """
     again = bool(os.environ.get("S2S_MAGIC_AGAIN"))
     for item in items:
         pages = item.path.parent.name == "browser" or "site" in getattr(item, "fixturenames", ())
-        if again and (pages or item.path.stem in PLAIN):
+        if again and (pages or item.get_closest_marker("once")):
             item.add_marker(pytest.mark.skip(reason="the same on every Keras; run before with another Python"))
         if item.path.stem != "test_differential" and item.get_closest_marker("xdist_group") is None:
             group = item.path.stem if item.path.parent == Path(__file__).parent else item.path.parent.name

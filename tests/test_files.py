@@ -16,6 +16,8 @@ from s2s_magic.errors import LookupFailed, UsageError
 from s2s_magic.files import check_targets, write_whole
 from s2s_magic.tracing import Live
 
+pytestmark = pytest.mark.once
+
 KINDS = ("json", "html", "svg", "png")
 
 

@@ -25,6 +25,8 @@ from s2s_magic.view.quizzes import quiz_html, quiz_text
 from s2s_magic.view.widget.inspector import close_tree, to_widget
 from test_view_html import read
 
+pytestmark = pytest.mark.once
+
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 HARMFUL = [
     "\x00",

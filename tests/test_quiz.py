@@ -27,6 +27,8 @@ ALL = 10_000
 ODD = """\
 from tensorflow import keras
 import tensorflow as tf
+
+pytestmark = pytest.mark.once
 x = keras.Input([4])
 lost = keras.layers.Dense(3)
 nowhere = lost(x)

@@ -145,6 +145,7 @@ save: kept_FOLDER
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_a_run_that_is_killed_again_and_again_ends_as_one_that_never_was(here):
     (here / "network.py").write_text(CODE)
     kills = int(os.environ.get("S2S_MAGIC_KILLS", "3"))

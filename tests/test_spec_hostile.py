@@ -12,6 +12,8 @@ from s2s_magic.errors import SpecError
 from s2s_magic.source import generate
 from s2s_magic.spec import FIT_KEYS, SCORE_KEYS, SPEC_KEYS, FitPlan, ScorePlan, Spec, parse_fit, parse_score, parse_spec
 
+pytestmark = pytest.mark.once
+
 EXAMPLES = 2_100
 thorough = settings(
     max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)

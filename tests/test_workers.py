@@ -125,6 +125,7 @@ def after_more(folder, steps):
         time.sleep(0.01)
 
 
+@pytest.mark.once
 def test_a_job_goes_on_after_a_worker_was_terminated_and_another_one_killed(job):
     whole, cut = job
     assert ended(started(2, RUN, whole)) == [0, 0], (whole / "err0").read_text()
