@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import random
+import sys
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from tensorflow.python.eager import context
 
 from interrupting import Place, interrupted
 from plainly import trained_state
+from s2s_magic import backend
 from s2s_magic.errors import SpecError
 from s2s_magic.handle import Seq2Seq
 from s2s_magic.tracing import run
@@ -43,7 +45,13 @@ def standing(seq2seq: Seq2Seq) -> dict[str, Any]:
         "python's random state": random.getstate(),
         "numpy's random state": (numpy[1].tolist(), *numpy[2:]),
         "tensorflow's seed": (eager._seed, eager._rng.getstate() if "_rng" in vars(eager) else None),
+        "who skips forms for a GPU": skipping(),
     }
+
+
+def skipping() -> list[int]:
+    """Return who has Keras trace no forms for a GPU: a file's fixture may, and calls must not after their end."""
+    return [*map(id, getattr(sys.modules[backend.skip_gpu_forms.__module__], "_SKIPPING", ()))]
 
 
 def trained_steps(seq2seq: Seq2Seq) -> int:
@@ -138,6 +146,7 @@ def _of_the_process() -> dict[str, Any]:
         "Keras's methods": (layer.__init__, layer.__call__, layer.add_weight),
         "the garbage collector": gc.isenabled(),
         "the filters of warnings": list(warnings.filters),
+        "who skips forms for a GPU": skipping(),
     }
 
 

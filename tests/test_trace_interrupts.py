@@ -18,6 +18,7 @@ from tensorflow import keras
 
 import s2s_magic
 from interrupting import Place, interrupted, places
+from leaving import skipping
 from s2s_magic import Ledger
 from s2s_magic.tracing import Tracing, run
 
@@ -50,6 +51,7 @@ def assert_nothing_is_left(place: Place) -> None:
     """Assert that nothing is left behind, and that the next trace works: it records one construction."""
     assert (Layer.__init__, Layer.__call__, Layer.add_weight) == ORIGINAL, place
     assert gc.isenabled(), place
+    assert len(skipping()) <= 1, place  # that of the fixture for all tests
     names = {"keras": keras}
     seen = run("dense = keras.layers.Dense(1)", names)
     assert seen.error is None, place
