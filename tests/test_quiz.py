@@ -22,13 +22,13 @@ from measured_models import counted_calls, direct_owners, is_there, numbers, swi
 from models import by_hand, by_hand_in_keras, ran, zoo
 from test_trace_random import START, STEPS, line
 
+pytestmark = pytest.mark.once
+
 ALL = 10_000
 
 ODD = """\
 from tensorflow import keras
 import tensorflow as tf
-
-pytestmark = pytest.mark.once
 x = keras.Input([4])
 lost = keras.layers.Dense(3)
 nowhere = lost(x)
