@@ -5,6 +5,7 @@ import os
 import secrets
 import signal
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -144,13 +145,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     First of all hooks: pytest-xdist's own reads the marks that are there when it is called.
 
     With ``S2S_MAGIC_AGAIN`` set, as where all tests have run with another Python before, those of the pages in a
-    browser, of the built site, and those marked ``once`` are left out: they are the same on every Keras.
+    browser and of the built site are left out: they are the same on every Keras. Of those marked ``once``, which are
+    long and should be, a third is run, in each run another one.
     """
     again = bool(os.environ.get("S2S_MAGIC_AGAIN"))
     for item in items:
         pages = item.path.parent.name == "browser" or "site" in getattr(item, "fixturenames", ())
-        if again and (pages or item.get_closest_marker("once")):
+        if again and (pages or (item.get_closest_marker("once") and not _is_drawn(item))):
             item.add_marker(pytest.mark.skip(reason="the same on every Keras; run before with another Python"))
         if item.path.stem != "test_differential" and item.get_closest_marker("xdist_group") is None:
             group = item.path.stem if item.path.parent == Path(__file__).parent else item.path.parent.name
             item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _is_drawn(item: pytest.Item) -> bool:
+    """Return whether a test is in this run's third."""
+    name = f"{item.path.stem} {getattr(item, 'originalname', item.name)}"
+    return zlib.crc32(name.encode()) % 3 == int(os.environ["S2S_MAGIC_SAMPLE"]) % 3

@@ -15,6 +15,8 @@ from interrupting import interrupted, places
 from plainly import quiet
 from s2s_magic.errors import DecodeError, FitError, LookupFailed, SetupError, UsageError
 
+pytestmark = pytest.mark.once
+
 numbers = np.random.default_rng(0)
 BASE = "vocab: 12\nembed: 5\nstart: 1\nend: 2\nmax_length: 7\n"
 ROWS = [numbers.integers(3, 12, numbers.integers(2, 8)).tolist() for _ in range(200)]
@@ -380,7 +382,6 @@ def test_a_missing_converter_is_named_with_what_installs_it(package, tmp_path, m
         s2s_magic.export(built(BUILT["lstm"]), onnx=tmp_path / "m")
 
 
-@pytest.mark.once
 def test_an_interrupt_leaves_nothing_half_written(tmp_path):
     model, target = built(BUILT["lstm"]), tmp_path / "m"
 
@@ -416,7 +417,6 @@ def test_any_name_of_a_model_is_written_down_safely(tmp_path):
     assert run(tmp_path / "é 1/decode.py", [[4, 5]]) == s2s_magic.decode(model, [[4, 5]]).text
 
 
-@pytest.mark.once
 def test_the_example_exports_in_three_ways(tmp_path):
     examples = Path(__file__).parents[1] / "examples"
     for name, *options in (("make_dates.py", "--rows", "100"), ("export_dates.py", "--epochs", "1")):

@@ -285,6 +285,14 @@ VALUES = st.one_of(
 )  # fmt: skip
 
 
+@pytest.mark.parametrize("number", [number for number, event in enumerate(_DOCUMENT["events"]) if "via" in event])
+def test_a_call_with_inputs_that_keras_itself_made_is_shown_with_whatever_else_is_known(number):
+    """Where it is the only one of its layer, nothing is drawn for it, and no wire leads to it."""
+    changed = document()
+    changed["events"][number]["via"] = "fit"
+    shown_everywhere(Ledger.from_dict(changed))
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_changed_document_is_refused_or_shown(data):

@@ -16,6 +16,8 @@ from s2s_magic.view.said_steps import told_html, told_text
 from test_decoding_layers import ONE_HOT, shaken
 from test_decoding_written import SAID, TEXTS, without_unknown
 
+pytestmark = pytest.mark.once
+
 SPEC = "vocab: 9\nembed: 4\nencoder: lstm(6)\ndecoder: lstm(6)\npadding: 0\nstart: 1\nend: 2\nmax_length: 5\n"
 rng = np.random.default_rng(1)
 X = [rng.integers(3, 9, size=rng.integers(1, 6)).tolist() for _ in range(20)]

@@ -17,6 +17,8 @@ from s2s_magic import api, backend
 from s2s_magic.errors import DataError, FitError, LoadError, SpecError
 from s2s_magic.keeping.checkpoints import checkpoints_in
 
+pytestmark = pytest.mark.once
+
 PROJECT = Path(__file__).parent.parent
 SPEC = "vocab: 12\nembed: 4\nencoder: lstm(6, dropout=0.2)\ndecoder: lstm(6, dropout=0.3)\ndropout: 0.1\n"
 PADDED = (
@@ -145,7 +147,6 @@ save: kept_FOLDER
 
 
 @pytest.mark.slow
-@pytest.mark.once
 def test_a_run_that_is_killed_again_and_again_ends_as_one_that_never_was(here):
     (here / "network.py").write_text(CODE)
     kills = int(os.environ.get("S2S_MAGIC_KILLS", "3"))

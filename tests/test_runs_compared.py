@@ -18,6 +18,8 @@ from s2s_magic.view.comparison import comparison_html, comparison_text
 from test_trace_random import START, STEPS, line
 from test_view_html import read
 
+pytestmark = pytest.mark.once
+
 HAND = by_hand(20, 4, 8)
 SPEC = "%%seq2seq build small\nvocab: 30\nembed: 6\nencoder: lstm(8)\ndecoder: lstm(8)"
 

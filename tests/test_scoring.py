@@ -19,6 +19,8 @@ from s2s_magic.completion import candidates
 from s2s_magic.errors import DataError, DecodeError, SpecError
 from test_decoding import shaken
 
+pytestmark = pytest.mark.once
+
 numbers = np.random.default_rng(0)
 X = numbers.integers(3, 12, size=(24, 5))
 Y = numbers.integers(3, 12, size=(24, 4))

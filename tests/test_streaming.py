@@ -29,6 +29,8 @@ from s2s_magic.errors import DataError, Seq2SeqError, SpecError
 from s2s_magic.spec import parse_fit
 from s2s_magic.undoing import Changes
 
+pytestmark = pytest.mark.once
+
 SPEC = (
     "vocab: {source: data/train.en, target: data/train.de}\nembed: 4\nencoder: gru(4)\ndecoder: gru(4)\ntokens: word\n"
 )

@@ -17,6 +17,8 @@ from s2s_magic.data.values import Unreadable
 from s2s_magic.errors import DataError, SetupError, SpecError
 from s2s_magic.spec import parse_spec
 
+pytestmark = pytest.mark.once
+
 sentencepiece = pytest.importorskip("sentencepiece")
 
 TEXTS = [

@@ -18,6 +18,8 @@ from s2s_magic.errors import DataError, SpecError
 from s2s_magic.spec import parse_fit, parse_spec
 from s2s_magic.spec.references import is_file, path_and_column
 
+pytestmark = pytest.mark.once
+
 EN = ["the cat sat", "the dog ran", "a cat", "a dog"]
 DE = ["die Katze", "der Hund", "sie", "er"]
 SPEC = (

@@ -26,6 +26,8 @@ from s2s_magic.view.html.listing import marked
 from s2s_magic.view.linked import things_of
 from s2s_magic.view.wiring.drawing import Moment, badges, parts, plan_wiring
 
+pytestmark = pytest.mark.once
+
 VOID = {"wbr", "input", "meta", "br", "img", "link"}
 
 

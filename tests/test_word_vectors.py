@@ -19,6 +19,8 @@ from s2s_magic.errors import Seq2SeqError, SpecError
 from s2s_magic.source import vectors as written
 from s2s_magic.spec import parse_spec
 
+pytestmark = pytest.mark.once
+
 SOURCES, TARGETS = ["the cat sat", "the dog sat"], ["le chat", "le chien"]
 NAMES = {"S": SOURCES, "T": TARGETS}
 SPEC = "vocab: {source: S, target: T}\nembed: 2\nencoder: lstm(2)\ndecoder: lstm(2)\ntokens: word\n"

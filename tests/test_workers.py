@@ -17,6 +17,8 @@ from s2s_magic.keeping.checkpoints import checkpoints_in
 from s2s_magic.training.workers import workers_named
 from workers_apart import CASES, FEW, LIMIT, ended, fitted, started
 
+pytestmark = pytest.mark.once
+
 APART = str(Path(__file__).parent / "workers_apart.py")
 
 
@@ -125,7 +127,6 @@ def after_more(folder, steps):
         time.sleep(0.01)
 
 
-@pytest.mark.once
 def test_a_job_goes_on_after_a_worker_was_terminated_and_another_one_killed(job):
     whole, cut = job
     assert ended(started(2, RUN, whole)) == [0, 0], (whole / "err0").read_text()

@@ -138,7 +138,7 @@ def _links(ledger: Ledger, nodes: dict[str, Node]) -> tuple[Link, ...]:
             continue
         for wire in event.inputs:
             source = ledger.events[wire.from_event] if wire.from_event is not None else None
-            if source is None or source.object not in nodes:
+            if source is None or not {source.object, event.object} <= nodes.keys():
                 continue
             ends = (source.object, event.object, _number(nodes, source), _number(nodes, event))
             found[ends].append((event.index, wire))
