@@ -39,7 +39,7 @@ CORE = {
 BRIEF = {
     "tracing": "places trace_ledger cells keras3",
     "what is said": "roles kerases",
-    "fit": "training_rows training_same",
+    "fit": "training_rows",
     "kernels": "kernels_loss",
     "decoding": "decoding_written",
     "views and magics": "view_text widget magics",

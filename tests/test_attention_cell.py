@@ -16,6 +16,8 @@ from s2s_magic.spec import parse_spec
 from spec_grid import check
 from test_decoding import shaken
 
+pytestmark = pytest.mark.once
+
 BASE = "vocab: 9\nembed: 4\nencoder: lstm(6)\ndecoder: lstm(6)\nattention: {kind}\ninput_feeding: true\n"
 PADDED = "padding: 0\nstart: 1\nend: 2\nmax_length: 5\n"
 KINDS = (

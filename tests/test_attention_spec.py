@@ -14,6 +14,8 @@ from s2s_magic.spec import parse_spec
 from s2s_magic.spec.sizes import params_by_owner
 from test_decoding import shaken
 
+pytestmark = pytest.mark.once
+
 BASE = "vocab: 9\nembed: 4\n"
 PADDED = "padding: 0\nstart: 1\nend: 2\nmax_length: 5\n"
 PARTS = {

@@ -20,6 +20,8 @@ from s2s_magic import backend
 from s2s_magic.errors import LoadError, UsageError
 from s2s_magic.keeping.opening import read
 
+pytestmark = pytest.mark.once
+
 WORDS = "vocab: {source: texts, target: texts}\nembed: 3\nencoder: gru(4)\ndecoder: gru(4)\ntokens: word\ncode: keras\n"
 TEXTS = ["one two three", "two three", "three one one", "four"] * 4
 

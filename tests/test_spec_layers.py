@@ -14,6 +14,8 @@ from s2s_magic.spec import parse_spec
 from s2s_magic.spec.parts import Dropout
 from spec_grid import check, grid
 
+pytestmark = pytest.mark.once
+
 BASE = "vocab: 9\nembed: 6\nencoder: lstm(6)\ndecoder: lstm(6)\nstart: 1\nend: 2\nmax_length: 4\n"
 STACKS = BASE.replace("lstm(6)", "2 * lstm(6)")
 GRUS = BASE.replace("lstm(6)", "gru(6)")
