@@ -152,7 +152,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         pages = item.path.parent.name == "browser" or "site" in getattr(item, "fixturenames", ())
         if again and (pages or (item.get_closest_marker("once") and not _is_drawn(item))):
-            item.add_marker(pytest.mark.skip(reason="the same on every Keras; run before with another Python"))
+            item.add_marker(
+                pytest.mark.skip(reason="the same, or much the same, on every Keras; run before with another Python")
+            )
         if item.path.stem != "test_differential" and item.get_closest_marker("xdist_group") is None:
             group = item.path.stem if item.path.parent == Path(__file__).parent else item.path.parent.name
             item.add_marker(pytest.mark.xdist_group(group))

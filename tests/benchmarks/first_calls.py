@@ -41,12 +41,17 @@ def seconds(work: Callable[[], Any]) -> float:
 def measured(skipping: Callable[..., None]) -> list[float]:
     """Return the seconds of each of `STEPS`."""
     vars(backend)["skip_gpu_forms"] = skipping
-    made: list[Any] = []
-    times = [seconds(lambda: made.append(s2s_magic.build(SPEC)))]
-    other = s2s_magic.build(SPEC)
-    for model, how in ((made[0], "on"), (other, "off")):
-        times.append(seconds(lambda: s2s_magic.fit(model, BODY + how, {"X": ROWS}, progress=lambda _: None)))  # noqa: B023
-    return [*times, seconds(lambda: s2s_magic.decode(other, ROWS[:3]))]
+    one, other = s2s_magic.build(SPEC), s2s_magic.build(SPEC)
+
+    def fit(model: Any, how: str) -> None:
+        s2s_magic.fit(model, BODY + how, {"X": ROWS}, progress=lambda _: None)
+
+    return [
+        seconds(lambda: s2s_magic.build(SPEC)),
+        seconds(lambda: fit(one, "on")),
+        seconds(lambda: fit(other, "off")),
+        seconds(lambda: s2s_magic.decode(other, ROWS[:3])),
+    ]
 
 
 def main() -> None:
