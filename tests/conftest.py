@@ -5,6 +5,7 @@ import os
 import secrets
 import signal
 import sys
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # said by what stands in for it, if asked for another part than seq2seq
 ADDONS_MISSING = "TensorFlow Addons is not installed"
 GOLDEN = Path(__file__).parent / "golden"
+GAVE_WAY = "the time of this run was over"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -68,9 +70,22 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_setup() -> Iterator[None]:
-    """Skip a test whose fixtures need a part of TensorFlow Addons that only it has, if it is not installed."""
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """Skip a test whose fixtures need a part of TensorFlow Addons that only it has, if it is not installed.
+
+    And one marked ``once``, after the time, in seconds since 1970, that ``S2S_MAGIC_UNTIL`` gives: where a run has only
+    so much time, on a slow day these give way, and the end of the run says how many.
+    """
+    if item.get_closest_marker("once") and time.time() > float(os.environ.get("S2S_MAGIC_UNTIL", "inf")):
+        pytest.skip(GAVE_WAY)
     return (yield from _unless_addons_are_missing())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests gave way for want of time."""
+    left = sum(GAVE_WAY in str(report.longrepr) for report in terminalreporter.stats.get("skipped", ()))
+    if left:
+        terminalreporter.line(f"{left} tests marked `once` were left out: {GAVE_WAY}.")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -144,23 +159,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     file may name the process of another one, whose results it uses.
     First of all hooks: pytest-xdist's own reads the marks that are there when it is called.
 
-    With ``S2S_MAGIC_AGAIN`` set, as where all tests have run with another Python before, those of the pages in a
-    browser and of the built site are left out: they are the same on every Keras. Of those marked ``once``, which are
-    long and should be, a third is run, in each run another one.
+    ``S2S_MAGIC_HALF`` is 1 in a run with one Keras and 2 in the run with the other one that follows it, with the same
+    ``S2S_MAGIC_SAMPLE``. Then each test marked ``once``, which are long and should give the same on both, is run in one
+    of the two; the number of the sample decides in which. The pages in a browser and the built site are tested in the
+    first, and what only one Keras can pass wherever it can.
     """
-    again = bool(os.environ.get("S2S_MAGIC_AGAIN"))
+    half = int(os.environ.get("S2S_MAGIC_HALF", "0"))
     for item in items:
         pages = item.path.parent.name == "browser" or "site" in getattr(item, "fixturenames", ())
-        if again and (pages or (item.get_closest_marker("once") and not _is_drawn(item))):
-            item.add_marker(
-                pytest.mark.skip(reason="the same, or much the same, on every Keras; run before with another Python")
-            )
+        if half and (pages or item.get_closest_marker("once")) and half != (1 if pages else _half_of(item)):
+            item.add_marker(pytest.mark.skip(reason="run with the other Keras this time"))
         if item.path.stem != "test_differential" and item.get_closest_marker("xdist_group") is None:
             group = item.path.stem if item.path.parent == Path(__file__).parent else item.path.parent.name
             item.add_marker(pytest.mark.xdist_group(group))
 
 
-def _is_drawn(item: pytest.Item) -> bool:
-    """Return whether a test is in this run's third."""
-    name = f"{item.path.stem} {getattr(item, 'originalname', item.name)}"
-    return zlib.crc32(name.encode()) % 3 == int(os.environ["S2S_MAGIC_SAMPLE"]) % 3
+def _half_of(item: pytest.Item) -> int:
+    """Return which of two runs has a test: what has the same first parameter, and so often models, stays together."""
+    if item.get_closest_marker("skipif"):
+        return int(os.environ["S2S_MAGIC_HALF"])
+    case = getattr(item, "callspec", None)
+    name = f"{item.path.stem} {case.id.split('-')[0] if case else item.name}"
+    return (zlib.crc32(name.encode()) + int(os.environ["S2S_MAGIC_SAMPLE"])) % 2 + 1

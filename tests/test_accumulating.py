@@ -18,6 +18,8 @@ from s2s_magic.spec import parse_fit
 from s2s_magic.view.report import report
 from s2s_magic.view.text import training_text
 
+pytestmark = pytest.mark.once
+
 LOSS = '"sparse_categorical_crossentropy"'
 DENSE = """\
 i = keras.Input([6, 5])

@@ -13,6 +13,8 @@ from addons_attention_cases import MEMORY, VALUES, memory
 from addons_cases import BATCH, DEPTH, IDS, TIME, UNITS, built, numbers
 from s2s_magic.addons import seq2seq
 
+pytestmark = pytest.mark.once
+
 SOURCE = 1 + np.abs(numbers("source", 8, MEMORY) * 7).astype("int32") % (IDS - 1)
 TARGET = 1 + np.abs(numbers("target", 8, TIME) * 7).astype("int32") % (IDS - 1)
 LENGTHS = np.array([5, 3, 1, 5, 2, 4, 5, 3], "int32")

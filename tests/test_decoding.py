@@ -11,6 +11,8 @@ from s2s_magic.errors import DecodeError
 from s2s_magic.ledger import Called
 from shown_decodings import shown
 
+pytestmark = pytest.mark.once
+
 numbers = np.random.default_rng(0)
 X = numbers.integers(3, 12, size=(24, 5))
 RAGGED = [numbers.integers(3, 12, size=size).tolist() for size in (3, 1, 6, 3, 2, 6)]

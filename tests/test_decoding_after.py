@@ -10,6 +10,8 @@ from s2s_magic import api
 from s2s_magic.errors import DecodeError
 from s2s_magic.handle import Seq2Seq
 
+pytestmark = pytest.mark.once
+
 IDS, UNITS, END, LONGEST = 12, 8, 2, 6
 X = np.random.default_rng(0).integers(3, IDS, size=(6, 5))
 HEAD = f"""

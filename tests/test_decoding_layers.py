@@ -10,6 +10,8 @@ from s2s_magic.errors import DecodeError, LookupFailed
 from s2s_magic.ledger import Called
 from shown_decodings import shown
 
+pytestmark = pytest.mark.once
+
 numbers = np.random.default_rng(0)
 X = numbers.integers(1, 12, size=(16, 5))
 

@@ -12,6 +12,8 @@ from s2s_magic.errors import DecodeError
 from shown_decodings import shown
 from test_decoding_layers import BEGIN, X
 
+pytestmark = pytest.mark.once
+
 LOSS = "keras.losses.SparseCategoricalCrossentropy(from_logits=True)"
 TRANSLATOR = """
 import tensorflow as tf

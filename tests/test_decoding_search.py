@@ -15,6 +15,8 @@ from s2s_magic.errors import DecodeError
 from test_decoding import built
 from test_decoding_written import addons, ended
 
+pytestmark = pytest.mark.once
+
 END, START, LENGTH = 2, 1, 4
 SMALL = "vocab: 5\nembed: 4\nencoder: lstm(6)\ndecoder: lstm(6)\nstart: 1\nend: 2\npadding: 0\nmax_length: 4\n"
 SPECS = {"tfa": SMALL + "code: tfa\n", "keras": SMALL + "code: keras\n", "gru": SMALL.replace("lstm", "gru")}

@@ -14,6 +14,8 @@ from s2s_magic.ledger import Called
 from shown_decodings import shown
 from test_decoding_layers import BEGIN, BETWEEN, CAUSAL, END, X, answering, shaken, step_by_step
 
+pytestmark = pytest.mark.once
+
 NOTE = "decoded by running the whole model again at each step: "
 ATTENDING = "L.Attention(causal=True)([{0}, {0}])" if not KERAS3 else "L.Attention()([{0}, {0}], use_causal_mask=True)"
 

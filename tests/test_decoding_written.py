@@ -12,6 +12,8 @@ from shown_decodings import shown
 from test_decoding import step_by_step as by_training_decoder
 from test_decoding_layers import BEGIN, shaken, step_by_step
 
+pytestmark = pytest.mark.once
+
 numbers = np.random.default_rng(0)
 X = numbers.integers(1, 12, size=(16, 5))
 

@@ -40,7 +40,7 @@ PAGES = sorted(path for folder in ("explanation", "how-to") for path in (DOCS / 
 FIRST = DOCS / "how-to" / "index.md"
 
 # in the process of the notebooks' own tests, which run them
-pytestmark = pytest.mark.xdist_group("test_notebooks")
+pytestmark = [pytest.mark.once, pytest.mark.xdist_group("test_notebooks")]
 
 
 def build(folder, site, *options):

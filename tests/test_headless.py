@@ -18,6 +18,8 @@ from s2s_magic.errors import SpecError
 from s2s_magic.headless import run_file
 from s2s_magic.spec.job import parse_job
 
+pytestmark = pytest.mark.once
+
 PROJECT = Path(__file__).parents[1]
 CODE = """\
 import numpy as np

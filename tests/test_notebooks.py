@@ -10,6 +10,8 @@ from nbclient import NotebookClient
 from nbconvert import MarkdownExporter
 from traitlets.config import Config
 
+pytestmark = pytest.mark.once
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 FORMS = {"text/plain", "text/markdown", "text/html"}
 NOTEBOOKS = sorted(path.stem for path in EXAMPLES.glob("*.ipynb"))

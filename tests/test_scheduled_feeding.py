@@ -11,6 +11,8 @@ from s2s_magic.errors import SpecError
 from s2s_magic.source import Dialect, generate
 from s2s_magic.spec import Feeding, parse_spec
 
+pytestmark = pytest.mark.once
+
 BASE = "vocab: 9\nembed: 6\nencoder: lstm(6)\ndecoder: lstm(6)\nstart: 1\nend: 2\nmax_length: 4\n"
 FED = f"{BASE}feeding: scheduled(0.5, {{}})\n"
 rng = np.random.default_rng(0)

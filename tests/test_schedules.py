@@ -12,6 +12,8 @@ from s2s_magic.errors import SpecError
 from s2s_magic.spec import parse_fit
 from s2s_magic.training.schedules import schedule_of
 
+pytestmark = pytest.mark.once
+
 CODE = TAGGER + 'model.compile("adam", "sparse_categorical_crossentropy")\n'
 STEPS = (0, 1, 2, 3, 4, 7, 10, 50)
 

@@ -16,6 +16,8 @@ from s2s_magic import backend
 from s2s_magic.source import Dialect, generate
 from s2s_magic.spec import Spec, parse_spec
 
+pytestmark = pytest.mark.once
+
 FIVE_LINES = "vocab: 100\nembed: 10\nencoder: lstm(512)\ndecoder: lstm(512)\n"
 
 # The model as written by hand: equivalent to the book's code, but our own text.

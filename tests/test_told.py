@@ -13,6 +13,8 @@ from s2s_magic.told import Branch, SaidStep, Told, ToldDecoding
 from s2s_magic.view.said_steps import told_html, told_text
 from test_decoding import shaken
 
+pytestmark = pytest.mark.once
+
 SPEC = "vocab: 9\nembed: 4\nencoder: lstm(6)\ndecoder: lstm(6)\npadding: 0\nstart: 1\nend: 2\nmax_length: 5\n"
 SOURCE = [3, 4, 5]
 

@@ -16,6 +16,8 @@ from s2s_magic.ledger.words import number_text
 from s2s_magic.spec import parse_fit
 from s2s_magic.view import report, to_html, to_text
 
+pytestmark = pytest.mark.once
+
 HEAD = "import numpy as np\nimport tensorflow as tf\nfrom tensorflow import keras\nL = keras.layers\n"
 numbers = np.random.default_rng(0)
 N = 24

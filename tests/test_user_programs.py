@@ -20,7 +20,7 @@ from s2s_magic.addons import stand_in
 from s2s_magic.errors import DecodeError
 from s2s_magic.undoing import Changes
 
-pytestmark = pytest.mark.filterwarnings("ignore:Do not pass an `input_shape`")
+pytestmark = [pytest.mark.once, pytest.mark.filterwarnings("ignore:Do not pass an `input_shape`")]
 
 COURSES = Path(__file__).parent / "courses"
 TWICE = "epochs: 2\nshuffle: false\n"

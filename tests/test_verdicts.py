@@ -21,6 +21,8 @@ from s2s_magic.view import report, to_html, to_text
 from s2s_magic.view.evidence_words import told
 from verdict_models import FATES, HEAD, OTHER_OPTIMIZER, Fate
 
+pytestmark = pytest.mark.once
+
 BATCH, EPOCHS = 8, 2
 
 
