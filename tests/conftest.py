@@ -18,6 +18,9 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 # The new sample of a run, the same in all of its processes.
 os.environ.setdefault("S2S_MAGIC_SAMPLE", str(secrets.randbelow(1_000_000)))
 
+if "PYTEST_XDIST_WORKER" in os.environ and "malloc" in os.environ.get("LD_PRELOAD", ""):
+    del os.environ["LD_PRELOAD"]  # another malloc is for these processes alone: what they start is as users have it
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a shell starts what it runs in the background so, and then no test could be interrupted
     signal.signal(signal.SIGINT, signal.default_int_handler)
