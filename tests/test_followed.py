@@ -123,6 +123,18 @@ def test_a_model_without_wires_is_refused_in_one_line():
         api.explain(seen, follow=np.arange(4.0), target=np.ones(1))
 
 
+def test_a_model_of_two_inputs_of_one_kind_is_refused_in_words_about_the_example():
+    seen = api.trace(
+        f"from {'keras' if KERAS3 else 'tensorflow.keras'} import Input, Model, layers\n"
+        "left, right = Input([3]), Input([3])\n"
+        "model = Model([left, right], layers.Dense(1)(layers.Concatenate()([left, right])))\n"
+        "model.compile('adam', 'mse')"
+    )
+    words = "model takes left and right, and an example to follow is one source and one target: expected a model with "
+    with pytest.raises(FitError, match=words):
+        api.explain(seen, follow=np.ones(3), target=np.ones(1))
+
+
 def test_an_example_that_does_not_fit_is_refused(model):
     with pytest.raises(DataError, match="99"):
         api.explain(model, follow=[3, 99], target=TARGET)

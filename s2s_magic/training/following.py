@@ -11,6 +11,7 @@ from tensorflow import keras
 
 from s2s_magic import backend
 from s2s_magic.data.batches import feed
+from s2s_magic.data.inputs import inputs_of, roles
 from s2s_magic.data.reader import prepare
 from s2s_magic.errors import FitError
 from s2s_magic.followed import Carried, Followed
@@ -46,7 +47,7 @@ def follow(seq2seq: Seq2Seq, plan: FitPlan, source: Any, target: Any, *notes: st
     DataError
         When the example does not fit the model.
     FitError
-        When the model has no wires, or was not compiled.
+        When the model has no wires, was not compiled, or takes more than an encoder's and a decoder's input.
     """
     seq2seq.refresh()
     wires = _wires(seq2seq)
@@ -54,6 +55,12 @@ def follow(seq2seq: Seq2Seq, plan: FitPlan, source: Any, target: Any, *notes: st
         raise FitError(f"{seq2seq.name} has no wires from inputs to outputs on which an example could be followed")
     if not backend.is_compiled(seq2seq.model):
         raise FitError(f"{seq2seq.name} is not compiled, and so has no loss to follow an example to: compile it first")
+    names = [one.name for one in inputs_of(seq2seq)]
+    if len(names) > 1 and roles(seq2seq) is None:
+        raise FitError(
+            f"{seq2seq.name} takes {', '.join(names[:-1])} and {names[-1]}, and an example to follow is one source and "
+            "one target: expected a model with one input, or with an encoder's and a decoder's"
+        )
     prepared = prepare(seq2seq, plan, {"source": [source], "target": [target]})
     given = feed(prepared.train, None, size=1)
     assert given.first is not None
