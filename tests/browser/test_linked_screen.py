@@ -8,7 +8,7 @@ import pytest
 
 from harness import grave
 from ledgers import Sketch, large_ledger, translator_ledger
-from s2s_magic.ledger import Cell
+from s2s_magic.ledger import Cell, Ledger
 from s2s_magic.view import report, to_html
 
 pytestmark = pytest.mark.browser
@@ -277,6 +277,24 @@ def test_three_columns_fit_into_one_screen_and_are_stacked_in_a_narrow_one(page)
     assert [box["x"] for box in boxes] == [boxes[0]["x"]] * 3
     assert all(above["y"] + above["height"] <= below["y"] for above, below in pairwise(boxes))
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_at_every_width_what_is_trained_can_be_read_where_it_differs(chrome, tmp_path, photograph):
+    document = translator_ledger().to_dict()
+    first = next(iter(document["variables"].values()))
+    first.update(trainable=False, frozen_by=first["owner"])
+    ledger = Ledger.from_dict(document)
+    page = opened(chrome, tmp_path / "report.html", ledger)
+    states = page.locator(".s2s-tree tr > :nth-child(5)")
+    for width in (400, 560, 700, 850, 1000, 1150, 1155, 1250, 1400, 1900):
+        page.set_viewport_size({"width": width, "height": 900})
+        photograph(page, f"states-{width}")
+        pane = page.locator(".s2s-pane:has(.s2s-tree) > .s2s-scroll").bounding_box()
+        boxes = [cell.bounding_box() for cell in states.all() if cell.is_visible()]
+        assert len(boxes) > 5
+        assert all(box["x"] + box["width"] <= pane["x"] + pane["width"] + 1 for box in boxes), width
+    assert {"State", "trainable", "frozen by embeddings"} <= set(states.all_inner_texts())
+    page.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
