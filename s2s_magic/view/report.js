@@ -81,7 +81,9 @@
     const inside = shown.map((there) => there.top >= here.top + HEAD && there.bottom <= here.bottom);
     if (room > 0 ? inside.includes(false) : !inside.includes(true)) frame.scrollTop += top - here.top - HEAD - Math.max(6, room / 2);
     const left = Math.min(...shown.map((there) => there.left));
-    if (left < here.left || left > here.right - 40) frame.scrollLeft += left - here.left - 20;
+    const right = Math.max(...shown.map((there) => there.right));
+    const beside = frame.clientWidth - (right - left);
+    if (left < here.left || (beside > 0 ? right > here.right : left > here.right - 40)) frame.scrollLeft += left - here.left - Math.max(20, beside / 2);
   }
 
   function show() {

@@ -21,7 +21,7 @@ PANES = (".s2s-source", "svg.s2s-wiring", ".s2s-tree")
 def opened(chrome, path: Path, ledger, *, most: int | None = None, **options):
     shown = report(ledger, training=ledger.training is not None)
     path.write_text(to_html(shown, page=True, most=most), encoding="utf-8")
-    page = chrome.new_page(viewport={"width": 1400, "height": 900}, **options)
+    page = chrome.new_page(**{"viewport": {"width": 1400, "height": 900}} | options)
     page.faults = []
     page.on("pageerror", lambda error: page.faults.append(str(error)))
     page.goto(path.as_uri())
@@ -294,6 +294,20 @@ def test_at_every_width_what_is_trained_can_be_read_where_it_differs(chrome, tmp
         assert len(boxes) > 5
         assert all(box["x"] + box["width"] <= pane["x"] + pane["width"] + 1 for box in boxes), width
     assert {"State", "trainable", "frozen by embeddings"} <= set(states.all_inner_texts())
+    page.close()
+
+
+def test_a_wiring_that_is_too_wide_shows_all_of_the_boxes_of_a_step(chrome, tmp_path):
+    page = opened(chrome, tmp_path / "report.html", translator_ledger(), viewport={"width": 1000, "height": 900})
+    frame = page.locator(".s2s-scroll:has(svg.s2s-wiring)")
+    assert frame.evaluate("frame => frame.scrollWidth > frame.clientWidth")
+    for at, box in ((LAST, "Y_proba"), (1, "decoder_inputs"), (SECOND_CALL, "embeddings"), (2, "sequence_lengths")):
+        page.locator(".s2s-chip").nth(at).click()
+        page.mouse.move(0, 0)
+        there = page.locator("svg.s2s-wiring g", has_text=box).locator("visible=true").last.bounding_box()
+        here = frame.bounding_box()
+        assert here["x"] <= there["x"], box
+        assert there["x"] + there["width"] <= here["x"] + here["width"], box
     page.close()
 
 
