@@ -17,6 +17,8 @@ from s2s_magic import backend
 from s2s_magic.acceleration import ACCELERATED, accelerate
 from s2s_magic.acceleration.understood import strangeness
 
+pytestmark = pytest.mark.once
+
 ROWS, STEPS, FEATURES, UNITS, CLASSES = 3, 4, 3, 2, 5
 
 

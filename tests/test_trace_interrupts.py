@@ -22,6 +22,8 @@ from leaving import skipping
 from s2s_magic import Ledger
 from s2s_magic.tracing import Tracing, run
 
+pytestmark = pytest.mark.once
+
 Layer = keras.layers.Layer
 ORIGINAL = (Layer.__init__, Layer.__call__, Layer.add_weight)
 CODE = """

@@ -15,6 +15,8 @@ from s2s_magic import api, backend
 from s2s_magic.errors import DataError, FitError
 from verdict_models import FATES, HEAD
 
+pytestmark = pytest.mark.once
+
 SPEC = "vocab: 20\nembed: 4\nencoder: lstm(8)\ndecoder: lstm(8)\ncode: tfa\n"
 PADDED = "vocab: 20\nembed: 4\nencoder: lstm(8)\ndecoder: lstm(8)\ncode: tfa\npadding: 0\nstart: 1\nend: 2\n"
 numbers = np.random.default_rng(0)

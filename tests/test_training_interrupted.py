@@ -15,6 +15,8 @@ from plainly import COMPILED, NAMES, TAGGER, quiet, traced, trained_state
 from s2s_magic import api, backend
 from s2s_magic.errors import FitError, Interrupted
 
+pytestmark = pytest.mark.once
+
 TWICE = TAGGER.replace("head(lstm(emb(x)))", "head(lstm(emb(x)) + lstm(emb(x)))") + COMPILED
 BODY = "source: X\ntarget: Y\nbatch: 32\nepochs: 2\n"
 WHERE = ("undoing.py", "data/", "training/", "acceleration/")

@@ -19,6 +19,8 @@ if KERAS3:
 else:
     from s2s_magic.backend.keras2.private import private
 
+pytestmark = pytest.mark.once
+
 LOSS = "sparse_categorical_crossentropy"
 DROPPED = TAGGER.replace("head(lstm(emb(x)))", "head(L.Dropout(0.4)(lstm(emb(x))))")
 STATEFUL = 'x = keras.Input(batch_shape=[16, 6], dtype="int32")\n' + TAGGER.replace(
