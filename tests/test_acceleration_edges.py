@@ -22,6 +22,8 @@ from kerases import KERAS3, only_keras2
 from s2s_magic import addons as ours
 from s2s_magic.acceleration import ACCELERATED, accelerate
 
+pytestmark = pytest.mark.once
+
 VOCAB, EMBED, UNITS = 11, 4, 6
 EXACT = 1e-10
 

@@ -20,6 +20,8 @@ from s2s_magic.data.batches import Lengths, Shifted, Table, batches
 from s2s_magic.data.sequences import Rows
 from s2s_magic.kernels import gru
 
+pytestmark = pytest.mark.once
+
 
 def data(vocab: int, rows: int = 80, ragged: bool = False) -> tuple[list[Any], Any]:
     """Return source, decoder input, lengths and target; the target is the reversed source."""

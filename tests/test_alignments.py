@@ -15,6 +15,8 @@ from test_attention_spec import PADDED, PARTS, SOURCES, text
 from test_decoding import shaken
 from test_decoding_written import TEXTS
 
+pytestmark = pytest.mark.once
+
 WEIGHTS = ((0.9, 0.1, 0.0), (0.2, 0.3, 0.5), (0.0, 0.0, 1.0))
 HEBREW = Alignment("attention", ("שלום", " ", "世界"), ("hello", "<b>", "end"), WEIGHTS)
 

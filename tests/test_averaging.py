@@ -14,6 +14,8 @@ from s2s_magic.training.averaging import Averaging
 from s2s_magic.training.callback import Loop
 from s2s_magic.training.measured import watched
 
+pytestmark = pytest.mark.once
+
 NORMED = """\
 emb = L.Embedding(20, 8)
 frozen = L.Dense(8, trainable=False)

@@ -11,6 +11,8 @@ from s2s_magic import api
 from s2s_magic.decoding import inference_model
 from s2s_magic.errors import DecodeError
 
+pytestmark = pytest.mark.once
+
 numbers = np.random.default_rng(0)
 NAMES = {"X": numbers.integers(3, 9, size=(32, 4))}
 SPEC = "vocab: 9\nembed: 4\nencoder: gru(8, dropout=0.5, recurrent_dropout=0.5)\ndecoder: gru(8, dropout=0.5)\n"

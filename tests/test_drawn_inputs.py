@@ -18,6 +18,8 @@ from s2s_magic import api
 from s2s_magic.acceleration import ACCELERATED, accelerate
 from s2s_magic.addons import seq2seq as ours
 
+pytestmark = pytest.mark.once
+
 IDS, STEPS, ROWS = 7, 5, 6
 rng = np.random.default_rng(3)
 X, Y = (tf.constant(rng.integers(1, IDS, size=(ROWS, STEPS)), tf.int32) for _ in "xy")

@@ -17,6 +17,8 @@ from s2s_magic import api
 from s2s_magic.acceleration import ACCELERATED, accelerate
 from s2s_magic.kernels import GruCell, LstmCell, ResetBeforeGruCell, additive_scores, attending
 
+pytestmark = pytest.mark.once
+
 
 def by_tensorflow(query: Any, key: Any, weights: Any) -> Any:
     return tf.reduce_sum(weights * tf.tanh(query[:, :, None] + key[:, None]), axis=-1)

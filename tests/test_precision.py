@@ -13,6 +13,8 @@ from s2s_magic.errors import SpecError
 from s2s_magic.spec import parse_fit, parse_spec
 from spec_grid import check
 
+pytestmark = pytest.mark.once
+
 BASE = "vocab: 12\nembed: 8\nencoder: {0}\ndecoder: {0}\npadding: 0\nstart: 1\nend: 2\nmax_length: 4\n"
 MIXED = "precision: mixed_bfloat16\n"
 numbers = np.random.default_rng(0)

@@ -11,6 +11,8 @@ from s2s_magic import api
 from s2s_magic.errors import DataError, SpecError
 from s2s_magic.scores.measures import Compared, measure
 
+pytestmark = pytest.mark.once
+
 numbers = np.random.default_rng(0)
 X = numbers.integers(3, 9, size=(48, 4))
 WORDS = ["".join(numbers.choice(list("abc"), size=size)) for size in numbers.integers(1, 5, 48)]
