@@ -20,6 +20,8 @@ from program_cases import CASES
 from program_text import Program
 from programs import drawn
 
+pytestmark = pytest.mark.late
+
 FIXED, FIXED_COUNT = (2, 90) if KERAS3 else (1, 150)
 FRESH_COUNT, CHUNK = 30, 10
 FRESH = int(os.environ["S2S_MAGIC_SAMPLE"])

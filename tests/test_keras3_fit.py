@@ -33,7 +33,7 @@ from s2s_magic.source import Dialect, generate
 from s2s_magic.spec import parse_spec
 from s2s_magic.training.shares import gradient_parts
 
-pytestmark = only_keras3("this process runs Keras 2")
+pytestmark = [pytest.mark.late, only_keras3("this process runs Keras 2")]
 
 MEASURED = 'model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])\n'
 OWN_STEP = """
