@@ -58,7 +58,11 @@ def after(spec, between):
 
 @pytest.fixture(scope="module")
 def losses():
-    """Return the losses that two runs agree on: of plain Keras's too, one in a dozen differs by up to 3e-4."""
+    """Return the losses that two runs agree on.
+
+    Keras 2 draws these masks within a loop over time, where several steps are in flight: of its own fits one in a dozen
+    differs, by up to 3e-4.
+    """
     found = {}
     for spec in (SPEC, ATTENDING):
         seen = []

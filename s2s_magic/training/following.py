@@ -17,6 +17,7 @@ from s2s_magic.errors import FitError
 from s2s_magic.followed import Carried, Followed
 from s2s_magic.handle import Seq2Seq
 from s2s_magic.ledger import Called
+from s2s_magic.ledger.words import listing
 from s2s_magic.undoing import Changes
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ def follow(seq2seq: Seq2Seq, plan: FitPlan, source: Any, target: Any, *notes: st
     names = [one.name for one in inputs_of(seq2seq)]
     if len(names) > 1 and roles(seq2seq) is None:
         raise FitError(
-            f"{seq2seq.name} takes {', '.join(names[:-1])} and {names[-1]}, and an example to follow is one source and "
-            "one target: expected a model with one input, or with an encoder's and a decoder's"
+            f"{seq2seq.name} takes {listing(names)}, and an example to follow is one source and one target: "
+            "expected a model with one input, or with an encoder's and a decoder's"
         )
     prepared = prepare(seq2seq, plan, {"source": [source], "target": [target]})
     given = feed(prepared.train, None, size=1)
