@@ -235,6 +235,13 @@ def test_whatever_a_model_is_it_is_less_than_120_kilobytes_of_a_notebook(layers,
     read(forms["text/html"])
 
 
+def test_with_its_fits_the_model_of_one_cell_is_kept_as_a_page_that_needs_no_script():
+    display = report_display(translator_ledger(training=True), training=True)
+    html = display._repr_mimebundle_()["text/html"]
+    assert len(read(html).select(".s2s-strip input")) == 14
+    assert "Call 2 of embeddings creates nothing" in html
+
+
 def test_long_names_are_no_more_either(translator):
     ledger = renamed(translator.ledger, "x" * (LONGEST // 2 - 1))
     forms, size = kept(ledger)

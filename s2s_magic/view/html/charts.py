@@ -40,19 +40,24 @@ def chart(title: str, curves: Mapping[str, Curve], *, logarithmic: bool = True, 
     said = f"{title} over {epochs} epochs: " + "; ".join(_said(name, curve) for name, curve in curves.items())
     legend = legend and len(curves) > 1
     height = HEIGHT + (14 * len(curves) if legend else 0)
-    parts = [f"<title>{escape(title)}</title><desc>{escape(said)}</desc>", _words(LEFT, 14, title, 'font-weight="600"')]
-    parts += _axes(low, high, epochs, logarithmic, empty=not known)
+    axes, words = _axes(low, high, epochs, logarithmic, empty=not known)
+    words.insert(0, _words(LEFT, 14, title, ' font-weight="600"'))
+    lines, dots = [], []
     for number, (name, curve) in enumerate(curves.items()):
         dashes = _DASHES[number % len(_DASHES)]
-        parts += _line(curve, low, high, epochs, logarithmic, dashes)
+        path, end = _run(curve, low, high, epochs, logarithmic)
+        if path:
+            lines.append(_path(path, dashes))
+            dots.append(_dot(*end, 2.5))
         if legend:
             y = HEIGHT + 14 * number + 6
-            parts.append(_path(f"M{LEFT} {y}h26", dashes))
-            parts.append(_words(LEFT + 32, y + 4, name))
+            lines.append(_path(f"M{LEFT} {y}h26", dashes))
+            words.append(_words(LEFT + 32, y + 4, name))
     return Markup(
         f'<svg class="s2s-chart" role="img" viewBox="0 0 {WIDTH} {height}" '
         f'width="{WIDTH}" height="{height}" fill="none" style="max-width:100%;height:auto;font-size:11px">'
-        f"{''.join(parts)}</svg>"
+        f"<title>{escape(title)}</title><desc>{escape(said)}</desc>{axes}"
+        f'<g fill="currentColor">{"".join(words)}</g>{_drawn(lines, dots)}</svg>'
     )
 
 
@@ -73,9 +78,10 @@ def _column(epoch: int, epochs: int) -> float:
     return LEFT + (WIDTH - LEFT - RIGHT) * (epoch / (epochs - 1) if epochs > 1 else 0.5)
 
 
-def _line(curve: Curve, low: float, high: float, epochs: int, logarithmic: bool, dashes: str) -> Iterator[str]:
+def _run(curve: Curve, low: float, high: float, epochs: int, logarithmic: bool) -> tuple[str, tuple[float, float]]:
+    """Return a curve's path, empty if no number of it can be drawn, and where it ends."""
     path, pen = "", "M"
-    dots = []
+    x, y = 0.0, 0.0
     for epoch, number in enumerate(curve):
         if number is None or not math.isfinite(number) or (logarithmic and number <= 0):
             pen = "M"
@@ -83,39 +89,48 @@ def _line(curve: Curve, low: float, high: float, epochs: int, logarithmic: bool,
         x, y = _column(epoch, epochs), _place(number, low, high, logarithmic)
         path += f"{pen}{px(x)} {px(y)}"
         pen = "L"
-        dots.append((x, y))
-    if path:
-        yield _path(path, dashes)
-        x, y = dots[-1]
-        yield f'<circle cx="{px(x)}" cy="{px(y)}" r="2.5" fill="var(--s2s-accent)"/>'
+    return path, (x, y)
+
+
+def _drawn(lines: Sequence[str], dots: Sequence[str] = ()) -> str:
+    """Put lines into a group that gives them their colour, with the dots after them."""
+    if not lines:
+        return ""
+    group = '<g stroke="var(--s2s-accent)" stroke-width="1.8" stroke-linejoin="round">'
+    return f"{group}{''.join(lines)}</g>{''.join(dots)}"
 
 
 def _path(path: str, dashes: str) -> str:
     dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
-    return f'<path d="{path}" stroke="var(--s2s-accent)" stroke-width="1.8" stroke-linejoin="round"{dashed}/>'
+    return f'<path d="{path}"{dashed}/>'
+
+
+def _dot(x: float, y: float, radius: float) -> str:
+    return f'<circle cx="{px(x)}" cy="{px(y)}" r="{radius:g}" fill="var(--s2s-accent)"/>'
 
 
 def _words(x: float, y: float, words: str, more: str = "") -> str:
-    return f'<text x="{px(x)}" y="{px(y)}" fill="currentColor" {more}>{escape(words)}</text>'
+    return f'<text x="{px(x)}" y="{px(y)}"{more}>{escape(words)}</text>'
 
 
-def _axes(low: float, high: float, epochs: int, logarithmic: bool, *, empty: bool) -> Iterator[str]:
+def _axes(low: float, high: float, epochs: int, logarithmic: bool, *, empty: bool) -> tuple[str, list[str]]:
+    """Draw the axes; return them, and the words that stand at them."""
     floor = HEIGHT - BOTTOM
     ends = {} if empty else {number: _place(number, low, high, logarithmic) for number in (low, high)}
     ticks = "".join(f"M{LEFT - 4} {px(y)}h4" for y in ends.values())
-    yield f'<path d="M{LEFT} {TOP}V{floor}H{WIDTH - RIGHT}{ticks}" stroke="currentColor" stroke-opacity="0.4"/>'
-    yield _words(LEFT, HEIGHT - 8, "epoch 1")
+    axes = f'<path d="M{LEFT} {TOP}V{floor}H{WIDTH - RIGHT}{ticks}" stroke="currentColor" stroke-opacity="0.4"/>'
+    words = [_words(LEFT, HEIGHT - 8, "epoch 1")]
     if epochs > 1:
-        yield _words(WIDTH - RIGHT, HEIGHT - 8, str(epochs), 'text-anchor="end"')
+        words.append(_words(WIDTH - RIGHT, HEIGHT - 8, str(epochs), ' text-anchor="end"'))
     if empty:
-        yield _words(LEFT + 8, (TOP + floor) / 2 + 4, "zero all along")
-        return
+        return axes, [*words, _words(LEFT + 8, (TOP + floor) / 2 + 4, "zero all along")]
     digits = next((digits for digits in range(2, 6) if f"{low:.{digits}g}" != f"{high:.{digits}g}"), 6)
     padded = "#" if digits > 2 and low < high else ""  # 4.600 below 4.605
     for number, y in ends.items():
-        yield _words(LEFT - 7, y + 4, f"{number:{padded}.{digits}g}".rstrip("."), 'text-anchor="end"')
+        words.append(_words(LEFT - 7, y + 4, f"{number:{padded}.{digits}g}".rstrip("."), ' text-anchor="end"'))
     if logarithmic and high > low:
-        yield _words(LEFT - 7, (TOP + floor) / 2 + 4, "log", 'text-anchor="end" fill-opacity="0.75"')
+        words.append(_words(LEFT - 7, (TOP + floor) / 2 + 4, "log", ' text-anchor="end" fill-opacity="0.75"'))
+    return axes, words
 
 
 def loss_charts(history: Mapping[str, Curve]) -> list[Markup]:
@@ -145,7 +160,7 @@ def sparkline(curve: Curve) -> Markup:
         y = 15 - 12 * ((math.log(number) - low) / (high - low) if high > low else 0.5)
         path += f"{pen}{x:.1f} {y:.1f}"
         pen = "L"
-    drawn = f'{_path(path, "")}<circle cx="{x:.1f}" cy="{y:.1f}" r="2" fill="var(--s2s-accent)"/>' if path else ""
+    drawn = _drawn([_path(path, "")], [_dot(x, y, 2)]) if path else ""
     return Markup(f'<svg width="90" height="18" viewBox="0 0 90 18" fill="none" aria-hidden="true">{drawn}</svg>')
 
 
@@ -175,4 +190,4 @@ def key_html(names: Sequence[str]) -> Markup:
 
 
 def _sample(dashes: str) -> str:
-    return f'<svg width="26" height="8" aria-hidden="true">{_path("M0 4h26", dashes)}</svg>'
+    return f'<svg width="26" height="8" aria-hidden="true">{_drawn([_path("M0 4h26", dashes)])}</svg>'
