@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ledgers import translator_ledger
 from s2s_magic.errors import LookupFailed
-from s2s_magic.ledger import Ledger, LedgerFormatError
+from s2s_magic.ledger import Cell, Ledger, LedgerFormatError
 from s2s_magic.ledger.explain import explain, names, shape_text
 from s2s_magic.ledger.wires import gradient_events
 
@@ -125,6 +125,14 @@ def test_a_name_that_holds_tensors_leads_to_them(ledger):
 def test_a_name_bound_to_something_else_owns_nothing(ledger):
     assert "sampler is bound in line 11 to tfa.seq2seq.TrainingSampler()" in told(ledger, "sampler")
     assert "it owns nothing that is trained" in told(ledger, "sampler")
+
+
+def test_a_name_within_a_class_is_not_said_to_be_no_tensor():
+    text = "class Own(keras.Model):\n    def call(self, x):\n        logits = self.head(x)\nown = Own()\n"
+    ledger = Ledger("own", cells=[Cell(number=1, text=text)])
+    assert "logits is bound in line 3 to self.head(x). That is within a function" in told(ledger, "logits")
+    assert "neither a tensor" not in told(ledger, "logits")
+    assert "neither a tensor" in told(ledger, "own")
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,42 @@ def test_a_model_that_is_no_encoder_decoder_is_fitted_by_the_names_of_its_inputs
         fitted(model, "inputs: {aa: A, b: B}\ntarget: t", names)
 
 
+OF_A_CLASS = """
+class Tagger(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.words, self.scores = keras.layers.Embedding(20, 4), keras.layers.Dense(20, activation="softmax")
+
+    def call(self, ids):
+        return self.scores(self.words(ids))
+
+model = Tagger()
+"""
+OF_ONE_INPUT = """
+ids = keras.Input([6], dtype="int32")
+model = keras.Model(ids, keras.layers.Dense(20, activation="softmax")(keras.layers.Embedding(20, 4)(ids)))
+"""
+NO_DECODER = "no input of model is known to be its decoder's; leave 'decoder_input' out"
+
+
+@pytest.mark.parametrize(
+    ("code", "line", "column", "words"),
+    [
+        (OF_ONE_INPUT, "decoder_input: Y", 16, NO_DECODER),
+        (OF_ONE_INPUT, "lengths: N", 10, "no input of model is known to take lengths; leave 'lengths' out"),
+        (OF_A_CLASS, "decoder_input: Y", 16, r"is of class Tagger, which .* name them all .* 'inputs: \[X, Y\]'"),
+        (OF_A_CLASS, "lengths: N", 10, r"is of class Tagger, which .* 'inputs: \[X, N\]'"),
+    ],
+)
+def test_a_variable_that_no_input_would_read_is_not_passed_over(code, line, column, words):
+    model = api.trace(f"from tensorflow import keras\n{code}model.compile('sgd', 'sparse_categorical_crossentropy')\n")
+    names = {"X": X, "Y": X, "N": np.full(40, 6)}
+    with pytest.raises(DataError, match=f"line 3, column {column}: nothing would read .: .*{words}$"):
+        fitted(model, f"source: X\ntarget: Y\n{line}\n", names)
+    assert not model.history
+    fitted(model, "source: X\ntarget: Y\n", names)
+
+
 def test_a_seed_makes_a_fit_repeatable_and_leaves_other_random_numbers_alone():
     first, second = built(), built()
     np.random.seed(9)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from s2s_magic import backend
-from s2s_magic.data.inputs import ModelOutput, inputs_of, output_form, outputs_of
+from s2s_magic.data.inputs import ModelOutput, Role, inputs_of, output_form, outputs_of
 from s2s_magic.data.lookup import Asked, Desk
 from s2s_magic.data.losses import compares, losses_of
 from s2s_magic.data.table import Form
@@ -86,6 +86,31 @@ def named_inputs(desk: Desk, part: Part) -> dict[str, Asked]:
             known = nearest(name, names) or f"; it has {', '.join(i.name for i in found)}"
             desk.fault(f"{key}.{name}", f"the model has no input {name!r}{known}")
     return {names[n]: Asked(f"{key}.{n}", variable) for n, variable in part.inputs.items() if n in names}
+
+
+def named_by_role(part: Part, known: Mapping[Role, str]) -> dict[str, Asked]:
+    """Return the variables that the body names by role, by the names of the inputs that have these roles."""
+    asked = {"encoder": part.source, "decoder": part.decoder_input, "lengths": part.lengths}
+    return {name: found for role, name in known.items() if (found := asked[role]) is not None}
+
+
+def check_roles_read(desk: Desk, part: Part, known: Mapping[Role, str]) -> None:
+    """Report the decoder's input and the lengths where the model has no input for them: nothing would read them."""
+    asked = {"decoder": (part.decoder_input, "be its decoder's"), "lengths": (part.lengths, "take lengths")}
+    for role, (given, what) in asked.items():
+        if given is None or role in known:
+            continue
+        if backend.is_wired(desk.seq2seq.model):
+            first, *more = inputs_of(desk.seq2seq)
+            why = f"no input of {desk.seq2seq.name} is known to {what}"
+            how = f"leave '{given.key}' out"
+            how += f", or name the variable of each input, 'inputs: {{{first.name}: X}}'" if more else ""
+        else:
+            source = part.source.variable if part.source is not None else "X"
+            kind = type(desk.seq2seq.model).__name__
+            why = f"{desk.seq2seq.name} is of class {kind}, which takes its inputs as one value"
+            how = f"name them all as it takes them, 'inputs: [{source}, {given.variable}]'"
+        desk.fault(given.key, f"nothing would read {given.variable}: {why}; {how}")
 
 
 def compared_outputs(desk: Desk) -> list[ModelOutput]:

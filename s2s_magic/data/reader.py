@@ -10,7 +10,9 @@ from s2s_magic import backend
 from s2s_magic.data.assignment import (
     Part,
     as_given,
+    check_roles_read,
     compared_outputs,
+    named_by_role,
     named_inputs,
     named_targets,
     training_part,
@@ -250,14 +252,8 @@ def _wired_table(desk: Desk, part: Part) -> Table | None:
     found, named = inputs_of(desk.seq2seq), named_inputs(desk, part)
     if part.source is not None and len(found) == 1:
         named.setdefault(found[0].name, part.source)
-    by_role: dict[Role, Asked | None] = {
-        "encoder": part.source,
-        "decoder": part.decoder_input,
-        "lengths": part.lengths,
-    }
-    for role, name in (roles(desk.seq2seq) or {}).items():
-        if (asked := by_role[role]) is not None:
-            named.setdefault(name, asked)
+    known = roles(desk.seq2seq) or {}
+    named = named_by_role(part, known) | named
     missing = [i.name for i in found if i.name not in named]
     if missing:
         desk.fault(
@@ -265,6 +261,7 @@ def _wired_table(desk: Desk, part: Part) -> Table | None:
             f"nothing says what feeds {', '.join(missing)}: name a variable for each, 'inputs: {{{missing[0]}: X}}'",
         )
         return None
+    check_roles_read(desk, part, known)
     pairs, form = named_targets(desk, part)
     desk.raise_faults()
     losses = zip(outputs_of(desk.seq2seq), losses_of(desk.seq2seq, desk.plan), strict=True)
@@ -289,6 +286,7 @@ def _wired_table(desk: Desk, part: Part) -> Table | None:
 
 def _table_asgiven_input(desk: Desk, part: Part) -> Table | None:
     """Arrange the data of a subclassed model exactly as named; Keras passes them on."""
+    check_roles_read(desk, part, {})
     inputs, input_form = as_given(part.inputs or (part.source or Asked("", "")).variable, f"{part.key}inputs", part)
     targets, target_form = as_given(part.target, part.target_key, None)
     columns = [any_column(desk, asked) for asked in inputs]

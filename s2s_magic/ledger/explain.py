@@ -137,8 +137,11 @@ def other_name(ledger: Ledger, what: str, *, in_functions: bool = True) -> Expla
     if (bound := bound_to(ledger, what, in_functions=in_functions)) is None:
         return None
     cell, line, _, text = bound
-    sentences = (
-        f"{what} is bound in {line_text(cell, line)} to {one_line(text)}.",
-        "It is neither a tensor nor a layer nor a variable of this ledger: it owns nothing that is trained.",
-    )
+    said = "It is neither a tensor nor a layer nor a variable of this ledger: it owns nothing that is trained."
+    if bound_to(ledger, what, in_functions=False) is None:
+        said = (
+            "That is within a function, and none of the recorded layers, variables and wires: data that flow within a "
+            "call are not recorded."
+        )
+    sentences = (f"{what} is bound in {line_text(cell, line)} to {one_line(text)}.", said)
     return Explanation(subject=what, kind="name", sentences=sentences)
