@@ -3,6 +3,8 @@
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ledgers import large_ledger, translator_ledger
 from s2s_magic.ledger import Ledger
@@ -11,6 +13,8 @@ from s2s_magic.ledger.explain import explain
 from s2s_magic.view import report, to_text
 from s2s_magic.view.comparison import comparison_text
 from s2s_magic.view.explained import explanation_text
+from s2s_magic.view.tables import Table
+from s2s_magic.view.text import table
 
 
 def test_the_mission_s_report_reads_as_ever(golden):
@@ -103,3 +107,22 @@ def test_different_shapes_calls_and_switches_are_said():
         "output_layer.bias: trainable in translator, not in other.",
         "In total translator has 500 parameters more than other.",
     )
+
+
+PATH = r" {0,6}[a-z_]{1,30}(\.[a-z_]{1,30}){0,5}( \([A-Z][a-z]{1,20}\))?"
+
+
+@given(st.lists(st.from_regex(PATH, fullmatch=True), min_size=1, max_size=5), st.integers(12, 60))
+def test_a_name_is_folded_whole_or_says_where_it_is_cut(names, width):
+    lines = table(Table("", ("NAME", "VERDICT"), [(name, "trained") for name in names]), width=width + 9)[2:]
+    assert max(map(len, lines)) <= width + 9
+    read: list[str] = []
+    for line in lines:
+        if line.endswith("  trained"):
+            read.append("")
+        read[-1] += line.removesuffix("trained").strip()
+    assert len(read) == len(names)
+    for name, shown in zip(names, read, strict=True):
+        whole = name.replace(" ", "")
+        shown = shown.replace(" ", "")
+        assert shown == whole or (shown.endswith("…") and whole.startswith(shown[:-1]) and len(name) > width)

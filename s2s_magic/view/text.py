@@ -16,6 +16,8 @@ from s2s_magic.view.tables import Table
 WIDTH = 100
 _CUT = "…"
 _LEAST = 6
+_FOLDS, _ROOM = 4, 8
+"""The most lines that a name is folded over, and the fewest characters a line for which it is."""
 
 
 def to_text(report: Report, *, width: int = WIDTH) -> str:
@@ -51,21 +53,34 @@ def cut(text: str, width: int) -> str:
 
 
 def table(shown: Table, *, width: int = WIDTH) -> list[str]:
-    """Align columns; if the table is too wide, the first is cut."""
+    """Align columns; if the table is too wide, the first is folded, for names often differ in their ends alone."""
     rows = [["" if cell is None else str(cell) for cell in row] for row in (shown.head, *shown.rows)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     over = sum(widths) + 2 * (len(widths) - 1) - width
     widths[0] = max(_LEAST, widths[0] - max(0, over))
     rows.insert(1, ["─" * size for size in widths])
-    return ["  ".join(_cells(row, widths, shown.right)).rstrip() for row in rows]
+    lines = []
+    for first, *others in rows:
+        name, *more = _folded(first, widths[0])
+        lines += ["  ".join(_cells([name, *others], widths, shown.right)).rstrip(), *more]
+    return lines
 
 
 def _cells(row: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> Iterator[str]:
     for number, (cell, size) in enumerate(zip(row, widths, strict=True)):
-        if number in right:
-            yield cell.rjust(size)
-        else:
-            yield (cell if len(cell) <= size else cell[: size - 1] + _CUT).ljust(size)
+        yield cell.rjust(size) if number in right else cell.ljust(size)
+
+
+def _folded(name: str, size: int) -> list[str]:
+    """Fold a name over lines, if it can be after a blank, a dot or an underscore."""
+    indent = " " * (len(name) - len(name.lstrip()) + 4)
+    lines = []
+    while len(name) > size and size - len(indent) >= _ROOM and len(lines) < _FOLDS - 1:
+        least = len(indent) + (size - len(indent)) // 3
+        at = next((at for mark in " ._" if (at := name.rfind(mark, least, size) + 1)), size)
+        lines.append(name[:at].rstrip())
+        name = indent + name[at:]
+    return [*lines, name if len(name) <= size else name[: size - 1] + _CUT]
 
 
 def joined(lines: Iterable[str]) -> str:
