@@ -59,7 +59,7 @@ def table(shown: Table, *, width: int = WIDTH) -> list[str]:
     over = sum(widths) + 2 * (len(widths) - 1) - width
     widths[0] = max(_LEAST, widths[0] - max(0, over))
     rows.insert(1, ["─" * size for size in widths])
-    lines = []
+    lines: list[str] = []
     for first, *others in rows:
         name, *more = _folded(first, widths[0])
         lines += ["  ".join(_cells([name, *others], widths, shown.right)).rstrip(), *more]
