@@ -74,7 +74,7 @@ def _cells(row: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> I
 def _folded(name: str, size: int) -> list[str]:
     """Fold a name over lines, if it can be after a blank, a dot or an underscore."""
     indent = " " * (len(name) - len(name.lstrip()) + 4)
-    lines = []
+    lines: list[str] = []
     while len(name) > size and size - len(indent) >= _ROOM and len(lines) < _FOLDS - 1:
         least = len(indent) + (size - len(indent)) // 3
         at = next((at for mark in " ._" if (at := name.rfind(mark, least, size) + 1)), size)
