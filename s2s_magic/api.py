@@ -168,13 +168,15 @@ def fit(
     >>> len(model.history["loss"])
     2
     """
+    from s2s_magic.data.losses import needs_target
     from s2s_magic.display import surroundings
     from s2s_magic.spec import parse_fit
     from s2s_magic.training import fit as train
     from s2s_magic.training.workers import joined
 
     backend.check_runs_on_tensorflow("fitting")
-    plan = parse_fit(body, first_line=first_line)
+    asks_all = all(map(needs_target, model.live.models.values()))
+    plan = parse_fit(body, first_line=first_line, needs_target=asks_all)
     if model.model is None:
         raise FitError(f"{model.name} has no model to fit: its cell ended before a Model was made")
     current_ledger(model)  # another cell may have compiled a different model since

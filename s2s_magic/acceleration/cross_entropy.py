@@ -58,6 +58,8 @@ def loss_obstacle(model: Any) -> str | None:
     replaced = replaced_method(model)
     if replaced is not None:
         return f"the model's {replaced} is overridden on the object, and that override stays"
+    if not model.loss:  # None, or the empty dict of Keras 2
+        return "the model was compiled without one"
     if (odd := strangeness(backend.loss_container(model))) is not None:
         return odd
     if len(backend.ends(model)[1]) != 1:

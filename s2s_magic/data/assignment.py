@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from s2s_magic import backend
 from s2s_magic.data.inputs import ModelOutput, Role, inputs_of, output_form, outputs_of
 from s2s_magic.data.lookup import Asked, Desk
-from s2s_magic.data.losses import compares, losses_of
+from s2s_magic.data.losses import compares, losses_of, needs_target
 from s2s_magic.data.table import Form
 from s2s_magic.errors import nearest
 
@@ -124,6 +124,8 @@ def named_targets(desk: Desk, part: Part) -> tuple[list[tuple[ModelOutput, Asked
 
     One variable named for several outputs is passed to Keras once where Keras compares every output with it.
     """
+    if not part.target:
+        return [], Form()
     compared = compared_outputs(desk)
     asked = _by_output(desk, part.target, part.target_key, compared)
     missing = [output.name for output in compared if output.keras_name not in asked]
@@ -180,6 +182,19 @@ def _by_output(desk: Desk, names: Names, key: str, outputs: Sequence[ModelOutput
             )
             desk.fault(f"{key}.{name}", why)
     return {called[name]: Asked(f"{key}.{name}", variable) for name, variable in names.items() if name in called}
+
+
+def check_target_named(desk: Desk) -> None:
+    """Raise a fault where the body names no target, and the fit needs one."""
+    plan = desk.plan
+    if plan.target is None and (plan.loss is not None or needs_target(desk.seq2seq.model)):
+        desk.fault("target", "the key 'target' is missing: expected for instance 'target: Y'")
+        desk.raise_faults()
+
+
+def targets_as_given(part: Part) -> tuple[list[Asked], Form]:
+    """List the targets of a model whose outputs no loss of Keras compares with them; it may have none."""
+    return as_given(part.target, part.target_key, None) if part.target else ([], Form())
 
 
 def as_given(names: Any, key: str, part: Part | None) -> tuple[list[Asked], Form]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.keras.utils import unpack_x_y_sample_weight
 
 from s2s_magic.data.costs import long_batches, row_lengths
 from s2s_magic.data.drawn_rows import gathered
@@ -85,8 +86,8 @@ class Feed:
     size
         Rows per batch; 0 if unknown.
     first
-        Returns the inputs, the target and any weights of one batch; None where reading it would change what the
-        next fit sees.
+        Returns the inputs, the target and the weights of one batch, None for what it does not have; None where
+        reading it would change what the next fit sees.
     """
 
     arguments: dict[str, Any]
@@ -144,13 +145,12 @@ def feed(
         arguments = {"x": own, "steps_per_epoch": steps, "shuffle": False}
         first = lambda: next(iter(dataset))  # noqa: E731
     else:
-        x, y, *weights = train.arrays()
+        x, *others = train.arrays()
         size = told = size if max_tokens is None else max(1, max_tokens // longest_row(train))
         steps = math.ceil(train.rows / size)
-        arguments = {"x": x, "y": y, "batch_size": size, "shuffle": shuffle}
-        if weights:
-            arguments["sample_weight"] = weights[0]
-        first = lambda: tf.nest.map_structure(lambda column: _head(column, size), (x, y, *weights))  # noqa: E731
+        arguments = {"x": x, "batch_size": size, "shuffle": shuffle}
+        arguments |= dict(zip(("y", "sample_weight"), others, strict=False))
+        first = lambda: tf.nest.map_structure(lambda column: _head(column, size), (x, *others))  # noqa: E731
     validation: dict[str, Any] = {}
     if isinstance(held_back, Stream):
         validation = {"validation_data": held_back.batches}
@@ -159,7 +159,8 @@ def feed(
     elif held_back is not None:
         rows = size if max_tokens is None else max(1, max_tokens // longest_row(held_back))
         validation = {"validation_data": held_back.arrays(), "validation_batch_size": rows}
-    return Feed({**arguments, **classes}, validation, steps, told, first)
+    batch = first and (lambda: unpack_x_y_sample_weight(first()))
+    return Feed({**arguments, **classes}, validation, steps, told, batch)
 
 
 def _head(column: Any, size: int) -> Any:

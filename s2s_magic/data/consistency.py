@@ -35,12 +35,12 @@ def check_table(
     subclassed), and for each output; derived columns have none. ``outputs`` are the outputs of the targets, which may
     share one; by default those that have a loss.
     """
-    target = targets[0]
+    target, *more = targets or list(inputs.values())[:1]
     alone = len(table.targets) == 1
     if not table.rows:
         desk.fault(target.key, f"{target.variable} holds no rows to fit on")
         return
-    for asked, column in zip([] if alone else targets[1:], table.more, strict=True):
+    for asked, column in zip([] if alone else more, table.more, strict=True):
         if rows_in(column) != table.rows:
             _fault_rows(desk, asked, asked.variable, rows_in(column), target, table.rows)
     if not backend.is_wired(desk.seq2seq.model):
@@ -80,7 +80,8 @@ def check_table(
 
 
 def _fault_rows(desk: Desk, asked: Asked, name: str, count: int, target: Asked, rows: int) -> None:
-    desk.fault(asked.key, f"{name} has {count} rows, and the target {target.variable} {rows}")
+    what = "the target " if desk.plan.target is not None else ""
+    desk.fault(asked.key, f"{name} has {count} rows, and {what}{target.variable} {rows}")
 
 
 def _check_input(desk: Desk, table: Table, model_input: ModelInput, column: Any, asked: Asked, target: Asked) -> None:

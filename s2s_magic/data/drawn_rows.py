@@ -53,9 +53,8 @@ def batch_of(table: Table, rows: Any, data: Mapping[str, Any]) -> Any:
             inputs.append(tf.pad(targets[0][:, :-1], [[0, 0], [1, 0]], constant_values=column.start))
         else:
             inputs.append(gathered(column, f"input {number}"))
-    found = (table.packed_inputs(inputs), table.packed_targets(targets))
     if not table.weighted and not table.weights:
-        return found
+        return table.packed(inputs, targets)
     weights: list[Any] = [
         _batch_weights(column, target, data[f"weights {number}"], rows)
         for number, (column, target) in enumerate(zip(table.weights, targets, strict=False))
@@ -65,7 +64,7 @@ def batch_of(table: Table, rows: Any, data: Mapping[str, Any]) -> Any:
         # Keras divides by all positions; this factor makes the loss the mean over the real ones.
         mask *= tf.cast(tf.size(mask), tf.float32) / tf.reduce_sum(mask)
         weights[0] = mask * (weights[0] if weights[0].shape.rank == 2 else weights[0][:, None])
-    return (*found, table.packed_targets(weights))
+    return table.packed(inputs, targets, weights)
 
 
 def _batch_weights(column: Numbers | ByClass | None, target: Any, data: Any, rows: Any) -> Any:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any, Literal
 
+import tensorflow as tf
 from tensorflow import keras
 
 from s2s_magic import backend
@@ -53,6 +55,16 @@ def losses_of(seq2seq: Seq2Seq, plan: FitPlan) -> list[Any]:
     if isinstance(loss, list | tuple):
         return [*loss, *[None] * len(outputs)][: len(outputs)]
     return [loss] * len(outputs)
+
+
+def needs_target(model: Any) -> bool:
+    """Return whether a model's fit needs a target: not if ``add_loss``, a step or a loss of its own is all there is."""
+    if not backend.is_compiled(model):
+        return True
+    kept = inspect.unwrap(model.compute_loss)
+    if backend.has_own_step(model) or getattr(kept, "__func__", kept) is not backend.Model.compute_loss:
+        return False
+    return any(loss is not None for loss in tf.nest.flatten(model.loss))
 
 
 def compares(loss: Any) -> Compares:

@@ -11,10 +11,12 @@ from s2s_magic.data.assignment import (
     Part,
     as_given,
     check_roles_read,
+    check_target_named,
     compared_outputs,
     named_by_role,
     named_inputs,
     named_targets,
+    targets_as_given,
     training_part,
     validation_part,
 )
@@ -120,6 +122,7 @@ def prepare(
     if plan.data is not None:
         train, held = streams(desk)
         return Prepared(train, held, dict(seq2seq.tokenizers), None, None)
+    check_target_named(desk)
     part, held_part, begun = training_part(plan), validation_part(plan), None
     known = roles(seq2seq) if wired and seq2seq.spec is not None and _is_sequence(desk) else None
     streams_them = streams_files(desk, known, part)
@@ -249,11 +252,10 @@ def _sequence_table(
 
 def _wired_table(desk: Desk, part: Part) -> Table | None:
     """Arrange the data of any other functional model: inputs by name or in order, or ``source`` for a single input."""
-    found, named = inputs_of(desk.seq2seq), named_inputs(desk, part)
+    found, known = inputs_of(desk.seq2seq), roles(desk.seq2seq) or {}
+    named = named_by_role(part, known) | named_inputs(desk, part)
     if part.source is not None and len(found) == 1:
         named.setdefault(found[0].name, part.source)
-    known = roles(desk.seq2seq) or {}
-    named = named_by_role(part, known) | named
     missing = [i.name for i in found if i.name not in named]
     if missing:
         desk.fault(
@@ -271,12 +273,12 @@ def _wired_table(desk: Desk, part: Part) -> Table | None:
     read = sorted(pairs, key=lambda pair: kinds[pair[0].keras_name] != "ids")[:1] if form.alone else pairs
     targets = [target_column(desk, asked, output, kinds[output.keras_name]) for output, asked in read]
     asked_targets = [asked for _, asked in pairs]
-    if not pairs:  # no output has a loss, as with add_loss alone: Keras takes any target
-        asked_targets, form = as_given(part.target, part.target_key, None)
+    if not pairs:  # no output has a loss, as with add_loss alone: Keras takes any target, or none
+        asked_targets, form = targets_as_given(part)
         targets = [any_column(desk, asked) for asked in asked_targets]
-    if desk.faults or not targets or any(t is None for t in targets):
+    if desk.faults or any(t is None for t in targets):
         return None
-    target, *more = targets
+    target, *more = targets or [None]
     table = Table(tuple(columns), target, more=tuple(more), target_form=form)
     if not more and isinstance(target, Rows):
         table = replace(table, weighted=target.ragged)
@@ -288,9 +290,9 @@ def _table_asgiven_input(desk: Desk, part: Part) -> Table | None:
     """Arrange the data of a subclassed model exactly as named; Keras passes them on."""
     check_roles_read(desk, part, {})
     inputs, input_form = as_given(part.inputs or (part.source or Asked("", "")).variable, f"{part.key}inputs", part)
-    targets, target_form = as_given(part.target, part.target_key, None)
+    targets, target_form = targets_as_given(part)
     columns = [any_column(desk, asked) for asked in inputs]
-    target, *more = (any_column(desk, asked) for asked in targets)
+    target, *more = [any_column(desk, asked) for asked in targets] or [None]
     if desk.faults:
         return None
     table = Table(tuple(columns), target, more=tuple(more), input_form=input_form, target_form=target_form)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.keras.utils import pack_x_y_sample_weight
 
 from s2s_magic import backend
 from s2s_magic.data.sequences import Numbers, Rows
@@ -68,7 +69,7 @@ class Table:
     inputs
         One column for each input of the model, in the model's order.
     target
-        The target of the model's output, or of the first output that has one.
+        The target of the model's output, or of the first output that has one; None where nothing is compared.
     weighted
         Use weights that exclude padding from the loss; the loss of a batch is then the mean over its real ids.
     padding
@@ -86,7 +87,7 @@ class Table:
     """
 
     inputs: tuple[Column, ...]
-    target: Target
+    target: Target | None
     weighted: bool = False
     padding: int = 0
     more: tuple[Target, ...] = ()
@@ -98,12 +99,12 @@ class Table:
     @property
     def targets(self) -> tuple[Target, ...]:
         """The targets in the order in which they go to Keras."""
-        return (self.target, *self.more)
+        return () if self.target is None else (self.target, *self.more)
 
     @property
     def rows(self) -> int:
         """The number of rows."""
-        return rows_in(self.target)
+        return rows_in(self.inputs[0] if self.target is None else self.target)
 
     @property
     def ragged(self) -> list[Rows]:
@@ -125,13 +126,18 @@ class Table:
         """Arrange one value for each target in the structure that Keras gets."""
         return (self.target_form or Form(alone=len(columns) == 1)).of(columns)
 
+    def packed(self, inputs: Sequence[Any], targets: Sequence[Any], *weights: Any) -> Any:
+        """Arrange a batch as Keras itself does: one tensor without a target is the batch."""
+        given = self.packed_inputs(inputs)
+        return (given, *map(self.packed_targets, (targets, *weights))) if targets else pack_x_y_sample_weight(given)
+
     def arrays(self) -> tuple[Any, ...]:
         """Return inputs, targets and weights for ``Model.fit``; all rows of a column must have one length.
 
         Returns
         -------
         inputs, targets : array or tuple or dict of arrays
-            Shape (rows, ...) each.
+            Shape (rows, ...) each; no targets where nothing is compared.
         weights : as the targets
             Shape (rows,) or (rows, steps); omitted if no target has weights.
         """
@@ -145,7 +151,7 @@ class Table:
                 inputs.append(np.full(len(targets[0]), targets[0].shape[1], np.int32))
             else:
                 inputs.append(whole(column))
-        found = (self.packed_inputs(inputs), self.packed_targets(targets))
+        found = (self.packed_inputs(inputs), *([self.packed_targets(targets)] if targets else []))
         if not self.weights:
             return found
         weights = [_weights(one, target) for one, target in zip(self.weights, targets, strict=True)]
@@ -163,7 +169,7 @@ class Table:
                 return _sparse_rows(column, order)
             return column[order] if isinstance(column, np.ndarray) else column
 
-        target, *more = (taken(column) for column in self.targets)
+        target, *more = [taken(column) for column in self.targets] or [None]
         inputs, weights = (tuple(taken(column) for column in columns) for columns in (self.inputs, self.weights))
         return replace(self, inputs=inputs, target=target, more=tuple(more), weights=weights)
 

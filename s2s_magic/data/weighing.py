@@ -25,6 +25,11 @@ def weighted(desk: Desk, table: Table, part: Part) -> Table:
     """
     if desk.faults:
         return table
+    if table.target is None:
+        for key in ("weights", "class_weights"):
+            if getattr(desk.plan, key):
+                desk.fault(key, f"'{key}' weigh a target, and none is named: the model's loss is its own")
+        return table
     asked = _asked(desk, table, part) or [None] * len(table.targets)
     columns = [
         None if one is None else _column(desk, one, target) for one, target in zip(asked, table.targets, strict=True)

@@ -89,7 +89,8 @@ def _average(node: Node, faults: Faults, places: dict[str, Place]) -> int | None
 FIT_KEYS: Mapping[str, Key] = {
     "source": Key("variable or file with the source sequences", "X", variable, offers_variables=True),
     "target": Key(
-        "variable or file with the target sequences; for several outputs {name: Y, ...}, a list, or one for all",
+        "variable or file with the target sequences; for several outputs {name: Y, ...}, a list, or one for all; left "
+        "out where the model's loss is its own",
         "Y",
         names("target", "output"),
         offers_variables=True,
@@ -217,7 +218,11 @@ def _required(written: Mapping[str, str]) -> Mapping[str, str]:
     return {} if "data" in written else {"target": FIT_KEYS["target"].example}
 
 
-def parse_fit(text: str, *, first_line: int = 1) -> FitPlan:
+def _without_target(_: Mapping[str, str]) -> Mapping[str, str]:
+    return {}
+
+
+def parse_fit(text: str, *, first_line: int = 1, needs_target: bool = True) -> FitPlan:
     """Read a fit body.
 
     Parameters
@@ -226,6 +231,8 @@ def parse_fit(text: str, *, first_line: int = 1) -> FitPlan:
         YAML; see `FIT_KEYS`.
     first_line
         The cell line of the text's first line: 2 under a cell magic.
+    needs_target
+        Whether the key ``target`` may not be missing: False for a model that no loss compares with anything.
 
     Returns
     -------
@@ -238,7 +245,8 @@ def parse_fit(text: str, *, first_line: int = 1) -> FitPlan:
         With every fault, each at its line and column.
     """
     faults = Faults()
-    values = read_keys(text, first_line, FIT_KEYS, _required, faults, elsewhere=_ELSEWHERE)
+    required = _required if needs_target else _without_target
+    values = read_keys(text, first_line, FIT_KEYS, required, faults, elsewhere=_ELSEWHERE)
     given, places = values["given"], values["places"]
     if not {"source", "inputs", "data"} & given:
         faults.add((first_line, 1), "the key 'source' is missing: expected for instance 'source: X'")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf
+from tensorflow import keras
 
 from s2s_magic import backend
 from s2s_magic.data.batches import Feed
@@ -55,6 +56,5 @@ def _one_batch(given: Feed) -> Any:
     """Return the inputs of one batch; one row of zeros if the batches must not be read before the fit."""
     if given.first is not None:
         return given.first()[0]
-    return tf.nest.map_structure(
-        lambda spec: tf.zeros([size or 1 for size in spec.shape], spec.dtype), given.arguments["x"].element_spec[0]
-    )
+    inputs = keras.utils.unpack_x_y_sample_weight(given.arguments["x"].element_spec)[0]
+    return tf.nest.map_structure(lambda spec: tf.zeros([size or 1 for size in spec.shape], spec.dtype), inputs)
