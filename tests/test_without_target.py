@@ -75,17 +75,53 @@ model = Auto()
 model(tf.zeros([1, 6]))
 model.compile("adam")
 """
+NO_CALL = """
+judge = keras.Sequential([keras.Input([6]), L.Dense(4, activation="tanh"), L.Dense(1)], name="judge")
+maker = keras.Sequential([keras.Input([2]), L.Dense(4, activation="tanh"), L.Dense(6)], name="maker")
+class Contest(keras.Model):
+    def __init__(self, judge, maker):
+        super().__init__()
+        self.judge, self.maker = judge, maker
+        self.judged, self.made = keras.metrics.Mean(name="judged"), keras.metrics.Mean(name="made")
+    def compile(self, of_judge, of_maker):
+        super().compile()
+        self.of_judge, self.of_maker = of_judge, of_maker
+    @property
+    def metrics(self):
+        return [self.judged, self.made]
+    def train_step(self, waves):
+        with tf.GradientTape(persistent=True) as tape:
+            false = self.maker(tf.random.normal([tf.shape(waves)[0], 2]))
+            judged = tf.reduce_mean(tf.nn.softplus(self.judge(false)) + tf.nn.softplus(-self.judge(waves)))
+            made = tf.reduce_mean(tf.nn.softplus(-self.judge(false)))
+        for loss, part, optimizer in ((judged, self.judge, self.of_judge), (made, self.maker, self.of_maker)):
+            found = tape.gradient(loss, part.trainable_variables)
+            optimizer.apply_gradients(zip(found, part.trainable_variables))
+        self.judged.update_state(judged)
+        self.made.update_state(made)
+        return {"judged": self.judged.result(), "made": self.made.result()}
+model = Contest(judge, maker)
+model.compile(keras.optimizers.SGD(0.1), keras.optimizers.Adam(0.003))
+"""
 CASES = {
     "added, two inputs": (ADDED, "inputs: [X, Y]", (IDS, OTHERS)),
     "added, one input": (ONE_INPUT, "source: X", IDS),
     "a step of its own": (OWN_STEP, "source: W", WAVES),
     "a loss of its own": (OWN_LOSS, "source: W", WAVES),
+    "no call, two optimizers": (NO_CALL, "source: W", WAVES),
 }
 
 
-@pytest.mark.parametrize("validation", [0, 0.25])
-@pytest.mark.parametrize("accelerate", ["on", "off"])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    ("case", "accelerate", "validation"),
+    [
+        (case, how, part)
+        for case in CASES
+        for how in ("on", "off")
+        for part in (0, 0.25)
+        if not (part and "call" in case)
+    ],
+)
 def test_it_is_fitted_as_keras_fits_it(case, accelerate, validation):
     code, body, given = CASES[case]
     ours, theirs = traced(code), plain(code)
@@ -105,6 +141,12 @@ def test_it_is_fitted_as_keras_fits_it(case, accelerate, validation):
     assert_close(trained_state(ours.model), trained_state(theirs))
     verdicts = {seen.verdict for seen in ours.ledger.training.variables.values()}
     assert verdicts - {"own update"} == {"trained"}  # on Keras 2 a metric's variables are the model's
+
+
+def test_of_several_optimizers_those_that_made_updates_are_named():
+    model = traced(NO_CALL)
+    api.fit(model, "source: W\nbatch: 8\n", NAMES, progress=quiet)
+    assert model.ledger.training.runs[0].optimizer == "SGD(0.1) and Adam(0.003)"
 
 
 def test_rows_that_differ_in_length_need_no_target_either():

@@ -23,6 +23,11 @@ def has_own_step(model: Any) -> bool:
     return getattr(step, "__func__", step) is not backend.Model.train_step
 
 
+def has_call(model: Any) -> bool:
+    """Return whether a model can be called: one that only has a training step of its own cannot."""
+    return type(model).call is not backend.Model.call
+
+
 def optimizers_of(model: Any) -> list[Any]:
     """List the optimizers that a model's steps may use: its own, and others among its attributes."""
     held = [vars(model).get("optimizer"), *vars(model).values()]

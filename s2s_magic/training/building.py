@@ -19,7 +19,9 @@ from s2s_magic.undoing import Changes
 def build_on(seq2seq: Seq2Seq, given: Feed, seed: int | None) -> None:
     """Build an unbuilt model by calling it, under capture, on one batch of a fit's data.
 
-    The ledger continues with that call, so it records which call created which variable; no notebook name is bound.
+    The ledger continues with that call, so it records which call created which variable; no notebook name is bound. A
+    model without a ``call``, whose training step calls its parts, is left as it is.
+
     ``seed`` seeds the initial values; None leaves the random states alone.
 
     Raises
@@ -28,7 +30,7 @@ def build_on(seq2seq: Seq2Seq, given: Feed, seed: int | None) -> None:
         If the model cannot be called on these data.
     """
     model = seq2seq.model
-    if model.built:
+    if model.built or not backend.has_call(model):
         return
     name = next((n for n, value in seq2seq.namespace.items() if value is model and n.isidentifier()), "model")
     namespace = {**seq2seq.namespace, name: model, "batch": _one_batch(given)}

@@ -12,6 +12,7 @@ from s2s_magic import backend
 from s2s_magic.data.batches import Stream, Table
 from s2s_magic.errors import DataError, Fault, FitError
 from s2s_magic.handle import Seq2Seq
+from s2s_magic.ledger.words import listing
 from s2s_magic.training.probabilities import gives_probabilities
 from s2s_magic.training.schedules import schedule_of
 
@@ -78,6 +79,25 @@ def optimizer_text(optimizer: Any, plan: FitPlan) -> str:
     """Say which optimizer trains, with its learning rate or the schedule that the plan names."""
     optimizer = backend.bare_optimizer(optimizer)
     return f"{type(optimizer).__name__}({plan.schedule or backend.learning_rate_of(optimizer) or ''})"
+
+
+def optimizers_told(model: Any, plan: FitPlan) -> Callable[[], str]:
+    """Return what says which optimizers train, with their rates as they are now.
+
+    Of several, as a training step of the model's own has them, those that have made updates since.
+    """
+    compiled = optimizer_text(model.optimizer, plan)
+    before = [
+        (one, int(one.iterations), optimizer_text(one, plan))
+        for one in backend.optimizers_of(model)
+        if hasattr(one, "iterations")
+    ]
+
+    def told() -> str:
+        used = [text for one, updates, text in before if int(one.iterations) > updates]
+        return listing(used) if len(before) > 1 and used else compiled
+
+    return told
 
 
 def _last_optimizer(seq2seq: Seq2Seq) -> str | None:

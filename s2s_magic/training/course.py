@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ class Course:
     state: str = "interrupted"
     broken: bool = False
     loop: Loop | None = None
-    optimizer: str = ""
+    optimizer: Callable[[], str] = str
     batch: int = 0
     accelerated: Mapping[str, str] = field(default_factory=dict)
     noted: Watched | None = None
@@ -61,7 +61,7 @@ class Course:
             seconds=self.loop.seconds,
             steps=self.loop.steps_done,
             batch=self.batch,
-            optimizer=self.optimizer,
+            optimizer=self.optimizer(),
             accumulate=self.plan.accumulate,
             interrupted=state == "interrupted",
             model=_named(self.seq2seq),

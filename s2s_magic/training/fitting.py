@@ -23,7 +23,7 @@ from s2s_magic.training.between_steps import BetweenSteps, Save, saving
 from s2s_magic.training.building import build_on
 from s2s_magic.training.callback import Loop, at_most_once_a_second
 from s2s_magic.training.collectives import loss_of_a_worker
-from s2s_magic.training.compiling import compile_for_fit, optimizer_text
+from s2s_magic.training.compiling import compile_for_fit, optimizers_told
 from s2s_magic.training.course import Course
 from s2s_magic.training.driving import BegunAt, train_to_an_end
 from s2s_magic.training.exclusive import take
@@ -191,7 +191,7 @@ def _fit(
     if plan.validate_with:
         validate = validating(seq2seq, plan, namespace, prepared.validation)
         loop.validate = validate if course.together is None else course.together.validating(validate)
-    course.loop, course.optimizer, course.batch = loop, optimizer_text(model.optimizer, plan), given.size
+    course.loop, course.optimizer, course.batch = loop, optimizers_told(model, plan), given.size
     if watch is not None:
 
         def shown() -> None:

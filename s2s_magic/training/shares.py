@@ -135,6 +135,8 @@ def _norm(tensor: Any) -> float:
 
 def shared_uses(seq2seq: Seq2Seq) -> list[Sharing]:
     """Find the calls in the main model that use a trained variable which another of its calls uses too."""
+    if not backend.has_call(seq2seq.model):
+        return []
     live = seq2seq.live
     trained = {id(backend.bare(variable)) for variable in getattr(seq2seq.model, "trainable_weights", ())}
     keys = {key for key, variable in live.variables.items() if id(backend.bare(variable)) in trained}
