@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from tensorflow import keras
 
 from plainly import assert_close, plain, quiet, traced, trained_state
@@ -141,6 +142,38 @@ def test_it_is_fitted_as_keras_fits_it(case, accelerate, validation):
     assert_close(trained_state(ours.model), trained_state(theirs))
     verdicts = {seen.verdict for seen in ours.ledger.training.variables.values()}
     assert verdicts - {"own update"} == {"trained"}  # on Keras 2 a metric's variables are the model's
+
+
+class InBatches(keras.utils.Sequence):
+    """The same rows as ``W``."""
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, number):
+        return WAVES[8 * number : 8 * number + 8]
+
+
+@pytest.mark.parametrize(
+    ("code", "batches"),
+    [
+        (OWN_STEP, lambda: tf.data.Dataset.from_tensor_slices(WAVES).batch(8)),
+        (OWN_LOSS, lambda: tf.data.Dataset.from_tensor_slices((WAVES,)).batch(8)),
+        (OWN_LOSS.replace("model(tf.zeros([1, 6]))\n", ""), lambda: tf.data.Dataset.from_tensor_slices(WAVES).batch(8)),
+        (OWN_LOSS, InBatches),
+        (ADDED, lambda: tf.data.Dataset.from_tensor_slices(((IDS, OTHERS),)).batch(8)),
+    ],
+)
+def test_batches_of_inputs_alone_are_fitted_as_keras_fits_them(code, batches):
+    ours, theirs = traced(code), plain(code)
+    keras.utils.set_random_seed(3)
+    api.fit(ours, "data: D\nepochs: 2\n", {"D": batches()}, progress=quiet)
+    keras.utils.set_random_seed(3)
+    history = theirs.fit(batches(), epochs=2, verbose=0).history
+    assert set(ours.history) == set(history)
+    for name, values in history.items():
+        np.testing.assert_allclose(ours.history[name], values, rtol=1e-5, err_msg=name)
+    assert_close(trained_state(ours.model), trained_state(theirs))
 
 
 def test_of_several_optimizers_those_that_made_updates_are_named():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from s2s_magic import backend
 from s2s_magic.data.inputs import ModelOutput, Role, inputs_of, output_form, outputs_of
 from s2s_magic.data.lookup import Asked, Desk
-from s2s_magic.data.losses import compares, losses_of, needs_target
+from s2s_magic.data.losses import asks_for_target, compares, losses_of
 from s2s_magic.data.table import Form
 from s2s_magic.errors import nearest
 
@@ -186,8 +186,7 @@ def _by_output(desk: Desk, names: Names, key: str, outputs: Sequence[ModelOutput
 
 def check_target_named(desk: Desk) -> None:
     """Raise a fault where the body names no target, and the fit needs one."""
-    plan = desk.plan
-    if plan.target is None and (plan.loss is not None or needs_target(desk.seq2seq.model)):
+    if desk.plan.target is None and asks_for_target(desk.seq2seq.model, desk.plan):
         desk.fault("target", "the key 'target' is missing: expected for instance 'target: Y'")
         desk.raise_faults()
 

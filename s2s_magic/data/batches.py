@@ -31,7 +31,7 @@ class Stream:
     Attributes
     ----------
     batches
-        The dataset; an element is ``(inputs, targets)`` or ``(inputs, targets, weights)``.
+        The dataset; an element is ``(inputs, targets)`` or ``(inputs, targets, weights)``, or inputs alone.
     steps
         Number of batches.
     spec

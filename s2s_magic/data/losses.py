@@ -57,6 +57,11 @@ def losses_of(seq2seq: Seq2Seq, plan: FitPlan) -> list[Any]:
     return [loss] * len(outputs)
 
 
+def asks_for_target(model: Any, plan: FitPlan) -> bool:
+    """Return whether a fit by a plan needs a target: where the plan names a loss, or the model `needs_target`."""
+    return plan.loss is not None or needs_target(model)
+
+
 def needs_target(model: Any) -> bool:
     """Return whether a model's fit needs a target: not if ``add_loss``, a step or a loss of its own is all there is."""
     if not backend.is_compiled(model):

@@ -13,6 +13,7 @@ from s2s_magic.data.batches import Stream
 from s2s_magic.data.consistency import check_target_shape
 from s2s_magic.data.inputs import inputs_of
 from s2s_magic.data.lookup import Asked, Desk
+from s2s_magic.data.losses import asks_for_target
 from s2s_magic.data.values import Unreadable, asked, is_kind
 
 _EXPECTED = "expected batches of (inputs, targets) or (inputs, targets, weights)"
@@ -38,24 +39,25 @@ def _stream(desk: Desk, named: Asked, classes: Any) -> Stream | None:
     found = desk.found(*named)
     if found is None:
         return None
-    stream: Stream | None = desk.reading(named, lambda: _read(found[0], dict(classes)))
+    alone = not asks_for_target(desk.seq2seq.model, desk.plan)
+    stream: Stream | None = desk.reading(named, lambda: _read(found[0], dict(classes), alone))
     if stream is not None:
         _check(desk, named, stream)
     return stream
 
 
-def _read(value: Any, classes: dict[int, float]) -> Stream:
+def _read(value: Any, classes: dict[int, float], alone: bool) -> Stream:
     if is_kind(value, tf.data.Dataset):
-        return _of_dataset(value, classes)
+        return _of_dataset(value, classes, alone)
     if is_kind(value, keras.utils.Sequence):
-        return _of_sequence(value, classes)
+        return _of_sequence(value, classes, alone)
     raise Unreadable(
         f"is of type {type(value).__name__}; expected a tf.data.Dataset or a keras.utils.Sequence: arrays and lists "
         "are named under 'source' and 'target'"
     )
 
 
-def _of_dataset(dataset: Any, classes: dict[int, float]) -> Stream:
+def _of_dataset(dataset: Any, classes: dict[int, float], alone: bool) -> Stream:
     steps = int(dataset.cardinality())
     if steps == tf.data.INFINITE_CARDINALITY:
         raise Unreadable("has no end: give as many batches as an epoch shall have, NAME.take(100)")
@@ -63,18 +65,22 @@ def _of_dataset(dataset: Any, classes: dict[int, float]) -> Stream:
         raise Unreadable(
             "does not know how many batches it has: say it, NAME.apply(tf.data.experimental.assert_cardinality(100))"
         )
-    spec = dataset.element_spec
-    if not isinstance(spec, tuple) or len(spec) not in (2, 3):
-        raise Unreadable(f"gives {_form(spec)}; {_EXPECTED}")
-    return Stream(dataset, steps, spec, None, classes or None)
+    return Stream(dataset, steps, _parts(dataset.element_spec, alone), None, classes or None)
 
 
-def _of_sequence(sequence: Any, classes: dict[int, float]) -> Stream:
+def _parts(batch: Any, alone: bool) -> tuple[Any, ...]:
+    """Return what a batch is made of; it may be inputs ``alone`` where no loss compares anything with a target."""
+    parts = batch if isinstance(batch, tuple) else (batch,)
+    if len(parts) not in (2, 3) and not (alone and len(parts) == 1):
+        raise Unreadable(f"gives {_form(batch)}; {_EXPECTED}")
+    return parts
+
+
+def _of_sequence(sequence: Any, classes: dict[int, float], alone: bool) -> Stream:
     steps = asked("its __len__()", lambda: len(sequence))
     batch = asked("its first batch", lambda: sequence[0]) if steps else ()
-    if steps and (not isinstance(batch, tuple) or len(batch) not in (2, 3)):
-        raise Unreadable(f"gives {_form(batch)}; {_EXPECTED}")
-    spec = asked("its first batch", lambda: tf.nest.map_structure(_spec, tuple(batch)))
+    parts = _parts(batch, alone) if steps else ()
+    spec = asked("its first batch", lambda: tf.nest.map_structure(_spec, parts))
     return Stream(sequence, steps, spec, lambda: tf.nest.map_structure(tf.convert_to_tensor, batch), classes or None)
 
 
@@ -110,6 +116,6 @@ def _check(desk: Desk, named: Asked, stream: Stream) -> None:
                 f"{named.variable} gives {model_input.name} batches of shape {tuple(shape)}; the input has "
                 f"{model_input.shape}",
             )
-    outputs, targets = compared_outputs(desk), tf.nest.flatten(stream.spec[1])
+    outputs, targets = compared_outputs(desk), tf.nest.flatten(stream.spec[1:2])
     if len(outputs) == len(targets) == 1 and targets[0].shape.rank is not None:
         check_target_shape(desk, tuple(targets[0].shape), named, outputs[0])
