@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("tensorflow")
@@ -291,3 +292,65 @@ def test_the_graph_that_a_sequential_model_makes_for_itself_is_no_object_of_the_
     )
     written = [layer for layer in seen.ledger.layers.values() if layer.class_name not in ("InputLayer", "Dense")]
     assert [layer.name for layer in written] == ["chain", "model"]
+
+
+HOLDING = """\
+class Inner(layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = layers.Dense(4), layers.Dense(4)
+    def call(self, t):
+        return self.one(t)
+class Outer(layers.Layer):
+    def __init__(self, *parts):
+        super().__init__()
+        self.parts = list(parts)
+        self.spare = layers.LSTM(3)
+        self.table = layers.Embedding(6, 4)
+        self.only_learning = layers.Dropout(0.5)
+    def build(self, shape):
+        self.table.build(None)
+    def call(self, t, training=False):
+        t = t if not training else self.only_learning(t)
+        return self.parts[0](t) + tf.reduce_sum(self.table.embeddings)
+left, right = Inner(), Inner()
+outer = Outer(left, right)
+x = keras.Input([4])
+model = keras.Model(x, outer(x))
+"""
+
+
+def test_what_a_layer_of_its_own_class_holds_and_does_not_call_is_not_said_to_be_called_inside() -> None:
+    seen = traced(HOLDING)
+    for name in ("left", "left.one"):
+        assert "outer calls it inside (line" in said(seen, name)
+    for name in ("right", "right.one", "outer.spare", "outer.spare.cell", "outer.table", "left.two"):
+        assert "No call of it was seen: outer ran without one (line" in said(seen, name), name
+        assert "call it inside" not in said(seen, name)
+    found = {f.about: f.text for f in find(seen.ledger) if f.kind == "never called"}
+    assert set(found) == {"right", "left.two", "outer.spare", "outer.table"}
+    assert found["outer.spare"] == "outer.spare (LSTM) is held by outer, which ran without calling it: it owns nothing."
+    assert found["outer.table"].endswith("which ran without calling it: it has 24 parameters.")
+
+
+def test_what_a_later_call_reaches_is_no_longer_said_to_be_passed_over() -> None:
+    seen = traced(HOLDING + "outer.parts.reverse()\nagain = keras.Model(x, outer(x))\n")
+    assert "outer (line" in said(seen, "right")
+    assert set(findings(seen, "never called")).isdisjoint({"right"})
+    later = traced(
+        "class Late(keras.Model):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.used, self.of_step = layers.Dense(1), layers.Dense(1)\n"
+        "        self.of_step.build((None, 4))\n"
+        "    def call(self, t):\n        return self.used(t)\n"
+        "    def train_step(self, data):\n        inputs, target = data\n"
+        "        with tf.GradientTape() as tape:\n"
+        "            loss = tf.reduce_mean((self.used(inputs) + self.of_step(inputs) - target) ** 2)\n"
+        "        found = tape.gradient(loss, self.trainable_variables)\n"
+        "        self.optimizer.apply_gradients(zip(found, self.trainable_variables))\n"
+        "        return {'distance': loss}\n"
+        "late = Late()\nlate(tf.zeros([1, 4]))\nlate.compile('sgd')\n"
+    )
+    assert [f.about for f in find(later.ledger) if f.kind == "never called"] == ["late.of_step"]
+    api.fit(later, "source: A\ntarget: B\n", {"A": np.ones((8, 4)), "B": np.ones((8, 1))}, progress=lambda _: None)
+    assert not [f for f in find(later.ledger) if f.kind == "never called"]
+    assert "No call of it was seen" not in said(later, "late.of_step")

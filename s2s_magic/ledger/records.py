@@ -103,6 +103,8 @@ class Layer(Record):
         Whether it represents an operation such as ``tf.nn.softmax(x)``, for which the user wrote no layer.
     in_models
         Names of the models that reach it.
+    passed_over
+        Whether what holds it was seen to run without calling it, and nothing else to call it either.
     unseen_in
         The object that uses it inside though no model lists it, so that Keras does not see it; else None.
     unseen_as
@@ -123,6 +125,7 @@ class Layer(Record):
     ghost: bool = False
     implicit: bool = False
     in_models: tuple[str, ...] = ()
+    passed_over: bool = False
     unseen_in: str | None = None
     unseen_as: tuple[str, ...] = ()
 

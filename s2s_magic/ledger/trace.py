@@ -114,6 +114,20 @@ class Trace:
             chain.append(parent)
         return chain
 
+    def passed_over(self, key: str) -> Called | None:
+        """Return the call of a holder that ran without calling an object, or what holds it in turn; None if unknown.
+
+        It is unknown too where a fit has seen a gradient: a training step of the model's own may have called it.
+        """
+        evidence = self.training.variables if self.training is not None else {}
+        if any(evidence[own].with_gradient for own in self.layers[key].own_weights if own in evidence):
+            return None
+        chain = self.holders(key)
+        for number, above in enumerate(chain):
+            if self.layers[above].passed_over:
+                return next((self.calls[one][-1] for one in chain[number + 1 :] if self.calls.get(one)), None)
+        return None
+
     def paths_of(self, layer: Layer) -> list[str]:
         """List the attribute paths by which other objects hold a layer: ``decoder.cell``."""
         held = [f"{self.layers[layer.parent].name}.{layer.attribute}"] if layer.parent and layer.attribute else []

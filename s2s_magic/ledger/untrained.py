@@ -16,7 +16,7 @@ from s2s_magic.ledger.words import at, counted, former_name, full_name, listing,
 
 def untrained(trace: Trace) -> Iterator[Finding]:
     """List what a fit leaves out, and why, in the order of kinds of `s2s_magic.ledger.findings.find`."""
-    for rule in (_never_called, _not_in_model, _untracked, _drifting, _frozen, _no_gradient):
+    for rule in (_never_called, _passed_over, _not_in_model, _untracked, _drifting, _frozen, _no_gradient):
         yield from rule(trace)
 
 
@@ -43,6 +43,22 @@ def _never_called(trace: Trace) -> Iterator[Finding]:
                 about=layer.name,
                 text=f"{layer.name} ({layer.class_name}) was constructed and never called: it owns nothing.",
                 event=layer.constructed,
+            )
+
+
+def _passed_over(trace: Trace) -> Iterator[Finding]:
+    """List the layers that could own weights, and that what holds them was seen to run without."""
+    holding = {layer.parent for layer in trace.layers.values()}
+    for key, layer in trace.layers.items():
+        could_own = layer.own_weights or layer.kind != "layer" or key in holding
+        if layer.passed_over and could_own and (ran := trace.passed_over(key)) is not None:
+            sizes = [trace.variables[own].params for own in layer.own_weights if own in trace.variables]
+            has = f"it has {counted(sum(sizes), 'parameter')}" if sizes else "it owns nothing"
+            yield Finding(
+                kind="never called",
+                about=layer.name,
+                text=f"{layer.name} ({layer.class_name}) is held by {ran.layer}, which ran without calling it: {has}.",
+                event=ran.index,
             )
 
 

@@ -64,6 +64,7 @@ def assemble(
         dict(old.starts),
         set(old.examined),
         set(old.listed),
+        set(old.within),
     )
     owners = [raw.owner for raw in recorder.weights.known.values() if raw.owner is not None]
     seen = [layer for layer in (*recorder.layers.values(), *owners) if backend.is_ready(layer)]
@@ -94,6 +95,11 @@ def assemble(
     )
     live.listed |= {
         variable_keys[identity] for identity, raw in recorder.weights.known.items() if raw.lister is not None
+    }
+    live.within |= {
+        (layer_keys[caller], layer_keys[called])
+        for caller, called in recorder.within
+        if {caller, called} <= layer_keys.keys()
     }
     ledger = Ledger(
         earlier.name,

@@ -29,6 +29,8 @@ class Live:
         Indexes of the calls already examined for where gradients end.
     listed
         Keys of the variables that a layer has listed at some time.
+    within
+        Keys of two layers, of which the first was seen to call the second.
     """
 
     layers: dict[str, Any] = field(default_factory=dict)
@@ -39,6 +41,7 @@ class Live:
     starts: dict[str, Any] = field(default_factory=dict)
     examined: set[int] = field(default_factory=set)
     listed: set[str] = field(default_factory=set)
+    within: set[tuple[str, str]] = field(default_factory=set)
 
 
 @dataclass

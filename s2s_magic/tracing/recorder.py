@@ -42,6 +42,7 @@ class Recorder:
         self.layers: dict[int, Any] = {}
         self.names: dict[int, Names] = {}
         self.calls: dict[int, int] = {}
+        self.within: set[tuple[int, int]] = set()
         self.wires = Wires()
         self.weights = Weights()
         self.written: dict[str, list[str]] = {}
@@ -51,9 +52,7 @@ class Recorder:
         self._current: RawEvent | None = None
         self._open: RawEvent | None = None
         self._calling: list[Any] = []
-        self._adding = False
-        self._muted = False
-        self._stopped = False
+        self._adding = self._muted = self._stopped = False
         self._failed: tuple[RawEvent, BaseException] | None = None
 
     def stop(self) -> None:
@@ -87,6 +86,7 @@ class Recorder:
         if self._current is not None:
             self._current.folded += 1
             self._current.beneath.setdefault(id(layer), layer)
+            self.within.update((id(caller), id(layer)) for caller in self._calling[-1:])
             return self._within(self._current, original, layer, args, kwargs)
         sight = self._sights.look(sys._getframe(2), layer)
         if sight is None:

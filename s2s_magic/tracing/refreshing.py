@@ -137,6 +137,7 @@ def _layer_now(key: str, ledger: Ledger, parent: tuple[str, str] | None, now: St
             "trainable": bool(getattr(layer, "trainable", True)),
             "ghost": not any(now.lists[key]) and backend.is_copied(layer, holding),
             "in_models": tuple(now.in_models[key]),
+            "passed_over": record.is_written and not ledger.calls.get(key) and now.is_passed_over(key),
             "unseen_in": None,
             "unseen_as": (),
         }

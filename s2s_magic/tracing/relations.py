@@ -70,6 +70,14 @@ class Standing:
         """Return the keys of those variables that the ledger has, each once."""
         return _known(variables, self.variables)
 
+    def is_passed_over(self, layer: str) -> bool:
+        """Return whether nothing was seen to call a layer, though a holder of the user's own class called others."""
+        if any(called == layer for _, called in self.live.within):
+            return False
+        callers = {caller for caller, _ in self.live.within}
+        holders = (self.live.layers[key] for key, _ in self.holders[layer] if key in callers)
+        return any(not backend.is_stock(holder) and not backend.is_wired(holder) for holder in holders)
+
     def freezer(self, owner: str) -> str | None:
         """Find the outermost object whose ``trainable`` switch is off, going up from the owner of a variable."""
         found, seen, level = None, {owner}, [owner]
