@@ -95,7 +95,7 @@ def _layer_story(ledger: Ledger, key: str, layer: Layer, asked: str) -> Iterator
         yield _called_inside(beside)
         return
     elif (ran := ledger.passed_over(key)) is not None:
-        yield f"No call of it was seen: {ran.layer} ran without one ({at(ran)})."
+        yield f"No call of it was seen when {ran.layer} ran ({at(ran)})."
     elif used := _uses_inside(ledger, key):
         yield _called_inside(used)
     elif wired := [model for model in ledger.models if any(key in (e.source, e.target) for e in model.links)]:

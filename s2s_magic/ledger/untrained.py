@@ -47,17 +47,16 @@ def _never_called(trace: Trace) -> Iterator[Finding]:
 
 
 def _passed_over(trace: Trace) -> Iterator[Finding]:
-    """List the layers that could own weights, and that what holds them was seen to run without."""
+    """List the layers that could own weights and own none, as what holds them was seen to run without them."""
     holding = {layer.parent for layer in trace.layers.values()}
     for key, layer in trace.layers.items():
-        could_own = layer.own_weights or layer.kind != "layer" or key in holding
-        if layer.passed_over and could_own and (ran := trace.passed_over(key)) is not None:
-            sizes = [trace.variables[own].params for own in layer.own_weights if own in trace.variables]
-            has = f"it has {counted(sum(sizes), 'parameter')}" if sizes else "it owns nothing"
+        could_own = not layer.own_weights and (layer.kind != "layer" or key in holding)
+        if could_own and layer.passed_over and not layer.ghost and (ran := trace.passed_over(key)) is not None:
             yield Finding(
                 kind="never called",
                 about=layer.name,
-                text=f"{layer.name} ({layer.class_name}) is held by {ran.layer}, which ran without calling it: {has}.",
+                text=f"{layer.name} ({layer.class_name}) is held by {trace.layers[layer.parent or ''].name}, which ran "
+                "without calling it: it owns nothing.",
                 event=ran.index,
             )
 

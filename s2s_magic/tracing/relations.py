@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from s2s_magic import backend
@@ -70,13 +71,25 @@ class Standing:
         """Return the keys of those variables that the ledger has, each once."""
         return _known(variables, self.variables)
 
+    @cached_property
+    def _calling(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The layers that were seen to call others, and those that were called by one."""
+        return frozenset(caller for caller, _ in self.live.within), frozenset(called for _, called in self.live.within)
+
     def is_passed_over(self, layer: str) -> bool:
-        """Return whether nothing was seen to call a layer, though a holder of the user's own class called others."""
-        if any(called == layer for _, called in self.live.within):
+        """Return whether nothing was seen to call a layer, though all that hold it, of classes of the user's, ran.
+
+        Keras's own wrappers may run ``layer.call`` itself, which is not seen.
+        """
+        callers, called = self._calling
+        holders = [key for key, _ in self.holders[layer]]
+        if not holders or layer in called or not callers.issuperset(holders):
             return False
-        callers = {caller for caller, _ in self.live.within}
-        holders = (self.live.layers[key] for key, _ in self.holders[layer] if key in callers)
-        return any(not backend.is_stock(holder) and not backend.is_wired(holder) for holder in holders)
+        return not any(map(self._is_kerass, holders))
+
+    def _is_kerass(self, key: str) -> bool:
+        layer = self.live.layers[key]
+        return bool(backend.is_stock(layer) or backend.is_wired(layer))
 
     def freezer(self, owner: str) -> str | None:
         """Find the outermost object whose ``trainable`` switch is off, going up from the owner of a variable."""
