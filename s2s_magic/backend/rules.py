@@ -18,9 +18,12 @@ class Rules(NamedTuple):
         Whether losses broadcast a target of fewer dimensions, and binary cross-entropy broadcasts at all.
     weighs_rows_and_classes
         Whether ``fit`` accepts row weights and class weights together.
+    trains_each_call
+        Whether a functional model that is trained calls each layer with ``training=True``, whatever the code gave.
     """
 
     shares_a_target: bool
     spreads_row_weights: bool
     broadcasts_targets: bool
     weighs_rows_and_classes: bool
+    trains_each_call: bool

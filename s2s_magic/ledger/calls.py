@@ -75,6 +75,10 @@ class Constructed(Event):
     ends: tuple[Wire, ...] = ()
 
 
+UNREAD = "not read"
+"""In place of an operation: the call does not read the variable at all."""
+
+
 class Stop(Record):
     """A path inside a call on which the gradient of its outputs ends.
 
@@ -83,9 +87,10 @@ class Stop(Record):
     input
         Number of the input that the gradient does not reach, from 0; None if it is a variable.
     variable
-        Key of the variable that the gradient does not reach, though the call uses it.
+        Key of the variable that the gradient does not reach.
     operation
-        The operation that stops it, under its public name (``tf.argmax``); None if unknown.
+        The operation that stops it, under its public name (``tf.argmax``); None if unknown; `UNREAD` for a variable
+        that the call's layer lists and the call does not use.
     line
         The cell line of that operation, if not the call's own.
     """
@@ -121,6 +126,10 @@ class Called(Event):
     trainable_params: int = 0
     stops: tuple[Stop, ...] | None = None
     adds_loss: bool = False
+
+    def reads(self, key: str) -> bool:
+        """Return whether it may use a variable that its layer lists: False if it was seen not to."""
+        return not any(stop.variable == key and stop.operation == UNREAD for stop in self.stops or ())
 
 
 AnyEvent = Annotated[Constructed | Called, Field(discriminator="kind")]

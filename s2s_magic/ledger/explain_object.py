@@ -9,7 +9,7 @@ from math import isclose
 from s2s_magic.ledger.anatomy import part_names, part_said
 from s2s_magic.ledger.calls import AnyEvent, Called
 from s2s_magic.ledger.explanation import Explanation, holding, measured, owned_and_held, ownership
-from s2s_magic.ledger.gradient import trained_by_all_calls
+from s2s_magic.ledger.gradient import trained_by_all_calls, why_none
 from s2s_magic.ledger.ledger import Ledger
 from s2s_magic.ledger.records import Layer, Variable
 from s2s_magic.ledger.roles import ModelRecord
@@ -268,6 +268,8 @@ def explain_variable(ledger: Ledger, key: str, present: float | None) -> Explana
     """Explain a variable; ``present`` is its present norm, if known."""
     variable = ledger.variables[key]
     sentences = [*_variable_story(ledger, key, variable)]
+    if ledger.training is None and variable.trainable and (why := why_none(ledger, key)) is not None:
+        sentences.append(f"No gradient of the loss comes back to it: {why}.")
     if ledger.training is None and variable.trainable:
         moved = None not in (present, variable.initial_norm) and not isclose(
             present or 0, variable.initial_norm or 0, rel_tol=1e-5

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from s2s_magic.ledger.calls import Called, Stop, Wire
 from s2s_magic.ledger.roles import ModelRecord
 from s2s_magic.ledger.trace import Trace
-from s2s_magic.ledger.wires import carries_gradient, events_behind, gradient_events, stops_at, uses_of
+from s2s_magic.ledger.wires import calls_with, carries_gradient, events_behind, gradient_events, stops_at
 from s2s_magic.ledger.words import at, listing
 
 _WHY = {
@@ -94,15 +94,19 @@ def why_none(trace: Trace, key: str, found: Ways | None = None) -> str | None:
     """Say why no gradient of the loss reaches a variable: where it ends, and in which line.
 
     ``found`` is the result of `ways`, to reuse it for several variables. Returns a clause, such as "the gradient
-    of the loss ends at tf.argmax in line 9, which gives whole numbers"; None where a gradient reaches the variable, or
-    if the records do not show it.
+    of the loss ends at tf.argmax in line 9, which gives whole numbers", or "not read inside block (line 7)"; None where
+    a gradient reaches the variable, or if the records do not show it.
     """
     found = found or ways(trace)
     if found is None:
         return None
-    uses = [call for call in uses_of(trace, trace.variables[key]) if call.in_graph and call.index in found.inside]
+    uses = [call for call in calls_with(trace, trace.variables[key]) if call.in_graph and call.index in found.inside]
     wired = {model.object for model in trace.models if model.outputs}  # layers inside these are on the inner wires
     uses = [call for call in uses if call.object not in wired] or uses
+    reading = [call for call in uses if call.reads(key)]
+    if uses and not reading:
+        return f"not read inside {listing(list(dict.fromkeys(f'{call.layer} ({at(call)})' for call in uses)), most=3)}"
+    uses = reading
     if not uses or any(call.index in found.reached and not _cut(call, key) for call in uses):
         return None
     inner = [_ended(call, stop, trace) for call in uses for stop in _cut(call, key)]

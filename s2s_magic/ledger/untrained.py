@@ -10,7 +10,7 @@ from s2s_magic.ledger.drift import drift_of
 from s2s_magic.ledger.gradient import ways, why_none
 from s2s_magic.ledger.records import Finding, Layer, Variable
 from s2s_magic.ledger.trace import Trace
-from s2s_magic.ledger.wires import uses_of
+from s2s_magic.ledger.wires import calls_with
 from s2s_magic.ledger.words import at, counted, former_name, full_name, listing, them
 
 
@@ -192,5 +192,5 @@ def _no_gradient(trace: Trace) -> Iterator[Finding]:
             about=name,
             text=f"{listing([full_name(v) for v in variables], most=4)} {are} in {model.name} and trainable, but no "
             f"gradient comes back to {it}: {why}. {end or f'A fit does not train {it}.'}",
-            event=min((use.index for use in uses_of(trace, variables[0])), default=None),
+            event=min((use.index for use in calls_with(trace, variables[0])), default=None),
         )

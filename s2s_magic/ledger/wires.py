@@ -40,8 +40,15 @@ def calls_using(trace: Trace, key: str) -> Sequence[Called]:
 def uses_of(trace: Trace, variable: Variable) -> list[Called]:
     """List the calls that use a variable: through its owner, through every other layer that lists it, or beside both.
 
-    "Beside both" are calls that use its owner inside without holding it, and operations given the variable itself.
+    "Beside both" are calls that use its owner inside without holding it, and operations given the variable itself. Left
+    out are calls that were seen not to read it.
     """
+    unread = [key for key, known in trace.variables.items() if known is variable]
+    return [call for call in calls_with(trace, variable) if all(map(call.reads, unread))]
+
+
+def calls_with(trace: Trace, variable: Variable) -> list[Called]:
+    """List the calls of `uses_of`, with those that were seen not to read it."""
     keys = dict.fromkeys([*([variable.object] if variable.object else []), *variable.held_by])
     found = {call.index: call for key in keys for call in calls_using(trace, key)}
     found |= {call.index: call for call in trace.calls_beside.get(variable.object or "", ())}

@@ -6,34 +6,18 @@ are examined: each is called once more on placeholders, in a graph that is throw
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from inspect import signature
 from typing import Any
 
 import tensorflow as tf
 
 from s2s_magic import backend
 from s2s_magic.ledger import Called, Ledger, Stop
+from s2s_magic.ledger.calls import UNREAD
 from s2s_magic.tracing.live import Live
+from s2s_magic.tracing.probing import STOPPING, Probe
 from s2s_magic.undoing import Changes
-
-_STOPPING = {
-    "ArgMax": "tf.argmax",
-    "ArgMin": "tf.argmin",
-    "Ceil": "tf.math.ceil",
-    "Floor": "tf.floor",
-    "FloorDiv": "// (floor division)",
-    "OneHot": "tf.one_hot",
-    "PreventGradient": "tf.raw_ops.PreventGradient",
-    "PyFunc": "tf.numpy_function",
-    "PyFuncStateless": "tf.numpy_function",
-    "Rint": "tf.math.rint",
-    "Round": "tf.round",
-    "Sign": "tf.sign",
-    "StopGradient": "tf.stop_gradient",
-}
-"""Operations with a numeric result whose derivative is zero everywhere or undefined."""
 
 _SPOKEN = {
     "Cast": "tf.cast to {dtype}",
@@ -81,7 +65,10 @@ def examined(ledger: Ledger, live: Live) -> Ledger:
             update["stops"] = found.stops
             if found.adds_loss:  # which Keras 3 forgets when it calls a layer on symbols
                 update["adds_loss"] = True
-            update |= _beside(event, found.beside, live)
+            unread = {stop.variable for stop in found.stops or () if stop.operation == UNREAD}
+            if unread.intersection(event.reused):
+                update["reused"] = tuple(key for key in event.reused if key not in unread)
+            update |= _beside(event.model_copy(update=update), found.beside, live)
         if update:
             events[event.index] = event.model_copy(update=update)
         live.examined.add(event.index)
@@ -169,6 +156,7 @@ def _stops(event: Called, layer: Any, arguments: tuple[Any, dict[str, Any]], liv
     for variable, source in probe.cut_weights():
         for operation, line in _told(probe.enders(source), live, event.line):
             found.append(Stop(variable=keys.get(id(variable)), operation=operation, line=line))
+    found += [Stop(variable=keys.get(id(variable)), operation=UNREAD) for variable in probe.unread_weights()]
     return Found(tuple(dict.fromkeys(found)), probe.adds_loss, tuple(probe.beside(backend.weights(layer))))
 
 
@@ -177,118 +165,7 @@ def _told(operations: Sequence[Any], live: Live, line: int) -> Iterator[tuple[st
     if not operations:
         yield None, None
     for operation in operations:
-        name = _STOPPING.get(operation.type) or _SPOKEN.get(operation.type, operation.type)
+        name = STOPPING.get(operation.type) or _SPOKEN.get(operation.type, operation.type)
         places = [frame.lineno for frame in operation.traceback if frame.filename in live.filenames]
         at = places[-1] if places and places[-1] != line else None
         yield name.format(dtype=operation.outputs[0].dtype.name if operation.outputs else ""), at
-
-
-class Probe:
-    """One call of a layer, in a graph of its own.
-
-    Parameters
-    ----------
-    layer, args, kwargs
-        The layer and the arguments of its call.
-    symbols
-        The symbolic tensors among the arguments, by identity.
-    weights
-        Variables that the layer lists as trainable.
-    """
-
-    def __init__(
-        self, layer: Any, args: Any, kwargs: dict[str, Any], symbols: dict[int, Any], weights: Sequence[Any]
-    ) -> None:
-        if kwargs.get("training", 0) is None or (
-            "training" not in kwargs and "training" in signature(layer.call).parameters
-        ):
-            kwargs = {**kwargs, "training": True}
-        self._floating = [identity for identity, symbol in symbols.items() if _floats(symbol)]
-        self._weights = list(weights)
-        self._gradients: list[Any] = []
-        self.adds_loss = False
-        self._ends: list[Any] = []
-
-        def call(*tensors: Any) -> Any:
-            given = dict(zip(symbols, tensors, strict=True))
-            all_args, all_kwargs = tf.nest.map_structure(lambda leaf: given.get(id(leaf), leaf), (args, kwargs))
-            with Changes() as changes, changes, changes:
-                tape = changes.enter(tf.GradientTape())
-                held = map(backend.in_tensorflow, self._weights)
-                sources = [*(given[identity] for identity in self._floating), *held]
-                tape.watch(sources)
-                result = layer(*all_args, **all_kwargs)
-            graph = tensors[0].graph
-            losses = backend.added_losses(layer)
-            self.adds_loss = bool(losses)
-            found = [*tf.nest.flatten(result, expand_composites=True), *losses]
-            self._ends = [end for end in found if getattr(end, "graph", None) is graph and _floats(end)]
-            self._gradients = tape.gradient(self._ends, sources) if self._ends else [None] * len(sources)
-            self._placed = given
-            return tf.constant(0)
-
-        specs = [tf.TensorSpec(symbol.shape, symbol.dtype) for symbol in symbols.values()]
-        with Changes() as changes, changes, changes:
-            backend.skip_gpu_forms(changes)
-            self._graph = tf.function(call, autograph=False).get_concrete_function(*specs).graph
-        self._reached = self._behind(self._ends)
-
-    def cut_inputs(self) -> Iterator[tuple[int, Any]]:
-        """Yield each floating input that no gradient reaches: its symbol's identity and its placeholder."""
-        for identity, gradient in zip(self._floating, self._gradients, strict=False):
-            source = self._placed[identity]
-            if gradient is None or id(source) not in self._reached:
-                yield identity, source
-
-    def cut_weights(self) -> Iterator[tuple[Any, Any]]:
-        """Yield each variable that the call reads and no gradient reaches, with its tensor in the graph."""
-        inner = {id(outer): tensor for outer, tensor in self._graph.captures}
-        for variable, gradient in zip(self._weights, self._gradients[len(self._floating) :], strict=True):
-            source = inner.get(id(backend.in_tensorflow(variable).handle))
-            if source is not None and (gradient is None or id(source) not in self._reached):
-                yield variable, source
-
-    def beside(self, listed: Sequence[Sequence[Any]]) -> Iterator[Any]:
-        """Yield the handles of the variables that the call reads and that are not among those listed."""
-        known = {id(getattr(backend.in_tensorflow(v), "handle", None)) for variables in listed for v in variables}
-        yield from (outer for outer, _ in self._graph.captures if outer.dtype == tf.resource and id(outer) not in known)
-
-    def enders(self, source: Any) -> list[Any]:
-        """List the operations that end the paths from a tensor to the results, the first on each path."""
-        found: dict[int, Any] = {}
-        seen = {id(source)}
-        waiting = [source]
-        while waiting:
-            for operation in waiting.pop().consumers():
-                if _ends_gradient(operation):
-                    found[id(operation)] = operation
-                    continue
-                for output in operation.outputs:
-                    if id(output) not in seen:
-                        seen.add(id(output))
-                        waiting.append(output)
-        return list(found.values())
-
-    def _behind(self, ends: Iterable[Any]) -> set[int]:
-        """Find the tensors that a gradient of ``ends`` can reach, judging by operation types only."""
-        reached: set[int] = set()
-        waiting = list(ends)
-        while waiting:
-            tensor = waiting.pop()
-            if id(tensor) not in reached:
-                reached.add(id(tensor))
-                if not _ends_gradient(tensor.op):
-                    waiting.extend(tensor.op.inputs)
-        return reached
-
-
-def _floats(value: Any) -> bool:
-    dtype = tf.as_dtype(value.dtype)
-    return bool(dtype.is_floating or dtype.is_complex)
-
-
-def _ends_gradient(operation: Any) -> bool:
-    if operation.type in _STOPPING:
-        return True
-    plain = [output for output in operation.outputs if output.dtype not in (tf.resource, tf.variant)]
-    return bool(plain) and not any(_floats(output) for output in plain)

@@ -66,7 +66,7 @@ def uses_of(events: Sequence[Constructed | Called]) -> dict[str, list[int]]:
     uses: dict[str, list[int]] = defaultdict(list)
     for event in events:
         if isinstance(event, Called) and event.via is None:
-            for key in (event.object, *event.created, *event.reused):
+            for key in (event.object, *filter(event.reads, (*event.created, *event.reused))):
                 uses[key].append(event.index)
     return uses
 

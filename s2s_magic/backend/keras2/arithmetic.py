@@ -16,6 +16,7 @@ RULES = Rules(
     spreads_row_weights=True,
     broadcasts_targets=True,
     weighs_rows_and_classes=True,
+    trains_each_call=False,
 )
 
 

@@ -16,6 +16,7 @@ RULES = Rules(
     spreads_row_weights=False,
     broadcasts_targets=False,
     weighs_rows_and_classes=False,
+    trains_each_call=True,
 )
 
 
