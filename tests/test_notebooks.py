@@ -136,6 +136,7 @@ def test_shared_separate_and_tied_models_are_told_apart():
         ("%seq2seq explain closure", "the optimizer never sees it"),
         ("%%seq2seq trace hard_choice", "no gradient comes back"),
         ("%seq2seq explain ghost", "never called and never owns a variable"),
+        ("%seq2seq explain forgotten_weight", "No gradient of the loss comes back to it: not read inside scaled"),
     ],
 )
 def test_each_way_to_stay_untrained_is_found_in_words(first_words, expected):
