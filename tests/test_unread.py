@@ -12,6 +12,7 @@ from s2s_magic import api
 from s2s_magic.ledger.gradient import why_none
 from s2s_magic.ledger.words import full_name
 from s2s_magic.view import report
+from s2s_magic.view.summary import summary
 
 pytestmark = pytest.mark.once
 
@@ -104,6 +105,11 @@ def test_a_fit_agrees_with_what_was_said_before_it() -> None:
         "block.two is in model and trainable, but no gradient comes back to it: not read inside block (line 16). A fit "
         "does not train it.",
     ]
+    shown = report(api.current_ledger(seen))
+    states = {row.full_name: row.state for row in shown.variables.values()}
+    assert states["block.two"] == states["block.part.bias"] == "trainable but never read"
+    assert states["block.one"] == "trainable"
+    assert summary(shown) == "6 variables in 3 owners; 3 trainable, 3 trainable but never read"
     said = " ".join(api.explain(seen, "block.two").sentences)
     assert "No gradient of the loss comes back to it: not read inside block (line 16)." in said
     rows = np.ones((8, 3), "float32")

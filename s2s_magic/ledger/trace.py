@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 from s2s_magic.kinds import LayerKind
-from s2s_magic.ledger.calls import AnyEvent, Called, Constructed
+from s2s_magic.ledger.calls import UNREAD, AnyEvent, Called, Constructed
 from s2s_magic.ledger.evidence import Evidence
 from s2s_magic.ledger.records import Cell, Layer, Variable
 from s2s_magic.ledger.roles import ModelRecord, meant, named
@@ -74,6 +74,13 @@ class Trace:
                 for key in keys:
                     found.setdefault(key, []).append(event)
         return found
+
+    @cached_property
+    def unread(self) -> frozenset[str]:
+        """Keys of the variables that some call of a layer that lists them was seen not to read."""
+        calls = (event for event in self.events if isinstance(event, Called))
+        stops = (stop for call in calls for stop in call.stops or () if stop.operation == UNREAD)
+        return frozenset(stop.variable for stop in stops if stop.variable is not None)
 
     @cached_property
     def owned(self) -> Mapping[str, Sequence[Variable]]:

@@ -43,7 +43,7 @@ def uses_of(trace: Trace, variable: Variable) -> list[Called]:
     "Beside both" are calls that use its owner inside without holding it, and operations given the variable itself. Left
     out are calls that were seen not to read it.
     """
-    unread = [key for key, known in trace.variables.items() if known is variable]
+    unread = [key for key in trace.unread if trace.variables[key] is variable]
     return [call for call in calls_with(trace, variable) if all(map(call.reads, unread))]
 
 

@@ -10,13 +10,14 @@ from s2s_magic.errors import LookupFailed
 from s2s_magic.ledger import Called, Cell, Constructed, Evidence, Finding, Ledger, Place, Tensor, Totals, Variable
 from s2s_magic.ledger.words import bytes_text, counted, shape_text, steps_text
 from s2s_magic.view.rows import (
+    NEVER_READ,
     STILL_TRAINED,
     OwnerRow,
     VariableRow,
     born_in,
     marks_of,
     owner_rows,
-    uses_of,
+    steps_using,
     variable_row,
 )
 from s2s_magic.view.sentences import sentence
@@ -170,7 +171,7 @@ def _state_of_all(states: list[str]) -> str:
         return "owns nothing"
     if len(set(states)) == 1:
         return states[0]
-    trained = sum(state in ("trainable", STILL_TRAINED) for state in states)
+    trained = sum(state in ("trainable", STILL_TRAINED, NEVER_READ) for state in states)
     return f"{trained} of {len(states)} trainable"
 
 
@@ -199,7 +200,7 @@ def report(ledger: Ledger, *, after: int | None = None, training: bool = False) 
     findings = [f for f in ledger.findings if f.event is None or f.event <= last]
     events = ledger.events[: last + 1]
     steps = tuple(_steps(ledger, events))
-    uses = uses_of(events)
+    uses = steps_using(events)
     marks = marks_of(findings)
     variables = {key: variable_row(ledger, key, uses, marks) for key in ledger.created_until(last)}
     return Report(

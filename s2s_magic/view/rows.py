@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from s2s_magic.ledger import Called, Constructed, Finding, Layer, Ledger, Variable
+from s2s_magic.ledger.wires import uses_of
 from s2s_magic.ledger.words import abridged, former_name, full_name, shape_text, short_name
 
 STILL_TRAINED = "trained until compiled again"
 STILL_FROZEN = "frozen until compiled again"
 """States of variables whose ``trainable`` switch was changed after the model was compiled."""
+NEVER_READ = "trainable but never read"
+"""The state of a variable that is trainable and that no call of what lists it reads."""
 _BEFORE = "?before "
 
 
@@ -61,7 +64,7 @@ class OwnerRow:
     findings: tuple[int, ...]
 
 
-def uses_of(events: Sequence[Constructed | Called]) -> dict[str, list[int]]:
+def steps_using(events: Sequence[Constructed | Called]) -> dict[str, list[int]]:
     """List the calls that used each layer object and each variable, by key."""
     uses: dict[str, list[int]] = defaultdict(list)
     for event in events:
@@ -134,7 +137,7 @@ def _state(ledger: Ledger, key: str, variable: Variable) -> str:
     if main is not None and main.trained is not None and variable.trainable != (key in main.trained):
         return STILL_FROZEN if variable.trainable else STILL_TRAINED
     if variable.trainable:
-        return "trainable"
+        return NEVER_READ if key in ledger.unread and not uses_of(ledger, variable) else "trainable"
     return f"frozen by {variable.frozen_by}" if variable.frozen_by else "not trainable"
 
 
