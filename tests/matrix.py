@@ -138,7 +138,9 @@ def results(stack: Stack, python: Path, brief: bool, minutes: float) -> list[str
     files = [f"tests/test_{name}.py" for names in named.values() for name in names]
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        chosen = {name: value for name, value in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
+        # IPython takes the packages of an activated environment in, whatever interpreter runs it
+        left_out = ("TF_USE_LEGACY_KERAS", "VIRTUAL_ENV", "PYTHONPATH")
+        chosen = {name: value for name, value in os.environ.items() if name not in left_out}
         command = [python, "-m", "pytest", "-q", "-n", "3", "--dist", "loadgroup", "--tb=short"]
         command += [f"--junitxml={report}", *files]
         counts = None
