@@ -17,15 +17,20 @@ from s2s_magic.undoing import Changes, attributes_of
 _BY_XLA = re.compile(r"XLA|tf2xla|compile-time constant|trying to compile graph")
 
 
+def has_own(model: Any, method: str) -> bool:
+    """Return whether a model has its own form of a method of ``keras.Model``, whatever is wrapped around it."""
+    found = inspect.unwrap(getattr(model, method))
+    return getattr(found, "__func__", found) is not inspect.unwrap(getattr(backend.Model, method))
+
+
 def has_own_step(model: Any) -> bool:
     """Return whether a model has its own training step: its optimizer may then be given any variables."""
-    step = inspect.unwrap(model.train_step)  # `count_steps` may have wrapped it
-    return getattr(step, "__func__", step) is not backend.Model.train_step
+    return has_own(model, "train_step")  # `count_steps` may have wrapped it
 
 
 def has_call(model: Any) -> bool:
     """Return whether a model can be called: one that only has a training step of its own cannot."""
-    return type(model).call is not backend.Model.call
+    return has_own(model, "call")
 
 
 def optimizers_of(model: Any) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any, Literal
 
 import tensorflow as tf
@@ -66,8 +65,7 @@ def needs_target(model: Any) -> bool:
     """Return whether a model's fit needs a target: not if ``add_loss``, a step or a loss of its own is all there is."""
     if not backend.is_compiled(model):
         return True
-    kept = inspect.unwrap(model.compute_loss)
-    if backend.has_own_step(model) or getattr(kept, "__func__", kept) is not backend.Model.compute_loss:
+    if backend.has_own_step(model) or backend.has_own(model, "compute_loss"):
         return False
     return any(loss is not None for loss in tf.nest.flatten(model.loss))
 

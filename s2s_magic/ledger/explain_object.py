@@ -268,9 +268,9 @@ def explain_variable(ledger: Ledger, key: str, present: float | None) -> Explana
     """Explain a variable; ``present`` is its present norm, if known."""
     variable = ledger.variables[key]
     sentences = [*_variable_story(ledger, key, variable)]
-    if ledger.training is None and variable.trainable and (why := why_none(ledger, key)) is not None:
-        sentences.append(f"No gradient of the loss comes back to it: {why}.")
     if ledger.training is None and variable.trainable:
+        if (why := why_none(ledger, key)) is not None:
+            sentences.append(f"No gradient of the loss comes back to it: {why}.")
         moved = None not in (present, variable.initial_norm) and not isclose(
             present or 0, variable.initial_norm or 0, rel_tol=1e-5
         )

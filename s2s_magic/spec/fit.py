@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from s2s_magic.spec.fit_plan import FitPlan
 from s2s_magic.spec.held import validation
@@ -214,12 +215,8 @@ _NOT_WITH_DATA: Mapping[str, str] = {
 }
 
 
-def _required(written: Mapping[str, str]) -> Mapping[str, str]:
-    return {} if "data" in written else {"target": FIT_KEYS["target"].example}
-
-
-def _without_target(_: Mapping[str, str]) -> Mapping[str, str]:
-    return {}
+def _required(needs_target: bool, written: Mapping[str, str]) -> Mapping[str, str]:
+    return {"target": FIT_KEYS["target"].example} if needs_target and "data" not in written else {}
 
 
 def parse_fit(text: str, *, first_line: int = 1, needs_target: bool = True) -> FitPlan:
@@ -245,7 +242,7 @@ def parse_fit(text: str, *, first_line: int = 1, needs_target: bool = True) -> F
         With every fault, each at its line and column.
     """
     faults = Faults()
-    required = _required if needs_target else _without_target
+    required = partial(_required, needs_target)
     values = read_keys(text, first_line, FIT_KEYS, required, faults, elsewhere=_ELSEWHERE)
     given, places = values["given"], values["places"]
     if not {"source", "inputs", "data"} & given:

@@ -154,9 +154,9 @@ def _stops(event: Called, layer: Any, arguments: tuple[Any, dict[str, Any]], liv
             for operation, line in _told(probe.enders(source), live, event.line):
                 found.append(Stop(input=number, operation=operation, line=line))
     for variable, source in probe.cut_weights():
-        for operation, line in _told(probe.enders(source), live, event.line):
+        ends = [(UNREAD, None)] if source is None else _told(probe.enders(source), live, event.line)
+        for operation, line in ends:
             found.append(Stop(variable=keys.get(id(variable)), operation=operation, line=line))
-    found += [Stop(variable=keys.get(id(variable)), operation=UNREAD) for variable in probe.unread_weights()]
     return Found(tuple(dict.fromkeys(found)), probe.adds_loss, tuple(probe.beside(backend.weights(layer))))
 
 

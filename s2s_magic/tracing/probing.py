@@ -86,19 +86,12 @@ class Probe:
                 yield identity, source
 
     def cut_weights(self) -> Iterator[tuple[Any, Any]]:
-        """Yield each variable that the call reads and no gradient reaches, with its tensor in the graph."""
+        """Yield each variable that no gradient reaches, with its tensor in the graph: None if it is not read."""
         inner = {id(outer): tensor for outer, tensor in self._graph.captures}
         for variable, gradient in zip(self._weights, self._gradients[len(self._floating) :], strict=True):
             source = inner.get(id(backend.in_tensorflow(variable).handle))
-            if source is not None and (gradient is None or id(source) not in self._reached):
+            if gradient is None or (source is not None and id(source) not in self._reached):
                 yield variable, source
-
-    def unread_weights(self) -> Iterator[Any]:
-        """Yield each variable that the call does not read."""
-        inner = {id(outer) for outer, _ in self._graph.captures}
-        for variable, gradient in zip(self._weights, self._gradients[len(self._floating) :], strict=True):
-            if gradient is None and id(backend.in_tensorflow(variable).handle) not in inner:
-                yield variable
 
     def beside(self, listed: Sequence[Sequence[Any]]) -> Iterator[Any]:
         """Yield the handles of the variables that the call reads and that are not among those listed."""

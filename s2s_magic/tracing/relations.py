@@ -85,11 +85,8 @@ class Standing:
         holders = [key for key, _ in self.holders[layer]]
         if not holders or layer in called or not callers.issuperset(holders):
             return False
-        return not any(map(self._is_kerass, holders))
-
-    def _is_kerass(self, key: str) -> bool:
-        layer = self.live.layers[key]
-        return bool(backend.is_stock(layer) or backend.is_wired(layer))
+        objects = [self.live.layers[key] for key in holders]
+        return not any(backend.is_stock(holder) or backend.is_wired(holder) for holder in objects)
 
     def freezer(self, owner: str) -> str | None:
         """Find the outermost object whose ``trainable`` switch is off, going up from the owner of a variable."""
