@@ -74,6 +74,13 @@ def test_what_workers_cannot_do_is_refused_on_each_of_them(found, what, said):
         assert each["refused"][what].startswith(said)
 
 
+def test_a_worker_says_why_it_refuses_where_another_one_that_knows_has_ended(tmp_path):
+    assert ended(started(2, [sys.executable, APART, "refuse"], tmp_path)) == [0, 0], (tmp_path / "err1").read_text()
+    chief, other = (json.loads((tmp_path / f"found{index}.json").read_text()) for index in range(2))
+    assert chief == "ended"
+    assert other.startswith("the 2 workers cannot train one model: the number of this worker must be the same")
+
+
 CODE = """\
 import json, os
 import numpy as np

@@ -1,4 +1,7 @@
-"""Fits by several workers, each a process: ``python workers_apart.py`` is one of them, by its ``TF_CONFIG``."""
+"""Fits by several workers, each a process: ``python workers_apart.py`` is one of them, by its ``TF_CONFIG``.
+
+With an argument, its two workers only refuse to train, and the chief ends as soon as it knows why.
+"""
 
 import json
 import os
@@ -11,7 +14,8 @@ import numpy as np
 from tensorflow import keras
 
 from s2s_magic import api
-from s2s_magic.errors import Seq2SeqError
+from s2s_magic.errors import FitError, Seq2SeqError
+from s2s_magic.training import collectives
 from s2s_magic.training.workers import join, workers_named
 
 PROJECT = Path(__file__).parents[1]
@@ -120,9 +124,32 @@ def ended(processes, limit=LIMIT):
             each.wait()
 
 
+def refuse(workers):
+    def compare_and_end(*given, **settings):
+        if given[2] == "told":
+            end(workers, "ended")
+        return at_once(*given, **settings)
+
+    at_once = collectives.at_once
+    if workers.is_chief:
+        collectives.at_once = compare_and_end
+    try:
+        collectives.check_same(workers, {"the number of this worker": str(workers.index)})
+    except FitError as error:
+        end(workers, str(error))
+
+
+def end(workers, found):
+    Path(f"found{workers.index}.json").write_text(json.dumps(found))
+    sys.stdout.flush()
+    os._exit(0)
+
+
 def main():
     workers = workers_named(os.environ)
     join(workers)
+    if sys.argv[1:]:
+        refuse(workers)
     cases = CASES if workers.count == 2 else FEW
     found = {case: fitted(case, 1 + workers.index) for case in cases}
     mean = SUMMED.replace("sum", "sum_over_batch_size")
@@ -132,9 +159,7 @@ def main():
         "other data": refused(mean, f"source: X\ntarget: {'XZ'[min(1, workers.index)]}\n"),
         "other body": refused(mean, f"source: X\ntarget: X\nbatch: {8 + workers.index}\n"),
     }
-    Path(f"found{workers.index}.json").write_text(json.dumps(found))
-    sys.stdout.flush()
-    os._exit(0)
+    end(workers, found)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ replicas, over the connections that it made. Every worker must call the same one
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import zlib
 from collections.abc import Sequence
@@ -112,10 +113,17 @@ def check_same(workers: Workers, sums: dict[str, str]) -> None:
     least, most = (at_once(workers, numbers, "checksums", how) for how in ("Min", "Max"))
     others = [name for name, one, other in zip(sums, least, most, strict=True) if one != other]
     if others:
+        wait_until_told(workers)
         raise FitError(
             f"the {workers.count} workers cannot train one model: {' and '.join(others)} must be the same on all of "
             "them; use the same files, or folders that all of them share"
         )
+
+
+def wait_until_told(workers: Workers) -> None:
+    """Wait until all workers know what they compared last: one that ends before takes the answer from the others."""
+    with contextlib.suppress(tf.errors.OpError):  # another one knows it and has ended, or has gone; this one knows it
+        at_once(workers, [0.0], "told")
 
 
 def loss_of_a_worker(workers: Workers | None, error: Exception, steps: int) -> FitError | None:
@@ -144,6 +152,7 @@ def end_together(workers: Workers) -> None:
         at_once(workers, [0.0], "end")
     except tf.errors.OpError as error:
         raise FitError(f"{workers} has trained, and another one ended before it could say the same") from error
+    wait_until_told(workers)
 
 
 def described(model: Any) -> str:

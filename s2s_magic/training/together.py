@@ -17,7 +17,7 @@ from tensorflow import keras
 
 from s2s_magic import backend
 from s2s_magic.training.callback import NotFinite
-from s2s_magic.training.collectives import at_once, combined, of_the_chief, rows_of_all
+from s2s_magic.training.collectives import at_once, combined, of_the_chief, rows_of_all, wait_until_told
 from s2s_magic.training.heeding import SIGNALS
 from s2s_magic.training.loss_parts import Count, rows_of
 from s2s_magic.training.workers import Workers
@@ -176,6 +176,8 @@ class Together:
             self._asked.assign(asked)
         else:
             heard = at_once(self.workers, asked, "signals")
+        if any(heard):
+            wait_until_told(self.workers)
         return next((int(each) for each, count in zip(SIGNALS, heard, strict=True) if count), 0)
 
     def as_chief(self, values: Mapping[str, Any]) -> dict[str, float]:
@@ -200,6 +202,7 @@ class Meeting(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """End at the step at which the loss is not finite any more."""
         if not math.isfinite(float((logs or {}).get("loss", 0.0))):
+            wait_until_told(self._together.workers)
             raise NotFinite
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
