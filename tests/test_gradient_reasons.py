@@ -16,6 +16,8 @@ from kerases import KERAS3, only_keras2
 from s2s_magic import api
 from s2s_magic.ledger import Ledger
 from s2s_magic.ledger.gradient import why_none
+from s2s_magic.view import report
+from s2s_magic.view.summary import summary
 
 HEAD = """\
 import numpy as np
@@ -206,3 +208,22 @@ def test_a_reason_is_given_exactly_where_a_tape_finds_no_gradient(name: str) -> 
         assert why is None or why in findings
     document = Ledger.from_dict(seen.ledger.to_dict())
     assert {key: why_none(document, key) for key in document.variables} == said
+    states = {key: row.state for key, row in report(seen.ledger).variables.items()}
+    lost = {"trainable but no gradient", "trained by its regularizer alone"}
+    assert {key: state in lost for key, state in states.items()} == {key: why is not None for key, why in said.items()}
+
+
+def test_the_state_of_an_owner_and_the_first_line_say_what_a_fit_will_not_train() -> None:
+    code = ONE.replace("layers.Dense(4)", "layers.Dense(4, kernel_regularizer='l2')") + "f = first(x)"
+    shown = report(api.trace(f"{HEAD}{code}\nh = tf.round(f){END}").ledger)
+    assert {row.full_name: row.state for row in shown.variables.values()} == {
+        "first.kernel": "trained by its regularizer alone",
+        "first.bias": "trainable but no gradient",
+        "head.kernel": "trainable",
+        "head.bias": "trainable",
+    }
+    assert [line.state for line in shown.tree() if line.row.name == "first"] == ["2 of 2 trainable"]
+    assert summary(shown) == (
+        "4 variables in 2 owners; 2 trainable (head.kernel and head.bias), 1 trained by its regularizer alone "
+        "(first.kernel), 1 trainable but no gradient (first.bias)"
+    )

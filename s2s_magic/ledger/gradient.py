@@ -114,6 +114,23 @@ def why_none(trace: Trace, key: str, found: Ways | None = None) -> str | None:
     return _clause(trace, found, [wire for wires in starts for wire in wires], inner)
 
 
+def without_gradient(trace: Trace) -> dict[str, str]:
+    """Return the reasons of `why_none` by key, for the variables that a fit of the main model is to train."""
+    found = ways(trace)
+    if found is None:
+        return {}
+    model = found.model
+    trained = (
+        key
+        for key, variable in trace.variables.items()
+        if (variable.trainable if model.trained is None else key in model.trained)
+        and variable.object is not None
+        and model.name in variable.in_models
+    )
+    reasons = {key: why_none(trace, key, found) for key in trained}
+    return {key: why for key, why in reasons.items() if why is not None}
+
+
 def why_none_through(trace: Trace, wire: Wire, found: Ways | None = None) -> str | None:
     """Say why no gradient of the loss comes back through a wire; None if one does, or if unknown."""
     found = found or ways(trace)

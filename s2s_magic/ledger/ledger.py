@@ -9,6 +9,7 @@ from typing import Any
 from s2s_magic.ledger import document
 from s2s_magic.ledger.evidence import Evidence
 from s2s_magic.ledger.findings import find
+from s2s_magic.ledger.gradient import without_gradient
 from s2s_magic.ledger.records import Finding, Totals, Variable
 from s2s_magic.ledger.trace import Trace
 
@@ -28,6 +29,11 @@ class Ledger(Trace):
     def findings(self) -> Sequence[Finding]:
         """What a reader should know, in words; derived from the records."""
         return find(self)
+
+    @cached_property
+    def without_gradient(self) -> Mapping[str, str]:
+        """Why no gradient of the loss reaches what a fit of the main model is to train, by key, where none does."""
+        return without_gradient(self)
 
     def about(self, name: str | None) -> Ledger:
         """Return the same ledger with another main model; None for the default one.

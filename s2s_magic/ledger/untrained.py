@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from s2s_magic.ledger.calls import Called
 from s2s_magic.ledger.drift import drift_of
-from s2s_magic.ledger.gradient import ways, why_none
+from s2s_magic.ledger.gradient import without_gradient
 from s2s_magic.ledger.records import Finding, Layer, Variable
 from s2s_magic.ledger.trace import Trace
 from s2s_magic.ledger.wires import calls_with
@@ -172,17 +172,11 @@ def _frozen(trace: Trace) -> Iterator[Finding]:
 
 def _no_gradient(trace: Trace) -> Iterator[Finding]:
     """Say which variables get no gradient from the loss, one finding per owner and reason."""
-    found = ways(trace)
-    if found is None:
-        return
-    model = found.model
     lost: dict[tuple[str, str, bool], list[Variable]] = defaultdict(list)
-    for key, variable in trace.variables.items():
-        trains = variable.trainable if model.trained is None else key in model.trained
-        if trains and variable.object is not None and model.name in variable.in_models:
-            why = why_none(trace, key, found)
-            if why is not None:
-                lost[variable.object, why, variable.regularized].append(variable)
+    for key, why in without_gradient(trace).items():
+        variable = trace.variables[key]
+        lost[variable.object or "", why, variable.regularized].append(variable)
+    main = trace.main_model.name if trace.main_model is not None else ""
     for (key, why, regularized), variables in lost.items():
         name = trace.layers[key].name
         it, are = ("it", "is") if len(variables) == 1 else ("them", "are")
@@ -190,7 +184,7 @@ def _no_gradient(trace: Trace) -> Iterator[Finding]:
         yield Finding(
             kind="no gradient",
             about=name,
-            text=f"{listing([full_name(v) for v in variables], most=4)} {are} in {model.name} and trainable, but no "
+            text=f"{listing([full_name(v) for v in variables], most=4)} {are} in {main} and trainable, but no "
             f"gradient comes back to {it}: {why}. {end or f'A fit does not train {it}.'}",
             event=min((use.index for use in calls_with(trace, variables[0])), default=None),
         )

@@ -6,10 +6,10 @@ replicas, over the connections that it made. Every worker must call the same one
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import tensorflow as tf
@@ -122,7 +122,7 @@ def check_same(workers: Workers, sums: dict[str, str]) -> None:
 
 def wait_until_told(workers: Workers) -> None:
     """Wait until all workers know what they compared last: one that ends before takes the answer from the others."""
-    with contextlib.suppress(tf.errors.OpError):  # another one knows it and has ended, or has gone; this one knows it
+    with suppress(tf.errors.OpError):  # another one knows it and has ended, or has gone; this one knows it
         at_once(workers, [0.0], "told")
 
 

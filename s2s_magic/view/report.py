@@ -10,7 +10,9 @@ from s2s_magic.errors import LookupFailed
 from s2s_magic.ledger import Called, Cell, Constructed, Evidence, Finding, Ledger, Place, Tensor, Totals, Variable
 from s2s_magic.ledger.words import bytes_text, counted, shape_text, steps_text
 from s2s_magic.view.rows import (
+    BY_REGULARIZER,
     NEVER_READ,
+    NO_GRADIENT,
     STILL_TRAINED,
     OwnerRow,
     VariableRow,
@@ -171,7 +173,8 @@ def _state_of_all(states: list[str]) -> str:
         return "owns nothing"
     if len(set(states)) == 1:
         return states[0]
-    trained = sum(state in ("trainable", STILL_TRAINED, NEVER_READ) for state in states)
+    switched_on = ("trainable", STILL_TRAINED, NEVER_READ, NO_GRADIENT, BY_REGULARIZER)
+    trained = sum(state in switched_on for state in states)
     return f"{trained} of {len(states)} trainable"
 
 

@@ -15,6 +15,10 @@ STILL_FROZEN = "frozen until compiled again"
 """States of variables whose ``trainable`` switch was changed after the model was compiled."""
 NEVER_READ = "trainable but never read"
 """The state of a variable that is trainable and that no call of what lists it reads."""
+NO_GRADIENT = "trainable but no gradient"
+"""The state of a variable that is trainable and that no gradient of the loss reaches."""
+BY_REGULARIZER = "trained by its regularizer alone"
+"""The state of a variable that is trainable and whose regularizer is all of the loss that reaches it."""
 _BEFORE = "?before "
 
 
@@ -137,7 +141,10 @@ def _state(ledger: Ledger, key: str, variable: Variable) -> str:
     if main is not None and main.trained is not None and variable.trainable != (key in main.trained):
         return STILL_FROZEN if variable.trainable else STILL_TRAINED
     if variable.trainable:
-        return NEVER_READ if key in ledger.unread and not uses_of(ledger, variable) else "trainable"
+        if key in ledger.unread and not uses_of(ledger, variable):
+            return NEVER_READ
+        by = BY_REGULARIZER if variable.regularized else NO_GRADIENT
+        return by if key in ledger.without_gradient else "trainable"
     return f"frozen by {variable.frozen_by}" if variable.frozen_by else "not trainable"
 
 
