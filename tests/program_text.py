@@ -46,6 +46,8 @@ class Program:
         Its special features, in words.
     dtype
         The dtype it computes in: float32, float64 or half.
+    of_class
+        Whether the model is one of a class of its own, whose one input has no name.
     """
 
     code: str
@@ -59,24 +61,30 @@ class Program:
     features: frozenset[str] = frozenset()
     dtype: str = "float32"
     between: str = ""
+    of_class: bool = False
 
     def fit_code(self, number: int) -> str:
         """Return the code of the first fit by Keras, number 0, or of the second."""
         x = ", ".join(array for _, array in self.inputs)
         y = ", ".join(array for _, array in self.targets)
+        targets = f", {y if len(self.targets) == 1 else f'[{y}]'}" if self.targets else ""
         weights = f", sample_weight={self.weights}" if self.weights else ""
         classes = f", class_weight={self.class_weight}" if self.class_weight else ""
         return (
-            f"model.fit([{x}], [{y}]{weights}{classes}, batch_size={self.batches[number]}, epochs={self.epochs}, "
-            f"shuffle={self.shuffle}, verbose=0)"
-        ).replace(f"[{y}]", y if len(self.targets) == 1 else f"[{y}]")
+            f"model.fit({x if self.of_class else f'[{x}]'}{targets}{weights}{classes}, "
+            f"batch_size={self.batches[number]}, epochs={self.epochs}, shuffle={self.shuffle}, verbose=0)"
+        )
 
     def body(self, number: int) -> str:
         """Return the body of the same fit for this package, without the seed."""
         lines = [f"inputs: {{{', '.join(f'{name}: {array}' for name, array in self.inputs)}}}"]
+        if self.of_class:
+            lines = [f"inputs: [{self.inputs[0][1]}]"]
         if len(self.targets) == 1:
             lines.append(f"target: {self.targets[0][1]}")
-        else:
+        elif self.of_class and self.targets:
+            lines.append(f"target: [{', '.join(array for _, array in self.targets)}]")
+        elif self.targets:
             lines.append(f"target: {{{', '.join(f'{name}: {array}' for name, array in self.targets)}}}")
         lines += [f"weights: {self.weights}"] if self.weights else []
         lines += [f"class_weights: {self.class_weight}"] if self.class_weight else []

@@ -19,6 +19,10 @@ from program_ends import begin, end, pair
 from program_layers import SEQUENCE_LAYERS, plain_layer, to_sequence, to_vector
 from program_text import BATCH, IMPORTS, ROWS, STEPS, Program, Writing
 
+ON_ITS_OWN = {"a train_step of one's own", "model.add_loss", "model.add_metric"}
+"""Features of a model that one of a class of its own around it would not have."""
+ADDING_LOSSES = {"add_loss", "activity regularizer", "kernel regularizer", "model.add_loss"}
+
 
 @st.composite
 def programs(draw: Callable[[Any], Any]) -> Program:
@@ -39,9 +43,15 @@ def programs(draw: Callable[[Any], Any]) -> Program:
         ends.append(end(w, target="Z", ids=False))
         targets.append((w.tensor, "Z"))
     _model(w, [name for name, _ in inputs], [name for name, _ in targets], branch[0])
-    _compile(w, ends)
+    of_class = not paired and not w.features & ON_ITS_OWN and w.chance(10)
+    if of_class:
+        _in_a_class(w, inputs[0][1])
+    own_loss = len(ends) == 1 and bool(w.features & ADDING_LOSSES) and w.chance(30)
+    _compile(w, ends, own_loss=own_loss)
+    if own_loss:
+        targets.clear()
     afterwards(w)
-    weights, classes = _weights(w, branch[1], [loss for _, loss, _ in ends])
+    weights, classes = ("", "") if own_loss else _weights(w, branch[1], [loss for _, loss, _ in ends])
     # If the last execution has fewer than `steps_per_execution` steps, Keras itself does not reproduce its results.
     whole = w.batch_known or "steps_per_execution" in w.features
     batch = BATCH if whole or w.chance(70) else 3
@@ -49,7 +59,7 @@ def programs(draw: Callable[[Any], Any]) -> Program:
     if second != batch:
         w.note("another batch size in the second fit")
     epochs, shuffle = 1 if w.chance(70) else 2, w.chance(60)
-    between = _between(w, [array for _, array in inputs], [array for _, array in targets])
+    between = _between(w, [array for _, array in inputs], [array for _, array in targets], of_class=of_class)
     return Program(
         code=IMPORTS + settings_code + "\n".join(w.lines) + "\n",
         inputs=inputs,
@@ -62,6 +72,7 @@ def programs(draw: Callable[[Any], Any]) -> Program:
         features=frozenset(w.features),
         dtype=w.dtype,
         between=between,
+        of_class=of_class,
     )
 
 
@@ -112,8 +123,34 @@ def _model(w: Writing, inputs: list[str], outputs: list[str], inner: str) -> Non
         w.add(f"{w.one_of(*[name for name, _ in w.layers])}.trainable = False")
 
 
-def _compile(w: Writing, ends: list[tuple[str, str, list[str]]]) -> None:
-    """Write the call of ``compile``."""
+def _in_a_class(w: Writing, array: str) -> None:
+    """Write a model of a class of one's own around the model."""
+    w.note("a model class of one's own")
+    said, given = w.one_of(("", ""), (", training=None", ", training=training"))
+    held = w.one_of("self.part = part", "self.parts = [part]", "self.parts = {'part': part}")
+    part = {"self.part = part": "part", "self.parts = [part]": "parts[0]"}.get(held, "parts['part']")
+    w.add(
+        "\n".join(
+            [
+                "class Whole(keras.Model):",
+                "    def __init__(self, part):",
+                "        super().__init__()",
+                f"        {held}",
+                f"    def call(self, x{said}):",
+                f"        return self.{part}(x{given})",
+                "model = Whole(model)",
+                f"model({array}[:{BATCH}])",
+            ]
+        )
+    )
+
+
+def _compile(w: Writing, ends: list[tuple[str, str, list[str]]], *, own_loss: bool) -> None:
+    """Write the call of ``compile``; with no loss where the model's own is to be all of it."""
+    if own_loss:
+        w.note("no target")
+        w.add(f"model.compile(optimizer={optimizer(w)})")
+        return
     one = len(ends) == 1
     losses = [loss for _, loss, _ in ends]
     how = [f"optimizer={optimizer(w)}", f"loss={losses[0] if one else '[' + ', '.join(losses) + ']'}"]
@@ -137,17 +174,21 @@ def _compile(w: Writing, ends: list[tuple[str, str, list[str]]]) -> None:
     w.add(f"model.compile({', '.join(how)})")
 
 
-def _between(w: Writing, inputs: list[str], targets: list[str]) -> str:
+def _between(w: Writing, inputs: list[str], targets: list[str], *, of_class: bool) -> str:
     """Draw what is done to the model between two fits."""
     if not w.chance(35):
         return ""
     x, y = (f"[{', '.join(names)}]" for names in (inputs, targets))
+    y = y if len(targets) > 1 else "".join(targets)
+    given = f"{x}, {y}" if y else x
+    x = inputs[0] if of_class else x
     some = f"[{', '.join(f'{name}[:{BATCH if w.batch_known else 2}]' for name in inputs)}]"
+    some = some[1:-1] if of_class else some
     compiling = next(line for line in w.lines if line.startswith("model.compile("))
     chosen = w.one_of(*[name for name, _ in w.layers])
     done = {
         "a prediction": f"model.predict({x}, batch_size={BATCH}, verbose=0)",
-        "an evaluation": f"model.evaluate({x}, {y if len(targets) > 1 else targets[0]}, batch_size={BATCH}, verbose=0)",
+        "an evaluation": f"model.evaluate({given}, batch_size={BATCH}, verbose=0)",
         "a call": f"model({some})",
         "a call in training": f"model({some}, training=True)",
         "a new compile": compiling,

@@ -15,7 +15,7 @@ from s2s_magic.data.assignment import a_target_each, compared_outputs
 from s2s_magic.data.costs import NO_IDS, check_costs
 from s2s_magic.data.inputs import ModelInput, ModelOutput, inputs_of, outputs_of
 from s2s_magic.data.lookup import Asked, Desk
-from s2s_magic.data.losses import broadcasts, compares, losses_of
+from s2s_magic.data.losses import broadcasts, compares, ignored_class, losses_of
 from s2s_magic.data.sequences import Numbers, Rows
 from s2s_magic.data.table import Lengths, Shifted, Table, rows_in
 
@@ -106,7 +106,8 @@ def _takes(expected: Shape, given: Shape) -> bool:
 
 
 def _check_target(desk: Desk, table: Table, target: Any, asked: Asked, output: ModelOutput) -> None:
-    compared = compares(_loss_of(desk, output))
+    loss = _loss_of(desk, output)
+    compared = compares(loss)
     if isinstance(target, Rows):
         if target.length is not None:
             check_target_shape(desk, (len(target), target.length), asked, output)
@@ -118,16 +119,19 @@ def _check_target(desk: Desk, table: Table, target: Any, asked: Asked, output: M
             if isinstance(c, Shifted) and target is table.target
         ]
         known = [size for size in [output.shape[-1] if output.shape else None, *decoders] if size is not None]
-        _check_ids(desk, asked.key, f"{asked.variable} for the target", target, min(known, default=None))
+        ignored = None if decoders else ignored_class(loss)
+        _check_ids(desk, asked.key, f"{asked.variable} for the target", target, min(known, default=None), ignored)
     elif isinstance(target, np.ndarray):
         check_target_shape(desk, target.shape, asked, output)
         if compared == "ids" and output.shape and output.shape[-1] and not desk.faults:
-            _check_classes(desk, asked, target, output.shape[-1])
+            check_classes(desk, asked, target, output.shape[-1], loss)
 
 
-def _check_classes(desk: Desk, asked: Asked, target: Numbers, classes: int) -> None:
-    outside = np.argwhere((target < 0) | (target >= classes) | (target != np.floor(target)))
-    if len(outside):
+def check_classes(desk: Desk, asked: Asked, target: Numbers, classes: int | None, loss: Any) -> None:
+    """Note the first number that is none of the classes which a loss compares, and not what it leaves out."""
+    left_out = target == ignored_class(loss)
+    outside = np.argwhere(((target < 0) | (target >= (classes or math.inf)) | (target != np.floor(target))) & ~left_out)
+    if classes and len(outside):
         place = tuple(int(i) for i in outside[0])
         desk.fault(
             asked.key,
@@ -144,11 +148,14 @@ def _number(desk: Desk, output: ModelOutput) -> int:
     return [one.keras_name for one in outputs_of(desk.seq2seq)].index(output.keras_name)
 
 
-def _check_ids(desk: Desk, key: str, name: str, column: Rows, vocabulary: int | None) -> None:
+def _check_ids(
+    desk: Desk, key: str, name: str, column: Rows, vocabulary: int | None, ignored: int | None = None
+) -> None:
     empty = np.flatnonzero(column.lengths == 0)
     if len(empty):
         desk.fault(key, f"{name}: row {int(empty[0])} is empty")
-    outside = np.flatnonzero((column.values < 0) | (column.values >= (vocabulary or math.inf)))
+    values = column.values
+    outside = np.flatnonzero(((values < 0) | (values >= (vocabulary or math.inf))) & (values != ignored))
     if len(outside):
         row, position = column.place(int(outside[0]))
         number = int(column.values[outside[0]])
@@ -171,7 +178,7 @@ def check_target_shape(desk: Desk, shape: Shape, asked: Asked, output: ModelOutp
         return
     expected = "one id" if compared == "ids" else "one number"
     if compared == "ids":
-        fits = _ids_fit(shape[1:], output.shape[1:])
+        fits = ids_fit(shape[1:], output.shape[1:])
     else:
         tensor = desk.seq2seq.model.outputs[_number(desk, output)]
         fits = _values_fit(shape[1:], output.shape[1:], broadcasts(loss, tensor))
@@ -199,7 +206,7 @@ def check_target_shape(desk: Desk, shape: Shape, asked: Asked, output: ModelOutp
     )
 
 
-def _ids_fit(target: Shape, output: Shape) -> bool:
+def ids_fit(target: Shape, output: Shape) -> bool:
     """Return whether ids of this shape (per row) fit scores whose last dimension is the classes."""
     positions = output[:-1]
     if None not in positions:

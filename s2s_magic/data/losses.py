@@ -86,6 +86,12 @@ def compares(loss: Any) -> Compares:
     return "ids" if name == "sparse_categorical_crossentropy" else "values"
 
 
+def ignored_class(loss: Any) -> int | None:
+    """Return the id that a loss of ids leaves out (Keras's ``ignore_class``); it need be none of the classes."""
+    found = backend.loss_settings(loss).get("ignore_class")
+    return None if found is None else int(found)
+
+
 def broadcasts(loss: Any, tensor: Any) -> bool:
     """Return whether a loss of numbers broadcasts a target against an output.
 

@@ -7,6 +7,7 @@ reason, and is its cause.
 from __future__ import annotations
 
 import array
+import re
 import sys
 from collections import UserList, deque
 from collections.abc import Callable, Mapping, Set
@@ -22,6 +23,10 @@ _SEQUENCES = (list, tuple, range, deque, UserList, array.array)
 _FUNCTIONS = (FunctionType, BuiltinFunctionType, MethodType, type)
 SINGLE = (int, float, complex, np.generic)
 _TEXT = (str, bytes, bytearray)
+_CALLING = "Exception encountered when calling"
+"""How Keras begins the message of an error in a layer's call; the cause comes in the next line."""
+_MARKS = re.compile(r"\x1b\[[0-9;]*m|\{\{function_node .*?\}\}\s*| ?\[Op:[^\]]*\].*")
+"""What TensorFlow adds to messages: colours, the names of nodes and operations."""
 
 
 class Unreadable(Exception):
@@ -33,11 +38,14 @@ class Unknown(Unreadable):
 
 
 def one_line(error: BaseException) -> str:
-    """Return an exception as one line: its class and the first line of its message."""
+    """Return an exception as one line: its class and the first line of its message, or the cause that Keras names."""
     try:
-        said = next(iter(str(error).splitlines()), "")
+        lines = [line for line in _MARKS.sub("", str(error)).splitlines() if line.strip()]
     except Exception:
-        said = ""
+        lines = []
+    said = lines[0] if lines else ""
+    if said.startswith(_CALLING) and len(lines) > 1:
+        said = f"{lines[1].strip()}, when calling {said.removeprefix(_CALLING).strip(' .')}"
     said = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in said[:200])
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from s2s_magic import backend
 from s2s_magic.data.batches import Feed
+from s2s_magic.data.class_targets import why_not_compared
 from s2s_magic.errors import FitError
 from s2s_magic.training.accumulating import UpdatesTheRest
 from s2s_magic.training.between_steps import BetweenSteps
@@ -28,6 +29,7 @@ def train_to_an_end(changes: Changes, course: Course, begun_at: BegunAt, between
     """Train, and record how the training ended."""
     loop = course.loop
     assert loop is not None
+    taken = loop.steps_seen
     try:
         _train(changes, course, loop, begun_at, between)
         course.state = loop.stopped or "done"
@@ -38,9 +40,13 @@ def train_to_an_end(changes: Changes, course: Course, begun_at: BegunAt, between
         of = "step" if course.accumulation is None else "update"
         course.state = broken_loss(course.seq2seq, loop, course.recorder, list(course.noted.variables), of=of)
         raise FitError(course.state) from error
-    except Exception:
+    except Exception as error:
         course.state = "failed"
-        raise
+        first = begun_at(0).first if loop.steps_done == taken else None
+        why = why_not_compared(course.seq2seq, course.plan, first and first())
+        if why is None:
+            raise
+        raise FitError(why) from error
 
 
 def _train(changes: Changes, course: Course, loop: Loop, begun_at: BegunAt, between: BetweenSteps) -> None:
