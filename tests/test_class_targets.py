@@ -91,6 +91,13 @@ def at_hand(model):
         (SPARSE, "source: X\ntarget: LESS\n", FitError, "for a batch it gives (4, 6, 5) of float32, and the target is"),
         ("'mse'", "source: X\ntarget: SEVEN\n", FitError, "and the target is (4, 6, 7) of float32. Keras says: "),
         (SPARSE, "source: X\ntarget: {tags: T}\n", FitError, "name one variable, 'target: T'. Keras says: "),
+        (
+            SPARSE,
+            "source: X\ntarget: T\nvalidation: [X, HIGH]\n",
+            DataError,
+            "line 3, column 17: HIGH: index (7, 3) is",
+        ),
+        (SPARSE, "source: X\ntarget: T\nvalidation: [X, LESS]\n", FitError, "cannot be trained on LESS: for a batch"),
         ("{'tags': " + SPARSE + "}", "source: X\ntarget: T\n", FitError, "its one output has no name: compile it with"),
     ],
 )

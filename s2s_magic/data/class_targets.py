@@ -12,13 +12,15 @@ import tensorflow as tf
 from tensorflow.keras.utils import unpack_x_y_sample_weight
 
 from s2s_magic import backend
-from s2s_magic.data.assignment import targets_as_given, training_part
+from s2s_magic.data.assignment import Part, targets_as_given, training_part, validation_part
 from s2s_magic.data.batches import Feed, Stream
 from s2s_magic.data.consistency import check_classes, ids_fit
 from s2s_magic.data.lookup import Asked, Desk
 from s2s_magic.data.losses import compares, needs_target
+from s2s_magic.data.reader import Prepared
 from s2s_magic.data.table import Table
 from s2s_magic.data.values import one_line
+from s2s_magic.errors import FitError
 from s2s_magic.handle import Seq2Seq
 
 if TYPE_CHECKING:
@@ -36,33 +38,48 @@ _THEIRS = {
 }
 
 
-def check_class_ids(
-    seq2seq: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any], table: Table | Stream, given: Feed
+def check_class_targets(
+    seq2seq: Seq2Seq, plan: FitPlan, namespace: Mapping[str, Any], prepared: Prepared, given: Feed
 ) -> None:
-    """Check that a target of class ids has none that the model gives no score; other targets Keras checks itself.
+    """Check that targets of class ids have none that the model gives no score, and a validation unlike the training.
 
-    The model is traced on a batch, and nothing is computed.
+    The model is traced on a batch, and nothing is computed. All else about the training's targets Keras finds at the
+    first step: see `why_not_compared`.
 
     Raises
     ------
     DataError
         With the place of the first id in each target that is out of range.
+    FitError
+        When outputs cannot be held against the validation's targets.
     """
-    model = seq2seq.model
-    if given.first is None or isinstance(table, Stream) or backend.is_wired(model) or not needs_target(model):
+    model, train, held = seq2seq.model, prepared.train, prepared.validation
+    if given.first is None or isinstance(train, Stream) or backend.is_wired(model) or not needs_target(model):
         return
+    batch, tables = given.first(), [(training_part(plan), train)]
+    held_part = validation_part(plan)
+    if isinstance(held, Table) and held_part is not None and not held.ragged:
+        tables.append((held_part, held))
+        rows = tf.nest.map_structure(lambda column: column[: given.size], held.arrays())
+        if _types(rows) != _types(batch[: len(rows)]) and (why := why_not_compared(seq2seq, held_part, rows)):
+            raise FitError(why)
     if all(compares(loss) != "ids" for loss in tf.nest.flatten(model.loss)):
         return
-    desk = Desk(seq2seq, plan, namespace)
-    asked, form = targets_as_given(training_part(plan))
-    outputs = outputs_on(model, given.first()[0])
-    for number, output, loss in _compared(outputs, model.loss, form.names, len(table.targets)):
-        target = table.targets[number]
-        if compares(loss) != "ids" or not isinstance(target, np.ndarray) or not output.shape.rank:
-            continue
-        if ids_fit(target.shape[1:], tuple(output.shape[1:])):
-            check_classes(desk, asked[number], target, output.shape[-1], loss)
+    desk, outputs = Desk(seq2seq, plan, namespace), outputs_on(model, batch[0])
+    for part, table in tables:
+        asked, form = targets_as_given(part)
+        for number, output, loss in _compared(outputs, model.loss, form.names, len(table.targets)):
+            target = table.targets[number]
+            if compares(loss) != "ids" or not isinstance(target, np.ndarray) or not output.shape.rank:
+                continue
+            if ids_fit(target.shape[1:], tuple(output.shape[1:])):
+                check_classes(desk, asked[number], target, output.shape[-1], loss)
     desk.raise_faults()
+
+
+def _types(batch: Any) -> Any:
+    """Return what is alike in batches that a model takes in the same way."""
+    return [None if one is None else (one.shape[1:], one.dtype) for one in tf.nest.flatten(batch)]
 
 
 def outputs_on(model: Any, inputs: Any) -> Any:
@@ -102,7 +119,7 @@ def _compared(
                 yield number, outputs[name], loss.get(name) if isinstance(loss, dict) else loss
 
 
-def why_not_compared(seq2seq: Seq2Seq, plan: FitPlan, batch: tuple[Any, ...] | None) -> str | None:
+def why_not_compared(seq2seq: Seq2Seq, part: Part, batch: tuple[Any, ...] | None) -> str | None:
     """Say why Keras cannot hold a model's outputs against the targets of a batch; None if it can, or if unknown.
 
     None too where code of the user's own fails in it: that error is told as it is.
@@ -123,7 +140,7 @@ def why_not_compared(seq2seq: Seq2Seq, plan: FitPlan, batch: tuple[Any, ...] | N
     error = _traced(compare, inputs, target, weights)
     if error is None or any(_root(frame) not in _THEIRS for frame, _ in traceback.walk_tb(error.__traceback__)):
         return None
-    asked, _ = targets_as_given(training_part(plan))
+    asked, _ = targets_as_given(part)
     named = ", ".join(dict.fromkeys(each.variable for each in asked)) or "these targets"
     gives, given = _told(outputs), _told(target)
     said = f"{seq2seq.name} cannot be trained on {named}: for a batch it gives {gives}, and the target is {given}"

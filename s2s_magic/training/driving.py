@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from s2s_magic import backend
+from s2s_magic.data.assignment import training_part
 from s2s_magic.data.batches import Feed
 from s2s_magic.data.class_targets import why_not_compared
 from s2s_magic.errors import FitError
@@ -43,7 +44,7 @@ def train_to_an_end(changes: Changes, course: Course, begun_at: BegunAt, between
     except Exception as error:
         course.state = "failed"
         first = begun_at(0).first if loop.steps_done == taken else None
-        why = why_not_compared(course.seq2seq, course.plan, first and first())
+        why = why_not_compared(course.seq2seq, training_part(course.plan), first and first())
         if why is None:
             raise
         raise FitError(why) from error

@@ -11,7 +11,7 @@ from tensorflow.errors import OpError
 
 from s2s_magic import backend
 from s2s_magic.data.batches import Feed, Stream, feed
-from s2s_magic.data.class_targets import check_class_ids
+from s2s_magic.data.class_targets import check_class_targets
 from s2s_magic.data.fingerprints import fingerprint
 from s2s_magic.data.reader import Prepared, prepare
 from s2s_magic.data.special_ids import seen_ids, steps_of
@@ -154,7 +154,7 @@ def _fit(
     check_averages(model, plan)
     _heed(seq2seq)
     build_on(seq2seq, given, plan.seed)
-    check_class_ids(seq2seq, plan, namespace, prepared.train, given)
+    check_class_targets(seq2seq, plan, namespace, prepared, given)
     if workers is not None:
         course.together = met(workers, seq2seq, plan, prepared.train, _first_batch(begun_at), begin)
     course.noted = noted = watched(seq2seq)
