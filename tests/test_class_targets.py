@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from plainly import HEAD, assert_close, plain, quiet, traced, trained_state
 from s2s_magic import api
@@ -24,6 +25,7 @@ NAMES = {
     "LESS": TAGS[:, :4],
     "SEVEN": numbers.normal(size=(8, 6, 7)).astype("float32"),
     "FAR": IDS + 8,
+    "WORDS": np.array(["a", "b"] * 4),
 }
 HEADS = """
 class Heads(keras.Model):
@@ -88,7 +90,18 @@ def at_hand(model):
     ("loss", "body", "error", "says"),
     [
         (SPARSE, "source: X\ntarget: HIGH\n", DataError, "line 2, column 9: HIGH: index (7, 3) is"),
-        (SPARSE, "source: X\ntarget: LESS\n", FitError, "for a batch it gives (4, 6, 5) of float32, and the target is"),
+        (
+            SPARSE,
+            "source: X\ntarget: LESS\n",
+            DataError,
+            "LESS has shape (8, 4), and what the model gives (None, 6, 5)",
+        ),
+        (
+            SPARSE,
+            "source: X\ntarget: WORDS\n",
+            DataError,
+            "line 2, column 9: WORDS holds text, and numbers are expected",
+        ),
         ("'mse'", "source: X\ntarget: SEVEN\n", FitError, "and the target is (4, 6, 7) of float32. Keras says: "),
         (SPARSE, "source: X\ntarget: {tags: T}\n", FitError, "name one variable, 'target: T'. Keras says: "),
         (
@@ -128,6 +141,80 @@ def test_after_a_refusal_all_is_as_before_and_the_right_fit_is_keras_s(built, lo
 def test_ids_beyond_an_embedding_of_a_model_that_is_not_built_are_named():
     with pytest.raises(FitError, match=r"InvalidArgumentError: indices\[0,\d\] = \d+ is not in \[0, 9\), when calling"):
         fitted(traced(TAGGER.replace("BUILT", "").replace("LOSS", SPARSE)), "source: FAR\ntarget: T\n")
+
+
+def batches(*pairs):
+    return tf.data.Dataset.from_generator(
+        lambda: iter(pairs),
+        output_signature=(tf.TensorSpec([None, 6], tf.int64), tf.TensorSpec([None, None], tf.int64)),
+    ).apply(tf.data.experimental.assert_cardinality(len(pairs)))
+
+
+GOOD = IDS[:4], TAGS[:4]
+BUILT = TAGGER.replace("BUILT", "model(tf.ones([2, 6], tf.int32))").replace("LOSS", SPARSE)
+SEQUENTIAL = (
+    "model = keras.Sequential([L.Embedding(9, 4), L.GRU(4, return_sequences=True), L.Dense(5, 'softmax')])\n"
+    f"model.compile(keras.optimizers.Adam(0.01), {SPARSE})\n"
+)
+
+
+@pytest.mark.parametrize("accelerate", ["on", "off"])
+@pytest.mark.parametrize("code", [BUILT, SEQUENTIAL], ids=["a class", "sequential"])
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        ((IDS[:4], TAGS[:4] + 5), r"a target has the id \d+, and .* scores the ids 0 to 4\. "),
+        ((IDS[:4] + 8, TAGS[:4]), r"(emb|layers\[0\]) was given the id \d+, and has rows for the ids 0 to 8\. "),
+    ],
+)
+def test_ids_out_of_range_in_batches_of_the_users_own_end_the_fit_in_a_line(code, accelerate, bad, says):
+    ours, theirs = traced(code), plain(code)
+    for model in (ours.model, theirs):
+        model(tf.ones([2, 6], tf.int32))
+        drawn = np.random.default_rng(3)
+        model.set_weights([drawn.normal(size=one.shape) for one in model.get_weights()])
+    before = trained_state(ours.model)
+    body = f"data: D\naccelerate: {accelerate}\n"
+    with pytest.raises(FitError, match=says + "No step was taken$") as found:
+        api.fit(ours, body, {"D": batches(bad, GOOD)}, progress=quiet)
+    assert "\n" not in str(found.value)
+    assert ours.evidence is None
+    assert_close(trained_state(ours.model)[:6], before[:6], 0)
+    with pytest.raises(FitError, match=says + "The fit ended after 1 step$"):
+        api.fit(ours, body, {"D": batches(GOOD, bad)}, progress=quiet)
+    assert [run.steps for run in ours.evidence.runs] == [1]
+    theirs.fit(batches(GOOD), verbose=0)
+    assert_close(ours.model.get_weights(), theirs.get_weights())
+
+
+def test_batches_of_the_users_own_that_do_not_go_with_the_outputs_are_told_by_their_types():
+    given = tf.data.Dataset.from_tensor_slices((IDS, TAGS[:, :3])).batch(4)
+    with pytest.raises(
+        FitError, match=r"these targets: for a batch it gives \(None, 6, 5\) of float32, and the target"
+    ):
+        api.fit(traced(BUILT), "data: D\n", {"D": given}, progress=quiet)
+    says = r"^a step of model cannot be computed: assertion failed: .*\[4 3\].*\[4 6\]. No step was taken$"
+    with pytest.raises(FitError, match=says):
+        api.fit(traced(BUILT), "data: D\n", {"D": batches((IDS[:4], TAGS[:4, :3]))}, progress=quiet)
+
+
+@pytest.mark.parametrize(("loss", "head"), [(SPARSE, "L.Dense(5, 'softmax')"), ("'mse'", "L.Dense(1)")])
+def test_batches_of_unknown_length_are_taken_by_a_model_of_a_fixed_one(loss, head):
+    ours, theirs = (
+        of(f"model = keras.Model(x, {head}(L.Embedding(20, 4)(x)))\nmodel.compile('adam', {loss})\n")
+        for of in (traced, plain)
+    )
+    pair = IDS[:4], TAGS[:4] * 0
+    api.fit(ours, "data: D\n", {"D": batches(pair)}, progress=quiet)
+    history = theirs.fit(batches(pair), verbose=0).history
+    np.testing.assert_allclose(ours.history["loss"], history["loss"], rtol=1e-5)
+
+
+def test_the_line_of_the_users_call_is_named_where_it_takes_other_data():
+    with pytest.raises(
+        FitError, match=r"^model cannot be called on the data of the fit: ValueError: .*\(line 12, in call"
+    ):
+        api.fit(traced(BUILT), "source: W\ntarget: T\n", {"W": IDS[:, 0], "T": TAGS}, progress=quiet)
 
 
 def test_the_users_own_error_in_a_loss_is_told_as_it_is():

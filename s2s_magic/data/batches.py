@@ -163,6 +163,13 @@ def feed(
     return Feed({**arguments, **classes}, validation, steps, told, batch)
 
 
+def types_of(given: Feed) -> Any:
+    """Return a first batch, or the types of the batches where none must be read before a fit; None if unknown."""
+    if given.first is not None:
+        return given.first()
+    return getattr(given.arguments["x"], "element_spec", None)
+
+
 def _head(column: Any, size: int) -> Any:
     if isinstance(column, tf.SparseTensor):
         return tf.sparse.slice(column, [0] * column.shape.rank, [size, *column.shape[1:]])

@@ -209,9 +209,9 @@ def check_target_shape(desk: Desk, shape: Shape, asked: Asked, output: ModelOutp
 def ids_fit(target: Shape, output: Shape) -> bool:
     """Return whether ids of this shape (per row) fit scores whose last dimension is the classes."""
     positions = output[:-1]
-    if None not in positions:
+    if None not in (*positions, *target):
         return math.prod(n or 0 for n in target) == math.prod(n or 0 for n in positions)  # Keras flattens both
-    return len(target) == len(positions) or (len(target) == len(output) and target[-1] == 1)
+    return len(target) == len(positions) or (len(target) == len(output) and target[-1] in (1, None))
 
 
 def _values_fit(target: Shape, output: Shape, broadcast: bool) -> bool:
@@ -224,7 +224,7 @@ def _values_fit(target: Shape, output: Shape, broadcast: bool) -> bool:
     if not spread and len(target) != len(output) and (target, output) != ((), (1,)):
         return False
     pairs = zip(reversed(target), reversed(output), strict=False)
-    return all(one == other or other is None or (broadcast and 1 in (one, other)) for one, other in pairs)
+    return all(one == other or None in (one, other) or (broadcast and 1 in (one, other)) for one, other in pairs)
 
 
 def check_lengths(desk: Desk, asked: Asked, lengths: Numbers, target: Rows) -> None:

@@ -25,6 +25,9 @@ SINGLE = (int, float, complex, np.generic)
 _TEXT = (str, bytes, bytearray)
 _CALLING = "Exception encountered when calling"
 """How Keras begins the message of an error in a layer's call; the cause comes in the next line."""
+_IN_CODE = "in user code:"
+_CONVERTED = re.compile(r"^ {4}([A-Za-z_][\w.]*): (.*)$", re.MULTILINE)
+"""Where code that autograph converted fails: the words before a list of frames, and the line after it."""
 _MARKS = re.compile(r"\x1b\[[0-9;]*m|\{\{function_node .*?\}\}\s*| ?\[Op:[^\]]*\].*")
 """What TensorFlow adds to messages: colours, the names of nodes and operations."""
 
@@ -40,14 +43,18 @@ class Unknown(Unreadable):
 def one_line(error: BaseException) -> str:
     """Return an exception as one line: its class and the first line of its message, or the cause that Keras names."""
     try:
-        lines = [line for line in _MARKS.sub("", str(error)).splitlines() if line.strip()]
+        text = _MARKS.sub("", str(error))
     except Exception:
-        lines = []
-    said = lines[0] if lines else ""
-    if said.startswith(_CALLING) and len(lines) > 1:
-        said = f"{lines[1].strip()}, when calling {said.removeprefix(_CALLING).strip(' .')}"
-    said = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in said[:200])
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+        text = ""
+    kind, lines = type(error).__name__, [line.strip() for line in text.splitlines() if line.strip()]
+    said, *more = lines or [""]
+    calling = f", when calling {said.removeprefix(_CALLING).strip(' .')}" if said.startswith(_CALLING) and more else ""
+    if calling:
+        said = more[0]
+    if said == _IN_CODE and (told := _CONVERTED.search(text)) is not None:
+        kind, said = told.groups()
+    said = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in f"{said}{calling}"[:200])
+    return f"{kind}: {said}" if said else kind
 
 
 def short(value: Any, most: int = 60) -> str:

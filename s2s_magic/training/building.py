@@ -9,6 +9,7 @@ from tensorflow import keras
 
 from s2s_magic import backend
 from s2s_magic.data.batches import Feed
+from s2s_magic.data.rehearsing import line_of_users
 from s2s_magic.data.values import one_line
 from s2s_magic.errors import FitError
 from s2s_magic.handle import Seq2Seq
@@ -46,7 +47,7 @@ def build_on(seq2seq: Seq2Seq, given: Feed, seed: int | None) -> None:
         )
     if traced.error is not None:
         if isinstance(traced.error, Exception):
-            why = one_line(traced.error)
+            why = f"{one_line(traced.error)}{line_of_users(traced.error)}"
             raise FitError(f"{name} cannot be called on the data of the fit: {why}") from traced.error
         raise traced.error
     seq2seq.ledger, seq2seq.live = traced.ledger, traced.live

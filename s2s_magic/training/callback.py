@@ -69,6 +69,8 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         Steps that were taken in a process before this one.
     pauses
         Whether what Keras takes for the end of the training is none.
+    failed
+        Whether a step failed while it ran: TensorFlow may have counted it all the same.
     after_beginning
         Called when an epoch has begun.
     """
@@ -98,7 +100,7 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
         self.validate: Callable[[], Mapping[str, float]] = dict
         self.after_epoch: list[Callable[[], object]] = []
         self.steps_before = 0
-        self.pauses = False
+        self.pauses = self.failed = False
         self.after_beginning: Callable[[], object] = lambda: None
         self._began_training = False
         self._seen_steps = self._step = self._before = 0
@@ -138,8 +140,9 @@ class Loop(keras.callbacks.Callback):  # type: ignore[misc]
 
     @property
     def steps_done(self) -> int:
-        """Steps taken, including one that Keras has not reported yet."""
-        taken = self._before + backend.steps_taken(self.model) if self._began_training else 0
+        """Steps taken, including one that Keras has not reported yet, if it has not failed."""
+        counted = self._began_training and not self.failed
+        taken = self._before + backend.steps_taken(self.model) if counted else 0
         return max(self._seen_steps, taken)
 
     @property

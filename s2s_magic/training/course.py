@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class Course:
-    """How far a fit got, and how it ended: ``interrupted`` until another end is known."""
+    """How far a fit got, and how it ended: ``interrupted`` until another end is known.
+
+    ``failed_on`` is a batch, or the types of batches, if its first step failed.
+    """
 
     seq2seq: Seq2Seq
     plan: FitPlan
@@ -43,6 +46,7 @@ class Course:
     data: str = ""
     by_call: tuple[CallShare, ...] | None = None
     together: Together | None = None
+    failed_on: Any = None
 
     @property
     def trained(self) -> bool:

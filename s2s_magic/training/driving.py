@@ -9,9 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from s2s_magic import backend
-from s2s_magic.data.assignment import training_part
-from s2s_magic.data.batches import Feed
-from s2s_magic.data.class_targets import why_not_compared
+from s2s_magic.data.batches import Feed, types_of
 from s2s_magic.errors import FitError
 from s2s_magic.training.accumulating import UpdatesTheRest
 from s2s_magic.training.between_steps import BetweenSteps
@@ -43,11 +41,10 @@ def train_to_an_end(changes: Changes, course: Course, begun_at: BegunAt, between
         raise FitError(course.state) from error
     except Exception as error:
         course.state = "failed"
-        first = begun_at(0).first if loop.steps_done == taken else None
-        why = why_not_compared(course.seq2seq, training_part(course.plan), first and first())
-        if why is None:
-            raise
-        raise FitError(why) from error
+        at_once = backend.compiled_settings(course.seq2seq.model).get("steps_per_execution") or 1
+        loop.failed = isinstance(error, tf.errors.OpError) and at_once == 1
+        course.failed_on = None if loop.steps_done > taken else types_of(begun_at(0))
+        raise
 
 
 def _train(changes: Changes, course: Course, loop: Loop, begun_at: BegunAt, between: BetweenSteps) -> None:

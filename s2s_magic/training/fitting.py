@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tensorflow.errors import OpError
-
 from s2s_magic import backend
 from s2s_magic.data.batches import Feed, Stream, feed
 from s2s_magic.data.class_targets import check_class_targets
@@ -23,7 +21,6 @@ from s2s_magic.training.averaging import Averaging, check_averages
 from s2s_magic.training.between_steps import BetweenSteps, Save, saving
 from s2s_magic.training.building import build_on
 from s2s_magic.training.callback import Loop, at_most_once_a_second
-from s2s_magic.training.collectives import loss_of_a_worker
 from s2s_magic.training.compiling import compile_for_fit, optimizers_told
 from s2s_magic.training.course import Course
 from s2s_magic.training.driving import BegunAt, train_to_an_end
@@ -35,6 +32,7 @@ from s2s_magic.training.meeting import met
 from s2s_magic.training.norms import stride
 from s2s_magic.training.owning import Owned
 from s2s_magic.training.progress import Progress, Show, throttled
+from s2s_magic.training.refusals import told_in_a_line
 from s2s_magic.training.shares import call_shares, shared_uses
 from s2s_magic.training.snapshots import Snapshot, go_on, without_last_run
 from s2s_magic.training.steps import Steps
@@ -108,14 +106,14 @@ def fit(
                 lambda pairs: show(Progress(seq2seq.name, 1, plan.epochs, 0, 0, read=pairs)),
             )
             _settle_in_the_end(changes, course)
-            _fit(changes, course, prepared, namespace, show, watch, save, begin)
+            try:
+                _fit(changes, course, prepared, namespace, show, watch, save, begin)
+            except Exception as error:
+                if (told := told_in_a_line(course, error)) is None:
+                    raise
+                raise told from error
     except KeyboardInterrupt as error:
         raise Interrupted(course.interrupted()) from error
-    except OpError as error:
-        lost = loss_of_a_worker(joined(), error, course.loop.steps_done if course.loop is not None else 0)
-        if lost is None:
-            raise
-        raise lost from error
 
 
 def _fit(
