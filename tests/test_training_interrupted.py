@@ -147,8 +147,9 @@ def test_a_fit_that_fails_before_its_first_step_leaves_the_compile_and_the_optim
     kept, stand = trained_state(model.model), standing(model)
     optimizer, container, evidence = model.model.optimizer, backend.loss_container(model.model), model.evidence
     # targets of (rows, 6) do not match outputs of (rows, 6, 20): Keras raises when the step is traced
-    with pytest.raises(ValueError, match="shape"):
+    with pytest.raises(FitError, match="shape") as raised:
         fitted(model, BODY + "optimizer: sgd(0.1)\nmetrics: [mean_squared_error]\n")
+    assert isinstance(raised.value.__cause__, ValueError)
     assert model.model.optimizer is optimizer
     assert backend.loss_container(model.model) is container
     assert model.evidence is evidence

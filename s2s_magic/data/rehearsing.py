@@ -11,11 +11,13 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.keras.utils import unpack_x_y_sample_weight
 
+from s2s_magic import backend
 from s2s_magic.data.assignment import Part, targets_as_given
 from s2s_magic.data.lookup import Asked
 from s2s_magic.data.losses import needs_target
 from s2s_magic.data.values import one_line
 from s2s_magic.handle import Seq2Seq
+from s2s_magic.undoing import Changes, attributes_of
 
 _OURS = __name__.partition(".")[0]
 _THEIRS = {_OURS, "keras", "tf_keras", "tensorflow", "numpy", "tree", "optree", *sys.stdlib_module_names}
@@ -45,7 +47,7 @@ def why_not_trained(seq2seq: Seq2Seq, part: Part, batch: Any) -> str | None:
         model.compute_loss(**given)
         model.compute_metrics(**given)
 
-    error = None if target is None else _failed(compare, inputs, target, weights)
+    error = None if target is None else _failed(model, compare, inputs, target, weights)
     if error is None or not _is_keras_s(error):
         return None
     asked, _ = targets_as_given(part)
@@ -70,13 +72,24 @@ def line_of_users(error: BaseException) -> str:
 
 def _outputs_or_error(model: Any, inputs: Any) -> tuple[Any, Exception | None]:
     found: list[Any] = []
-    error = _failed(lambda given: found.append(tf.nest.map_structure(_type, model(given))), inputs)
+    error = _failed(model, lambda given: found.append(tf.nest.map_structure(_type, model(given))), inputs)
     return (found[0] if found else None), error
 
 
-def _failed(call: Callable[..., object], *batch: Any) -> Exception | None:
-    """Trace a call on a batch, or on its types; return the error that it raised."""
+def _failed(model: Any, call: Callable[..., object], *batch: Any) -> Exception | None:
+    """Trace a call of a model on a batch, or on its types; return the error that it raised.
+
+    Layers are as before then: a trace leaves masks and losses in them, and may make variables.
+    """
     tensors = tf.nest.map_structure(lambda one: tf.constant(one) if isinstance(one, np.ndarray) else one, batch)
+    with Changes() as changes, changes, changes:
+        backend.seed_all(changes, 0)
+        for part in {id(each): each for each in (model, *backend.reached(model))}.values():
+            changes.undo_by(attributes_of(part))
+        return _traced(call, tensors)
+
+
+def _traced(call: Callable[..., object], tensors: Any) -> Exception | None:
     try:
         tf.function(call, autograph=False).get_concrete_function(*tensors)
     except Exception as error:

@@ -106,12 +106,7 @@ def fit(
                 lambda pairs: show(Progress(seq2seq.name, 1, plan.epochs, 0, 0, read=pairs)),
             )
             _settle_in_the_end(changes, course)
-            try:
-                _fit(changes, course, prepared, namespace, show, watch, save, begin)
-            except Exception as error:
-                if (told := told_in_a_line(course, error)) is None:
-                    raise
-                raise told from error
+            told_in_a_line(course, partial(_fit, changes, course, prepared, namespace, show, watch, save, begin))
     except KeyboardInterrupt as error:
         raise Interrupted(course.interrupted()) from error
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tensorflow.errors import OpError
 
 from s2s_magic.data.assignment import training_part
@@ -13,10 +15,23 @@ from s2s_magic.training.failing_steps import failing_step
 from s2s_magic.training.workers import joined
 
 
-def told_in_a_line(course: Course, error: Exception) -> FitError | None:
-    """Return what to raise in place of an error, once the model's methods are the user's again; None to keep it."""
-    if isinstance(error, Seq2SeqError):
-        return None
+def told_in_a_line(course: Course, train: Callable[[], None]) -> None:
+    """Train; raise a `FitError` in place of an error that is no fault of this package.
+
+    By then, the model's methods are the user's again.
+    """
+    try:
+        train()
+    except Seq2SeqError:
+        raise
+    except Exception as error:
+        told = _told(course, error)
+        if told is None:
+            raise
+        raise told from error
+
+
+def _told(course: Course, error: Exception) -> FitError | None:
     steps = course.loop.steps_done if course.loop is not None else 0
     if isinstance(error, OpError):
         lost = loss_of_a_worker(joined(), error, steps)
