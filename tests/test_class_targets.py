@@ -140,10 +140,12 @@ def test_ids_beyond_an_embedding_of_a_model_that_is_not_built_are_named():
 
 
 def batches(*pairs):
-    return tf.data.Dataset.from_generator(
-        lambda: iter(pairs),
-        output_signature=(tf.TensorSpec([None, 6], tf.int64), tf.TensorSpec([None, None], tf.int64)),
-    ).apply(tf.data.experimental.assert_cardinality(len(pairs)))
+    """Return a data set of batches whose lengths do not show in its types."""
+    types = tf.TensorSpec([None, 6], tf.int64), tf.TensorSpec([None, None], tf.int64)
+    given = tf.data.Dataset.from_generator(lambda: iter(pairs), output_signature=types)
+    how = tf.data.Options()
+    how.autotune.enabled = False  # the thread for it can hold up the end of a data set that was not read whole
+    return given.apply(tf.data.experimental.assert_cardinality(len(pairs))).with_options(how)
 
 
 GOOD = IDS[:4], TAGS[:4]
@@ -154,8 +156,7 @@ SEQUENTIAL = (
 )
 
 
-@pytest.mark.parametrize("accelerate", ["on", "off"])
-@pytest.mark.parametrize("code", [BUILT, SEQUENTIAL], ids=["a class", "sequential"])
+@pytest.mark.parametrize(("code", "accelerate"), [(BUILT, "off"), (SEQUENTIAL, "on")], ids=["a class", "on kernels"])
 @pytest.mark.parametrize(
     ("bad", "says"),
     [
