@@ -41,7 +41,7 @@ def failing_step(seq2seq: Seq2Seq, error: OpError, steps: int) -> str | None:
 
 
 def _out_of_range(seq2seq: Seq2Seq, said: str) -> str | None:
-    for pattern in _LABEL:
+    for pattern in _LABEL if _is_ours(said) else _LABEL[:1]:
         if (found := pattern.search(said)) is not None:
             return f"a target has the id {found[1]}, and {seq2seq.name} scores the ids 0 to {int(found[2]) - 1}"
     found, node = _ROW.search(said), _NODE.search(said)
