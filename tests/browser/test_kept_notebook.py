@@ -72,6 +72,18 @@ def expect_seen(page, expected):
     assert seen(page) == expected
 
 
+def save(page, path):
+    """Save the notebook that was run, and wait until its outputs are in the file."""
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+s")
+    for _ in range(40):
+        outputs = [len(cell.outputs) for cell in nbformat.read(path, 4).cells[:3]]
+        if outputs == [0, 1, 2]:
+            break
+        page.wait_for_timeout(250)
+    assert outputs == [0, 1, 2]
+
+
 def kernel(page, command):
     page.get_by_role("menuitem", name="Kernel", exact=True).first.click()
     page.locator(".lm-Menu-item", has_text=command).first.click()
@@ -135,14 +147,7 @@ def test_after_a_restart_of_the_kernel_its_page_is_seen(ran):
 
 def test_saved_shut_down_and_opened_again_both_pages_are_alive_and_no_model_is_missed(ran, axe, photograph):
     page, address, path = ran
-    page.keyboard.press("Escape")
-    page.keyboard.press("Control+s")
-    for _ in range(40):
-        outputs = [len(cell.outputs) for cell in nbformat.read(path, 4).cells[:3]]
-        if outputs == [0, 1, 2]:
-            break
-        page.wait_for_timeout(250)
-    assert outputs == [0, 1, 2]
+    save(page, path)
     kernel(page, "Shut Down Kernel")
     expect_seen(page, STANDING_IN)
     page.goto("about:blank")
@@ -212,6 +217,7 @@ def test_a_packed_page_is_an_outline_until_its_notebook_is_trusted(lab, chrome, 
 
 def test_an_untrusted_inspector_says_in_a_sentence_what_it_needs(lab, chrome, ran):
     address, folder, _ = lab
+    save(ran[0], ran[2])
     outputs = nbformat.read(ran[2], 4).cells[2].outputs
     path = write(folder / "strange-inspector.ipynb", code("to_widget(ledger)", outputs=outputs))
     page = chrome.new_page()
